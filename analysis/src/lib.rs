@@ -1,0 +1,1 @@
+//! Measurements of length failure, on ndarray alone.

@@ -1,0 +1,93 @@
+//! What a decoder is, as data. Readers of model families fill it in; nothing is assumed from a model's name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::PositionScaling;
+
+/// Shape and structure of a decoder-only transformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Family as the file names it, e.g. `llama`, `qwen2`.
+    pub architecture: String,
+    /// Rows of the embedding.
+    pub vocabulary: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Query heads per layer.
+    pub heads: usize,
+    /// Key/value heads per layer; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head; `heads · head_dim` may differ from `hidden`.
+    pub head_dim: usize,
+    /// Width of the MLP's inner layer.
+    pub intermediate: usize,
+    /// Normalization before attention and MLP.
+    pub norm: Norm,
+    /// Activation and shape of the MLP.
+    pub mlp: Mlp,
+    /// How positions enter attention.
+    pub position: PositionConfig,
+    /// The output head is the embedding.
+    pub tied_embeddings: bool,
+    /// L_pretrain: the longest segment seen in training, in tokens.
+    pub trained_length: u64,
+}
+
+/// Normalization layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Norm {
+    /// `x / sqrt(mean(x²) + epsilon) · weight`.
+    Rms {
+        /// Added to the mean square.
+        epsilon: f32,
+    },
+}
+
+/// Feed-forward block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mlp {
+    /// `down(silu(gate(x)) · up(x))`.
+    SwiGlu,
+}
+
+/// Position encoding as the checkpoint defines it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum PositionConfig {
+    /// Rotary (Su et al. 2021).
+    Rope {
+        /// Base of the frequencies.
+        theta: f64,
+        /// Rotated dimensions of each head (even, ≤ `head_dim`); the rest passes through.
+        dim: usize,
+        /// Which dimensions form a pair in the checkpoint's query and key rows.
+        layout: RopeLayout,
+        /// Scaling that the checkpoint itself was trained with.
+        scaling: PositionScaling,
+    },
+    /// Attention with linear biases (Press et al. 2022).
+    Alibi,
+    /// No position encoding.
+    None,
+}
+
+/// Which dimensions RoPE rotates together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RopeLayout {
+    /// `(j, j + dim/2)`: Hugging Face's Llama and GPT-NeoX.
+    HalfSplit,
+    /// `(2j, 2j + 1)`: GGUF's `llama`, GPT-J.
+    Interleaved,
+}
+
+impl ModelConfig {
+    /// Query heads that share one key/value head.
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+}

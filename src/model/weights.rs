@@ -1,0 +1,136 @@
+//! Weights as they lie in the file: mapped bytes with a type and a shape. Nothing is converted at load time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Element type of a stored matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightType {
+    /// 32-bit float.
+    F32,
+    /// IEEE half.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// A GGML block format other than the floats above.
+    Quantized(candle_core::quantized::GgmlDType),
+}
+
+impl WeightType {
+    /// Elements per block and bytes per block.
+    pub fn block(self) -> (usize, usize) {
+        match self {
+            Self::F32 => (1, 4),
+            Self::F16 | Self::Bf16 => (1, 2),
+            Self::Quantized(t) => (t.block_size(), t.type_size()),
+        }
+    }
+}
+
+/// Bytes that stay where they are: a mapped file or a buffer.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// A row-major matrix of shape [rows, columns] as stored; row `r` is the weights of output `r`.
+#[derive(Clone)]
+pub struct Matrix {
+    bytes: Bytes,
+    range: Range<usize>,
+    weight_type: WeightType,
+    rows: usize,
+    columns: usize,
+}
+
+impl Matrix {
+    /// A view of `bytes[range]`; `None` unless the range lies inside `bytes` and has exactly the bytes that the shape
+    /// and type ask for (columns a multiple of the block length).
+    pub fn new(bytes: Bytes, range: Range<usize>, weight_type: WeightType, rows: usize, columns: usize) -> Option<Self> {
+        let (block, block_bytes) = weight_type.block();
+        let expected = columns.is_multiple_of(block).then(|| (columns / block).checked_mul(block_bytes)?.checked_mul(rows))??;
+        let inside = range.start <= range.end && range.end <= (*bytes).as_ref().len();
+        (inside && range.len() == expected).then_some(Self { bytes, range, weight_type, rows, columns })
+    }
+
+    /// A matrix of `f32` values held in memory.
+    pub fn from_f32(values: &[f32], rows: usize, columns: usize) -> Option<Self> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let range = 0..bytes.len();
+        Self::new(Arc::new(bytes), range, WeightType::F32, rows, columns)
+    }
+
+    /// Number of outputs.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of inputs.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Element type.
+    pub fn weight_type(&self) -> WeightType {
+        self.weight_type
+    }
+
+    /// All bytes, row after row.
+    pub fn bytes(&self) -> &[u8] {
+        &(*self.bytes).as_ref()[self.range.clone()]
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        let (block, block_bytes) = self.weight_type.block();
+        self.columns / block * block_bytes
+    }
+}
+
+impl std::fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Matrix[{}, {}] {:?}", self.rows, self.columns, self.weight_type)
+    }
+}
+
+/// Weights of one block. Names follow the roles, not any checkpoint.
+#[derive(Clone, Debug)]
+pub struct LayerWeights {
+    /// [hidden]
+    pub attention_norm: Vec<f32>,
+    /// [heads · head_dim, hidden]
+    pub query: Linear,
+    /// [kv_heads · head_dim, hidden]
+    pub key: Linear,
+    /// [kv_heads · head_dim, hidden]
+    pub value: Linear,
+    /// [hidden, heads · head_dim]
+    pub output: Linear,
+    /// [hidden]
+    pub mlp_norm: Vec<f32>,
+    /// [intermediate, hidden]
+    pub gate: Linear,
+    /// [intermediate, hidden]
+    pub up: Linear,
+    /// [hidden, intermediate]
+    pub down: Linear,
+}
+
+/// A matrix and its optional bias of shape [rows].
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// [rows, columns]
+    pub weight: Matrix,
+    /// [rows]
+    pub bias: Option<Vec<f32>>,
+}
+
+/// All weights of a decoder.
+#[derive(Clone, Debug)]
+pub struct ModelWeights {
+    /// [vocabulary, hidden]
+    pub embedding: Matrix,
+    /// One per block.
+    pub layers: Vec<LayerWeights>,
+    /// [hidden]
+    pub final_norm: Vec<f32>,
+    /// [vocabulary, hidden]; the embedding itself where embeddings are tied.
+    pub head: Matrix,
+}

@@ -1,0 +1,227 @@
+//! Presets by name, and the text form of a policy: `NAME[:key=value,…]`.
+
+use std::fmt;
+
+use super::{AttentionPolicy, PositionScaling, Positions};
+use crate::error::{Error, Result};
+
+/// Every preset: name and what it does.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("vanilla", "attention as the model was trained"),
+    ("window", "only the most recent keys"),
+    ("lambda", "recent keys and start tokens, true distances"),
+    ("ceiling", "all keys, distances capped"),
+    ("lm-infinite", "recent keys and start tokens, distances capped at the window"),
+    ("streaming-llm", "recent keys and start tokens, distances counted among the kept keys"),
+    ("pi", "position interpolation"),
+    ("ntk", "NTK-aware change of RoPE's base"),
+    ("yarn", "YaRN"),
+];
+
+/// A policy and the text that asked for it, with every default spelled out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicySpec {
+    /// E.g. `lm-infinite:start=10,window=2048`.
+    pub label: String,
+    /// What it means.
+    pub policy: AttentionPolicy,
+}
+
+impl PolicySpec {
+    /// Reads `NAME[:key=value,…]`. Window and ceiling default to `trained_length`, start to 10 (`streaming-llm`: 4),
+    /// factor to 4.
+    pub fn parse(text: &str, trained_length: u64) -> Result<Self> {
+        let refuse = |reason: String| Error::Policy { policy: text.to_owned(), reason };
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let mut policy = AttentionPolicy::default();
+        let default_factor = 4.0;
+        let keys: &[&str] = match name {
+            "vanilla" => &[],
+            "window" => {
+                policy.window = Some(trained_length);
+                &["window"]
+            }
+            "lambda" => {
+                (policy.start, policy.window) = (10, Some(trained_length));
+                &["start", "window"]
+            }
+            "ceiling" => {
+                policy.ceiling = Some(trained_length);
+                &["ceiling"]
+            }
+            "lm-infinite" => {
+                (policy.start, policy.window) = (10, Some(trained_length));
+                &["start", "window", "ceiling"]
+            }
+            "streaming-llm" => {
+                policy.positions = Positions::InCache;
+                (policy.start, policy.window) = (4, Some(trained_length));
+                &["start", "window"]
+            }
+            "pi" => {
+                policy.scaling = PositionScaling::Linear { factor: default_factor };
+                &["factor"]
+            }
+            "ntk" => {
+                policy.scaling = PositionScaling::Ntk { factor: default_factor };
+                &["factor"]
+            }
+            "yarn" => {
+                policy.scaling = PositionScaling::Yarn {
+                    factor: default_factor,
+                    original_length: trained_length,
+                    beta_fast: 32.0,
+                    beta_slow: 1.0,
+                };
+                &["factor"]
+            }
+            _ => {
+                let known: Vec<_> = PRESETS.iter().map(|(name, _)| *name).collect();
+                return Err(refuse(format!("no preset `{name}`; known are {}", known.join(", "))));
+            }
+        };
+        let mut seen = Vec::new();
+        for part in rest.split(',').filter(|part| !part.is_empty()) {
+            let (key, value) =
+                part.split_once('=').ok_or_else(|| refuse(format!("expected key=value, got `{part}`")))?;
+            if !keys.contains(&key) {
+                let known = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+                return Err(refuse(format!("`{name}` has no key `{key}`; it takes {known}")));
+            }
+            if seen.contains(&key) {
+                return Err(refuse(format!("`{key}` is given twice")));
+            }
+            seen.push(key);
+            let length = || crate::policy::parse_length(value).map_err(|e| refuse(format!("{key}: {e}")));
+            match key {
+                "start" => policy.start = length()?,
+                "window" => policy.window = Some(length()?),
+                "ceiling" => policy.ceiling = Some(length()?),
+                _ => {
+                    let given: f64 = value
+                        .parse()
+                        .map_err(|_| refuse(format!("factor: expected a number, got `{value}`")))?;
+                    match &mut policy.scaling {
+                        PositionScaling::Linear { factor }
+                        | PositionScaling::Ntk { factor }
+                        | PositionScaling::Yarn { factor, .. }
+                        | PositionScaling::Llama3 { factor, .. } => *factor = given,
+                        PositionScaling::None => unreachable!("only scaled presets take a factor"),
+                    }
+                }
+            }
+        }
+        if name == "lm-infinite" && policy.ceiling.is_none() {
+            policy.ceiling = policy.window;
+        }
+        policy.validate().map_err(|e| match e {
+            Error::Policy { reason, .. } => refuse(reason),
+            other => other,
+        })?;
+        Ok(Self { label: label(name, keys, &policy), policy })
+    }
+}
+
+fn label(name: &str, keys: &[&str], policy: &AttentionPolicy) -> String {
+    let value = |key: &str| match key {
+        "start" => Some(policy.start.to_string()),
+        "window" => policy.window.map(|w| w.to_string()),
+        // For lm-infinite the ceiling is the window unless it was changed.
+        "ceiling" => policy.ceiling.filter(|_| policy.ceiling != policy.window).map(|c| c.to_string()),
+        _ => match policy.scaling {
+            PositionScaling::Linear { factor }
+            | PositionScaling::Ntk { factor }
+            | PositionScaling::Yarn { factor, .. }
+            | PositionScaling::Llama3 { factor, .. } => Some(factor.to_string()),
+            PositionScaling::None => None,
+        },
+    };
+    let parts: Vec<_> = keys.iter().filter_map(|key| value(key).map(|v| format!("{key}={v}"))).collect();
+    if parts.is_empty() { name.to_owned() } else { format!("{name}:{}", parts.join(",")) }
+}
+
+/// Reads a length in tokens: `4096`, `32k` (·1024), `200M` (·10⁶), `1G` (·10⁹).
+///
+/// `k` follows the field's habit for context lengths (8k = 8192); `M` and `G` that for corpus sizes.
+pub fn parse_length(text: &str) -> std::result::Result<u64, String> {
+    let (digits, unit) = match text.chars().last() {
+        Some('k' | 'K') => (&text[..text.len() - 1], 1024),
+        Some('M') => (&text[..text.len() - 1], 1_000_000),
+        Some('G') => (&text[..text.len() - 1], 1_000_000_000),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("expected a length such as 4096, 32k, 200M or 1G, got `{text}`"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("`{text}` is larger than 2^64"))
+}
+
+impl fmt::Display for AttentionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "start={}", self.start)?;
+        if let Some(window) = self.window {
+            write!(f, ",window={window}")?;
+        }
+        if let Some(ceiling) = self.ceiling {
+            write!(f, ",ceiling={ceiling}")?;
+        }
+        if self.positions == Positions::InCache {
+            write!(f, ",positions=in-cache")?;
+        }
+        match self.scaling {
+            PositionScaling::None => Ok(()),
+            PositionScaling::Linear { factor } => write!(f, ",pi={factor}"),
+            PositionScaling::Ntk { factor } => write!(f, ",ntk={factor}"),
+            PositionScaling::Yarn { factor, .. } => write!(f, ",yarn={factor}"),
+            PositionScaling::Llama3 { factor, .. } => write!(f, ",llama3={factor}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_come_from_the_trained_length() {
+        let spec = PolicySpec::parse("lm-infinite", 8192).expect("valid");
+        assert_eq!(spec.label, "lm-infinite:start=10,window=8192");
+        assert_eq!((spec.policy.start, spec.policy.window, spec.policy.ceiling), (10, Some(8192), Some(8192)));
+        let spec = PolicySpec::parse("lm-infinite:window=2k", 8192).expect("valid");
+        assert_eq!((spec.policy.window, spec.policy.ceiling), (Some(2048), Some(2048)));
+        let spec = PolicySpec::parse("streaming-llm", 8192).expect("valid");
+        assert_eq!((spec.policy.start, spec.policy.positions), (4, Positions::InCache));
+    }
+
+    #[test]
+    fn every_preset_reads_back_its_own_label() {
+        for (name, _) in PRESETS {
+            let spec = PolicySpec::parse(name, 256).expect("valid");
+            assert_eq!(PolicySpec::parse(&spec.label, 999).expect("valid").policy.window, spec.policy.window);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("window:window=0", "window must be at least 1"),
+            ("vanilla:start=4", "has no key `start`"),
+            ("window:window=4,window=5", "given twice"),
+            ("window:window", "expected key=value"),
+            ("window:window=-1", "expected a length"),
+            ("pi:factor=nan", "factor must be a number"),
+            ("pi:factor=0.5", "factor must be a number"),
+            ("window:window=99999999999G", "larger than 2^64"),
+            ("window:window=400000G", "larger than any cache"),
+            ("truncated", "no preset"),
+        ] {
+            let message = PolicySpec::parse(text, 256).expect_err(text).to_string();
+            assert!(message.contains(reason), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn lengths_take_units() {
+        assert_eq!(parse_length("32k"), Ok(32768));
+        assert_eq!(parse_length("200M"), Ok(200_000_000));
+        assert!(parse_length("").is_err() && parse_length("k").is_err() && parse_length("é").is_err());
+    }
+}

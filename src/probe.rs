@@ -1,0 +1,125 @@
+//! What is watched while a model runs. Sites are named by type; a probe that asks for nothing costs nothing.
+
+use crate::policy::Region;
+
+/// Watches a forward pass. A session asks [`Probe::plan`] once per call and then reports what the plan names.
+pub trait Probe {
+    /// What this probe wants to see.
+    fn plan(&self) -> &ProbePlan;
+
+    /// Statistics of all heads of `layer` for a run of consecutive queries. Called in order of position per layer.
+    fn head_statistics(&mut self, layer: usize, statistics: &HeadStatistics) {
+        let _ = (layer, statistics);
+    }
+
+    /// One whole attention row.
+    fn attention_row(&mut self, row: &AttentionRow) {
+        let _ = row;
+    }
+
+    /// One hidden state, of shape [hidden].
+    fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
+        let _ = (site, position, values);
+    }
+}
+
+/// What a probe asks for.
+#[derive(Clone, Debug, Default)]
+pub struct ProbePlan {
+    /// Per-layer, per-head, per-query statistics from inside the attention pass.
+    pub statistics: Option<StatisticsPlan>,
+    /// Query positions whose whole attention rows are wanted, at every layer and head; costs
+    /// `4 · attended keys` bytes while a row is reported, and as much time as decoding one token.
+    pub rows: PositionSet,
+    /// Positions whose hidden states are wanted; costs `4 · hidden` bytes while reported.
+    pub hidden_positions: PositionSet,
+    /// Sites of those hidden states.
+    pub hidden_sites: Vec<HiddenSite>,
+}
+
+/// How [`HeadStatistics`] are to be taken.
+#[derive(Clone, Debug)]
+pub struct StatisticsPlan {
+    /// `start_mass` is the probability on keys at positions `0..start_tokens`.
+    pub start_tokens: u64,
+    /// Ascending lower edges of the buckets of true distance, the first 0; the last bucket is open. Empty: no buckets.
+    pub distance_edges: Vec<u64>,
+}
+
+/// Where a hidden state is read in the residual stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HiddenSite {
+    /// After the embedding.
+    Embedding,
+    /// After block `layer` (counted from 0).
+    AfterBlock(usize),
+}
+
+/// A set of positions that costs no memory per position.
+#[derive(Clone, Debug, Default)]
+pub struct PositionSet {
+    /// All positions below this.
+    pub below: u64,
+    /// And every multiple of this, if given.
+    pub every: Option<u64>,
+    /// And these.
+    pub at: Vec<u64>,
+}
+
+impl PositionSet {
+    /// Is `position` in the set?
+    pub fn contains(&self, position: u64) -> bool {
+        position < self.below
+            || self.every.is_some_and(|every| position.is_multiple_of(every))
+            || self.at.contains(&position)
+    }
+}
+
+/// Statistics of `heads` heads for `queries` consecutive queries, taken inside the attention pass.
+///
+/// All are over the attended keys only, of the logits as the softmax sees them (scaled, with the position encoding).
+#[derive(Clone, Debug, Default)]
+pub struct HeadStatistics {
+    /// Position of the first query.
+    pub first_position: u64,
+    /// Number of heads.
+    pub heads: usize,
+    /// Number of queries.
+    pub queries: usize,
+    /// Number of distance buckets.
+    pub buckets: usize,
+    /// Largest logit. [heads, queries]
+    pub max_logit: Vec<f32>,
+    /// log Σ exp(logit), in nats. [heads, queries]
+    pub log_sum_exp: Vec<f32>,
+    /// Entropy of the attention row, in nats: `lse − Σ p·logit`. [heads, queries]
+    pub entropy: Vec<f32>,
+    /// Probability on the start tokens. [heads, queries]
+    pub start_mass: Vec<f32>,
+    /// Probability by bucket of true distance. [heads, queries, buckets]
+    pub bucket_mass: Vec<f32>,
+}
+
+/// The attention of one query of one head, before the softmax.
+#[derive(Clone, Debug)]
+pub struct AttentionRow<'a> {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Query head, from 0.
+    pub head: usize,
+    /// Position of the query.
+    pub position: u64,
+    /// Runs of consecutive attended keys, ascending.
+    pub runs: &'a [KeyRun],
+}
+
+/// Consecutive keys of an [`AttentionRow`].
+#[derive(Clone, Debug)]
+pub struct KeyRun {
+    /// Position of the first key.
+    pub first_key: u64,
+    /// Region of the keys (its distance that of the first key).
+    pub region: Region,
+    /// Scaled logits, one per key.
+    pub logits: Vec<f32>,
+}

@@ -1,0 +1,1 @@
+//! Integration tests of lm-infinite: one binary, one module per subject.
