@@ -2,9 +2,13 @@
 //!
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
+pub mod attention;
+pub mod cache;
 pub mod error;
+pub mod kernels;
 pub mod model;
 pub mod policy;
+pub mod position;
 pub mod probe;
 
 pub use error::{Error, Result};
