@@ -5,10 +5,12 @@
 pub mod attention;
 pub mod cache;
 pub mod error;
+pub mod files;
 pub mod kernels;
 pub mod model;
 pub mod policy;
 pub mod position;
 pub mod probe;
+pub mod session;
 
 pub use error::{Error, Result};

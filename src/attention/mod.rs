@@ -1,5 +1,7 @@
 //! Attention twice: [`dense`] is the specification, [`blockwise`] the product.
 
+#[cfg(test)]
+mod agreement;
 mod blockwise;
 pub mod dense;
 mod partial;
