@@ -2,6 +2,7 @@
 //!
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
+pub mod diagnose;
 pub mod error;
 pub mod model;
 pub mod policy;
