@@ -3,10 +3,17 @@
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
 pub mod attention;
+pub mod bench;
 pub mod cache;
+pub mod cli;
+pub mod corpus;
+pub mod diagnose;
 pub mod error;
+pub mod evaluate;
 pub mod files;
+pub mod generate;
 pub mod kernels;
+pub mod machine;
 pub mod model;
 pub mod policy;
 pub mod position;
