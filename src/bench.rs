@@ -109,7 +109,7 @@ pub fn bench(decoder: &Arc<Decoder>, text: &[u32], plan: &BenchPlan, progress: &
 /// Prefill without a probe, with an idle one, and with all statistics, in turn.
 ///
 /// # Errors
-/// As [`bench`].
+/// As [`bench()`].
 pub fn probe_cost(
     decoder: &Arc<Decoder>,
     text: &[u32],

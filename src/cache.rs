@@ -46,7 +46,8 @@ pub struct Run<'a> {
 impl KvCache {
     /// An empty cache for what `policy` keeps.
     pub fn new(kv_heads: usize, head_dim: usize, policy: &AttentionPolicy) -> Self {
-        let kept = policy.kept_keys().map_or(PAGE, |kept| kept.min(PAGE as u64) as usize);
+        // Pages of equal size that hold what is kept and not much more.
+        let page_slots = policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
         Self {
             kv_heads,
             head_dim,
@@ -54,7 +55,7 @@ impl KvCache {
             window: policy.window,
             start_held: 0,
             recent: 0..0,
-            page_slots: kept.max(1),
+            page_slots: (page_slots as usize).max(1),
             pages: Vec::new(),
         }
     }

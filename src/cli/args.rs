@@ -60,7 +60,7 @@ pub struct ModelArgs {
 pub struct TextArgs {
     /// A UTF-8 file, or - for standard input; an embedded text by default
     #[arg(long, value_name = "FILE")]
-    pub text: Option<PathBuf>,
+    pub text: Option<String>,
 }
 
 const POLICY_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm, \

@@ -28,7 +28,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     } else {
         tokenizer.encode(&prompt)?
     };
-    let sampler = Sampler::new(&SamplingParams {
+    let sampler = Sampler::new(SamplingParams {
         temperature: args.temperature,
         top_k: args.top_k,
         top_p: args.top_p,

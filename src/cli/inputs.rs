@@ -1,6 +1,5 @@
 //! From arguments to things: model, text, policies.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -27,7 +26,7 @@ pub struct Model {
 impl Model {
     /// Loads what `args` name.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
-        let mut loaded = load(&args.model, &hub::Cache::user()?)?;
+        let mut loaded = load(&args.model, &hub::Cache::open()?)?;
         if let Some(length) = args.trained_length {
             anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
             loaded.config.trained_length = length;
@@ -75,8 +74,8 @@ impl Text {
         match args.text.as_deref() {
             None => Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() }),
             Some(path) => {
-                let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-                let text = crate::text::read(path).with_context(|| "--text")?;
+                let name = if path == "-" { "standard input".into() } else { path.to_owned() };
+                let text = crate::text::read_text(path).context("--text")?;
                 Ok(Self { name, text })
             }
         }
