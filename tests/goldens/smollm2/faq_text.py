@@ -1,8 +1,8 @@
 """Writes the text that the goldens of this folder were measured on: python faq_text.py OUT.txt
 
 It is the prose of an English FAQ, Debian package `anarchism` (`apt-get install anarchism`), from its 200,000th character
-on. The package is under the GPL, so neither the text nor its tokens are kept here. tests/src/faq.rs does the same in
-Rust.
+on. The package is under the GPL, so neither the text nor its tokens are kept here. The tests run this
+script themselves.
 """
 
 import glob
