@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{ArrayViewD, IxDyn};
+use ndarray::{ArrayViewD, Dimension, IxDyn};
 
 /// How far a value may be from the wanted one: `|got − want| ≤ absolute + relative · |want|`.
 #[derive(Clone, Copy, Debug)]
