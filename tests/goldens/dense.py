@@ -1,0 +1,257 @@
+"""A dense reference of attention policies on Llama-family decoders, in PyTorch: the source of the goldens.
+
+Obvious and slow on purpose. For every query i and key j it evaluates whether j is attended and which distance the
+rotary encoding is given, as two [queries, keys] tables made from the policy's definition. It shares no code with the
+Rust program. `check.py` holds it against `transformers` and against the published numbers.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+
+import numpy as np
+import torch
+
+
+@dataclasses.dataclass
+class Policy:
+    """What a method changes about attention. `in_cache` counts a start key's distance among the keys that are kept."""
+
+    label: str
+    start: int = 0
+    window: int | None = None
+    ceiling: int | None = None
+    in_cache: bool = False
+    linear: float = 1.0
+    ntk: float = 1.0
+
+    @staticmethod
+    def parse(label):
+        """Reads `NAME:key=value,…`; every key must be written out."""
+        name, _, rest = label.partition(":")
+        keys = dict(part.split("=") for part in rest.split(",") if part)
+        number = {key: int(value) for key, value in keys.items() if key != "factor"}
+        policy = Policy(label, number.get("start", 0), number.get("window"), number.get("ceiling"))
+        if name == "lm-infinite" and policy.ceiling is None:
+            policy.ceiling = policy.window
+        policy.in_cache = name == "streaming-llm"
+        if name == "pi":
+            policy.linear = float(keys["factor"])
+        if name == "ntk":
+            policy.ntk = float(keys["factor"])
+        return policy
+
+    def attended(self, i, j):
+        """Boolean table: does the query at i see the key at j?"""
+        seen = j <= i
+        if self.window is not None:
+            seen = seen & ((i - j < self.window) | (j < self.start))
+        return seen
+
+
+@dataclasses.dataclass
+class Model:
+    """A decoder in float64 or float32. `pairs` lists the two dimensions that each rotation turns: [2, head_dim / 2]."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    layers: int
+    epsilon: float
+    theta: float
+    pairs: torch.Tensor
+    weights: dict  # role, or `layer.role`, -> tensor
+
+    # Roles of a layer's tensors: (ours, GGUF's, Hugging Face's).
+    ROLES = [
+        ("attention_norm", "attn_norm", "input_layernorm"),
+        ("query", "attn_q", "self_attn.q_proj"),
+        ("key", "attn_k", "self_attn.k_proj"),
+        ("value", "attn_v", "self_attn.v_proj"),
+        ("output", "attn_output", "self_attn.o_proj"),
+        ("mlp_norm", "ffn_norm", "post_attention_layernorm"),
+        ("gate", "ffn_gate", "mlp.gate_proj"),
+        ("up", "ffn_up", "mlp.up_proj"),
+        ("down", "ffn_down", "mlp.down_proj"),
+    ]
+
+    @classmethod
+    def from_gguf(cls, path, dtype):
+        """A GGUF file of architecture `llama`; quantized tensors are dequantized. Rotations turn (2j, 2j + 1)."""
+        import gguf
+
+        reader = gguf.GGUFReader(path)
+        field = lambda key: reader.fields[f"llama.{key}"].contents()
+        stored = {
+            tensor.name: torch.from_numpy(np.array(gguf.dequantize(tensor.data, tensor.tensor_type))).to(dtype)
+            for tensor in reader.tensors
+        }
+        heads = field("attention.head_count")
+        weights = {
+            "embedding": stored["token_embd.weight"],
+            "final_norm": stored["output_norm.weight"],
+            "head": stored.get("output.weight", stored["token_embd.weight"]),
+        }
+        for layer in range(field("block_count")):
+            for ours, theirs, _ in cls.ROLES:
+                weights[f"{layer}.{ours}"] = stored[f"blk.{layer}.{theirs}.weight"]
+        head_dim = field("embedding_length") // heads
+        return cls(
+            heads, field("attention.head_count_kv"), head_dim, field("block_count"),
+            field("attention.layer_norm_rms_epsilon"), field("rope.freq_base"),
+            torch.arange(head_dim).reshape(-1, 2).T, weights,
+        )
+
+    @classmethod
+    def from_hf(cls, folder, dtype):
+        """A Hugging Face folder of a Llama or Qwen2 without RoPE scaling. Rotations turn (j, j + head_dim / 2)."""
+        from safetensors.torch import load_file
+
+        folder = pathlib.Path(folder)
+        config = json.loads((folder / "config.json").read_text())
+        stored = {}
+        for shard in sorted(folder.glob("*.safetensors")):
+            stored |= {name: tensor.to(dtype) for name, tensor in load_file(shard).items()}
+        embedding = stored["model.embed_tokens.weight"]
+        weights = {
+            "embedding": embedding,
+            "final_norm": stored["model.norm.weight"],
+            "head": stored.get("lm_head.weight", embedding),
+        }
+        for layer in range(config["num_hidden_layers"]):
+            for ours, _, theirs in cls.ROLES:
+                for kind, suffix in (("weight", ""), ("bias", "_bias")):
+                    name = f"model.layers.{layer}.{theirs}.{kind}"
+                    if name in stored:
+                        weights[f"{layer}.{ours}{suffix}"] = stored[name]
+        heads = config["num_attention_heads"]
+        head_dim = config.get("head_dim") or config["hidden_size"] // heads
+        return cls(
+            heads, config["num_key_value_heads"], head_dim, config["num_hidden_layers"],
+            config["rms_norm_eps"], config["rope_theta"],
+            torch.arange(head_dim).reshape(2, -1), weights,
+        )
+
+    def frequencies(self, policy):
+        """Radians per token of each rotation, in float64."""
+        base = self.theta * policy.ntk ** (self.head_dim / (self.head_dim - 2))
+        exponent = torch.arange(0, self.head_dim, 2, dtype=torch.float64) / self.head_dim
+        return base**-exponent / policy.linear
+
+    def rotate(self, x, positions, frequencies):
+        """x [heads, n, head_dim] turned to positions [n], or all of it to one position; angles in float64."""
+        angles = torch.as_tensor(positions).double().reshape(-1, 1) * frequencies
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        first, second = x[..., self.pairs[0]], x[..., self.pairs[1]]
+        turned = torch.empty_like(x)
+        turned[..., self.pairs[0]] = first * cos - second * sin
+        turned[..., self.pairs[1]] = first * sin + second * cos
+        return turned
+
+    def logits_of_block(self, q, k, i, policy, frequencies):
+        """Scaled attention logits [heads, queries, keys] of queries q at positions i [queries]; −inf where not attended."""
+        n = k.shape[1]
+        j = torch.arange(n)[None]
+        dots = lambda q_at, k_at: (
+            self.rotate(q, q_at, frequencies) @ self.rotate(k, k_at, frequencies).transpose(1, 2)
+        ) / math.sqrt(self.head_dim)
+        logits = dots(i, j[0])
+        row = i[:, None]
+        if policy.in_cache:
+            changed = (row - j >= policy.window) & (j < policy.start)
+            cached = i.clamp(max=policy.start + policy.window - 1)
+            logits = torch.where(changed, dots(cached, j[0]), logits)
+        elif policy.ceiling is not None:
+            changed = row - j > policy.ceiling
+            logits = torch.where(changed, dots(policy.ceiling, 0), logits)
+        return logits.masked_fill(~policy.attended(row, j), -math.inf)
+
+    @torch.no_grad()
+    def run(self, tokens, policy, start_tokens=None, distance_edges=(), block=256):
+        """One pass over `tokens`.
+
+        Returns final hidden states after the last norm [n, hidden], and, where `start_tokens` is given, a dict of
+        `max_logit`, `lse`, `entropy`, `start_mass` [layers, heads, n] and `bucket_mass` [layers, heads, n, buckets].
+        """
+        w, n, group = self.weights, len(tokens), self.heads // self.kv_heads
+        frequencies = self.frequencies(policy)
+        norm = lambda x, gain: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.epsilon) * gain
+        x = w["embedding"][tokens]
+        layers = []
+        for layer in range(self.layers):
+            linear = lambda h, role: h @ w[f"{layer}.{role}"].T + w.get(f"{layer}.{role}_bias", 0)
+            split = lambda y, count: y.view(n, count, self.head_dim).transpose(0, 1)
+            h = norm(x, w[f"{layer}.attention_norm"])
+            q = split(linear(h, "query"), self.heads)
+            k = split(linear(h, "key"), self.kv_heads).repeat_interleave(group, 0)
+            v = split(linear(h, "value"), self.kv_heads).repeat_interleave(group, 0)
+            mixed, blocks = [], []
+            for begin in range(0, n, block):
+                i = torch.arange(begin, min(begin + block, n))
+                # Later keys are never attended by these queries.
+                keys = slice(0, int(i[-1]) + 1)
+                logits = self.logits_of_block(q[:, i], k[:, keys], i, policy, frequencies)
+                lse = logits.logsumexp(-1, keepdim=True)
+                p = (logits - lse).exp()
+                mixed.append(p @ v[:, keys])
+                if start_tokens is not None:
+                    blocks.append(statistics(logits, lse, p, i, start_tokens, distance_edges))
+            joined = torch.cat(mixed, 1).transpose(0, 1).reshape(n, -1)
+            x = x + linear(joined, "output")
+            h = norm(x, w[f"{layer}.mlp_norm"])
+            x = x + linear(torch.nn.functional.silu(linear(h, "gate")) * linear(h, "up"), "down")
+            if blocks:
+                layers.append({key: torch.cat([b[key] for b in blocks], 1) for key in blocks[0]})
+        stats = {key: torch.stack([l[key] for l in layers]) for key in layers[0]} if layers else None
+        return norm(x, w["final_norm"]), stats
+
+    @torch.no_grad()
+    def nll(self, hidden, tokens, block=512):
+        """Nats of tokens 1..n, each given all before it."""
+        parts = []
+        for begin in range(0, len(tokens) - 1, block):
+            end = min(begin + block, len(tokens) - 1)
+            logits = hidden[begin:end] @ self.weights["head"].T
+            parts.append(torch.nn.functional.cross_entropy(logits, tokens[begin + 1 : end + 1], reduction="none"))
+        return torch.cat(parts)
+
+
+def statistics(logits, lse, p, i, start_tokens, distance_edges):
+    """Statistics of attention rows: logits and p [heads, queries, keys], lse [heads, queries, 1], positions i [queries]."""
+    finite = torch.where(logits.isinf(), torch.zeros_like(logits), logits)
+    j = torch.arange(logits.shape[2])[None]
+    distance = i[:, None] - j
+    upper = list(distance_edges[1:]) + [math.inf]
+    buckets = [
+        (p * ((distance >= low) & (distance < high))).sum(-1) for low, high in zip(distance_edges, upper)
+    ] if distance_edges else []
+    return {
+        "max_logit": logits.max(-1).values,
+        "lse": lse[..., 0],
+        "entropy": lse[..., 0] - (p * finite).sum(-1),
+        "start_mass": (p * (j < start_tokens)).sum(-1),
+        "bucket_mass": torch.stack(buckets, -1) if buckets else p.new_zeros(*p.shape[:2], 0),
+    }
+
+
+def gguf_tokenizer(path):
+    """Tokenizer of a GGUF file of type `gpt2` with the `smollm` splitter, built from the file's own vocabulary."""
+    import gguf
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    fields = gguf.GGUFReader(path).fields
+    assert fields["tokenizer.ggml.pre"].contents() == "smollm"
+    vocabulary = {text: index for index, text in enumerate(fields["tokenizer.ggml.tokens"].contents())}
+    merges = [tuple(pair.split(" ")) for pair in fields["tokenizer.ggml.merges"].contents()]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    return tokenizer
+
+
+def file_name(label):
+    """A policy's label as a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", label)

@@ -1,0 +1,264 @@
+//! The program as a user and another program see it: exit codes, streams, files.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::compare::{Tolerance, assert_close, line};
+use crate::support::{program, tiny};
+
+/// A text that the tiny models' tokenizer knows (one token per ASCII character), in its own folder.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        desk.write("text.txt", "The quick brown fox jumps over the lazy dog. ".repeat(20).as_bytes());
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).expect("written");
+    }
+
+    /// Names of what lies in the folder, sorted.
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs the program in the folder.
+    fn run(&self, arguments: &[&str]) -> Output {
+        program().args(arguments).current_dir(self.folder.path()).output().expect("the program starts")
+    }
+
+    /// `perplexity` of the tiny model on the text, with more arguments.
+    fn perplexity(&self, more: &[&str]) -> Output {
+        let model = tiny("tied");
+        let model = model.to_str().expect("UTF-8");
+        self.run(&[&["perplexity", "--model", model, "--text", "text.txt", "--tokens", "200"], more].concat())
+    }
+}
+
+fn words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn refused(output: &Output, code: i32, reason: &str) {
+    let message = words(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(message.contains(reason), "wanted `{reason}` in: {message}");
+    assert!(!message.contains("panicked"), "{message}");
+    assert!(output.stdout.is_empty(), "data in spite of an error: {}", words(&output.stdout));
+}
+
+#[test]
+fn perplexity_writes_the_promised_json_and_nothing_else() {
+    let desk = Desk::new();
+    let output = desk.perplexity(&[
+        "--json", "--policy", "vanilla", "--policy", "lm-infinite:start=2,window=16", "--bucket", "64",
+    ]);
+    assert!(output.status.success(), "{}", words(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("stdout is one JSON value");
+    assert_eq!(json["tokens"], 200);
+    assert!(json["model"].is_string());
+    let runs = json["runs"].as_array().expect("runs");
+    let policies: Vec<_> = runs.iter().map(|run| run["policy"].as_str().expect("policy")).collect();
+    assert_eq!(policies, ["vanilla", "lm-infinite:start=2,window=16"]);
+    for run in runs {
+        let number = |key: &str| run[key].as_f64().unwrap_or_else(|| panic!("{key} in {run}"));
+        assert!((number("perplexity") - number("nll").exp()).abs() < 1e-3 * number("perplexity"));
+        for key in ["prefill_tokens_per_second", "peak_rss_bytes", "kv_cache_bytes"] {
+            assert!(number(key) > 0.0, "{key} in {run}");
+        }
+        // Token 0 has no prediction; the buckets' means, weighted by their predictions, give the whole.
+        let mut covered = 0;
+        let mut total = 0.0;
+        for bucket in run["buckets"].as_array().expect("buckets") {
+            let [from, to] = ["from", "to"].map(|key| bucket[key].as_u64().expect(key));
+            assert_eq!(from, covered);
+            covered = to;
+            total += (to - from.max(1)) as f64 * bucket["nll"].as_f64().expect("nll");
+        }
+        assert_eq!(covered, 200);
+        assert!((total / 199.0 - number("nll")).abs() < 1e-4, "{total} / 199 in {run}");
+    }
+    assert_ne!(runs[0]["nll"], runs[1]["nll"], "policies must matter");
+}
+
+#[test]
+fn per_token_losses_are_the_ones_behind_the_mean() {
+    let desk = Desk::new();
+    let output = desk.perplexity(&["--json", "--per-token", "losses.npy"]);
+    assert!(output.status.success(), "{}", words(&output.stderr));
+    let losses: ndarray::Array1<f32> = ndarray_npy::read_npy(desk.path("losses.npy")).expect("an npy of f32");
+    assert_eq!(losses.len(), 199);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let nll = json["runs"][0]["nll"].as_f64().expect("nll");
+    assert!((f64::from(losses.mean().expect("losses")) - nll).abs() < 1e-4);
+}
+
+#[test]
+fn the_same_command_gives_the_same_numbers_on_any_number_of_threads() {
+    let desk = Desk::new();
+    let losses = |threads: &str| -> ndarray::Array1<f32> {
+        let output = desk.perplexity(&["--json", "--threads", threads, "--per-token", "losses.npy"]);
+        assert!(output.status.success(), "{}", words(&output.stderr));
+        ndarray_npy::read_npy(desk.path("losses.npy")).expect("an npy of f32")
+    };
+    let (one, two, again) = (losses("1"), losses("2"), losses("2"));
+    assert_eq!(two, again);
+    let (one, two) = (one.to_vec(), two.to_vec());
+    assert_close("1 and 2 threads", line(&one), line(&two), Tolerance::absolute(0.0));
+}
+
+#[test]
+fn misuse_is_exit_code_2() {
+    let desk = Desk::new();
+    refused(&desk.run(&["frobnicate"]), 2, "frobnicate");
+    refused(&desk.perplexity(&["--no-such-flag"]), 2, "--no-such-flag");
+    refused(&desk.perplexity(&["--bucket", "many"]), 2, "many");
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let desk = Desk::new();
+    for argument in ["--help", "--version"] {
+        let output = desk.run(&[argument]);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{argument}");
+    }
+    let help = words(&desk.run(&["--help"]).stdout);
+    for command in ["diagnose", "perplexity", "generate", "bench", "models", "plot"] {
+        assert!(help.contains(command), "{command} in {help}");
+    }
+}
+
+#[test]
+fn a_bad_policy_or_length_is_refused_in_words() {
+    let desk = Desk::new();
+    for (policy, reason) in [
+        ("nonsense", "nonsense"),
+        ("window:window=0", "window"),
+        ("vanilla:start=4", "start"),
+        ("lm-infinite:window=99999999999G", "window"),
+    ] {
+        let output = desk.perplexity(&["--json", "--policy", policy]);
+        let code = output.status.code().expect("a code");
+        assert!(code == 1 || code == 2, "{policy}: {code}");
+        refused(&output, code, reason);
+    }
+    for length in ["-5", "12x", "", "99999999999999999999"] {
+        let output = desk.perplexity(&["--bucket", length]);
+        let code = output.status.code().expect("a code");
+        assert!(code == 1 || code == 2, "length `{length}`: {code}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "length `{length}`");
+    }
+}
+
+#[test]
+fn a_missing_empty_or_garbled_text_is_refused_in_words() {
+    let desk = Desk::new();
+    desk.write("empty.txt", b"");
+    desk.write("garbled.txt", b"good \xff\xfe bad");
+    let model = tiny("tied");
+    let model = model.to_str().expect("UTF-8");
+    for text in ["missing.txt", "empty.txt", "garbled.txt"] {
+        let output = desk.run(&["perplexity", "--model", model, "--tokens", "20", "--json", "--text", text]);
+        refused(&output, 1, text);
+    }
+}
+
+#[test]
+fn a_missing_or_broken_model_is_refused_in_words() {
+    let desk = Desk::new();
+    desk.write("model.gguf", b"GGUF and then nothing that makes sense");
+    for model in ["./model.gguf", "./missing.gguf"] {
+        let output = desk.run(&["perplexity", "--model", model, "--text", "text.txt", "--tokens", "20"]);
+        refused(&output, 1, model.trim_start_matches("./"));
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let desk = Desk::new();
+    let mut child = program()
+        .args(["generate", "--prompt", "The quick brown", "--tokens", "2000", "--model"])
+        .arg(tiny("tied"))
+        .current_dir(desk.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Reads one byte, as `| head -c1` does, and hangs up.
+    let mut out = child.stdout.take().expect("a pipe");
+    out.read_exact(&mut [0]).expect("a first byte");
+    drop(out);
+    let mut message = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut message).expect("UTF-8");
+    assert!(child.wait().expect("it ends").success(), "{message}");
+    assert!(!message.contains("panicked") && !message.to_lowercase().contains("broken pipe"), "{message}");
+}
+
+fn diagnose(desk: &Desk, more: &[&str]) -> Output {
+    let model = tiny("tied");
+    let model = model.to_str().expect("UTF-8");
+    desk.run(&[&["diagnose", "--model", model, "--tokens", "200", "--out", "result"], more].concat())
+}
+
+#[test]
+fn diagnose_leaves_a_whole_folder() {
+    let desk = Desk::new();
+    let output = diagnose(&desk, &["--text", "text.txt", "--json"]);
+    assert!(output.status.success(), "{}", words(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("stdout is one JSON value");
+    assert_eq!(json["out"].as_str().map(Path::new).and_then(Path::file_name), Some("result".as_ref()));
+    for run in json["runs"].as_array().expect("runs") {
+        for factor in ["logits", "entropy", "drift"] {
+            assert!(!run["factors"][factor].is_null(), "{factor} in {run}");
+        }
+    }
+    let run = std::fs::read_to_string(desk.path("result/run.json")).expect("run.json");
+    let run: Value = serde_json::from_str(&run).expect("JSON");
+    assert!(run.is_object());
+    let mut kinds: Vec<_> = walk(&desk.path("result"))
+        .iter()
+        .filter_map(|path| Some(path.extension()?.to_str()?.to_owned()))
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    for kind in ["csv", "json", "npz", "png", "svg"] {
+        assert!(kinds.iter().any(|k| k == kind), "no .{kind} among {kinds:?}");
+    }
+}
+
+#[test]
+fn a_failed_diagnose_leaves_no_folder() {
+    let desk = Desk::new();
+    desk.write("garbled.txt", b"good \xff\xfe bad");
+    let before = desk.files();
+    let output = diagnose(&desk, &["--text", "garbled.txt", "--json"]);
+    refused(&output, 1, "garbled.txt");
+    assert_eq!(desk.files(), before);
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found
+}
