@@ -4,8 +4,10 @@
 
 pub mod diagnose;
 pub mod error;
+pub mod figures;
 pub mod model;
 pub mod policy;
 pub mod probe;
 
 pub use error::{Error, Result};
+pub mod results;
