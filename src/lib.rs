@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod digest;
 pub mod error;
 pub mod evaluate;
+pub mod figures;
 pub mod files;
 pub mod generate;
 pub mod hub;

@@ -15,7 +15,7 @@ const LOGIT_MARGIN: f32 = 1.0;
 const LOGIT_SHARE: f64 = 0.1;
 /// Rise of the mean entropy beyond its largest value in the training length, in nats.
 const ENTROPY_MARGIN: f64 = 0.1;
-/// Distance from which start tokens count as a region of their own, in units of the spread of the others.
+/// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
 const START_APART: f64 = 3.0;
 
 /// The three factors of one run.
@@ -69,8 +69,8 @@ pub struct EntropyFactor {
     pub start_mass: Option<f64>,
 }
 
-/// Factor 3. Broken if start tokens have a region of their own (3 times the spread of the others away, at some layer)
-/// and the policy drops them, or if most hidden states leave the region that they had within the training length.
+/// Factor 3. Broken if start tokens have a region of their own (one of them 3 times the spread of the others away, after
+/// some block) and the policy drops them, or if most hidden states leave the region that they had within the training length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DriftFactor {
     /// The rule above.
@@ -79,10 +79,13 @@ pub struct DriftFactor {
     pub at: Option<u64>,
     /// In words.
     pub verdict: String,
-    /// Largest distance of the mean start token to the others, over layers, in units of their spread.
+    /// Distance of the farthest start token to the others, largest over layers, in units of their spread. The embedding
+    /// does not count: there, a distance is the token's and not the position's.
     pub start_distance: Option<f64>,
-    /// Layer of that distance (0: embedding).
+    /// Blocks passed where it is so far.
     pub start_layer: Option<usize>,
+    /// Distance of the mean of all start tokens there.
+    pub start_mean_distance: Option<f64>,
     /// Position from which queries no longer see the start tokens.
     pub start_dropped_at: Option<u64>,
     /// Largest share, over layers, of states beyond the training length that left their region.
@@ -159,7 +162,8 @@ impl DriftFactor {
     pub(super) fn new(sites: &[SiteDrift], policy: &AttentionPolicy, tokens: u64) -> Self {
         let farthest = sites
             .iter()
-            .filter_map(|site| Some((site.start_distance?, site.layer)))
+            .filter(|site| site.layer > 0)
+            .filter_map(|site| Some((site.farthest_start?, site)))
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let apart = farthest.is_some_and(|(distance, _)| distance > START_APART);
         // Query i sees key 0 through the window up to i = window − 1.
@@ -169,8 +173,9 @@ impl DriftFactor {
         let at = [dropped.filter(|_| apart), leaves_at].into_iter().flatten().min();
         let start = match farthest {
             None => "start tokens not measured (too few states within the training length)".to_owned(),
-            Some((distance, layer)) => format!(
-                "start tokens lie {distance:.1}× the spread of the others away (layer {layer}){}",
+            Some((distance, site)) => format!(
+                "start tokens lie up to {distance:.1}× the spread of the others away (after block {}){}",
+                site.layer,
                 match (dropped, apart) {
                     (Some(position), _) => format!(" and are dropped from position {}", grouped(position)),
                     (None, true) => " and stay attended".to_owned(),
@@ -192,7 +197,8 @@ impl DriftFactor {
             at,
             verdict: format!("{}: {start}{left}", if at.is_some() { "broken" } else { "holds" }),
             start_distance: farthest.map(|(distance, _)| distance),
-            start_layer: farthest.map(|(_, layer)| layer),
+            start_layer: farthest.map(|(_, site)| site.layer),
+            start_mean_distance: farthest.and_then(|(_, site)| site.start_distance),
             start_dropped_at: dropped,
             outside_share,
             leaves_at,

@@ -9,6 +9,10 @@ mod factors;
 mod model;
 mod plan;
 mod summary;
+#[cfg(test)]
+pub(crate) mod synthetic;
+
+pub(crate) use summary::grouped;
 
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};

@@ -16,8 +16,8 @@ pub(super) const FIRST_POSITIONS: u64 = 64;
 /// Later hidden states, on either side of the training length.
 const LATER_POSITIONS: u64 = 256;
 
-/// Attention rows, on either side of the training length; the last query comes on top.
-const ROWS_INSIDE: u64 = 4;
+/// Attention rows, on either side of the training length; the last of each ends its side.
+const ROWS_INSIDE: u64 = 8;
 const ROWS_BEYOND: u64 = 8;
 
 /// Positions, distances and layers to be measured for one model and length.
@@ -117,11 +117,11 @@ mod tests {
 
     #[test]
     fn rows_end_at_the_training_length_and_at_the_text() {
-        assert_eq!(row_positions(8, 16), [1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert_eq!(row_positions(16, 32), [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]);
         assert_eq!(row_positions(100, 3), [0, 1, 2]);
         assert_eq!(row_positions(8, 0), [0_u64; 0]);
         let long = row_positions(4096, 200_000_000);
-        assert_eq!((long.len(), long.last()), (12, Some(&199_999_999)));
+        assert_eq!((long.len(), long.last()), (16, Some(&199_999_999)));
     }
 
     #[test]
