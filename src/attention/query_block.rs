@@ -223,21 +223,31 @@ fn turn_keys(run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize, spa
 /// `logits[r, k] = queries[r] · keys[k]` for a few rows.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 fn dot_products(queries: &[f32], keys: &[f32], stride: usize, head_dim: usize, len: usize, logits: &mut [f32]) {
-    for k in 0..len {
-        let key = &keys[k * stride..][..head_dim];
-        for (r, query) in queries.chunks_exact(head_dim).enumerate() {
-            logits[r * len + k] = dot_inline(query, key);
+    for (query, logits) in queries.chunks_exact(head_dim).zip(logits.chunks_exact_mut(len)) {
+        for (key, logit) in keys.chunks(stride).zip(logits) {
+            *logit = dot_inline(query, &key[..head_dim]);
         }
     }
 }
 
-/// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows.
+/// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows, a register block of dimensions at a time.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 fn weighted_values(weights: &[f32], run: &Run<'_>, head_dim: usize, output: &mut [f32]) {
     for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
+        let (blocks, rest) = output.as_chunks_mut::<32>();
+        for (block, output) in blocks.iter_mut().enumerate() {
+            let mut sums = *output;
+            for (value, &weight) in run.values[32 * block..].chunks(run.stride).zip(weights) {
+                let Some(value) = value.first_chunk::<32>() else { break };
+                for i in 0..32 {
+                    sums[i] = weight.mul_add(value[i], sums[i]);
+                }
+            }
+            *output = sums;
+        }
+        let first = head_dim - rest.len();
         for (k, &weight) in weights.iter().enumerate() {
-            let value = &run.values[k * run.stride..][..head_dim];
-            for (out, value) in output.iter_mut().zip(value) {
+            for (out, value) in rest.iter_mut().zip(&run.values[k * run.stride + first..]) {
                 *out = weight.mul_add(*value, *out);
             }
         }

@@ -56,6 +56,19 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
+/// Sum of running sums, halving: the order that vector registers can follow.
+#[inline(always)]
+pub fn sum_lanes<const N: usize>(mut lanes: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 /// Sum with sixteen running sums, so that it vectorizes and rounds less than one.
 #[inline(always)]
 pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
@@ -66,7 +79,7 @@ pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
             *lane += f(v);
         }
     }
-    lanes.iter().sum::<f32>() + rest.iter().map(|&v| f(v)).sum::<f32>()
+    sum_lanes(lanes) + rest.iter().map(|&v| f(v)).sum::<f32>()
 }
 
 /// Sum of a slice.
@@ -99,7 +112,7 @@ pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
             *lane += *v;
         }
     }
-    let mut total = lanes.iter().sum::<f32>();
+    let mut total = sum_lanes(lanes);
     for v in rest {
         *v = exp_nonpositive(*v - shift);
         total += *v;
@@ -121,7 +134,7 @@ pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
             weighted[i] += e * t;
         }
     }
-    let (mut sum, mut product) = (sums.iter().sum::<f32>(), weighted.iter().sum::<f32>());
+    let (mut sum, mut product) = (sum_lanes(sums), sum_lanes(weighted));
     for v in rest {
         let t = *v - shift;
         *v = exp_nonpositive(t);
@@ -136,7 +149,8 @@ pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
 #[inline(always)]
 pub fn rotate(x: &[f32], row: &[f32], backwards: bool, out: &mut [f32]) {
     let half = row.len() / 2;
-    let (cosines, sines) = row.split_at(half);
+    let (cosines, sines) = row[..2 * half].split_at(half);
+    let sines = &sines[..half]; // so that the compiler sees one length everywhere, and no bounds checks are left
     let sign = if backwards { -1.0 } else { 1.0 };
     let (x0, rest) = x.split_at(half);
     let (x1, passed) = rest.split_at(half);

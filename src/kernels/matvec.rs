@@ -6,13 +6,14 @@ use candle_core::quantized::GgmlDType;
 use multiversion::multiversion;
 
 use super::dequantize::{half_to_f32, rows_to_f32};
+use super::elementwise::sum_lanes;
 use crate::model::weights::{Matrix, WeightType};
 
 /// A vector with the sums of its blocks of 32, which formats with an offset need.
 #[derive(Clone, Debug)]
 pub struct Activations<'a> {
-    values: &'a [f32],
-    block_sums: Vec<f32>,
+    pub(super) values: &'a [f32],
+    pub(super) block_sums: Vec<f32>,
 }
 
 impl<'a> Activations<'a> {
@@ -27,6 +28,16 @@ impl<'a> Activations<'a> {
 pub fn rows_times_vector(matrix: &Matrix, first: usize, x: &Activations<'_>, out: &mut [f32]) {
     let width = matrix.row_bytes();
     let bytes = &matrix.bytes()[first * width..(first + out.len()) * width];
+    #[cfg(target_arch = "x86_64")]
+    if super::avx512::available() {
+        // SAFETY: the processor has the instructions.
+        match matrix.weight_type() {
+            WeightType::Quantized(GgmlDType::Q4_0) => return unsafe { super::avx512::q4::<18>(bytes, x, out) },
+            WeightType::Quantized(GgmlDType::Q4_1) => return unsafe { super::avx512::q4::<20>(bytes, x, out) },
+            WeightType::Quantized(GgmlDType::Q8_0) => return unsafe { super::avx512::q8_0(bytes, x, out) },
+            _ => {}
+        }
+    }
     match matrix.weight_type() {
         WeightType::F32 => floats(bytes, x.values, out),
         WeightType::F16 => halves(bytes, x.values, out),
@@ -60,7 +71,7 @@ pub fn dot_inline(a: &[f32], b: &[f32]) -> f32 {
             lanes[i] = a[i].mul_add(b[i], lanes[i]);
         }
     }
-    lanes.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    sum_lanes(lanes) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
@@ -88,7 +99,7 @@ fn stored<const SIZE: usize>(bytes: &[u8], x: &[f32], out: &mut [f32], read: imp
                 lanes[i] = read(&row[i]).mul_add(x[i], lanes[i]);
             }
         }
-        *out = lanes.iter().sum::<f32>() + rest.iter().zip(x_rest).map(|(w, x)| read(w) * x).sum::<f32>();
+        *out = sum_lanes(lanes) + rest.iter().zip(x_rest).map(|(w, x)| read(w) * x).sum::<f32>();
     }
 }
 
@@ -102,7 +113,7 @@ fn q4_0(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
             nibbles(block[2..].as_chunks::<16>().0, x, d, &mut lanes);
             offset = (-8.0 * d).mul_add(*sum, offset);
         }
-        *out = lanes.iter().sum::<f32>() + offset;
+        *out = sum_lanes(lanes) + offset;
     }
 }
 
@@ -116,7 +127,7 @@ fn q4_1(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
             nibbles(block[4..].as_chunks::<16>().0, x, d, &mut lanes);
             offset = half_to_f32([block[2], block[3]]).mul_add(*sum, offset);
         }
-        *out = lanes.iter().sum::<f32>() + offset;
+        *out = sum_lanes(lanes) + offset;
     }
 }
 
@@ -143,7 +154,7 @@ fn q8_0(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
                 lanes[i] = d.mul_add(high.mul_add(x[16 + i], low * x[i]), lanes[i]);
             }
         }
-        *out = lanes.iter().sum::<f32>();
+        *out = sum_lanes(lanes);
     }
 }
 
@@ -152,6 +163,28 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn plain_loops_agree_with_what_the_processor_chose() {
+        let x: Vec<f32> = (0..256).map(|i| (i as f32 * 0.11).cos()).collect();
+        let x = Activations::new(&x);
+        for (format, plain) in [
+            (GgmlDType::Q4_0, q4_0 as fn(&[u8], &Activations<'_>, &mut [f32])),
+            (GgmlDType::Q4_1, q4_1),
+            (GgmlDType::Q8_0, q8_0),
+        ] {
+            let format = WeightType::Quantized(format);
+            let len = 3 * 256 / 32 * format.block().1;
+            let bytes: Vec<u8> = (0..len).map(|i| if i % 2 == 1 { 0x2a } else { (i * 37 % 251) as u8 }).collect();
+            let (mut expected, mut got) = ([0.0; 3], [0.0; 3]);
+            plain(&bytes, &x, &mut expected);
+            let matrix = Matrix::new(Arc::new(bytes), 0..len, format, 3, 256).expect("right size");
+            rows_times_vector(&matrix, 0, &x, &mut got);
+            for (got, expected) in got.iter().zip(expected) {
+                assert!((got - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{format:?}: {got} {expected}");
+            }
+        }
+    }
 
     /// Every format's product equals the product with its dequantized rows, in f64.
     #[test]

@@ -4,6 +4,8 @@
 //! each marked function once per instruction set. Work is split by shape alone, never by the number of threads, so
 //! results do not depend on `--threads`.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod dequantize;
 pub mod elementwise;
 pub mod linear;
