@@ -203,6 +203,31 @@ fn a_sliding_window_is_told() {
 }
 
 #[test]
+fn splitters_treat_digits_as_their_families_do() {
+    let tokens = |pre: Option<&str>| {
+        let mut tiny = tiny("llama", false);
+        tiny.vocabulary.tokens[255] = "12".into();
+        tiny.vocabulary.merges.push(("1".into(), "2".into()));
+        let mut file = tiny.gguf(GgmlDType::F32);
+        file.remove("tokenizer.ggml.add_bos_token");
+        match pre {
+            Some(pre) => file.set("tokenizer.ggml.pre", pre),
+            None => file.remove("tokenizer.ggml.pre"),
+        }
+        let tokenizer = load_gguf(&file).tokenizer;
+        let ids = tokenizer.encode("a1234").expect("encoded");
+        ids.iter().map(|&id| tokenizer.token_text(id).expect("a token")).collect::<Vec<_>>()
+    };
+    for whole in [None, Some("gpt-2"), Some("default")] {
+        assert_eq!(tokens(whole), ["a", "12", "3", "4"], "{whole:?}");
+    }
+    assert_eq!(tokens(Some("llama-bpe")), ["<|start|>", "a", "12", "3", "4"]);
+    for single in ["smollm", "qwen2"] {
+        assert_eq!(tokens(Some(single)), ["a", "1", "2", "3", "4"], "{single}");
+    }
+}
+
+#[test]
 fn templates_render_from_both_formats() {
     let messages = [ChatMessage::new("user", "hi")];
     let folder = load_folder(|_| ()).chat_template.expect("a template");
