@@ -4,9 +4,12 @@
 //! failure instead of a message.
 #![cfg(test)]
 
+mod bad_input;
 mod cli;
 mod compare;
+mod fixtures;
 mod goldens;
+mod loading;
 mod memory;
 mod oracle;
 mod smollm2;

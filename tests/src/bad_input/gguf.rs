@@ -1,0 +1,313 @@
+//! GGUF files.
+
+use candle_core::quantized::GgmlDType;
+
+use super::{folder, refused, refused_gguf, tiny, write};
+use crate::fixtures::{TinyConfig, TinyLlama, Value};
+
+#[test]
+fn wrong_magic() {
+    refused_gguf(|file| file.magic = *b"GGML", &["magic", "GGUF"]);
+}
+
+#[test]
+fn unknown_and_big_endian_versions() {
+    refused_gguf(|file| file.version = 1, &["version", "2 or 3", "got 1"]);
+    refused_gguf(|file| file.version = 3u32.swap_bytes(), &["version", "big-endian"]);
+}
+
+#[test]
+fn empty_file() {
+    let folder = folder();
+    refused(&write(&folder, b""), &["model.gguf", "magic"]);
+}
+
+/// Every prefix of a header, and of the data, is refused; none panics.
+#[test]
+fn truncated_anywhere() {
+    let config = TinyConfig { layers: 1, ..Default::default() };
+    let file = TinyLlama::random(config, 0).gguf(GgmlDType::F32);
+    let (header, whole) = (file.header().len(), file.bytes());
+    let folder = folder();
+    let ends = (0..header).step_by(7).chain((header..whole.len() - 32).step_by(4001));
+    for end in ends {
+        refused(&write(&folder, &whole[..end]), &["model.gguf"]);
+    }
+}
+
+/// Every byte of a header changed, one at a time: an error or a model, but no panic.
+#[test]
+fn flipped_bytes() {
+    let config =
+        TinyConfig { layers: 1, hidden: 32, intermediate: 32, heads: 2, kv_heads: 1, ..Default::default() };
+    let file = TinyLlama::random(config, 0).gguf(GgmlDType::Q4_0);
+    let (header, whole) = (file.header().len(), file.bytes());
+    let folder = folder();
+    for at in (0..header).step_by(11) {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            let path = write(&folder, &bytes);
+            let _ = lm_infinite::model::load(
+                path.to_str().expect("UTF-8"),
+                &lm_infinite::hub::Cache::at("no-cache"),
+            );
+        }
+    }
+}
+
+#[test]
+fn huge_counts() {
+    for huge in [u64::MAX, u64::MAX / 13, 1 << 40] {
+        refused_gguf(|file| file.tensor_count = Some(huge), &["tensor count", "bytes left"]);
+        refused_gguf(|file| file.metadata_count = Some(huge), &["metadata count", "bytes left"]);
+    }
+}
+
+#[test]
+fn huge_lengths() {
+    for huge in [u64::MAX, 1 << 62, 1 << 32] {
+        let text = huge.to_le_bytes().to_vec();
+        refused_gguf(
+            |file| file.set("general.name", Value::Raw(8, text.clone())),
+            &["general.name", "bytes"],
+        );
+        for element in [0u32, 6, 8, 9, 10] {
+            let array = [&element.to_le_bytes()[..], &text].concat();
+            refused_gguf(
+                |file| file.set("general.tags", Value::Raw(9, array)),
+                &["general.tags", "bytes left"],
+            );
+        }
+    }
+}
+
+#[test]
+fn arrays_without_end() {
+    let level = [&9u32.to_le_bytes()[..], &1u64.to_le_bytes()].concat();
+    refused_gguf(
+        |file| file.set("general.tags", Value::Raw(9, level.repeat(1000))),
+        &["general.tags", "deep"],
+    );
+}
+
+#[test]
+fn unknown_value_type() {
+    refused_gguf(
+        |file| file.set("general.name", Value::Raw(13, vec![0; 8])),
+        &["general.name", "type", "13"],
+    );
+}
+
+#[test]
+fn a_key_twice() {
+    let again = |file: &mut crate::fixtures::GgufFile| {
+        file.metadata.push(("llama.block_count".into(), Value::U32(1)))
+    };
+    refused_gguf(again, &["llama.block_count", "once"]);
+}
+
+#[test]
+fn text_that_is_not_utf8() {
+    let bytes = [&2u64.to_le_bytes()[..], &[b'a', 0xff]].concat();
+    refused_gguf(|file| file.set("general.name", Value::Raw(8, bytes)), &["general.name", "UTF-8"]);
+}
+
+#[test]
+fn offsets_that_overflow_or_leave_the_file() {
+    for offset in [u64::MAX - 31, 1 << 62, 1 << 20] {
+        refused_gguf(
+            |file| file.tensor("output_norm.weight").offset = Some(offset),
+            &["output_norm.weight", "offset"],
+        );
+    }
+    refused_gguf(
+        |file| file.tensor("output_norm.weight").offset = Some(4),
+        &["output_norm.weight", "aligned to 32"],
+    );
+}
+
+#[test]
+fn tensors_that_overlap() {
+    refused_gguf(|file| file.tensor("blk.0.attn_k.weight").offset = Some(0), &["overlaps", "blk.0."]);
+}
+
+#[test]
+fn a_tensor_twice() {
+    let twice = |file: &mut crate::fixtures::GgufFile| {
+        file.tensor("blk.1.attn_k.weight").name = "blk.0.attn_k.weight".into()
+    };
+    refused_gguf(twice, &["blk.0.attn_k.weight", "second"]);
+}
+
+#[test]
+fn bad_alignment() {
+    for alignment in [0usize, 24, 1, 1 << 31] {
+        refused_gguf(|file| file.set("general.alignment", alignment), &["general.alignment", "power of two"]);
+    }
+}
+
+#[test]
+fn shapes_that_overflow_or_are_empty() {
+    for dimensions in
+        [vec![u64::MAX, u64::MAX], vec![1 << 32, 1 << 32, 1 << 32], vec![0, 64], vec![64; 5], vec![]]
+    {
+        refused_gguf(
+            |file| file.tensor("blk.0.attn_q.weight").dimensions = dimensions,
+            &["blk.0.attn_q.weight"],
+        );
+    }
+}
+
+#[test]
+fn wrong_shape() {
+    refused_gguf(
+        |file| file.tensor("blk.1.ffn_up.weight").dimensions = vec![96, 64],
+        &["blk.1.ffn_up.weight", "[96, 64]", "[64, 96]"],
+    );
+    refused_gguf(
+        |file| file.tensor("blk.0.attn_norm.weight").dimensions = vec![8, 8],
+        &["attn_norm", "[64]", "[8, 8]"],
+    );
+}
+
+#[test]
+fn missing_tensor() {
+    refused_gguf(
+        |file| file.tensors.retain(|t| t.name != "blk.1.attn_v.weight"),
+        &["blk.1.attn_v.weight", "none"],
+    );
+}
+
+#[test]
+fn a_tensor_that_changes_the_computation() {
+    let extra = |file: &mut crate::fixtures::GgufFile| {
+        let mut tensor = file.tensor("blk.0.attn_norm.weight").clone();
+        tensor.name = "blk.0.attn_q_norm.weight".into();
+        file.tensors.push(tensor);
+    };
+    refused_gguf(extra, &["blk.0.attn_q_norm.weight", "no such tensor"]);
+}
+
+#[test]
+fn missing_key() {
+    for key in ["llama.block_count", "llama.context_length", "llama.attention.layer_norm_rms_epsilon"] {
+        refused_gguf(|file| file.remove(key), &[key, "no such key"]);
+    }
+    refused_gguf(|file| file.remove("general.architecture"), &["general.architecture"]);
+}
+
+#[test]
+fn wrong_value_type() {
+    refused_gguf(|file| file.set("llama.block_count", "two"), &["llama.block_count", "integer", "a string"]);
+    let per_layer = Value::Ints(vec![4, 2]);
+    refused_gguf(
+        |file| file.set("llama.attention.head_count", per_layer),
+        &["head_count", "integer", "array"],
+    );
+    refused_gguf(|file| file.set("llama.block_count", Value::I32(-1)), &["llama.block_count", "-1"]);
+}
+
+#[test]
+fn head_counts_that_make_no_sense() {
+    refused_gguf(|file| file.set("llama.attention.head_count", 0), &["head_count", "from 1", "got 0"]);
+    refused_gguf(|file| file.set("llama.attention.head_count_kv", 0), &["head_count_kv", "got 0"]);
+    refused_gguf(|file| file.set("llama.attention.head_count_kv", 3), &["head_count_kv", "divisor", "got 3"]);
+    let no_width = |file: &mut crate::fixtures::GgufFile| {
+        file.remove("llama.attention.key_length");
+        file.set("llama.attention.head_count", 5);
+    };
+    refused_gguf(no_width, &["head_count", "divisor", "got 5"]);
+}
+
+#[test]
+fn sizes_beyond_reason() {
+    for key in [
+        "block_count",
+        "embedding_length",
+        "feed_forward_length",
+        "attention.head_count",
+        "attention.key_length",
+    ] {
+        let key = format!("llama.{key}");
+        refused_gguf(|file| file.set(&key, Value::U32(u32::MAX)), &["llama."]);
+    }
+    refused_gguf(
+        |file| file.set("llama.block_count", Value::U32(60_000)),
+        &["blk.2.attn_norm.weight", "none"],
+    );
+}
+
+#[test]
+fn rope_that_makes_no_sense() {
+    refused_gguf(|file| file.set("llama.rope.dimension_count", 18), &["rope.dimension_count", "got 18"]);
+    refused_gguf(|file| file.set("llama.rope.dimension_count", 5), &["rope.dimension_count", "got 5"]);
+    refused_gguf(|file| file.set("llama.rope.freq_base", Value::F32(f32::NAN)), &["rope.freq_base", "NaN"]);
+    refused_gguf(|file| file.set("llama.rope.scaling.type", "longrope"), &["rope.scaling.type", "longrope"]);
+    let scaled = |file: &mut crate::fixtures::GgufFile| {
+        file.set("llama.rope.scaling.type", "linear");
+        file.set("llama.rope.scaling.factor", Value::F32(-2.0));
+    };
+    refused_gguf(scaled, &["RoPE scaling", "-2"]);
+}
+
+#[test]
+fn architectures_that_are_not_supported() {
+    refused_gguf(|file| file.set("general.architecture", "mamba"), &["mamba", "`llama` and `qwen2`"]);
+    refused_gguf(|file| file.set("llama.expert_count", 8), &["experts"]);
+}
+
+#[test]
+fn types_that_are_not_supported() {
+    refused_gguf(|file| file.tensor("blk.0.attn_q.weight").type_id = 23, &["blk.0.attn_q.weight", "IQ4_XS"]);
+    refused_gguf(
+        |file| file.tensor("blk.0.attn_q.weight").type_id = 4000,
+        &["blk.0.attn_q.weight", "GGML type 4000"],
+    );
+    let f32_as_q8 = |file: &mut crate::fixtures::GgufFile| file.tensor("output_norm.weight").type_id = 8;
+    refused_gguf(f32_as_q8, &["output_norm.weight", "F32, F16 or BF16", "Q8_0"]);
+    let odd = |file: &mut crate::fixtures::GgufFile| {
+        file.tensor("blk.0.ffn_down.weight").type_id = 12;
+    };
+    refused_gguf(odd, &["blk.0.ffn_down.weight", "blocks of 256"]);
+}
+
+#[test]
+fn weights_that_are_not_finite() {
+    for (name, value) in [("blk.1.attn_k.weight", f32::NAN), ("output.weight", f32::INFINITY)] {
+        refused_gguf(
+            |file| file.tensor(name).data[64 * 4 * 3 + 8..][..4].copy_from_slice(&value.to_le_bytes()),
+            &[name, "finite", "row 3", "column 2"],
+        );
+    }
+    let norm = |file: &mut crate::fixtures::GgufFile| {
+        file.tensor("blk.0.ffn_norm.weight").data[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
+    };
+    refused_gguf(norm, &["blk.0.ffn_norm.weight", "finite", "NaN at 1"]);
+
+    for dtype in [GgmlDType::F16, GgmlDType::BF16, GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q8_0] {
+        let mut file = tiny().gguf(dtype);
+        // NaN in both half formats, at the first value or scale.
+        file.tensor("blk.1.ffn_gate.weight").data[..2].copy_from_slice(&[0xff, 0x7f]);
+        let folder = folder();
+        refused(&write(&folder, &file.bytes()), &["blk.1.ffn_gate.weight", "finite", "row 0"]);
+    }
+}
+
+#[test]
+fn qwen2_without_its_biases() {
+    let mut file =
+        TinyLlama::random(TinyConfig { model_type: "qwen2", ..Default::default() }, 0).gguf(GgmlDType::F32);
+    file.tensors.retain(|tensor| tensor.name != "blk.0.attn_k.bias");
+    let folder = folder();
+    refused(&write(&folder, &file.bytes()), &["blk.0.attn_k.bias", "none"]);
+}
+
+#[test]
+fn not_a_file() {
+    let folder = folder();
+    let path = folder.path().join("model.txt");
+    std::fs::write(&path, "hello").expect("written");
+    refused(&path, &["model.txt", "magic"]);
+    refused(&folder.path().join("nothing"), &["nothing", "smollm2", "models pull"]);
+}

@@ -1,0 +1,11 @@
+//! Tiny models made on the spot: random Llamas as Hugging Face folders and as GGUF files, whole or with anything in
+//! them changed.
+
+mod gguf;
+mod llama;
+mod safetensors;
+mod vocabulary;
+
+pub use gguf::{GgufFile, Value};
+pub use llama::{TinyConfig, TinyLlama, float_bytes, write_json};
+pub use safetensors::SafetensorsFile;
