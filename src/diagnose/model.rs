@@ -194,7 +194,9 @@ impl DiagnosisBuilder {
             policy: run.policy,
             attention: run.attention,
             // A run too short to time has no speed, and JSON no infinity.
-            prefill_tokens_per_second: Some(run.prefill_tokens_per_second).filter(|s| s.is_finite()).unwrap_or(0.0),
+            prefill_tokens_per_second: Some(run.prefill_tokens_per_second)
+                .filter(|s| s.is_finite())
+                .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
             factors,

@@ -7,7 +7,8 @@ use crate::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
 
 /// Numbers without a generator: equal for equal arguments, evenly spread over −1..1.
 fn noise(a: u64, b: u64) -> f64 {
-    let mixed = (a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xC2B2_AE3D_27D4_EB4F)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    let mixed = (a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xC2B2_AE3D_27D4_EB4F))
+        .wrapping_mul(0xD6E8_FEB8_6659_FD93);
     let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     (mixed >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
@@ -44,7 +45,10 @@ impl Fake<'_> {
         let level = 2.0 + 0.4 * layer as f64 + 1.5 * noise(head as u64, layer as u64);
         let sink = if key == 0 { 4.0 } else { 0.0 };
         let rise = (distance / trained - 1.0).max(0.0) * (4.0 + 3.0 * noise(layer as u64, head as u64 + 90));
-        (level - 3.0 * (distance / trained).min(1.0) + sink + rise + 2.0 * noise(position * 31 + key, (layer * 64 + head) as u64)) as f32
+        (level - 3.0 * (distance / trained).min(1.0)
+            + sink
+            + rise
+            + 2.0 * noise(position * 31 + key, (layer * 64 + head) as u64)) as f32
     }
 
     fn hidden(&self, layer: usize, position: u64) -> Vec<f32> {
@@ -52,9 +56,15 @@ impl Fake<'_> {
         let strain = self.strain(position).min(2.0);
         (0..self.config.hidden as u64)
             .map(|i| {
-                let spread = (1.0 + depth) * noise(position + 1, i + 1000 * layer as u64) * (1.0 + 3.0 / (1.0 + i as f64));
+                let spread = (1.0 + depth)
+                    * noise(position + 1, i + 1000 * layer as u64)
+                    * (1.0 + 3.0 / (1.0 + i as f64));
                 let sink = if position == 0 && layer > 0 { 60.0 * depth * noise(i, 5) } else { 0.0 };
-                let early = if position < 12 && layer > 0 { 6.0 * noise(i, 6) / (1.0 + position as f64) } else { 0.0 };
+                let early = if position < 12 && layer > 0 {
+                    6.0 * noise(i, 6) / (1.0 + position as f64)
+                } else {
+                    0.0
+                };
                 (spread + sink + early + 3.0 * strain * noise(i, 77) * depth) as f32
             })
             .collect()
@@ -67,7 +77,12 @@ impl Fake<'_> {
         for first in (0..tokens).step_by(block) {
             let queries = (tokens - first).min(block as u64);
             for layer in 0..self.config.layers {
-                let mut seen = HeadStatistics { first_position: first, heads: self.config.heads, buckets: edges, ..Default::default() };
+                let mut seen = HeadStatistics {
+                    first_position: first,
+                    heads: self.config.heads,
+                    buckets: edges,
+                    ..Default::default()
+                };
                 seen.queries = queries as usize;
                 for head in 0..self.config.heads as u64 {
                     for position in first..first + queries {
@@ -76,9 +91,14 @@ impl Fake<'_> {
                         let sharpness = 0.55 + 0.4 * noise(head, layer as u64 + 40);
                         let wobble = 0.1 * noise(position, head + 64 * layer as u64);
                         seen.entropy.push((keys.ln() * sharpness + wobble).max(0.0) as f32);
-                        let sink = 0.4 + 0.3 * noise(head, layer as u64) - 0.25 * self.strain(position).min(1.0);
+                        let sink =
+                            0.4 + 0.3 * noise(head, layer as u64) - 0.25 * self.strain(position).min(1.0);
                         let dropped = self.policy.start == 0 && recent_begin > 10;
-                        let kept = if dropped { 0.0 } else { sink + (1.0 - sink) * (10.0 / (1.0 + position as f64)).min(1.0) };
+                        let kept = if dropped {
+                            0.0
+                        } else {
+                            sink + (1.0 - sink) * (10.0 / (1.0 + position as f64)).min(1.0)
+                        };
                         seen.start_mass.push(kept as f32);
                         seen.bucket_mass.extend((0..edges).map(|_| 1.0 / edges as f32));
                     }
@@ -88,7 +108,9 @@ impl Fake<'_> {
         }
         for &position in &plan.rows.at {
             let spans = self.policy.spans(position);
-            for (layer, head) in (0..self.config.layers).flat_map(|l| (0..self.config.heads).map(move |h| (l, h))) {
+            for (layer, head) in
+                (0..self.config.layers).flat_map(|l| (0..self.config.heads).map(move |h| (l, h)))
+            {
                 let run = |from: u64, to: u64| KeyRun {
                     first_key: from,
                     region: crate::policy::region(position, from, self.policy),
@@ -169,12 +191,19 @@ fn one_token_is_a_diagnosis() {
 #[test]
 fn the_json_has_the_promised_fields() {
     let json = diagnosis(128, 256, &["vanilla"]).to_json(Some(std::path::Path::new("out")));
-    assert_eq!((json["model"].as_str(), json["tokens"].as_u64(), json["out"].as_str()), (Some("made-up-8x4"), Some(256), Some("out")));
+    assert_eq!(
+        (json["model"].as_str(), json["tokens"].as_u64(), json["out"].as_str()),
+        (Some("made-up-8x4"), Some(256), Some("out"))
+    );
     let run = &json["runs"][0];
     for field in ["nll", "perplexity", "prefill_tokens_per_second", "peak_rss_bytes", "kv_cache_bytes"] {
         assert!(run[field].is_number(), "{field}");
     }
-    assert!(run["buckets"][0]["from"].is_u64() && run["buckets"][0]["to"].is_u64() && run["buckets"][0]["nll"].is_number());
+    assert!(
+        run["buckets"][0]["from"].is_u64()
+            && run["buckets"][0]["to"].is_u64()
+            && run["buckets"][0]["nll"].is_number()
+    );
     for factor in ["logits", "entropy", "drift"] {
         assert!(run["factors"][factor]["verdict"].is_string(), "{factor}");
     }

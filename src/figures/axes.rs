@@ -23,7 +23,8 @@ impl Axis {
         let (low, high) = if low < high { (low, high) } else { (low - 0.5, low + 0.5) };
         let rough = (high - low) / ticks;
         let magnitude = 10.0_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|&s| s >= rough * 0.999);
+        let step =
+            [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|&s| s >= rough * 0.999);
         Self { low, high, label: label.into(), step: step.unwrap_or(rough) }
     }
 
@@ -128,7 +129,10 @@ mod tests {
         assert_eq!(texts(&Axis::new("", -0.6, 1.1, 4.0)), ["\u{2212}0.5", "0.0", "0.5", "1.0"]);
         assert_eq!(texts(&Axis::new("", 0.0, 1.0, 4.0)), ["0.00", "0.25", "0.50", "0.75", "1.00"]);
         assert_eq!(texts(&Axis::new("", 0.0, 10.0, 4.0)), ["0.0", "2.5", "5.0", "7.5", "10.0"]);
-        assert_eq!(texts(&Axis::new("", -20.0, 5.0, 5.0)), ["\u{2212}20", "\u{2212}15", "\u{2212}10", "\u{2212}5", "0", "5"]);
+        assert_eq!(
+            texts(&Axis::new("", -20.0, 5.0, 5.0)),
+            ["\u{2212}20", "\u{2212}15", "\u{2212}10", "\u{2212}5", "0", "5"]
+        );
     }
 
     #[test]

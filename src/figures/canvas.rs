@@ -13,7 +13,8 @@ use plotters::element::{PathElement, Polygon};
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{
-    FontFamily, FontStyle, FontTransform, IntoFont, IntoTextStyle, RGBAColor, ShapeStyle, TextStyle, register_font,
+    FontFamily, FontStyle, FontTransform, IntoFont, IntoTextStyle, RGBAColor, ShapeStyle, TextStyle,
+    register_font,
 };
 
 use super::theme::{self, Color, Marker};
@@ -124,7 +125,8 @@ fn on_backend<B: DrawingBackend>(
     scale: u32,
     draw: &dyn Fn(&mut dyn Canvas),
 ) -> std::result::Result<(), String> {
-    let mut canvas = BackendCanvas { area: backend.into_drawing_area(), scale: f64::from(scale), failure: None };
+    let mut canvas =
+        BackendCanvas { area: backend.into_drawing_area(), scale: f64::from(scale), failure: None };
     let (width, height) = canvas.area.dim_in_pixel();
     let corner = (f64::from(width) / canvas.scale, f64::from(height) / canvas.scale);
     canvas.rect((0.0, 0.0), corner, theme::PAPER, 1.0);

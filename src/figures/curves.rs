@@ -15,7 +15,11 @@ const CROSSES: usize = 60;
 
 /// Loss by token position (paper Figs. 3–5).
 pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
-    let width = diagnosis.runs.first().and_then(|run| run.buckets.first()).map_or(1, |bucket| bucket.to - bucket.from);
+    let width = diagnosis
+        .runs
+        .first()
+        .and_then(|run| run.buckets.first())
+        .map_or(1, |bucket| bucket.to - bucket.from);
     let series = |(index, run): (usize, &RunMeasurement)| Series {
         name: run.policy.clone(),
         look: Some(look(index)),
@@ -58,7 +62,8 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
     let mut figure = bands(diagnosis, |run| &run.curves.entropy);
     let end = diagnosis.tokens.max(2) as f64;
     // Close together where the logarithm bends.
-    let bound = (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(3)).map(|n| (n.max(1.0), n.max(1.0).ln()));
+    let bound =
+        (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(3)).map(|n| (n.max(1.0), n.max(1.0).ln()));
     figure.series.push(Series {
         name: "ln n (uniform over all n keys)".into(),
         look: None,

@@ -69,14 +69,23 @@ impl LineFigure {
         }
         let top = 74.0 + ROW * rows.len() as f64 + 22.0;
         let (_, height) = self.size();
-        let frame = Frame { from: (84.0, top), to: (WIDTH - 28.0, f64::from(height) - 64.0), x: self.x(), y: self.y() };
+        let frame = Frame {
+            from: (84.0, top),
+            to: (WIDTH - 28.0, f64::from(height) - 64.0),
+            x: self.x(),
+            y: self.y(),
+        };
         frame.draw(canvas);
         // Many bands on top of each other would add up to mud.
         let opacity = (0.3 / self.series.len() as f64).min(0.14);
         for series in &self.series {
             series.draw_band(canvas, &frame, opacity);
         }
-        frame.mark(canvas, self.trained_length as f64, &format!("training length {}", grouped(self.trained_length)));
+        frame.mark(
+            canvas,
+            self.trained_length as f64,
+            &format!("training length {}", grouped(self.trained_length)),
+        );
         for (index, series) in self.series.iter().enumerate() {
             series.draw(canvas, &frame, index as f64 / self.series.len() as f64, index);
         }

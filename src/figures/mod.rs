@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn every_figure_is_written_in_both_formats() {
         let folder = scratch("figures");
-        let written = draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), &folder).expect("draws");
+        let written =
+            draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), &folder).expect("draws");
         assert_eq!(written.len(), 10);
         for path in &written {
             let bytes = std::fs::read(path).expect("was written");
@@ -77,16 +78,5 @@ mod tests {
         draw_all(&diagnosis, &folder).expect("draws");
         let svg = std::fs::read_to_string(folder.join("nll_by_position.svg")).expect("was written");
         assert!(!svg.contains("<script>"));
-    }
-
-    #[test]
-    #[ignore = "writes figures of realistic size to look at: cargo test -- --ignored look, then target/look"]
-    fn look() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/look");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let policies = ["vanilla", "window:window=2048", "lambda:window=2048", "lm-infinite:window=2048", "streaming-llm"];
-        let diagnosis = synthetic::diagnosis(8192, 12288, &policies);
-        println!("{}", diagnosis.summary());
-        draw_all(&diagnosis, &folder).expect("draws");
     }
 }

@@ -7,7 +7,7 @@
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, outline, text_width};
 use super::theme::{GRID, INK, LABEL, MUTED, Marker, PAPER, TITLE, ramp};
-use crate::diagnose::{Diagnosis, ProjectedState, SiteDrift, START_TOKENS, grouped};
+use crate::diagnose::{Diagnosis, ProjectedState, START_TOKENS, SiteDrift, grouped};
 
 /// Columns, at most; the layers are thinned evenly.
 const COLUMNS: usize = 5;
@@ -55,7 +55,11 @@ impl<'a> StatesFigure<'a> {
         let columns = self.columns();
         for (index, column) in columns.iter().enumerate() {
             let center = LEFT + (index as f64) * (PANEL + GAP) + PANEL / 2.0;
-            let name = if column.layer == 0 { "embedding".to_owned() } else { format!("after block {}", column.layer) };
+            let name = if column.layer == 0 {
+                "embedding".to_owned()
+            } else {
+                format!("after block {}", column.layer)
+            };
             canvas.text(&name, (center, TOP - 34.0), LABEL, INK, Align::Center);
             let percent = |at: usize| column.explained.get(at).copied().unwrap_or(0.0) * 100.0;
             let explained = format!("variance {:.1} % | {:.1} %", percent(0), percent(1));
@@ -66,7 +70,13 @@ impl<'a> StatesFigure<'a> {
             let (name, keys) = run.policy.split_once(':').unwrap_or((&run.policy, ""));
             canvas.text(name, (24.0, top + PANEL / 2.0 - 10.0), LABEL, INK, Align::Left);
             for (line, key) in keys.split(',').enumerate() {
-                canvas.text(key, (24.0, top + PANEL / 2.0 + 11.0 + 18.0 * line as f64), SMALL, MUTED, Align::Left);
+                canvas.text(
+                    key,
+                    (24.0, top + PANEL / 2.0 + 11.0 + 18.0 * line as f64),
+                    SMALL,
+                    MUTED,
+                    Align::Left,
+                );
             }
             for (index, column) in columns.iter().enumerate() {
                 let left = LEFT + (index as f64) * (PANEL + GAP);
@@ -121,7 +131,9 @@ impl<'a> StatesFigure<'a> {
     }
 
     fn columns(&self) -> Vec<Column> {
-        let Some(first) = self.diagnosis.runs.iter().find(|run| !run.drift.is_empty()) else { return Vec::new() };
+        let Some(first) = self.diagnosis.runs.iter().find(|run| !run.drift.is_empty()) else {
+            return Vec::new();
+        };
         let sites = first.drift.len();
         let shown = sites.min(COLUMNS);
         // Ends included: the embedding and the last block.
@@ -144,7 +156,14 @@ impl<'a> StatesFigure<'a> {
 }
 
 impl Column {
-    fn draw(&self, canvas: &mut dyn Canvas, (left, top): Point, last: bool, site: Option<&SiteDrift>, tokens: u64) {
+    fn draw(
+        &self,
+        canvas: &mut dyn Canvas,
+        (left, top): Point,
+        last: bool,
+        site: Option<&SiteDrift>,
+        tokens: u64,
+    ) {
         let (right, bottom) = (left + PANEL, top + PANEL);
         let pixel = |[x, y]: [f64; 2]| {
             (left + self.x.share(x.asinh()) * PANEL, bottom - self.y.share(y.asinh()) * PANEL)
@@ -165,7 +184,13 @@ impl Column {
         let frame = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
         canvas.line(&frame, MUTED, 1.0, 1.0, &[]);
         let Some(site) = site else {
-            canvas.text("no finite states", ((left + right) / 2.0, (top + bottom) / 2.0), SMALL, MUTED, Align::Center);
+            canvas.text(
+                "no finite states",
+                ((left + right) / 2.0, (top + bottom) / 2.0),
+                SMALL,
+                MUTED,
+                Align::Center,
+            );
             return;
         };
         let color = |state: &ProjectedState| ramp(state.position as f64 / tokens.max(1) as f64);

@@ -1,0 +1,100 @@
+//! Arrays of a result folder, one `.npz` that numpy opens: `np.load("arrays.npz")["run0_nll"]`.
+//!
+//! | name | shape | what |
+//! |---|---|---|
+//! | `position_bins`, `logit_distance_bins`, `mass_distance_bins` | \[bins\], u64 | lower edges; the last bin is open |
+//! | `run{i}_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, nats |
+//! | `run{i}_max_logit`, `run{i}_max_logit_last` | \[layers, heads, distances\], f32 | largest logit; −inf: not attended |
+//! | `run{i}_entropy`, `run{i}_start_mass` | \[layers, heads, positions\], f32 | means; NaN: nothing seen |
+//! | `run{i}_mass_inside`, `run{i}_mass_beyond` | \[layers, heads, distances\], f32 | mean mass, queries within / beyond training |
+//!
+//! Runs are numbered in the order of `runs` in `diagnosis.json`. Entries are stored without compression, so that none
+//! can claim to be larger than the file.
+
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::path::Path;
+
+use ndarray::{Array1, Array3, ArrayView, Dimension};
+use ndarray_npy::{NpzWriter, ViewNpyExt};
+use zip::ZipArchive;
+
+use crate::diagnose::{Diagnosis, RunArrays, RunMeasurement};
+use crate::error::{Error, Result};
+
+/// The arrays with three dimensions: name, and where it lies.
+type Field = (&'static str, fn(&RunArrays) -> &Array3<f32>, fn(&mut RunArrays) -> &mut Array3<f32>);
+
+const FIELDS: [Field; 6] = [
+    ("max_logit", |a| &a.max_logit, |a| &mut a.max_logit),
+    ("max_logit_last", |a| &a.max_logit_last, |a| &mut a.max_logit_last),
+    ("entropy", |a| &a.entropy, |a| &mut a.entropy),
+    ("start_mass", |a| &a.start_mass, |a| &mut a.start_mass),
+    ("mass_inside", |a| &a.mass_inside, |a| &mut a.mass_inside),
+    ("mass_beyond", |a| &a.mass_beyond, |a| &mut a.mass_beyond),
+];
+
+/// Writes the arrays of all runs.
+pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
+    let file = File::create(path).map_err(Error::io(path))?;
+    let mut npz = NpzWriter::new(BufWriter::new(file));
+    let failed = |e: ndarray_npy::WriteNpzError| Error::io(path)(std::io::Error::other(e));
+    let bins = &diagnosis.bins;
+    for (name, bins) in [
+        ("position_bins", &bins.positions),
+        ("logit_distance_bins", &bins.logit_distances),
+        ("mass_distance_bins", &bins.mass_distances),
+    ] {
+        npz.add_array(name, &Array1::from(bins.lower().to_vec())).map_err(failed)?;
+    }
+    for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter().enumerate() {
+        npz.add_array(format!("run{index}_nll"), &ArrayView::from(&arrays.nll)).map_err(failed)?;
+        for (name, field, _) in FIELDS {
+            npz.add_array(format!("run{index}_{name}"), field(arrays)).map_err(failed)?;
+        }
+    }
+    let file = npz.finish().map_err(failed)?;
+    file.into_inner().map_err(|e| Error::io(path)(e.into_error()))?.sync_all().map_err(Error::io(path))
+}
+
+/// Reads the arrays of `runs` runs.
+pub fn read(path: &Path, runs: usize) -> Result<Vec<RunArrays>> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let size = file.metadata().map_err(Error::io(path))?.len();
+    let zip = ZipArchive::new(file).map_err(|e| Error::malformed(path, "archive", "a .npz file", e))?;
+    let mut reader = Reader { path, size, zip };
+    (0..runs)
+        .map(|index| {
+            let mut arrays =
+                RunArrays { nll: reader.array(&format!("run{index}_nll"))?.to_vec(), ..Default::default() };
+            for (name, _, field) in FIELDS {
+                *field(&mut arrays) = reader.array(&format!("run{index}_{name}"))?;
+            }
+            Ok(arrays)
+        })
+        .collect()
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    size: u64,
+    zip: ZipArchive<File>,
+}
+
+impl Reader<'_> {
+    fn array<D: Dimension>(&mut self, name: &str) -> Result<ndarray::Array<f32, D>> {
+        let (path, limit) = (self.path, self.size);
+        let entry = self.zip.by_name(&format!("{name}.npy"));
+        let entry = entry.map_err(|e| Error::malformed(path, name, "an array of this name", e))?;
+        if entry.size() > limit {
+            let expected = format!("at most the {limit} bytes of the file");
+            return Err(Error::malformed(path, name, expected, entry.size()));
+        }
+        let mut bytes = Vec::new();
+        entry.take(limit).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        let view = ArrayView::<f32, D>::view_npy(&bytes);
+        let view =
+            view.map_err(|e| Error::malformed(path, name, "an f32 array of the right dimensions", e))?;
+        Ok(view.to_owned())
+    }
+}

@@ -1,0 +1,180 @@
+//! What a run was: everything needed to repeat it.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::AttentionPolicy;
+
+/// Marks a folder as a result of this program.
+const FORMAT: &str = "lm-infinite-result";
+
+/// `run.json` of a result folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Always `lm-infinite-result`.
+    pub format: String,
+    /// Version of the folder's layout.
+    pub format_version: u32,
+    /// The command line, word by word.
+    pub command: Vec<String>,
+    /// The model.
+    pub model: Source,
+    /// The text.
+    pub text: Source,
+    /// Length of the text, in tokens.
+    pub tokens: u64,
+    /// The policies, by their text.
+    pub policies: BTreeMap<String, AttentionPolicy>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Versions: this program, and what else matters.
+    pub versions: BTreeMap<String, String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// When it was written, UTC, as `2024-05-31T12:00:00Z`.
+    pub date: String,
+}
+
+/// A file that went in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Name or path as it was asked for.
+    pub name: String,
+    /// SHA-256 of its bytes, in hexadecimal; `None` for what has no bytes of its own.
+    pub sha256: Option<String>,
+}
+
+/// A machine, as far as it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Operating system.
+    pub system: String,
+    /// Processor architecture.
+    pub architecture: String,
+    /// Processor, as the system names it.
+    pub processor: Option<String>,
+    /// Threads that can run at once.
+    pub threads: usize,
+}
+
+impl RunInfo {
+    /// Of a run on this machine, now. `policies` are (text, meaning).
+    pub fn new(
+        command: Vec<String>,
+        model: Source,
+        text: Source,
+        tokens: u64,
+        policies: impl IntoIterator<Item = (String, AttentionPolicy)>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            format_version: 1,
+            command,
+            model,
+            text,
+            tokens,
+            policies: policies.into_iter().collect(),
+            seed,
+            versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
+            machine: Machine::this(),
+            date: Date::now().long(),
+        }
+    }
+
+    /// Was it written by this program?
+    pub(super) fn is_ours(&self) -> bool {
+        self.format == FORMAT
+    }
+}
+
+impl Machine {
+    /// The machine that this runs on.
+    pub fn this() -> Self {
+        let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let processor = described.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key.trim() == "model name").then(|| value.trim().to_owned())
+        });
+        Self {
+            system: std::env::consts::OS.to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            processor,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// A moment, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Date {
+    year: u64,
+    month: u64,
+    day: u64,
+    second: u64,
+}
+
+impl Date {
+    pub fn now() -> Self {
+        Self::of(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+
+    /// Counts days off year by year and month by month; no calendar crate for one line of text.
+    fn of(seconds: u64) -> Self {
+        let leap =
+            |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+        let mut year = 1970;
+        while days >= 365 + u64::from(leap(year)) {
+            days -= 365 + u64::from(leap(year));
+            year += 1;
+        }
+        let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let mut month = 1;
+        for length in lengths {
+            if days < length {
+                break;
+            }
+            days -= length;
+            month += 1;
+        }
+        Self { year, month, day: days + 1, second }
+    }
+
+    /// `2024-05-31T12:00:00Z`
+    pub fn long(self) -> String {
+        let (hour, minute, second) = self.time();
+        format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", self.year, self.month, self.day)
+    }
+
+    /// `20240531-120000`
+    pub fn short(self) -> String {
+        let (hour, minute, second) = self.time();
+        format!("{:04}{:02}{:02}-{hour:02}{minute:02}{second:02}", self.year, self.month, self.day)
+    }
+
+    fn time(self) -> (u64, u64, u64) {
+        (self.second / 3600, self.second / 60 % 60, self.second % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Date::of(seconds).long(), date);
+        }
+        assert_eq!(Date::of(951_782_461).short(), "20000229-000101");
+    }
+}
