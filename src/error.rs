@@ -44,6 +44,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A measurement that cannot be computed.
+    #[error(transparent)]
+    Analysis(#[from] lm_infinite_analysis::Error),
+    /// A figure that cannot be drawn.
+    #[error("figure `{figure}`: {reason}")]
+    Figure {
+        /// Name of the figure.
+        figure: String,
+        /// Why not.
+        reason: String,
+    },
     /// An argument or a text that cannot be used.
     #[error("{what}: {reason}")]
     Input {

@@ -2,9 +2,28 @@
 //!
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
+pub mod attention;
+pub mod bench;
+pub mod cache;
+pub mod cli;
+pub mod corpus;
+pub mod diagnose;
+pub mod digest;
 pub mod error;
+pub mod evaluate;
+pub mod figures;
+pub mod files;
+pub mod generate;
+pub mod hub;
+pub mod kernels;
+pub mod machine;
 pub mod model;
 pub mod policy;
+pub mod position;
 pub mod probe;
+pub mod sampler;
+pub mod session;
+pub mod text;
+pub mod tokenizer;
 
 pub use error::{Error, Result};

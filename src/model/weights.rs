@@ -43,9 +43,17 @@ pub struct Matrix {
 impl Matrix {
     /// A view of `bytes[range]`; `None` unless the range lies inside `bytes` and has exactly the bytes that the shape
     /// and type ask for (columns a multiple of the block length).
-    pub fn new(bytes: Bytes, range: Range<usize>, weight_type: WeightType, rows: usize, columns: usize) -> Option<Self> {
+    pub fn new(
+        bytes: Bytes,
+        range: Range<usize>,
+        weight_type: WeightType,
+        rows: usize,
+        columns: usize,
+    ) -> Option<Self> {
         let (block, block_bytes) = weight_type.block();
-        let expected = columns.is_multiple_of(block).then(|| (columns / block).checked_mul(block_bytes)?.checked_mul(rows))??;
+        let expected = columns
+            .is_multiple_of(block)
+            .then(|| (columns / block).checked_mul(block_bytes)?.checked_mul(rows))??;
         let inside = range.start <= range.end && range.end <= (*bytes).as_ref().len();
         (inside && range.len() == expected).then_some(Self { bytes, range, weight_type, rows, columns })
     }

@@ -105,7 +105,9 @@ impl AttentionPolicy {
                 return refuse("positions counted in the cache need a window".into());
             }
             if self.ceiling.is_some() {
-                return refuse("positions counted in the cache are bounded already; leave out the ceiling".into());
+                return refuse(
+                    "positions counted in the cache are bounded already; leave out the ceiling".into(),
+                );
             }
         }
         self.scaling.validate().or_else(refuse)
@@ -115,7 +117,11 @@ impl AttentionPolicy {
 impl PositionScaling {
     fn validate(&self) -> std::result::Result<(), String> {
         let positive = |name: &str, value: f64, least: f64| {
-            if value.is_finite() && value >= least { Ok(()) } else { Err(format!("{name} must be a number ≥ {least}, got {value}")) }
+            if value.is_finite() && value >= least {
+                Ok(())
+            } else {
+                Err(format!("{name} must be a number ≥ {least}, got {value}"))
+            }
         };
         match *self {
             Self::None => Ok(()),
@@ -130,7 +136,11 @@ impl PositionScaling {
                 positive("factor", factor, 1.0)?;
                 positive("original length", original_length as f64, 1.0)?;
                 positive("low_frequency", low_frequency, 1e-6)?;
-                if high_frequency > low_frequency { Ok(()) } else { Err("high_frequency must exceed low_frequency".into()) }
+                if high_frequency > low_frequency {
+                    Ok(())
+                } else {
+                    Err("high_frequency must exceed low_frequency".into())
+                }
             }
         }
     }

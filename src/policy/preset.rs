@@ -150,7 +150,9 @@ pub fn parse_length(text: &str) -> std::result::Result<u64, String> {
         Some('G') => (&text[..text.len() - 1], 1_000_000_000),
         _ => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("expected a length such as 4096, 32k, 200M or 1G, got `{text}`"))?;
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("expected a length such as 4096, 32k, 200M or 1G, got `{text}`"))?;
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is larger than 2^64"))
 }
 
@@ -184,7 +186,10 @@ mod tests {
     fn defaults_come_from_the_trained_length() {
         let spec = PolicySpec::parse("lm-infinite", 8192).expect("valid");
         assert_eq!(spec.label, "lm-infinite:start=10,window=8192");
-        assert_eq!((spec.policy.start, spec.policy.window, spec.policy.ceiling), (10, Some(8192), Some(8192)));
+        assert_eq!(
+            (spec.policy.start, spec.policy.window, spec.policy.ceiling),
+            (10, Some(8192), Some(8192))
+        );
         let spec = PolicySpec::parse("lm-infinite:window=2k", 8192).expect("valid");
         assert_eq!((spec.policy.window, spec.policy.ceiling), (Some(2048), Some(2048)));
         let spec = PolicySpec::parse("streaming-llm", 8192).expect("valid");

@@ -120,8 +120,12 @@ mod tests {
 
     #[test]
     fn in_cache_distance_stops_at_the_cache_size() {
-        let policy =
-            AttentionPolicy { start: 2, window: Some(2), positions: Positions::InCache, ..Default::default() };
+        let policy = AttentionPolicy {
+            start: 2,
+            window: Some(2),
+            positions: Positions::InCache,
+            ..Default::default()
+        };
         let rows = picture(&policy, 6);
         assert_eq!(rows[2], "s2 r1 r0 . . .");
         assert_eq!(rows[3], "s3 s2 r1 r0 . .");
@@ -152,7 +156,10 @@ mod tests {
                                 let far = j < spans.far_end;
                                 assert!(far || distance == i - j, "{policy:?} query {i} key {j}");
                                 let capped = policy.ceiling.is_some_and(|c| distance == c && i - j > c);
-                                assert_eq!(far, capped || (positions == Positions::InCache && j < spans.start_end));
+                                assert_eq!(
+                                    far,
+                                    capped || (positions == Positions::InCache && j < spans.start_end)
+                                );
                             }
                         }
                     }

@@ -1,0 +1,117 @@
+//! Mean probability mass by distance: how far each head looks.
+//!
+//! `m_b = mean over queries of Σ_{j: i−j in bin b} p_ij`, per layer and head; a share of 1. Distances are true ones,
+//! whatever the policy tells the position encoding. A query with a NaN or ±inf in any bin is counted and left out whole,
+//! so that the shares of the others still add up to 1.
+
+use ndarray::{Array2, Array3, Axis};
+
+use crate::bins::Bins;
+use crate::error::{Error, Result};
+
+/// Streaming mean of the mass per distance bin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MassByDistance {
+    bins: Bins,
+    /// [layers, heads, bins]
+    sums: Array3<f64>,
+    /// Queries. [layers, heads]
+    counts: Array2<u64>,
+    non_finite: u64,
+}
+
+impl MassByDistance {
+    /// Empty.
+    pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
+        let sums = Array3::zeros((layers, heads, bins.len()));
+        Self { bins, sums, counts: Array2::zeros((layers, heads)), non_finite: 0 }
+    }
+
+    /// Adds queries of one head; `masses` is [queries, bins] in row-major order.
+    pub fn push(&mut self, layer: usize, head: usize, masses: &[f32]) -> Result<()> {
+        let (layers, heads, bins) = self.sums.dim();
+        if layer >= layers || head >= heads || !masses.len().is_multiple_of(bins) {
+            return Err(Error::mismatch(
+                "mass by distance",
+                format!("a head of {layers} layers × {heads} heads, {bins} masses per query"),
+                format!("layer {layer}, head {head}, {} masses", masses.len()),
+            ));
+        }
+        for query in masses.chunks_exact(bins) {
+            if query.iter().all(|mass| mass.is_finite()) {
+                for (bin, &mass) in query.iter().enumerate() {
+                    self.sums[[layer, head, bin]] += f64::from(mass);
+                }
+                self.counts[[layer, head]] += 1;
+            } else {
+                self.non_finite += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what `other` saw.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.sums.dim() != other.sums.dim() || self.bins != other.bins {
+            let expected = format!("{:?} with equal bins", self.sums.dim());
+            return Err(Error::mismatch(
+                "merging mass by distance",
+                expected,
+                format!("{:?}", other.sums.dim()),
+            ));
+        }
+        self.sums += &other.sums;
+        self.counts += &other.counts;
+        self.non_finite += other.non_finite;
+        Ok(())
+    }
+
+    /// Bins of distance.
+    pub fn bins(&self) -> &Bins {
+        &self.bins
+    }
+
+    /// Queries left out.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
+    /// Mean mass, of shape [layers, heads, bins]; NaN for a head that saw no query.
+    pub fn means(&self) -> Array3<f64> {
+        let counts = self.counts.mapv(|count| if count > 0 { count as f64 } else { f64::NAN });
+        &self.sums / &counts.insert_axis(Axis(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_add_up_to_one() {
+        let mut mass = MassByDistance::new(1, 1, Bins::doubling(4));
+        mass.push(0, 0, &[1.0, 0.0, 0.0, 0.5, 0.25, 0.25]).expect("two queries");
+        assert_eq!(mass.means().as_slice(), Some(&[0.75, 0.125, 0.125][..]));
+    }
+
+    #[test]
+    fn a_broken_query_is_left_out_whole() {
+        let mut mass = MassByDistance::new(1, 1, Bins::doubling(4));
+        mass.push(0, 0, &[f32::NAN, 0.5, 0.5, 0.5, 0.5, 0.0]).expect("two queries");
+        assert_eq!((mass.non_finite(), mass.means()[[0, 0, 0]]), (1, 0.5));
+    }
+
+    #[test]
+    fn shards_merge_and_shapes_are_checked() {
+        let new = || MassByDistance::new(1, 1, Bins::doubling(4));
+        let (mut left, mut right, mut whole) = (new(), new(), new());
+        left.push(0, 0, &[1.0, 0.0, 0.0]).expect("one query");
+        right.push(0, 0, &[0.0, 0.0, 1.0]).expect("one query");
+        whole.push(0, 0, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]).expect("two queries");
+        left.merge(&right).expect("same shape");
+        assert_eq!(left, whole);
+        assert!(new().means()[[0, 0, 0]].is_nan());
+        assert!(left.push(0, 0, &[1.0]).is_err() && left.push(0, 1, &[]).is_err());
+        assert!(left.merge(&MassByDistance::new(1, 1, Bins::doubling(64))).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! Negative log-likelihood by token position, and where it breaks (paper Figs. 3–5, in nats per predicted token).
+//!
+//! Positions are those of the *predicted* token: a text of n tokens has values at 1..n. Bins have a fixed width.
+//! A NaN or ±inf is a loss that has left the floats: it is counted per bin, kept out of the mean, and a bin that holds
+//! one counts as broken. A bin that saw no finite value has no mean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Streaming NLL by position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NllByPosition {
+    width: u64,
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cell {
+    sum: f64,
+    finite: u64,
+    non_finite: u64,
+}
+
+/// One bin of positions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NllBucket {
+    /// First position.
+    pub from: u64,
+    /// End, exclusive; the last bin ends with the text.
+    pub to: u64,
+    /// Mean over the finite values, in nats.
+    pub nll: Option<f64>,
+    /// Values that were NaN or ±inf.
+    pub non_finite: u64,
+}
+
+/// When a loss counts as broken.
+///
+/// A bin is broken if its own mean and the mean of it and the bins after it (`run` bins in all, fewer at the end of the
+/// text) exceed the baseline by more than `max(margin, deviations · sd)`, where `sd` is the standard deviation of such
+/// running means inside the training length. The running mean keeps a short hard passage from counting; `sd` does the
+/// same for texts that vary a lot. A bin with a non-finite value is broken by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakRule {
+    /// Least rise, in nats.
+    pub margin: f64,
+    /// Least rise, in standard deviations.
+    pub deviations: f64,
+    /// Bins in a running mean.
+    pub run: usize,
+}
+
+impl Default for BreakRule {
+    fn default() -> Self {
+        Self { margin: 0.5, deviations: 3.0, run: 3 }
+    }
+}
+
+/// What the loss is where the model was trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Mean, in nats.
+    pub mean: f64,
+    /// Standard deviation of the running means, in nats; 0 with fewer than two.
+    pub sd: f64,
+}
+
+/// Where the loss breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Break {
+    /// First position of the first broken bin.
+    pub position: u64,
+    /// Running mean from there, in nats; `None` if nothing is finite.
+    pub nll: Option<f64>,
+    /// What it had to exceed, in nats.
+    pub threshold: f64,
+}
+
+impl NllByPosition {
+    /// Empty, with bins of `width` positions (0 counts as 1).
+    pub fn new(width: u64) -> Self {
+        Self { width: width.max(1), cells: Vec::new() }
+    }
+
+    /// Adds the losses of consecutive tokens, the first at `position`.
+    pub fn extend(&mut self, position: u64, values: &[f32]) {
+        for (position, &value) in (position..).zip(values) {
+            let bin = (position / self.width) as usize;
+            if bin >= self.cells.len() {
+                self.cells.resize(bin + 1, Cell::default());
+            }
+            let cell = &mut self.cells[bin];
+            if value.is_finite() {
+                cell.sum += f64::from(value);
+                cell.finite += 1;
+            } else {
+                cell.non_finite += 1;
+            }
+        }
+    }
+
+    /// Adds what `other` saw.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.width != other.width {
+            return Err(Error::mismatch("merging losses by position", self.width, other.width));
+        }
+        self.cells.resize(self.cells.len().max(other.cells.len()), Cell::default());
+        for (cell, more) in self.cells.iter_mut().zip(&other.cells) {
+            *cell = cell.plus(more);
+        }
+        Ok(())
+    }
+
+    /// Mean over everything finite, in nats.
+    pub fn mean(&self) -> Option<f64> {
+        Cell::total(&self.cells).mean()
+    }
+
+    /// Mean over the bins that lie in `from..to`, in nats.
+    pub fn mean_between(&self, from: u64, to: u64) -> Option<f64> {
+        let cells = self.cells.iter().enumerate().filter(|&(bin, _)| {
+            let begin = bin as u64 * self.width;
+            begin >= from && begin + self.width <= to
+        });
+        cells.fold(Cell::default(), |sum, (_, cell)| sum.plus(cell)).mean()
+    }
+
+    /// Values that were NaN or ±inf.
+    pub fn non_finite(&self) -> u64 {
+        Cell::total(&self.cells).non_finite
+    }
+
+    /// All bins of a text of `end` tokens.
+    pub fn buckets(&self, end: u64) -> Vec<NllBucket> {
+        let bucket = |(bin, cell): (usize, &Cell)| {
+            let from = bin as u64 * self.width;
+            NllBucket {
+                from,
+                to: (from + self.width).min(end.max(from + 1)),
+                nll: cell.mean(),
+                non_finite: cell.non_finite,
+            }
+        };
+        self.cells.iter().enumerate().map(bucket).collect()
+    }
+
+    /// The loss over the bins that end at or before `trained_length`; where none does, over the first bin. `None` if
+    /// nothing there is finite.
+    pub fn baseline(&self, trained_length: u64, rule: &BreakRule) -> Option<Baseline> {
+        let bins =
+            ((trained_length / self.width) as usize).clamp(1, self.cells.len().max(1)).min(self.cells.len());
+        let inside = &self.cells[..bins];
+        let mean = Cell::total(inside).mean()?;
+        let means: Vec<f64> =
+            inside.windows(rule.run.max(1)).filter_map(|run| Cell::total(run).mean()).collect();
+        let center = means.iter().sum::<f64>() / means.len() as f64;
+        let variance = means.iter().map(|m| (m - center).powi(2)).sum::<f64>() / means.len() as f64;
+        Some(Baseline { mean, sd: if means.len() < 2 { 0.0 } else { variance.sqrt() } })
+    }
+
+    /// First broken bin that begins at or after `from`.
+    pub fn first_break(&self, baseline: &Baseline, from: u64, rule: &BreakRule) -> Option<Break> {
+        let threshold = baseline.mean + rule.margin.max(rule.deviations * baseline.sd);
+        let first = from.div_ceil(self.width) as usize;
+        (first..self.cells.len()).find_map(|bin| {
+            let end = (bin + rule.run.max(1)).min(self.cells.len());
+            let running = Cell::total(&self.cells[bin..end]).mean();
+            let above = |mean: Option<f64>| mean.is_some_and(|mean| mean > threshold);
+            let broken = self.cells[bin].non_finite > 0 || (above(self.cells[bin].mean()) && above(running));
+            broken.then(|| Break { position: bin as u64 * self.width, nll: running, threshold })
+        })
+    }
+}
+
+impl Cell {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            sum: self.sum + other.sum,
+            finite: self.finite + other.finite,
+            non_finite: self.non_finite + other.non_finite,
+        }
+    }
+
+    fn total(cells: &[Self]) -> Self {
+        cells.iter().fold(Self::default(), Self::plus)
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.finite > 0).then(|| self.sum / self.finite as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f32]) -> NllByPosition {
+        let mut nll = NllByPosition::new(2);
+        nll.extend(1, values);
+        nll
+    }
+
+    fn first_break(nll: &NllByPosition, trained: u64) -> Option<u64> {
+        let rule = BreakRule::default();
+        let baseline = nll.baseline(trained, &rule).expect("has data");
+        nll.first_break(&baseline, trained, &rule).map(|b| b.position)
+    }
+
+    #[test]
+    fn buckets_go_by_the_position_of_the_predicted_token() {
+        let nll = of(&[1.0, 2.0, 4.0, 6.0]);
+        let means: Vec<_> = nll.buckets(5).iter().map(|b| (b.from, b.to, b.nll)).collect();
+        assert_eq!(means, [(0, 2, Some(1.0)), (2, 4, Some(3.0)), (4, 5, Some(6.0))]);
+        assert_eq!(nll.mean(), Some(3.25));
+        assert_eq!(nll.mean_between(0, 4), Some(7.0 / 3.0));
+    }
+
+    #[test]
+    fn nothing_has_no_mean() {
+        let nll = NllByPosition::new(0);
+        assert_eq!((nll.mean(), nll.buckets(0).len()), (None, 0));
+        assert_eq!(nll.baseline(8, &BreakRule::default()), None);
+    }
+
+    #[test]
+    fn shards_merge_into_the_whole() {
+        let values: Vec<f32> = (0..99).map(|i| (i as f32).cos().abs()).collect();
+        let mut left = of(&values[..37]);
+        let mut right = NllByPosition::new(2);
+        right.extend(38, &values[37..]);
+        left.merge(&right).expect("equal widths");
+        for (a, b) in left.buckets(100).iter().zip(of(&values).buckets(100)) {
+            assert!((a.nll.expect("full") - b.nll.expect("full")).abs() < 1e-12);
+        }
+        assert!(left.merge(&NllByPosition::new(3)).is_err());
+    }
+
+    #[test]
+    fn a_lasting_rise_breaks_and_a_short_one_does_not() {
+        let mut values = vec![3.0; 39];
+        values[20] = 4.8;
+        assert_eq!(first_break(&of(&values), 16), None);
+        values[27..].fill(4.0);
+        assert_eq!(first_break(&of(&values), 16), Some(28));
+        assert_eq!(first_break(&of(&values), 64), None);
+    }
+
+    #[test]
+    fn a_text_that_varies_needs_a_larger_rise() {
+        let mut values: Vec<f32> = (0..40).map(|i| if i / 10 % 2 == 0 { 2.5 } else { 3.5 }).collect();
+        values.extend([3.6; 20]);
+        assert_eq!(first_break(&of(&values), 40), None);
+        values.extend([6.0; 20]);
+        // Token 61 is the first of the hard ones; its bin begins at 60.
+        assert_eq!(first_break(&of(&values), 40), Some(60));
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_broken() {
+        let mut values = vec![3.0; 39];
+        values[30] = f32::NAN;
+        let nll = of(&values);
+        assert_eq!((nll.non_finite(), nll.mean()), (1, Some(3.0)));
+        assert_eq!(first_break(&nll, 16), Some(30));
+        let lost = of(&[f32::INFINITY; 3]);
+        assert_eq!((lost.mean(), lost.buckets(4)[0].nll), (None, None));
+    }
+}

@@ -1,0 +1,307 @@
+//! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
+
+use super::dense::dense;
+use super::{Inputs, Shape, attend, attention_row};
+use crate::cache::KvCache;
+use crate::policy::{AttentionPolicy, PositionScaling, Positions};
+use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
+use crate::probe::{HeadStatistics, StatisticsPlan};
+
+/// Seeded values in about [−2, 2]: splitmix64 of the index.
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as f64 / u64::MAX as f64 * 4.0 - 2.0
+    };
+    (0..len).map(|_| next() as f32).collect()
+}
+
+struct Case {
+    shape: Shape,
+    policy: AttentionPolicy,
+    encoding: PositionEncoding,
+    /// Positions of the tokens: consecutive, but for one gap at most.
+    positions: Vec<u64>,
+    data: [Vec<f32>; 3],
+}
+
+struct Outcome {
+    /// [tokens, heads, head_dim]
+    output: Vec<f32>,
+    /// One per chunk.
+    statistics: Vec<HeadStatistics>,
+    /// Logits of the last query, per head, with the keys' positions.
+    last_rows: Vec<Vec<(u64, f32)>>,
+}
+
+fn plan() -> StatisticsPlan {
+    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64] }
+}
+
+impl Case {
+    fn new(shape: Shape, policy: &AttentionPolicy, encoding: &PositionEncoding, positions: Vec<u64>) -> Self {
+        let n = positions.len();
+        let data = [
+            values(1, n * shape.heads * shape.head_dim),
+            values(2, n * shape.kv_heads * shape.head_dim),
+            values(3, n * shape.kv_heads * shape.head_dim),
+        ];
+        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data }
+    }
+
+    fn run(&self, chunk: usize, watched: bool) -> Outcome {
+        let Shape { heads, kv_heads, head_dim } = self.shape;
+        let mut cache = KvCache::new(kv_heads, head_dim, &self.policy);
+        let mut table = match &self.encoding {
+            PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
+            _ => None,
+        };
+        let mut outcome = Outcome { output: Vec::new(), statistics: Vec::new(), last_rows: Vec::new() };
+        let mut first = 0;
+        while first < self.positions.len() {
+            let position = self.positions[first];
+            if position != cache.next_position() {
+                cache.skip_to(position).expect("a gap after the start tokens");
+            }
+            let consecutive = |&t: &usize| self.positions[first + t] == position + t as u64;
+            let count = (0..chunk.min(self.positions.len() - first)).take_while(consecutive).count();
+            if let Some(table) = &mut table {
+                table.grow(Inputs::table_rows(&self.policy, position + count as u64));
+            }
+            let slice = |data: &'_ [f32], width: usize| data[first * width..(first + count) * width].to_vec();
+            let [queries, keys, values] = &self.data;
+            let (queries, keys, values) = (
+                slice(queries, heads * head_dim),
+                slice(keys, kv_heads * head_dim),
+                slice(values, kv_heads * head_dim),
+            );
+            let inputs = Inputs {
+                shape: self.shape,
+                queries: &queries,
+                keys: &keys,
+                values: &values,
+                first_position: position,
+                cache: &cache,
+                policy: &self.policy,
+                encoding: &self.encoding,
+                table: table.as_ref(),
+            };
+            let mut output = vec![0.0; queries.len()];
+            let mut statistics = HeadStatistics::default();
+            attend(&inputs, &mut output, watched.then_some((&plan(), &mut statistics)));
+            outcome.output.extend(output);
+            outcome.statistics.push(statistics);
+            outcome.last_rows = (0..heads)
+                .map(|head| {
+                    let runs = attention_row(&inputs, head, count - 1);
+                    runs.iter().flat_map(|run| (run.first_key..).zip(run.logits.iter().copied())).collect()
+                })
+                .collect();
+            cache.append(&keys, &values);
+            first += count;
+        }
+        outcome
+    }
+
+    /// Dense output [tokens, heads, head_dim] and logits per head [tokens, tokens], in f64.
+    fn specification(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let Shape { heads, kv_heads, head_dim } = self.shape;
+        let n = self.positions.len();
+        let head_of = |data: &[f32], head: usize, count: usize| -> Vec<f64> {
+            (0..n)
+                .flat_map(|t| data[(t * count + head) * head_dim..][..head_dim].iter().map(|&x| x as f64))
+                .collect()
+        };
+        let mut output = vec![0.0; n * heads * head_dim];
+        let mut logits = Vec::new();
+        for head in 0..heads {
+            let kv_head = head / self.shape.group();
+            let (q, k, v) = (
+                head_of(&self.data[0], head, heads),
+                head_of(&self.data[1], kv_head, kv_heads),
+                head_of(&self.data[2], kv_head, kv_heads),
+            );
+            let result = dense((&q, &k, &v), &self.positions, head, &self.policy, &self.encoding);
+            for t in 0..n {
+                output[(t * heads + head) * head_dim..][..head_dim]
+                    .copy_from_slice(&result.output[t * head_dim..][..head_dim]);
+            }
+            logits.push(result.logits);
+        }
+        (output, logits)
+    }
+
+    fn check(&self, chunks: &[usize]) {
+        let (expected, logits) = self.specification();
+        let scale = logits.iter().flatten().filter(|w| w.is_finite()).fold(1.0f64, |m, w| m.max(w.abs()));
+        let tolerance = 1e-6 * scale.max(4.0);
+        let n = self.positions.len();
+        for &chunk in chunks {
+            let what = format!("{:?} {:?} {:?} n {n} chunk {chunk}", self.policy, self.encoding, self.shape);
+            for watched in [false, true] {
+                let outcome = self.run(chunk, watched);
+                for (index, (&got, &want)) in outcome.output.iter().zip(&expected).enumerate() {
+                    assert!((got as f64 - want).abs() <= tolerance, "{what}: value {index}: {got} {want}");
+                }
+                if watched {
+                    outcome.statistics.iter().for_each(|s| self.check_statistics(s, &logits, tolerance, &what));
+                }
+                for (row, logits) in outcome.last_rows.iter().zip(&logits) {
+                    let attended: Vec<(u64, f64)> = (self.positions.iter().copied())
+                        .zip(logits[(n - 1) * n..].iter().copied())
+                        .filter(|(_, w)| w.is_finite())
+                        .collect();
+                    assert_eq!(row.len(), attended.len(), "{what}");
+                    for (got, want) in row.iter().zip(&attended) {
+                        assert_eq!(got.0, want.0, "{what}");
+                        assert!((got.1 as f64 - want.1).abs() <= tolerance, "{what}: {got:?} {want:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_statistics(&self, got: &HeadStatistics, logits: &[Vec<f64>], tolerance: f64, what: &str) {
+        let (n, plan) = (self.positions.len(), plan());
+        for head in 0..got.heads {
+            for query in 0..got.queries {
+                let position = got.first_position + query as u64;
+                let row = self.positions.iter().position(|&p| p == position).expect("a fed position");
+                let row = &logits[head][row * n..][..n];
+                let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
+                let lse = max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
+                let attended = || self.positions.iter().zip(row).filter(|(_, w)| w.is_finite());
+                let entropy: f64 = attended().map(|(_, w)| (w - lse).exp() * (lse - w)).sum();
+                let mass = |keep: &dyn Fn(u64) -> bool| -> f64 {
+                    attended().filter(|(j, _)| keep(**j)).map(|(_, w)| (w - lse).exp()).sum()
+                };
+                let at = head * got.queries + query;
+                let close = |name: &str, got: f32, want: f64| {
+                    assert!(
+                        (got as f64 - want).abs() <= 4.0 * tolerance,
+                        "{what}: {name} of head {head} at {position}: {got} {want}"
+                    );
+                };
+                close("max", got.max_logit[at], max);
+                close("log-sum-exp", got.log_sum_exp[at], lse);
+                close("entropy", got.entropy[at], entropy);
+                close("start mass", got.start_mass[at], mass(&|j| j < plan.start_tokens));
+                for (bucket, &edge) in plan.distance_edges.iter().enumerate() {
+                    let next = plan.distance_edges.get(bucket + 1).copied().unwrap_or(u64::MAX);
+                    let inside = |j: u64| (edge..next).contains(&(position - j));
+                    close("bucket", got.bucket_mass[at * got.buckets + bucket], mass(&inside));
+                }
+            }
+        }
+    }
+}
+
+fn encodings(heads: usize, head_dim: usize) -> Vec<PositionEncoding> {
+    let yarn = PositionScaling::Yarn { factor: 4.0, original_length: 32, beta_fast: 32.0, beta_slow: 1.0 };
+    vec![
+        PositionEncoding::Rope(Rope::new(10_000.0, head_dim, PositionScaling::None)),
+        PositionEncoding::Rope(Rope::new(10_000.0, head_dim / 2, yarn)),
+        PositionEncoding::Alibi { slopes: alibi_slopes(heads) },
+        PositionEncoding::None,
+    ]
+}
+
+fn policies(window: u64) -> Vec<AttentionPolicy> {
+    let of = |start, window, ceiling| AttentionPolicy { start, window, ceiling, ..Default::default() };
+    vec![
+        of(0, None, None),
+        of(0, Some(window), None),
+        of(3, Some(window), None),
+        of(0, None, Some(window)),
+        of(3, Some(window), Some(window)),
+        of(3, Some(window), Some(window.div_ceil(2))),
+        of(3, Some(window), Some(window + 5)),
+        AttentionPolicy { positions: Positions::InCache, ..of(3, Some(window), None) },
+    ]
+}
+
+const GROUPED: Shape = Shape { heads: 6, kv_heads: 2, head_dim: 8 };
+const UNGROUPED: Shape = Shape { heads: 3, kv_heads: 3, head_dim: 8 };
+
+#[test]
+fn blockwise_equals_dense_on_short_texts_at_every_edge() {
+    let window = 6;
+    for shape in [GROUPED, UNGROUPED] {
+        for encoding in encodings(shape.heads, shape.head_dim) {
+            for policy in policies(window) {
+                for n in [1, window - 1, window, window + 1, 2 * window + 4, 40] {
+                    Case::new(shape, &policy, &encoding, (0..n).collect()).check(&[1, 3, 1000]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn blockwise_equals_dense_across_key_and_query_blocks() {
+    for encoding in encodings(GROUPED.heads, GROUPED.head_dim) {
+        for policy in policies(300) {
+            Case::new(GROUPED, &policy, &encoding, (0..700).collect()).check(&[97, 1000]);
+        }
+    }
+}
+
+#[test]
+fn decoding_splits_its_keys_and_still_equals_dense() {
+    let shape = Shape { heads: 2, kv_heads: 1, head_dim: 4 };
+    for encoding in encodings(shape.heads, shape.head_dim) {
+        for policy in [&policies(2500)[0], &policies(2500)[4]] {
+            let case = Case::new(shape, policy, &encoding, (0..2600).collect());
+            let (chunked, expected) = (case.run(2599, true), case.run(2600, true));
+            let row = 2599 * 8;
+            for (a, b) in chunked.output[row..].iter().zip(&expected.output[row..]) {
+                assert!((a - b).abs() < 2e-6, "{policy:?} {encoding:?}: {a} {b}");
+            }
+            let (last, all) = (&chunked.statistics[1], &expected.statistics[0]);
+            for head in 0..2 {
+                let (a, b) = (last.entropy[head], all.entropy[head * 2600 + 2599]);
+                assert!((a - b).abs() < 2e-5, "{policy:?} {encoding:?}: {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_billion_tokens_in_is_as_exact_as_the_start() {
+    for encoding in encodings(GROUPED.heads, GROUPED.head_dim) {
+        for policy in policies(6).into_iter().filter(|policy| policy.window.is_some()) {
+            for far in [1_000, 1_000_000_000, 10_000_000_000] {
+                let positions = (0..policy.start).chain(far..far + 20).collect();
+                Case::new(GROUPED, &policy, &encoding, positions).check(&[1, 1000]);
+            }
+        }
+    }
+}
+
+/// Where the policy bounds the distance, a gap of any length gives the very same numbers.
+#[test]
+fn bounded_distances_do_not_notice_how_long_the_gap_is() {
+    for encoding in encodings(GROUPED.heads, GROUPED.head_dim) {
+        for policy in [&policies(6)[1], &policies(6)[4], &policies(6)[7]] {
+            let case = |far: u64| {
+                let positions = (0..policy.start).chain(far..far + 20).collect();
+                Case::new(GROUPED, policy, &encoding, positions).run(7, false).output
+            };
+            assert_eq!(case(1_000), case(1_000_000_000), "{policy:?} {encoding:?}");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
+    let case = Case::new(GROUPED, &policies(300)[4], encoding, (0..700).collect());
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| [case.run(512, true).output, case.run(1, true).output])
+    };
+    assert_eq!(on(1), on(4));
+}

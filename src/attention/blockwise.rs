@@ -1,0 +1,216 @@
+//! The product: queries in blocks, keys gathered as start block and window span, online softmax over runs of keys.
+//!
+//! Time is O(n·(start + window)), scratch memory independent of n. A policy without a window runs through the same
+//! code with a span that reaches back to the first token. Equal to [`super::dense`] up to rounding (see tests).
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::partial::Partial;
+use super::query_block::{QueryBlock, Scratch};
+use crate::cache::{KvCache, Run};
+use crate::policy::AttentionPolicy;
+use crate::position::{PositionEncoding, RotaryTable};
+use crate::probe::{HeadStatistics, StatisticsPlan};
+
+/// Keys per step of the online softmax.
+const KEY_BLOCK: usize = 256;
+/// Rows (queries × heads of a group) per block that keep a matrix product busy.
+const ROWS: usize = 256;
+/// A block with fewer rows is split over its keys too, this many at a time, so that all threads decode.
+const SPLIT_KEYS: usize = 1024;
+const SPLIT_BELOW_ROWS: usize = 32;
+
+/// Heads of an attention layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Values per head.
+    pub head_dim: usize,
+}
+
+impl Shape {
+    /// Query heads that share a key/value head.
+    pub fn group(self) -> usize {
+        self.heads / self.kv_heads
+    }
+}
+
+/// A chunk of new tokens and everything they may attend to. Vectors are before the position encoding, pairs half-split.
+pub struct Inputs<'a> {
+    /// Heads.
+    pub shape: Shape,
+    /// [tokens, heads, head_dim]
+    pub queries: &'a [f32],
+    /// Keys of the chunk. [tokens, kv_heads, head_dim]
+    pub keys: &'a [f32],
+    /// Values of the chunk. [tokens, kv_heads, head_dim]
+    pub values: &'a [f32],
+    /// Position of the chunk's first token.
+    pub first_position: u64,
+    /// Everything before the chunk.
+    pub cache: &'a KvCache,
+    /// Who sees whom.
+    pub policy: &'a AttentionPolicy,
+    /// How distance enters a logit.
+    pub encoding: &'a PositionEncoding,
+    /// Angles, for RoPE.
+    pub table: Option<&'a RotaryTable>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Offsets that the angle table should hold, so that none is computed twice.
+    pub fn table_rows(policy: &AttentionPolicy, next_position: u64) -> usize {
+        let reach = policy.window.map_or(next_position, |window| next_position.min(window + policy.start)) + ROWS as u64;
+        let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position) + 1);
+        reach.max(ceiling) as usize
+    }
+
+    fn tokens(&self) -> usize {
+        self.queries.len() / (self.shape.heads * self.shape.head_dim)
+    }
+
+    /// All keys of one head that any query at positions `queries` attends to, cached and new, in order of position.
+    pub(super) fn runs(&self, kv_head: usize, queries: Range<u64>) -> Vec<Run<'a>> {
+        let oldest = self.policy.spans(queries.start);
+        let newest = self.policy.spans(queries.end - 1);
+        let start = 0..newest.start_end.min(oldest.recent_begin);
+        let recent = oldest.recent_begin..queries.end;
+        let mut runs = Vec::new();
+        for range in [start, recent] {
+            runs.extend(self.cache.runs(kv_head, range.clone()));
+            runs.extend(self.chunk_run(kv_head, range));
+        }
+        runs.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect()
+    }
+
+    fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<Run<'a>> {
+        let end = self.first_position + self.tokens() as u64;
+        let (first, last) = (range.start.max(self.first_position), range.end.min(end));
+        let Shape { kv_heads, head_dim, .. } = self.shape;
+        let stride = kv_heads * head_dim;
+        (first < last).then(|| {
+            let at = (first - self.first_position) as usize * stride + kv_head * head_dim;
+            Run { first, len: (last - first) as usize, stride, keys: &self.keys[at..], values: &self.values[at..] }
+        })
+    }
+}
+
+fn split(run: Run<'_>, len: usize) -> impl Iterator<Item = Run<'_>> {
+    (0..run.len).step_by(len).map(move |at| Run {
+        first: run.first + at as u64,
+        len: len.min(run.len - at),
+        stride: run.stride,
+        keys: &run.keys[at * run.stride..],
+        values: &run.values[at * run.stride..],
+    })
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Attention of a chunk: writes Σ p·v to `out` ([tokens, heads, head_dim]), and statistics where they are asked for.
+pub fn attend(inputs: &Inputs<'_>, out: &mut [f32], statistics: Option<(&StatisticsPlan, &mut HeadStatistics)>) {
+    let Shape { heads, kv_heads, head_dim } = inputs.shape;
+    let (tokens, group) = (inputs.tokens(), inputs.shape.group());
+    let queries = (ROWS / group).max(1).next_multiple_of(16);
+    let plan = statistics.as_ref().map(|(plan, _)| *plan);
+    let blocks: Vec<(usize, usize, usize)> = (0..kv_heads)
+        .flat_map(|kv_head| {
+            (0..tokens).step_by(queries).map(move |first| (kv_head, first, queries.min(tokens - first)))
+        })
+        .collect();
+    let partials: Vec<Partial> = blocks
+        .par_iter()
+        .map(|&(kv_head, first, count)| {
+            let position = inputs.first_position + first as u64;
+            let runs = inputs.runs(kv_head, position..position + count as u64);
+            let block = QueryBlock::new(inputs, kv_head, first, count);
+            let over = |runs: &[Run<'_>]| SCRATCH.with_borrow_mut(|scratch| block.run(runs, plan, scratch));
+            if count * group >= SPLIT_BELOW_ROWS {
+                return over(&runs);
+            }
+            // Parts depend on the keys alone and are joined in order, so that threads do not change the result.
+            let parts = parts(&runs);
+            let partials: Vec<Partial> = parts.into_par_iter().map(|part| over(&runs[part])).collect();
+            partials
+                .into_iter()
+                .reduce(|mut all, part| {
+                    all.merge(part);
+                    all
+                })
+                .unwrap_or_else(|| Partial::new(count * group, head_dim, plan))
+        })
+        .collect();
+    for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {
+        for row in 0..group * count {
+            let (h, t) = (row / count, row % count);
+            let at = ((first + t) * heads + kv_head * group + h) * head_dim;
+            let sum = partial.sum[row];
+            for (out, x) in out[at..at + head_dim].iter_mut().zip(&partial.output[row * head_dim..]) {
+                *out = x / sum;
+            }
+        }
+    }
+    if let Some((plan, statistics)) = statistics {
+        *statistics = empty(inputs, plan);
+        for (&block, partial) in blocks.iter().zip(&partials) {
+            record(block, group, partial, statistics);
+        }
+    }
+}
+
+/// Ranges of `runs` of about [`SPLIT_KEYS`] keys each.
+fn parts(runs: &[Run<'_>]) -> Vec<Range<usize>> {
+    let (mut parts, mut first, mut keys) = (Vec::new(), 0, 0);
+    for (index, run) in runs.iter().enumerate() {
+        keys += run.len;
+        if keys >= SPLIT_KEYS {
+            parts.push(first..index + 1);
+            (first, keys) = (index + 1, 0);
+        }
+    }
+    if first < runs.len() {
+        parts.push(first..runs.len());
+    }
+    parts
+}
+
+fn empty(inputs: &Inputs<'_>, plan: &StatisticsPlan) -> HeadStatistics {
+    let (heads, queries, buckets) = (inputs.shape.heads, inputs.tokens(), plan.distance_edges.len());
+    let zeros = || vec![0.0; heads * queries];
+    HeadStatistics {
+        first_position: inputs.first_position,
+        heads,
+        queries,
+        buckets,
+        max_logit: zeros(),
+        log_sum_exp: zeros(),
+        entropy: zeros(),
+        start_mass: zeros(),
+        bucket_mass: vec![0.0; heads * queries * buckets],
+    }
+}
+
+fn record((kv_head, first, count): (usize, usize, usize), group: usize, partial: &Partial, into: &mut HeadStatistics) {
+    for row in 0..group * count {
+        let (h, t) = (row / count, row % count);
+        let at = (kv_head * group + h) * into.queries + first + t;
+        let (sum, log_sum) = (partial.sum[row], partial.sum[row].ln());
+        into.max_logit[at] = partial.max[row];
+        into.log_sum_exp[at] = partial.max[row] + log_sum;
+        // H = lse − Σ p·w, both relative to the maximum, so that large logits cost no digits. Rounding may leave −0.
+        into.entropy[at] = (log_sum - partial.weighted[row] / sum).max(0.0);
+        into.start_mass[at] = partial.start[row] / sum;
+        let masses = &partial.distance[row * into.buckets..][..into.buckets];
+        for (out, mass) in into.bucket_mass[at * into.buckets..].iter_mut().zip(masses) {
+            *out = mass / sum;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The specification: every query, every key, one at a time. O(n²), obvious, f32 or f64.
+
+use num_traits::Float;
+
+use crate::policy::{AttentionPolicy, region};
+use crate::position::PositionEncoding;
+
+/// What [`dense`] returns for one head.
+#[derive(Clone, Debug)]
+pub struct DenseHead<T> {
+    /// Σ p·v. [queries, head_dim]
+    pub output: Vec<T>,
+    /// Scaled logits; −inf where a key is not attended. [queries, keys]
+    pub logits: Vec<T>,
+}
+
+/// Attention of one head over keys at `positions` (ascending, one per row of `keys`), for the last `queries` of them.
+///
+/// * `queries`: [queries, head_dim], `keys` and `values`: [keys, head_dim], all before the position encoding;
+/// * `head`: index of the query head (ALiBi's slope).
+///
+/// Every query attends to itself at least, so that no row is fully masked.
+pub fn dense<T: Float>(
+    (queries, keys, values): (&[T], &[T], &[T]),
+    positions: &[u64],
+    head: usize,
+    policy: &AttentionPolicy,
+    encoding: &PositionEncoding,
+) -> DenseHead<T> {
+    let key_count = positions.len();
+    let head_dim = keys.len() / key_count.max(1);
+    let query_count = queries.len() / head_dim.max(1);
+    let mut result = DenseHead { output: Vec::new(), logits: Vec::new() };
+    for (q, &i) in positions[key_count - query_count..].iter().enumerate() {
+        let query = &queries[q * head_dim..][..head_dim];
+        let row: Vec<T> = positions
+            .iter()
+            .enumerate()
+            .map(|(k, &j)| match region(i, j, policy).distance() {
+                Some(distance) => encoding.logit(head, query, &keys[k * head_dim..][..head_dim], distance),
+                None => T::neg_infinity(),
+            })
+            .collect();
+        let max = row.iter().fold(T::neg_infinity(), |m, &w| m.max(w));
+        let sum = row.iter().fold(T::zero(), |s, &w| s + (w - max).exp());
+        for d in 0..head_dim {
+            let mean = row
+                .iter()
+                .enumerate()
+                .fold(T::zero(), |s, (k, &w)| s + (w - max).exp() / sum * values[k * head_dim + d]);
+            result.output.push(mean);
+        }
+        result.logits.extend(row);
+    }
+    result
+}

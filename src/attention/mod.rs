@@ -1,0 +1,12 @@
+//! Attention twice: [`dense`] is the specification, [`blockwise`] the product.
+
+#[cfg(test)]
+mod agreement;
+mod blockwise;
+pub mod dense;
+mod partial;
+mod query_block;
+mod row;
+
+pub use blockwise::{Inputs, Shape, attend};
+pub use row::attention_row;

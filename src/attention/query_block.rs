@@ -1,0 +1,245 @@
+//! One block of queries of one group of heads against a list of key runs.
+
+use super::blockwise::Inputs;
+use super::partial::{MASKED, Partial};
+use crate::cache::Run;
+use crate::kernels::elementwise::rotate;
+use crate::kernels::matmul::{View, multiply};
+use crate::kernels::matvec::dot_inline;
+use crate::policy::{Positions, Spans};
+use crate::position::{PositionEncoding, RotaryTable};
+use crate::probe::StatisticsPlan;
+use multiversion::multiversion;
+
+/// Up to this many rows, products are vector loops instead of matrix products.
+const VECTOR_ROWS: usize = 8;
+
+/// Buffers that a thread keeps between blocks; their size does not depend on the length of the text.
+#[derive(Default)]
+pub struct Scratch {
+    near_queries: Vec<f32>,
+    far_queries: Vec<f32>,
+    turned: Vec<f32>,
+    angles: Vec<f32>,
+    logits: Vec<f32>,
+    far_logits: Vec<f32>,
+}
+
+/// The queries of heads `kv_head · group ..` at chunk rows `first..first + count`.
+pub struct QueryBlock<'a> {
+    inputs: &'a Inputs<'a>,
+    kv_head: usize,
+    first: usize,
+    count: usize,
+}
+
+/// How the logits of a run are made.
+#[derive(Clone, Copy, PartialEq)]
+enum Distance {
+    /// True distances: keys are turned to their offset from the block's first query.
+    Near,
+    /// The policy's changed distance.
+    Far,
+}
+
+impl<'a> QueryBlock<'a> {
+    /// A block of `count` queries.
+    pub fn new(inputs: &'a Inputs<'a>, kv_head: usize, first: usize, count: usize) -> Self {
+        Self { inputs, kv_head, first, count }
+    }
+
+    fn base(&self) -> u64 {
+        self.inputs.first_position + self.first as u64
+    }
+
+    fn group(&self) -> usize {
+        self.inputs.shape.group()
+    }
+
+    fn rows(&self) -> usize {
+        self.group() * self.count
+    }
+
+    /// Runs the block over `runs`. Rows of the result: [group, count].
+    pub fn run(&self, runs: &[Run<'_>], plan: Option<&StatisticsPlan>, scratch: &mut Scratch) -> Partial {
+        let head_dim = self.inputs.shape.head_dim;
+        let mut partial = Partial::new(self.rows(), head_dim, plan);
+        let spans: Vec<Spans> =
+            (0..self.count).map(|t| self.inputs.policy.spans(self.base() + t as u64)).collect();
+        self.gather(Distance::Near, scratch);
+        let any_far = spans.last().is_some_and(|last| last.far_end > 0);
+        if any_far {
+            self.gather(Distance::Far, scratch);
+        }
+        for run in runs {
+            self.absorb_run(run, &spans, plan, &mut partial, scratch);
+        }
+        partial
+    }
+
+    /// Collects the queries, scaled and turned to their offset (near) or to the policy's distance (far).
+    fn gather(&self, distance: Distance, scratch: &mut Scratch) {
+        let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
+        let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
+        let Scratch { near_queries, far_queries, angles, .. } = scratch;
+        let gathered = if distance == Distance::Near { near_queries } else { far_queries };
+        gathered.resize(self.rows() * head_dim, 0.0);
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let mut head = vec![0.0; head_dim];
+        for t in 0..self.count {
+            let position = self.base() + t as u64;
+            let offset = match (distance, policy.positions) {
+                (Distance::Near, _) => t as u64,
+                (Distance::Far, Positions::InCache) => {
+                    position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
+                }
+                (Distance::Far, Positions::True) => policy.ceiling.unwrap_or(0),
+            };
+            for h in 0..self.group() {
+                let at = (self.first + t) * width + (self.kv_head * self.group() + h) * head_dim;
+                head.copy_from_slice(&queries[at..at + head_dim]);
+                head.iter_mut().for_each(|x| *x *= scale);
+                let out = &mut gathered[(h * self.count + t) * head_dim..][..head_dim];
+                if let (PositionEncoding::Rope(rope), Some(table)) = (encoding, self.inputs.table) {
+                    let magnitude = (rope.magnitude * rope.magnitude) as f32;
+                    head[..rope.dim()].iter_mut().for_each(|x| *x *= magnitude);
+                    angles.resize(2 * table.half(), 0.0);
+                    rotate(&head, table.row(offset, angles), false, out);
+                } else {
+                    out.copy_from_slice(&head);
+                }
+            }
+        }
+    }
+
+    fn absorb_run(
+        &self,
+        run: &Run<'_>,
+        spans: &[Spans],
+        plan: Option<&StatisticsPlan>,
+        partial: &mut Partial,
+        scratch: &mut Scratch,
+    ) {
+        let (rows, len) = (self.rows(), run.len);
+        let run_end = run.first + len as u64;
+        let (Some(oldest), Some(newest)) = (spans.first(), spans.last()) else { return };
+        let near = run_end > oldest.far_end;
+        let far = run.first < newest.far_end;
+        scratch.logits.resize(rows * len, 0.0);
+        if near || self.inputs.table.is_none() {
+            self.products(run, Distance::Near, scratch);
+        }
+        if far && self.inputs.table.is_some() {
+            if near {
+                std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+                scratch.logits.resize(rows * len, 0.0);
+                self.products(run, Distance::Far, scratch);
+                std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+            } else {
+                self.products(run, Distance::Far, scratch);
+            }
+        }
+        let both = near && far && self.inputs.table.is_some();
+        for (t, spans) in spans.iter().enumerate() {
+            let position = self.base() + t as u64;
+            let column = |key: u64| (key.clamp(run.first, run_end) - run.first) as usize;
+            for h in 0..self.group() {
+                let row = h * self.count + t;
+                let logits = &mut scratch.logits[row * len..][..len];
+                if both {
+                    let far_columns = column(spans.far_end);
+                    logits[..far_columns].copy_from_slice(&scratch.far_logits[row * len..][..far_columns]);
+                }
+                if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
+                    let slope = slopes[self.kv_head * self.group() + h];
+                    self.add_bias(logits, run.first, position, slope);
+                }
+                logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
+                logits[column(position + 1)..].fill(MASKED);
+                partial.absorb(row, logits);
+                if let Some(plan) = plan {
+                    partial.absorb_masses(row, position, run.first, logits, plan);
+                }
+            }
+        }
+        let head_dim = self.inputs.shape.head_dim;
+        if rows <= VECTOR_ROWS {
+            weighted_values(&scratch.logits, run, head_dim, &mut partial.output);
+        } else {
+            let values = View::new(run.values, len, head_dim, run.stride);
+            multiply(View::new(&scratch.logits, rows, len, len), values, &mut partial.output, head_dim, true);
+        }
+    }
+
+    /// `logits = queries · keysᵀ` with the position encoding that turns vectors.
+    fn products(&self, run: &Run<'_>, distance: Distance, scratch: &mut Scratch) {
+        let head_dim = self.inputs.shape.head_dim;
+        let Scratch { near_queries, far_queries, turned, angles, logits, .. } = scratch;
+        let queries = if distance == Distance::Near { near_queries } else { far_queries };
+        let turn = self.inputs.table.filter(|_| match distance {
+            Distance::Near => true,
+            Distance::Far => self.inputs.policy.positions == Positions::InCache,
+        });
+        let (keys, stride) = match turn {
+            Some(table) => {
+                // Near: offset from the block's first query. Far in the cache: a start key stands at its own index.
+                let base = if distance == Distance::Near { self.base() } else { 0 };
+                turned.resize(run.len * head_dim, 0.0);
+                angles.resize(2 * table.half(), 0.0);
+                turn_keys(run, base, table, head_dim, angles, turned);
+                (&turned[..], head_dim)
+            }
+            None => (run.keys, run.stride),
+        };
+        if self.rows() <= VECTOR_ROWS {
+            dot_products(queries, keys, stride, head_dim, run.len, logits);
+        } else {
+            let queries = View::new(queries, self.rows(), head_dim, head_dim);
+            let keys = View::new(keys, run.len, head_dim, stride);
+            multiply(queries, keys.transposed(), logits, run.len, false);
+        }
+    }
+
+    fn add_bias(&self, logits: &mut [f32], first: u64, position: u64, slope: f64) {
+        let policy = self.inputs.policy;
+        for (key, logit) in (first..).zip(logits) {
+            // Keys that are not attended are masked later; their bias does not matter.
+            if let Some(distance) = crate::policy::region(position, key, policy).distance() {
+                *logit -= (slope * distance as f64) as f32;
+            }
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn turn_keys(run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize, spare: &mut [f32], out: &mut [f32]) {
+    for (r, out) in out.chunks_exact_mut(head_dim).enumerate() {
+        let position = run.first + r as u64;
+        let row = table.row(position.abs_diff(base), spare);
+        rotate(&run.keys[r * run.stride..][..head_dim], row, position < base, out);
+    }
+}
+
+/// `logits[r, k] = queries[r] · keys[k]` for a few rows.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn dot_products(queries: &[f32], keys: &[f32], stride: usize, head_dim: usize, len: usize, logits: &mut [f32]) {
+    for k in 0..len {
+        let key = &keys[k * stride..][..head_dim];
+        for (r, query) in queries.chunks_exact(head_dim).enumerate() {
+            logits[r * len + k] = dot_inline(query, key);
+        }
+    }
+}
+
+/// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn weighted_values(weights: &[f32], run: &Run<'_>, head_dim: usize, output: &mut [f32]) {
+    for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
+        for (k, &weight) in weights.iter().enumerate() {
+            let value = &run.values[k * run.stride..][..head_dim];
+            for (out, value) in output.iter_mut().zip(value) {
+                *out = weight.mul_add(*value, *out);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Speed and memory: prefill and decode at several lengths, and what the probes cost. Rounds go through all cases in
+//! turn, so that a machine that slows down slows all of them; medians are reported.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::machine;
+use crate::model::Decoder;
+use crate::policy::PolicySpec;
+use crate::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
+use crate::session::Session;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchPlan {
+    /// Policies, each at each length.
+    pub policies: Vec<PolicySpec>,
+    /// Context lengths, in tokens.
+    pub lengths: Vec<usize>,
+    /// Tokens decoded after each prefill.
+    pub decode: usize,
+    /// Rounds.
+    pub rounds: usize,
+}
+
+/// One policy at one length.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchRun {
+    /// The policy as written.
+    pub policy: String,
+    /// Tokens fed before decoding.
+    pub length: usize,
+    /// Tokens per second of feeding `length` tokens from nothing, without any logits but the last; median.
+    pub prefill_tokens_per_second: f64,
+    /// Tokens per second of feeding one token after `length`, with its logits; median.
+    pub decode_tokens_per_second: f64,
+    /// Bytes of all keys and values held at the end.
+    pub kv_cache_bytes: usize,
+    /// Largest resident memory of the process in any round, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// What the statistics of all heads cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeCost {
+    /// The policy as written.
+    pub policy: String,
+    /// Tokens fed.
+    pub length: usize,
+    /// Tokens per second without a probe; median.
+    pub off_tokens_per_second: f64,
+    /// Tokens per second with a probe that asks for nothing; median.
+    pub idle_tokens_per_second: f64,
+    /// Tokens per second with all statistics of all heads; median.
+    pub on_tokens_per_second: f64,
+    /// Extra time of the statistics over no probe; median of the ratios of each round.
+    pub statistics_overhead: f64,
+    /// Extra time of a probe that asks for nothing.
+    pub idle_overhead: f64,
+}
+
+/// Measures every policy at every length on the first tokens of `text`, repeated where it is too short.
+///
+/// # Errors
+/// As [`Session::new`] and [`Session::feed`].
+pub fn bench(decoder: &Arc<Decoder>, text: &[u32], plan: &BenchPlan, progress: &dyn Fn()) -> Result<Vec<BenchRun>> {
+    let cases: Vec<(&PolicySpec, usize)> =
+        plan.lengths.iter().flat_map(|&length| plan.policies.iter().map(move |policy| (policy, length))).collect();
+    let mut samples = vec![(Vec::new(), Vec::new()); cases.len()];
+    let mut memory = vec![(0, None); cases.len()];
+    for _ in 0..plan.rounds {
+        for (case, &(policy, length)) in cases.iter().enumerate() {
+            machine::reset_peak_rss();
+            let mut session = Session::new(decoder.clone(), policy.policy.clone())?;
+            let tokens: Vec<u32> = text.iter().copied().cycle().take(length + plan.decode).collect();
+            let start = Instant::now();
+            session.feed(&tokens[..length], None)?;
+            std::hint::black_box(session.logits());
+            samples[case].0.push(length as f64 / start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            for token in &tokens[length..] {
+                session.feed(std::slice::from_ref(token), None)?;
+                std::hint::black_box(session.logits());
+            }
+            samples[case].1.push(plan.decode as f64 / start.elapsed().as_secs_f64());
+            let peak = machine::peak_rss_bytes().max(memory[case].1);
+            memory[case] = (session.kv_cache_bytes(), peak);
+            progress();
+        }
+    }
+    Ok(cases
+        .into_iter()
+        .zip(samples)
+        .zip(memory)
+        .map(|(((policy, length), (prefill, decode)), (kv_cache_bytes, peak_rss_bytes))| BenchRun {
+            policy: policy.label.clone(),
+            length,
+            prefill_tokens_per_second: median(prefill),
+            decode_tokens_per_second: median(decode),
+            kv_cache_bytes,
+            peak_rss_bytes,
+        })
+        .collect())
+}
+
+/// Prefill without a probe, with an idle one, and with all statistics, in turn.
+///
+/// # Errors
+/// As [`bench()`].
+pub fn probe_cost(
+    decoder: &Arc<Decoder>,
+    text: &[u32],
+    plan: &BenchPlan,
+    progress: &dyn Fn(),
+) -> Result<Vec<ProbeCost>> {
+    let mut costs = Vec::new();
+    for &length in &plan.lengths {
+        let tokens: Vec<u32> = text.iter().copied().cycle().take(length).collect();
+        for policy in &plan.policies {
+            let mut rounds: Vec<[f64; 3]> = Vec::new();
+            for _ in 0..plan.rounds {
+                let mut seconds = [0.0; 3];
+                for (mode, seconds) in seconds.iter_mut().enumerate() {
+                    let mut probe = Watch::new(mode == 2, length);
+                    let mut session = Session::new(decoder.clone(), policy.policy.clone())?;
+                    let start = Instant::now();
+                    session.feed(&tokens, if mode == 0 { None } else { Some(&mut probe) })?;
+                    *seconds = start.elapsed().as_secs_f64();
+                    progress();
+                }
+                rounds.push(seconds);
+            }
+            let rate = |mode: usize| median(rounds.iter().map(|round| length as f64 / round[mode]).collect());
+            let over = |mode: usize| median(rounds.iter().map(|round| round[mode] / round[0] - 1.0).collect());
+            costs.push(ProbeCost {
+                policy: policy.label.clone(),
+                length,
+                off_tokens_per_second: rate(0),
+                idle_tokens_per_second: rate(1),
+                on_tokens_per_second: rate(2),
+                statistics_overhead: over(2),
+                idle_overhead: over(1),
+            });
+        }
+    }
+    Ok(costs)
+}
+
+/// A probe that asks for all statistics with buckets of doubling distance, or for nothing.
+struct Watch {
+    plan: ProbePlan,
+    total: f64,
+}
+
+impl Watch {
+    fn new(statistics: bool, length: usize) -> Self {
+        let edges = std::iter::successors(Some(1), |edge| Some(edge * 2)).take_while(|&edge| edge < length as u64);
+        let statistics = statistics
+            .then(|| StatisticsPlan { start_tokens: 10, distance_edges: std::iter::once(0).chain(edges).collect() });
+        Self { plan: ProbePlan { statistics, ..Default::default() }, total: 0.0 }
+    }
+}
+
+impl Probe for Watch {
+    fn plan(&self) -> &ProbePlan {
+        &self.plan
+    }
+
+    fn head_statistics(&mut self, _layer: usize, statistics: &HeadStatistics) {
+        self.total += statistics.entropy.iter().map(|&x| x as f64).sum::<f64>();
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}

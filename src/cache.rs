@@ -1,0 +1,291 @@
+//! Keys before the position encoding, values, and the positions they stand at.
+//!
+//! With a window the cache is a start block and a ring: position `p < start` lies in slot `p`, any other in slot
+//! `start + (p − start) mod window`. Without one, slot = position. Slots live in pages, so that nothing is ever copied
+//! to grow and memory follows what is held.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::policy::AttentionPolicy;
+
+/// Slots per page, at most.
+const PAGE: usize = 256;
+
+/// Keys and values of one layer.
+#[derive(Clone, Debug)]
+pub struct KvCache {
+    kv_heads: usize,
+    head_dim: usize,
+    start: u64,
+    window: Option<u64>,
+    /// Start tokens held: positions `0..start_held`.
+    start_held: u64,
+    /// The other positions held: `recent.start..recent.end`, and `recent.end` is the next to be appended.
+    recent: Range<u64>,
+    page_slots: usize,
+    /// Each [keys, values][kv_heads, page_slots, head_dim].
+    pages: Vec<[Box<[f32]>; 2]>,
+}
+
+/// Consecutive positions that lie behind each other in memory, for one key/value head.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Position of the first key.
+    pub first: u64,
+    /// Number of keys.
+    pub len: usize,
+    /// Values from one key to the next.
+    pub stride: usize,
+    /// Keys before the position encoding, row `r` at `r · stride`.
+    pub keys: &'a [f32],
+    /// Values, laid out as the keys.
+    pub values: &'a [f32],
+}
+
+impl KvCache {
+    /// An empty cache for what `policy` keeps.
+    pub fn new(kv_heads: usize, head_dim: usize, policy: &AttentionPolicy) -> Self {
+        // Pages of equal size that hold what is kept and not much more.
+        let page_slots = policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
+        Self {
+            kv_heads,
+            head_dim,
+            start: policy.start,
+            window: policy.window,
+            start_held: 0,
+            recent: 0..0,
+            page_slots: (page_slots as usize).max(1),
+            pages: Vec::new(),
+        }
+    }
+
+    /// The position that the next appended key gets.
+    pub fn next_position(&self) -> u64 {
+        self.recent.end
+    }
+
+    /// Keys held.
+    pub fn entries(&self) -> u64 {
+        self.start_held + (self.recent.end - self.recent.start)
+    }
+
+    /// Bytes held, keys and values.
+    pub fn bytes(&self) -> usize {
+        self.pages.len() * 2 * self.page_values() * size_of::<f32>()
+    }
+
+    /// Positions held: the start tokens, and the rest.
+    pub fn positions(&self) -> [Range<u64>; 2] {
+        [0..self.start_held, self.recent.clone()]
+    }
+
+    /// Leaves a gap: the next key gets `position`, and nothing between is held or attended.
+    ///
+    /// What a shard of a long text does after its start tokens.
+    ///
+    /// # Errors
+    /// Without a window, backwards, or before all start tokens are held.
+    pub fn skip_to(&mut self, position: u64) -> Result<()> {
+        let refuse = |reason: &str| Err(Error::input(format!("skipping to position {position}"), reason));
+        if self.window.is_none() {
+            return refuse("the policy attends to every earlier token");
+        }
+        if position < self.recent.end || self.start_held < self.start {
+            return refuse("positions only move forward, after the start tokens");
+        }
+        self.recent = position..position;
+        Ok(())
+    }
+
+    /// Appends keys and values, each [tokens, kv_heads, head_dim], and drops what falls out of the window.
+    pub fn append(&mut self, keys: &[f32], values: &[f32]) {
+        let width = self.kv_heads * self.head_dim;
+        assert!(keys.len() == values.len() && keys.len().is_multiple_of(width), "whole tokens");
+        let tokens = (keys.len() / width) as u64;
+        let first = self.recent.end;
+        let end = first + tokens;
+        let oldest_kept = self.window.map_or(0, |window| end.saturating_sub(window));
+        for position in first..end {
+            if position < self.start || position >= oldest_kept {
+                let at = (position - first) as usize * width;
+                self.store(position, &keys[at..at + width], &values[at..at + width]);
+            }
+        }
+        self.start_held = self.start_held.max(end.min(self.start));
+        self.recent.end = end;
+        self.recent.start = self.recent.start.max(oldest_kept).max(self.start.min(end));
+    }
+
+    /// The held part of `range` for one head, in order of position.
+    pub fn runs(&self, kv_head: usize, range: Range<u64>) -> Vec<Run<'_>> {
+        let mut runs = Vec::new();
+        for held in self.positions() {
+            let mut position = range.start.max(held.start);
+            let end = range.end.min(held.end);
+            while position < end {
+                let slot = self.slot(position);
+                let (page, within) = (slot / self.page_slots, slot % self.page_slots);
+                // Up to the end of the page, of the start block, and of the ring.
+                let block_end = match self.window {
+                    _ if position < self.start => self.start,
+                    Some(window) => position + window - (position - self.start) % window,
+                    None => u64::MAX,
+                };
+                let len = (end.min(block_end) - position).min((self.page_slots - within) as u64) as usize;
+                let at = (kv_head * self.page_slots + within) * self.head_dim;
+                let rows = at..at + len * self.head_dim;
+                let [keys, values] = &self.pages[page];
+                runs.push(Run {
+                    first: position,
+                    len,
+                    stride: self.head_dim,
+                    keys: &keys[rows.clone()],
+                    values: &values[rows],
+                });
+                position += len as u64;
+            }
+        }
+        runs
+    }
+
+    fn slot(&self, position: u64) -> usize {
+        let slot = match self.window {
+            Some(window) if position >= self.start => self.start + (position - self.start) % window,
+            _ => position,
+        };
+        slot as usize
+    }
+
+    fn page_values(&self) -> usize {
+        self.kv_heads * self.page_slots * self.head_dim
+    }
+
+    /// `keys` and `values`: [kv_heads, head_dim].
+    fn store(&mut self, position: u64, keys: &[f32], values: &[f32]) {
+        let slot = self.slot(position);
+        let (page, within) = (slot / self.page_slots, slot % self.page_slots);
+        while self.pages.len() <= page {
+            let empty = || vec![0.0; self.page_values()].into_boxed_slice();
+            self.pages.push([empty(), empty()]);
+        }
+        for (side, source) in self.pages[page].iter_mut().zip([keys, values]) {
+            for (head, row) in source.chunks_exact(self.head_dim).enumerate() {
+                let at = (head * self.page_slots + within) * self.head_dim;
+                side[at..at + self.head_dim].copy_from_slice(row);
+            }
+        }
+    }
+
+    /// Everything held, as [entries, kv_heads, head_dim] keys and values in order of position (a snapshot).
+    pub fn export(&self) -> (Vec<f32>, Vec<f32>) {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for position in self.positions().into_iter().flatten() {
+            let slot = self.slot(position);
+            let (page, within) = (slot / self.page_slots, slot % self.page_slots);
+            for head in 0..self.kv_heads {
+                let at = (head * self.page_slots + within) * self.head_dim;
+                keys.extend_from_slice(&self.pages[page][0][at..at + self.head_dim]);
+                values.extend_from_slice(&self.pages[page][1][at..at + self.head_dim]);
+            }
+        }
+        (keys, values)
+    }
+
+    /// Fills an empty cache with what [`KvCache::export`] gave and [`KvCache::positions`] said.
+    ///
+    /// # Errors
+    /// Where positions or lengths cannot be those of a cache of this policy.
+    pub fn import(&mut self, positions: [Range<u64>; 2], keys: &[f32], values: &[f32]) -> Result<()> {
+        let [start, recent] = positions;
+        let width = self.kv_heads * self.head_dim;
+        let entries = start.end.checked_add(recent.end.wrapping_sub(recent.start));
+        let sound = start.start == 0
+            && start.end <= self.start
+            && recent.start <= recent.end
+            && recent.start >= start.end
+            && self.window.is_none_or(|window| recent.end - recent.start <= window)
+            && entries.and_then(|n| n.checked_mul(width as u64)) == Some(keys.len() as u64)
+            && keys.len() == values.len();
+        if !sound {
+            return Err(Error::input("cache in a snapshot", "its positions do not fit the policy and the model"));
+        }
+        let held = start.clone().chain(recent.clone());
+        for ((position, keys), values) in held.zip(keys.chunks_exact(width)).zip(values.chunks_exact(width)) {
+            self.store(position, keys, values);
+        }
+        (self.start_held, self.recent) = (start.end, recent);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One head of one dimension whose key at position p is p, its value −p.
+    fn filled(policy: &AttentionPolicy, n: u64, chunk: usize) -> KvCache {
+        let mut cache = KvCache::new(1, 1, policy);
+        let keys: Vec<f32> = (0..n).map(|p| p as f32).collect();
+        let values: Vec<f32> = keys.iter().map(|k| -k).collect();
+        for (k, v) in keys.chunks(chunk).zip(values.chunks(chunk)) {
+            cache.append(k, v);
+        }
+        cache
+    }
+
+    fn held(cache: &KvCache) -> Vec<u64> {
+        let runs = cache.runs(0, 0..u64::MAX);
+        for run in &runs {
+            for r in 0..run.len {
+                assert_eq!(run.keys[r * run.stride], (run.first + r as u64) as f32);
+                assert_eq!(run.values[r * run.stride], -((run.first + r as u64) as f32));
+            }
+        }
+        runs.iter().flat_map(|run| run.first..run.first + run.len as u64).collect()
+    }
+
+    #[test]
+    fn holds_start_and_window_and_nothing_else() {
+        for (start, window) in [(0, 1), (0, 5), (3, 5), (5, 3), (10, 300), (300, 300)] {
+            let policy = AttentionPolicy { start, window: Some(window), ..Default::default() };
+            for n in [0, 1, window - 1, window, window + 1, start + window + 1, 3 * (start + window) + 1] {
+                for chunk in [1, 2, 7, 1000] {
+                    let cache = filled(&policy, n, chunk);
+                    let expected: Vec<u64> = (0..n).filter(|&p| p < start || p + window >= n).collect();
+                    assert_eq!(held(&cache), expected, "start {start} window {window} n {n} chunk {chunk}");
+                    assert_eq!(cache.entries(), expected.len() as u64);
+                    assert!(cache.entries() <= start + window);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn holds_everything_without_a_window() {
+        let cache = filled(&AttentionPolicy::default(), 700, 3);
+        assert_eq!(held(&cache), (0..700).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_gap_is_not_held() {
+        let policy = AttentionPolicy { start: 2, window: Some(3), ..Default::default() };
+        let mut cache = filled(&policy, 4, 1);
+        cache.skip_to(100).expect("forward");
+        cache.append(&[100.0, 101.0], &[-100.0, -101.0]);
+        assert_eq!(held(&cache), [0, 1, 100, 101]);
+        assert!(cache.skip_to(50).is_err());
+        assert!(filled(&AttentionPolicy::default(), 4, 1).skip_to(100).is_err());
+    }
+
+    #[test]
+    fn export_and_import_are_inverse() {
+        let policy = AttentionPolicy { start: 2, window: Some(300), ..Default::default() };
+        let cache = filled(&policy, 1000, 9);
+        let (keys, values) = cache.export();
+        let mut again = KvCache::new(1, 1, &policy);
+        again.import(cache.positions(), &keys, &values).expect("sound");
+        assert_eq!(held(&again), held(&cache));
+        assert!(KvCache::new(1, 1, &policy).import([0..3, 3..4], &keys, &values).is_err());
+    }
+}

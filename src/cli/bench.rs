@@ -1,0 +1,81 @@
+//! `bench`: speed and memory, next to the machine's own limits.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::args::{Bench, Cli, TextArgs};
+use super::inputs::{Model, Text};
+use super::output::{Output, progress};
+use crate::bench::{BenchPlan, bench, probe_cost};
+use crate::corpus;
+use crate::error::Error;
+use crate::machine::{Limits, processor};
+
+/// Longest context that is timed: what a machine can hold is the user's to know, but not more than this.
+const LONGEST: u64 = 1 << 32;
+
+/// Runs the command.
+pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let policies = model.policies(&args.policies, &model.default_comparison())?;
+    let length = |&length: &u64| match length {
+        1..=LONGEST => Ok(length as usize),
+        _ => Err(Error::input("--lengths", format!("from 1 to {LONGEST} tokens, got {length}"))),
+    };
+    let plan = BenchPlan {
+        policies,
+        lengths: args.lengths.iter().map(length).collect::<Result<_, _>>()?,
+        decode: args.decode.into(),
+        rounds: args.rounds.into(),
+    };
+    let text = Text::read(&TextArgs { text: None })?;
+    let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
+    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(longest.clamp(2, 1 << 16)), cli.seed)?;
+    let limits = Limits::measure();
+    let mut words = format!(
+        "{}\n{} threads, GEMM {:.0} GFLOP/s, copy {:.1} GB/s\n\n",
+        processor().unwrap_or_else(|| "unknown processor".into()),
+        limits.threads,
+        limits.gemm_gflops,
+        limits.copy_gbps
+    );
+    let cases = (plan.policies.len() * plan.lengths.len() * plan.rounds) as u64;
+    if args.probes {
+        let bar = progress("bench", 3 * cases, "runs");
+        let costs = probe_cost(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
+        bar.finish_and_clear();
+        writeln!(words, "{:<40} {:>8} {:>10} {:>12} {:>12}", "prefill, tokens/s", "length", "no probe", "idle probe", "statistics")?;
+        for cost in &costs {
+            writeln!(
+                words,
+                "{:<40} {:>8} {:>10.0} {:>5.0} {:+5.1}% {:>5.0} {:+5.1}%",
+                cost.policy,
+                cost.length,
+                cost.off_tokens_per_second,
+                cost.idle_tokens_per_second,
+                100.0 * cost.idle_overhead,
+                cost.on_tokens_per_second,
+                100.0 * cost.statistics_overhead,
+            )?;
+        }
+        return output.write(&words, &json!({ "model": model.loaded.name, "machine": limits, "probes": costs }));
+    }
+    let bar = progress("bench", cases, "runs");
+    let runs = bench(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    writeln!(words, "{:<40} {:>8} {:>12} {:>12} {:>10} {:>10}", "", "length", "prefill t/s", "decode t/s", "cache MB", "peak MB")?;
+    for run in &runs {
+        writeln!(
+            words,
+            "{:<40} {:>8} {:>12.0} {:>12.1} {:>10.1} {:>10}",
+            run.policy,
+            run.length,
+            run.prefill_tokens_per_second,
+            run.decode_tokens_per_second,
+            run.kv_cache_bytes as f64 / 1e6,
+            run.peak_rss_bytes.map_or("?".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6)),
+        )?;
+    }
+    output.write(&words, &json!({ "model": model.loaded.name, "machine": limits, "runs": runs }))
+}

@@ -1,0 +1,61 @@
+//! `diagnose`, the main job: every policy over the same text, measured and written to a result folder.
+
+use std::ffi::OsString;
+
+use super::args::{Cli, Diagnose};
+use super::inputs::{Model, Text};
+use super::output::{Output, progress};
+use crate::corpus;
+use crate::diagnose::{Collector, DiagnosisBuilder, RunInput};
+use crate::error::Error;
+use crate::evaluate::evaluate;
+use crate::results;
+
+/// Runs the command.
+pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let text = Text::read(&args.text)?;
+    let policies = model.policies(&args.policies, &model.default_comparison())?;
+    if args.bucket == Some(0) {
+        return Err(Error::input("--bucket", "it must be at least 1 token").into());
+    }
+    let wanted = args.tokens.unwrap_or(model.trained_length().saturating_mul(3) / 2);
+    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted.max(2)), cli.seed)?;
+    let started = results::now();
+    // Refuses an unusable folder before the work, not after it.
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => results::default_folder(&model.loaded.name, &started),
+    };
+    results::check_destination(&folder)?;
+    let config = &model.loaded.config;
+    let mut builder = DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, args.bucket);
+    for spec in &policies {
+        let mut collector = Collector::new(config, tokens.len() as u64);
+        let bar = progress(&spec.label, tokens.len() as u64, "tokens");
+        let done = |position| bar.set_position(position);
+        let run = evaluate(&model.decoder, &spec.policy, &tokens, Some(&mut collector), &done)?;
+        bar.finish_and_clear();
+        let input = RunInput {
+            policy: spec.label.clone(),
+            attention: spec.policy.clone(),
+            nll: run.nll,
+            prefill_tokens_per_second: run.prefill_tokens_per_second,
+            peak_rss_bytes: run.peak_rss_bytes,
+            kv_cache_bytes: run.kv_cache_bytes as u64,
+        };
+        builder.push(input, collector.finish()?)?;
+    }
+    let diagnosis = builder.finish();
+    let info = results::RunInfo {
+        command_line: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        model_sha256: model.loaded.sha256()?,
+        text: text.name.clone(),
+        text_sha256: text.sha256(),
+        seed: cli.seed,
+        started,
+    };
+    results::write(&folder, &diagnosis, &info)?;
+    let words = format!("{}\nresults in {}", diagnosis.summary(), folder.display());
+    output.write(&words, &diagnosis.to_json(Some(&folder)))
+}

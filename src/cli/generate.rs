@@ -1,0 +1,63 @@
+//! `generate`: a prompt goes on, streamed.
+
+use serde_json::json;
+
+use super::args::{Cli, Generate};
+use super::inputs::{Model, Text};
+use super::output::Output;
+use crate::error::Error;
+use crate::generate::Generator;
+use crate::sampler::{Sampler, SamplingParams};
+use crate::session::Session;
+use crate::tokenizer::ChatMessage;
+
+/// Runs the command.
+pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
+    let prompt = match &args.prompt {
+        Some(prompt) => prompt.clone(),
+        None => Text::read(&args.text)?.text,
+    };
+    let tokenizer = &model.loaded.tokenizer;
+    let tokens = if args.chat {
+        let template = model.loaded.chat_template.as_ref().ok_or_else(|| {
+            Error::unsupported("--chat", format!("the model {} has no chat template", model.loaded.name))
+        })?;
+        tokenizer.encode_continuation(&template.render(&[ChatMessage::new("user", &prompt)], true)?)?
+    } else {
+        tokenizer.encode(&prompt)?
+    };
+    let sampler = Sampler::new(SamplingParams {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: cli.seed,
+    })?;
+    let stop: Vec<u32> = tokenizer.stop_tokens().collect();
+    let session = Session::new(model.decoder.clone(), spec.policy)?;
+    let mut generator = Generator::new(session, &tokens, sampler, &stop)?;
+    let mut stream = tokenizer.stream();
+    let (mut text, mut count) = (String::new(), 0u64);
+    while count < args.tokens {
+        let Some(token) = generator.next().transpose()? else { break };
+        count += 1;
+        let piece = stream.push(token)?;
+        output.stream(&piece)?;
+        text.push_str(&piece);
+    }
+    let rest = stream.finish()?;
+    output.stream(&rest)?;
+    text.push_str(&rest);
+    output.write(
+        "",
+        &json!({
+            "model": model.loaded.name,
+            "policy": spec.label,
+            "prompt_tokens": tokens.len(),
+            "tokens": count,
+            "text": text,
+            "kv_cache_bytes": generator.session().kv_cache_bytes(),
+        }),
+    )
+}

@@ -1,0 +1,88 @@
+//! From arguments to things: model, text, policies.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+use super::args::{ModelArgs, TextArgs};
+use crate::error::Result;
+use crate::hub;
+use crate::model::{Decoder, LoadedModel, load};
+use crate::policy::PolicySpec;
+
+/// A public-domain text that is compiled in, so that everything works without a file.
+const EMBEDDED_TEXT: &str = include_str!("../../assets/text/sample.txt");
+const EMBEDDED_TEXT_NAME: &str = "embedded: CIA World Factbook";
+
+/// A model ready to run.
+pub struct Model {
+    /// As loaded; its configuration may have another training length than the file says.
+    pub loaded: LoadedModel,
+    /// To run.
+    pub decoder: Arc<Decoder>,
+}
+
+impl Model {
+    /// Loads what `args` name.
+    pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
+        let mut loaded = load(&args.model, &hub::Cache::open()?)?;
+        if let Some(length) = args.trained_length {
+            anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
+            loaded.config.trained_length = length;
+        }
+        let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone())?);
+        Ok(Self { loaded, decoder })
+    }
+
+    /// L_pretrain.
+    pub fn trained_length(&self) -> u64 {
+        self.loaded.config.trained_length
+    }
+
+    /// Reads policies, or `defaults` where none are given.
+    pub fn policies(&self, given: &[String], defaults: &[String]) -> Result<Vec<PolicySpec>> {
+        let texts = if given.is_empty() { defaults } else { given };
+        texts
+            .iter()
+            .map(|text| {
+                let spec = PolicySpec::parse(text, self.trained_length())?;
+                // Refuses now what the model's position encoding cannot follow, before hours of another policy.
+                crate::position::PositionEncoding::new(&self.loaded.config, spec.policy.scaling)?;
+                Ok(spec)
+            })
+            .collect()
+    }
+
+    /// Vanilla, and LM-Infinite with a window of a quarter of the training length.
+    pub fn default_comparison(&self) -> [String; 2] {
+        ["vanilla".into(), format!("lm-infinite:window={}", (self.trained_length() / 4).max(1))]
+    }
+}
+
+/// A text and where it came from.
+pub struct Text {
+    /// File name, or what it is.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+impl Text {
+    /// Reads what `args` name.
+    pub fn read(args: &TextArgs) -> anyhow::Result<Self> {
+        match args.text.as_deref() {
+            None => Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() }),
+            Some(path) => {
+                let name = if path == "-" { "standard input".into() } else { path.to_owned() };
+                let text = crate::text::read_text(path).context("--text")?;
+                Ok(Self { name, text })
+            }
+        }
+    }
+
+    /// SHA-256 of the text, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! The command line: [`args`] (text, no files) → resolving (may fail) → running. Standard output is data, standard
+//! error is talk; exit code 0 fine, 1 failed, 2 misuse; a closed pipe is no error.
+
+pub mod args;
+mod bench;
+mod diagnose;
+mod generate;
+mod inputs;
+mod models;
+mod output;
+mod perplexity;
+mod plot;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use output::Output;
+
+/// Runs the program on `arguments` (the first is its name).
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with code 0, misuse to standard error with code 2.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
+        }
+    };
+    let output = Output::new(cli.json);
+    let outcome = configure_threads(cli.threads).and_then(|()| match &cli.command {
+        Command::Diagnose(args) => diagnose::run(args, &cli, &arguments, &output),
+        Command::Perplexity(args) => perplexity::run(args, &cli, &output),
+        Command::Generate(args) => generate::run(args, &cli, &output),
+        Command::Bench(args) => bench::run(args, &cli, &output),
+        Command::Models(args) => models::run(args, &output),
+        Command::Plot(args) => plot::run(args, &output),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configure_threads(threads: Option<u16>) -> anyhow::Result<()> {
+    let mut builder = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("compute-{index}"));
+    if let Some(threads) = threads {
+        builder = builder.num_threads(threads.into());
+    }
+    // The pool exists already when a program calls `run` twice; then it stays as it is.
+    let _ = builder.build_global();
+    Ok(())
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

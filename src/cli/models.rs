@@ -1,0 +1,27 @@
+//! `models`: known, present, and what is in a file.
+
+use serde_json::json;
+
+use super::args::Models;
+use super::output::Output;
+use crate::hub::{self, Cache};
+use crate::model::inspect;
+
+/// Runs the command.
+pub fn run(args: &Models, output: &Output) -> anyhow::Result<()> {
+    let cache = Cache::open()?;
+    match args {
+        Models::List => {
+            let list = hub::list(&cache);
+            output.write(&list.to_string(), &serde_json::to_value(&list)?)
+        }
+        Models::Pull { name } => {
+            let path = hub::pull(name, &cache)?.display().to_string();
+            output.write(&path, &json!({ "name": name, "path": path }))
+        }
+        Models::Inspect { path } => {
+            let inspection = inspect(path, &cache)?;
+            output.write(&inspection.to_string(), &serde_json::to_value(&inspection)?)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `perplexity`: the loss by position.
+
+use std::fmt::Write;
+
+use lm_infinite_analysis::nll::NllByPosition;
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::args::{Cli, Perplexity};
+use super::inputs::{Model, Text};
+use super::output::{Output, progress};
+use crate::corpus;
+use crate::error::Error;
+use crate::evaluate::{Evaluation, evaluate};
+
+/// Runs the command.
+pub fn run(args: &Perplexity, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let text = Text::read(&args.text)?;
+    let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
+    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, args.tokens, cli.seed)?;
+    let bucket = args.bucket.unwrap_or((model.trained_length() / 8).max(1));
+    if bucket == 0 {
+        return Err(Error::input("--bucket", "it must be at least 1 token").into());
+    }
+    let (mut runs, mut words, mut rows) = (Vec::new(), String::new(), Vec::new());
+    for spec in &policies {
+        let bar = progress(&spec.label, tokens.len() as u64, "tokens");
+        let done = |position| bar.set_position(position);
+        let evaluation = evaluate(&model.decoder, &spec.policy, &tokens, None, &done)?;
+        bar.finish_and_clear();
+        let mut losses = NllByPosition::new(bucket);
+        losses.extend(1, &evaluation.nll);
+        runs.push(to_json(&spec.label, &evaluation, &losses, tokens.len() as u64));
+        describe(&mut words, &spec.label, &evaluation, &losses, tokens.len() as u64)?;
+        if args.per_token.is_some() {
+            rows.push(evaluation.nll);
+        }
+    }
+    if let Some(path) = &args.per_token {
+        let columns = tokens.len() - 1;
+        let flat: Vec<f32> = rows.concat();
+        let mut bytes = Vec::new();
+        let written = if policies.len() == 1 {
+            ndarray_npy::WriteNpyExt::write_npy(&ndarray::Array1::from(flat), &mut bytes)
+        } else {
+            let rows = Array2::from_shape_vec((policies.len(), columns), flat)?;
+            ndarray_npy::WriteNpyExt::write_npy(&rows, &mut bytes)
+        };
+        written.map_err(|e| Error::input(path.display().to_string(), e))?;
+        crate::files::write_whole(path, &bytes)?;
+    }
+    let data = json!({ "model": model.loaded.name, "tokens": tokens.len(), "runs": runs });
+    output.write(&words, &data)
+}
+
+fn to_json(policy: &str, run: &Evaluation, losses: &NllByPosition, tokens: u64) -> Value {
+    let buckets = losses.buckets(tokens);
+    json!({
+        "policy": policy,
+        "nll": losses.mean(),
+        "perplexity": losses.mean().map(f64::exp),
+        "buckets": buckets.iter().map(|b| json!({ "from": b.from, "to": b.to, "nll": b.nll })).collect::<Vec<_>>(),
+        "prefill_tokens_per_second": run.prefill_tokens_per_second,
+        "peak_rss_bytes": run.peak_rss_bytes,
+        "kv_cache_bytes": run.kv_cache_bytes,
+    })
+}
+
+fn describe(
+    words: &mut String,
+    policy: &str,
+    run: &Evaluation,
+    losses: &NllByPosition,
+    tokens: u64,
+) -> std::fmt::Result {
+    let number = |nll: Option<f64>| nll.map_or("not finite".to_owned(), |nll| format!("{nll:.4}"));
+    writeln!(
+        words,
+        "{policy}\n  {} nats per token (perplexity {}), {:.0} tokens/s, cache {:.1} MB",
+        number(losses.mean()),
+        losses.mean().map_or("not finite".to_owned(), |nll| format!("{:.3}", nll.exp())),
+        run.prefill_tokens_per_second,
+        run.kv_cache_bytes as f64 / 1e6,
+    )?;
+    for bucket in losses.buckets(tokens) {
+        writeln!(words, "  {:>9} … {:>9}  {}", bucket.from, bucket.to, number(bucket.nll))?;
+    }
+    Ok(())
+}

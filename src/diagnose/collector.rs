@@ -1,0 +1,221 @@
+//! The probe of a diagnosis: feeds the accumulators while a model runs.
+
+use lm_infinite_analysis::distance::MassByDistance;
+use lm_infinite_analysis::entropy::EntropyAccumulator;
+use lm_infinite_analysis::explosion::LogitsByDistance;
+
+use super::plan::MeasurementPlan;
+use crate::error::Result;
+use crate::model::ModelConfig;
+use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
+
+/// Watches one run over one text.
+///
+/// Memory: 16 bytes per layer, head and position bin (twice) or distance bin, and 4 bytes per value of at most 577
+/// hidden states at 8 sites; independent of the length of the text.
+#[derive(Debug)]
+pub struct Collector {
+    measurements: Measurements,
+    /// The first thing that went wrong; a probe cannot return it.
+    failure: Option<lm_infinite_analysis::Error>,
+}
+
+/// What was measured in one run.
+#[derive(Clone, Debug)]
+pub struct Measurements {
+    /// What was asked for.
+    pub plan: MeasurementPlan,
+    /// Entropy and start mass of all queries.
+    pub entropy: EntropyAccumulator,
+    /// Logits of all sampled queries.
+    pub logits: LogitsByDistance,
+    /// Logits of the last query alone, as in the paper's Fig. 1a.
+    pub logits_last: LogitsByDistance,
+    /// Mass by distance of queries within the training length.
+    pub mass_inside: MassByDistance,
+    /// Mass by distance of queries beyond it.
+    pub mass_beyond: MassByDistance,
+    /// Sampled hidden states, one entry per site.
+    pub hidden: Vec<HiddenStates>,
+}
+
+/// Hidden states of one site.
+#[derive(Clone, Debug)]
+pub struct HiddenStates {
+    /// Where they were read.
+    pub site: HiddenSite,
+    /// Positions, in the order in which they came.
+    pub positions: Vec<u64>,
+    /// [positions, hidden]
+    pub values: Vec<f32>,
+}
+
+impl Collector {
+    /// A collector for a run of `config` over a text of `tokens` tokens.
+    pub fn new(config: &ModelConfig, tokens: u64) -> Self {
+        let plan = MeasurementPlan::new(config, tokens);
+        let (layers, heads) = (plan.layers, plan.heads);
+        let logits = LogitsByDistance::new(layers, heads, plan.logit_distances.clone());
+        let mass = MassByDistance::new(layers, heads, plan.mass_distances.clone());
+        let hidden = |&site| HiddenStates { site, positions: Vec::new(), values: Vec::new() };
+        let measurements = Measurements {
+            entropy: EntropyAccumulator::new(layers, heads, plan.positions.clone()),
+            logits_last: logits.clone(),
+            logits,
+            mass_beyond: mass.clone(),
+            mass_inside: mass,
+            hidden: plan.probe.hidden_sites.iter().map(hidden).collect(),
+            plan,
+        };
+        Self { measurements, failure: None }
+    }
+
+    /// What was measured, or the first report that did not fit the model.
+    pub fn finish(self) -> Result<Measurements> {
+        match self.failure {
+            Some(failure) => Err(failure.into()),
+            None => Ok(self.measurements),
+        }
+    }
+
+    fn note(&mut self, outcome: lm_infinite_analysis::Result<()>) {
+        if let Err(failure) = outcome {
+            self.failure.get_or_insert(failure);
+        }
+    }
+}
+
+impl Measurements {
+    fn add_statistics(&mut self, layer: usize, seen: &HeadStatistics) -> lm_infinite_analysis::Result<()> {
+        if seen.queries == 0 {
+            return Ok(());
+        }
+        let first = seen.first_position;
+        let entropies = seen.entropy.chunks_exact(seen.queries);
+        let start_masses = seen.start_mass.chunks_exact(seen.queries);
+        for (head, (entropy, start_mass)) in entropies.zip(start_masses).enumerate() {
+            self.entropy.push(layer, head, first, entropy, start_mass)?;
+        }
+        if seen.buckets > 0 {
+            let room = self.plan.trained_length.saturating_sub(first);
+            let inside = usize::try_from(room).unwrap_or(usize::MAX).min(seen.queries) * seen.buckets;
+            for (head, masses) in seen.bucket_mass.chunks_exact(seen.queries * seen.buckets).enumerate() {
+                let (within, beyond) = masses.split_at(inside);
+                self.mass_inside.push(layer, head, within)?;
+                self.mass_beyond.push(layer, head, beyond)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_row(&mut self, row: &AttentionRow) -> lm_infinite_analysis::Result<()> {
+        for run in row.runs {
+            self.logits.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
+            if row.position + 1 == self.plan.tokens {
+                self.logits_last.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Probe for Collector {
+    fn plan(&self) -> &ProbePlan {
+        &self.measurements.plan.probe
+    }
+
+    fn head_statistics(&mut self, layer: usize, statistics: &HeadStatistics) {
+        let outcome = self.measurements.add_statistics(layer, statistics);
+        self.note(outcome);
+    }
+
+    fn attention_row(&mut self, row: &AttentionRow) {
+        let outcome = self.measurements.add_row(row);
+        self.note(outcome);
+    }
+
+    fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
+        if let Some(states) = self.measurements.hidden.iter_mut().find(|states| states.site == site) {
+            states.positions.push(position);
+            states.values.extend_from_slice(values);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::config::{Mlp, Norm, PositionConfig};
+    use crate::policy::Region;
+    use crate::probe::KeyRun;
+
+    pub fn tiny_config(trained_length: u64) -> ModelConfig {
+        ModelConfig {
+            architecture: "llama".into(),
+            vocabulary: 16,
+            hidden: 4,
+            layers: 2,
+            heads: 2,
+            kv_heads: 1,
+            head_dim: 2,
+            intermediate: 8,
+            norm: Norm::Rms { epsilon: 1e-5 },
+            mlp: Mlp::SwiGlu,
+            position: PositionConfig::None,
+            tied_embeddings: true,
+            trained_length,
+        }
+    }
+
+    #[test]
+    fn statistics_go_to_their_head_and_side_of_the_training_length() {
+        let mut collector = Collector::new(&tiny_config(2), 4);
+        let buckets = collector.measurements.plan.mass_distances.len();
+        let statistics = HeadStatistics {
+            first_position: 1,
+            heads: 2,
+            queries: 2,
+            buckets,
+            entropy: vec![1.0, 2.0, 3.0, 4.0],
+            start_mass: vec![0.1, 0.2, 0.3, 0.4],
+            bucket_mass: (0..2 * 2 * buckets).map(|i| i as f32).collect(),
+            ..HeadStatistics::default()
+        };
+        collector.head_statistics(1, &statistics);
+        let seen = collector.finish().expect("fits");
+        let entropy = seen.entropy.entropy.means();
+        assert_eq!((entropy[[1, 0, 1]], entropy[[1, 1, 2]]), (1.0, 4.0));
+        assert_eq!(seen.mass_inside.means()[[1, 1, 0]], (2 * buckets) as f64);
+        assert_eq!(seen.mass_beyond.means()[[1, 0, 0]], buckets as f64);
+        assert!(seen.mass_inside.means()[[0, 0, 0]].is_nan());
+    }
+
+    #[test]
+    fn only_the_last_row_counts_as_the_last_query() {
+        let mut collector = Collector::new(&tiny_config(2), 4);
+        for position in [2, 3] {
+            let logits = vec![position as f32; 2];
+            let region = Region::Recent { distance: 1 };
+            let runs = [KeyRun { first_key: position - 1, region, logits }];
+            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs });
+        }
+        let seen = collector.finish().expect("fits");
+        assert_eq!(seen.logits.maxima()[[0, 1, 0]], 3.0);
+        assert_eq!(seen.logits_last.maxima()[[0, 1, 0]], 3.0);
+        assert_eq!(seen.logits.over_heads().x, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_report_that_does_not_fit_the_model_is_an_error_at_the_end() {
+        let mut collector = Collector::new(&tiny_config(2), 4);
+        let statistics = HeadStatistics {
+            heads: 3,
+            queries: 1,
+            entropy: vec![0.0; 3],
+            start_mass: vec![0.0; 3],
+            ..Default::default()
+        };
+        collector.head_statistics(0, &statistics);
+        assert!(collector.finish().expect_err("third head").to_string().contains("head 2"));
+    }
+}

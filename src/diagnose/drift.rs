@@ -1,0 +1,150 @@
+//! Hidden states of all runs in one frame of reference, so that policies can be compared.
+//!
+//! The frame is fitted once per site, to the states of the first run within the training length: principal components
+//! of all of them, and the region (mean and spread) of those after the first 64 tokens. Its radius is the 99th
+//! percentile of the distance of its own members: beyond it lies 1 % of what is usual.
+
+use lm_infinite_analysis::drift::{Pca, StateRegion};
+use ndarray::{ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::collector::{HiddenStates, Measurements};
+use super::plan::{FIRST_POSITIONS, START_TOKENS};
+use crate::error::Result;
+use crate::probe::HiddenSite;
+
+/// Fewest states that make a region.
+const LEAST_REFERENCE: usize = 8;
+
+/// Sampled positions over which states count as having left their region, if more than half of them are outside.
+const LEAVING_RUN: usize = 16;
+
+/// The hidden states of one run at one site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteDrift {
+    /// Blocks that the states have passed: 0 is the embedding.
+    pub layer: usize,
+    /// Share of the variance of the reference states along each component.
+    pub explained: Vec<f64>,
+    /// Spread of the reference region, in the units of the hidden states.
+    pub rms: f64,
+    /// 99th percentile of the distance of the reference states, in units of `rms`.
+    pub radius: f64,
+    /// Distance of the mean of the start tokens to the reference region, in units of `rms`.
+    pub start_distance: Option<f64>,
+    /// Distance of the farthest start token, in units of `rms`.
+    pub farthest_start: Option<f64>,
+    /// Share of the sampled states beyond the training length that lie outside `radius`; within it, 0.01 do.
+    pub outside_share: Option<f64>,
+    /// First sampled position from which most states lie outside `radius`.
+    pub leaves_at: Option<u64>,
+    /// All sampled states.
+    pub states: Vec<ProjectedState>,
+}
+
+/// One hidden state in the frame of reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProjectedState {
+    /// Position in the text.
+    pub position: u64,
+    /// First two principal components, in units of the region's `rms`; `None` if the state is not finite.
+    pub components: Option<[f64; 2]>,
+    /// Distance to the reference region, in units of `rms`; `None` if not finite.
+    pub distance: Option<f64>,
+}
+
+/// Frame of reference of one site.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    site: HiddenSite,
+    pca: Pca,
+    region: StateRegion,
+    radius: f64,
+    trained_length: u64,
+}
+
+impl Frame {
+    /// Fits the frames of all sites that have enough finite states within the training length.
+    pub fn fit_all(measured: &Measurements) -> Result<Vec<Self>> {
+        let trained = measured.plan.trained_length;
+        let fit = |states: &HiddenStates| Self::fit(states, trained).transpose();
+        measured.hidden.iter().filter_map(fit).collect()
+    }
+
+    fn fit(states: &HiddenStates, trained_length: u64) -> Result<Option<Self>> {
+        let Some(values) = states.view() else { return Ok(None) };
+        let rows = |from: u64, to: u64| {
+            let finite = |row: usize| values.row(row).iter().all(|value| value.is_finite());
+            let inside = |&row: &usize| (from..to).contains(&states.positions[row]) && finite(row);
+            (0..states.positions.len()).filter(inside).collect::<Vec<_>>()
+        };
+        let rest = rows(FIRST_POSITIONS, trained_length);
+        if rest.len() < LEAST_REFERENCE {
+            return Ok(None);
+        }
+        let rest = values.select(Axis(0), &rest);
+        let region = StateRegion::fit(rest.view())?;
+        let mut distances = region.distances(rest.view())?;
+        distances.sort_by(f64::total_cmp);
+        let radius = distances[(distances.len() * 99).div_ceil(100) - 1];
+        let pca = Pca::fit(values.select(Axis(0), &rows(0, trained_length)).view(), 2)?;
+        Ok(Some(Self { site: states.site, pca, region, radius, trained_length }))
+    }
+
+    /// The states of a run in this frame; `None` if the run has none at this site.
+    pub fn measure(&self, measured: &Measurements) -> Result<Option<SiteDrift>> {
+        let Some(states) = measured.hidden.iter().find(|states| states.site == self.site) else {
+            return Ok(None);
+        };
+        let Some(values) = states.view() else { return Ok(None) };
+        let unit = if self.region.rms > 0.0 { self.region.rms } else { 1.0 };
+        let projected = self.pca.project(values)?;
+        let distances = self.region.distances(values)?;
+        let mut all: Vec<_> = (states.positions.iter().zip(projected.rows()).zip(&distances))
+            .map(|((&position, at), &distance)| ProjectedState {
+                position,
+                components: Some([at[0] / unit, at[1] / unit]).filter(|at| at.iter().all(|c| c.is_finite())),
+                distance: Some(distance).filter(|d| d.is_finite()),
+            })
+            .collect();
+        all.sort_by_key(|state| state.position);
+        let starts: Vec<usize> =
+            (0..states.positions.len()).filter(|&i| states.positions[i] < START_TOKENS).collect();
+        let start = self.region.distance_of_mean(values.select(Axis(0), &starts).view());
+        let farthest = starts.iter().map(|&i| distances[i]).filter(|d| d.is_finite()).reduce(f64::max);
+        // A state that is no longer finite has left every region.
+        let outside = |state: &ProjectedState| state.distance.is_none_or(|distance| distance > self.radius);
+        let beyond: Vec<_> = all.iter().filter(|state| state.position >= self.trained_length).collect();
+        let share = |count: usize, of: usize| (of > 0).then(|| count as f64 / of as f64);
+        let later: Vec<_> = all.iter().filter(|state| state.position >= FIRST_POSITIONS).collect();
+        let leaves = later.windows(LEAVING_RUN).find(|run| {
+            outside(run[0]) && 2 * run.iter().filter(|state| outside(state)).count() > LEAVING_RUN
+        });
+        Ok(Some(SiteDrift {
+            layer: depth(self.site),
+            explained: self.pca.explained.clone(),
+            rms: self.region.rms,
+            radius: self.radius,
+            start_distance: start.ok().filter(|d| d.is_finite()),
+            farthest_start: farthest,
+            outside_share: share(beyond.iter().filter(|state| outside(state)).count(), beyond.len()),
+            leaves_at: leaves.map(|run| run[0].position),
+            states: all,
+        }))
+    }
+}
+
+impl HiddenStates {
+    /// [positions, hidden]; `None` if nothing was reported, or states of unequal widths.
+    fn view(&self) -> Option<ArrayView2<'_, f32>> {
+        let hidden = self.values.len().checked_div(self.positions.len())?;
+        ArrayView2::from_shape((self.positions.len(), hidden), &self.values).ok()
+    }
+}
+
+fn depth(site: HiddenSite) -> usize {
+    match site {
+        HiddenSite::Embedding => 0,
+        HiddenSite::AfterBlock(block) => block + 1,
+    }
+}

@@ -1,0 +1,217 @@
+//! Which factor broke, and where: the rules, with their margins, and their verdicts in words.
+
+use lm_infinite_analysis::curve::BandCurve;
+use lm_infinite_analysis::entropy::{self, EntropyGrowth};
+use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance};
+use serde::{Deserialize, Serialize};
+
+use super::drift::SiteDrift;
+use super::summary::grouped;
+use crate::policy::AttentionPolicy;
+
+/// A head's logits exceed what training showed if they rise by more than this: a factor e in unnormalized weight.
+const LOGIT_MARGIN: f32 = 1.0;
+/// Share of the heads that must do so for the factor to count as broken.
+const LOGIT_SHARE: f64 = 0.1;
+/// Rise of the mean entropy beyond its largest value in the training length, in nats.
+const ENTROPY_MARGIN: f64 = 0.1;
+/// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
+const START_APART: f64 = 3.0;
+
+/// The three factors of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Factors {
+    /// Factor 1: unseen distances.
+    pub logits: LogitFactor,
+    /// Factor 2: unseen number of tokens.
+    pub entropy: EntropyFactor,
+    /// Factor 3: start tokens and the regions of features.
+    pub drift: DriftFactor,
+}
+
+/// Factor 1. Broken if at least 10 % of the heads have, at distances beyond the training length, a logit more than 1.0
+/// above their largest within it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogitFactor {
+    /// The rule above.
+    pub broke: bool,
+    /// Distance, in tokens, from which it holds.
+    pub at: Option<u64>,
+    /// In words.
+    pub verdict: String,
+    /// Mean over heads of the largest logit within the training length.
+    pub inside: Option<f64>,
+    /// The same beyond it.
+    pub outside: Option<f64>,
+    /// Heads that attended on both sides.
+    pub heads: usize,
+    /// Heads that exceed.
+    pub heads_exceeding: usize,
+    /// The head that exceeds most.
+    pub largest: Option<HeadExcess>,
+    /// Logits that were NaN or +inf.
+    pub non_finite: u64,
+}
+
+/// Factor 2. Broken if the entropy (mean over heads) rises more than 0.1 nats above its largest value within the
+/// training length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntropyFactor {
+    /// The rule above.
+    pub broke: bool,
+    /// Position, in tokens, from which it holds.
+    pub at: Option<u64>,
+    /// In words.
+    pub verdict: String,
+    /// Largest mean entropy on both sides, in nats.
+    pub growth: Option<EntropyGrowth>,
+    /// Mean probability on the start tokens at the end of the training length (or of the text).
+    pub start_mass: Option<f64>,
+}
+
+/// Factor 3. Broken if start tokens have a region of their own (one of them 3 times the spread of the others away, after
+/// some block) and the policy drops them, or if most hidden states leave the region that they had within the training length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftFactor {
+    /// The rule above.
+    pub broke: bool,
+    /// Position, in tokens, from which it holds.
+    pub at: Option<u64>,
+    /// In words.
+    pub verdict: String,
+    /// Distance of the farthest start token to the others, largest over layers, in units of their spread. The embedding
+    /// does not count: there, a distance is the token's and not the position's.
+    pub start_distance: Option<f64>,
+    /// Blocks passed where it is so far.
+    pub start_layer: Option<usize>,
+    /// Distance of the mean of all start tokens there.
+    pub start_mean_distance: Option<f64>,
+    /// Position from which queries no longer see the start tokens.
+    pub start_dropped_at: Option<u64>,
+    /// Largest share, over layers, of states beyond the training length that left their region.
+    pub outside_share: Option<f64>,
+    /// First position from which most states lie outside, over layers.
+    pub leaves_at: Option<u64>,
+}
+
+impl LogitFactor {
+    pub(super) fn new(logits: &LogitsByDistance, trained_length: u64) -> Self {
+        let heads = logits.excess(trained_length, LOGIT_MARGIN);
+        let mean = |of: fn(&HeadExcess) -> f32| {
+            (!heads.is_empty())
+                .then(|| heads.iter().map(|h| f64::from(of(h))).sum::<f64>() / heads.len() as f64)
+        };
+        let mut from: Vec<u64> = heads.iter().filter_map(|head| head.exceeds_from).collect();
+        from.sort_unstable();
+        let needed = ((heads.len() as f64 * LOGIT_SHARE).ceil() as usize).max(1);
+        let at = from.get(needed - 1).copied();
+        let largest =
+            heads.iter().copied().max_by(|a, b| (a.outside - a.inside).total_cmp(&(b.outside - b.inside)));
+        let (inside, outside) = (mean(|h| h.inside), mean(|h| h.outside));
+        let verdict = match (inside, outside, largest) {
+            (Some(inside), Some(outside), Some(top)) => format!(
+                "{}: {} of {} heads exceed their largest logit within the training length by more than {LOGIT_MARGIN:.1}{}; \
+                 mean of the maxima {inside:.1} within, {outside:.1} beyond; largest rise {:+.1} (layer {}, head {})",
+                if at.is_some() { "broken" } else { "holds" },
+                from.len(),
+                heads.len(),
+                at.map_or(String::new(), |at| format!(", {needed} of them from distance {}", grouped(at))),
+                top.outside - top.inside,
+                top.layer,
+                top.head,
+            ),
+            _ => "holds: no key beyond the training length is attended".to_owned(),
+        };
+        Self {
+            broke: at.is_some(),
+            at,
+            verdict,
+            inside,
+            outside,
+            heads: heads.len(),
+            heads_exceeding: from.len(),
+            largest,
+            non_finite: logits.non_finite(),
+        }
+    }
+}
+
+impl EntropyFactor {
+    pub(super) fn new(entropy: &BandCurve, start_mass: &BandCurve, trained_length: u64) -> Self {
+        let growth = entropy::growth(entropy, trained_length, ENTROPY_MARGIN);
+        let at = growth.and_then(|g| g.exceeds_from).map(|x| x as u64);
+        let verdict = match growth.map(|g| (g, g.outside)) {
+            None => "not measured".to_owned(),
+            Some((_, None)) => "not tested: the text ends within the training length".to_owned(),
+            Some((g, Some(outside))) => format!(
+                "{}: at most {:.2} nats within the training length, {outside:.2} beyond (mean over heads){}",
+                if at.is_some() { "broken" } else { "holds" },
+                g.inside,
+                at.map_or(String::new(), |at| format!(
+                    ", more than {ENTROPY_MARGIN} above from position {}",
+                    grouped(at)
+                )),
+            ),
+        };
+        let start_mass = start_mass.points().take_while(|&(x, ..)| x < trained_length as f64).last();
+        Self { broke: at.is_some(), at, verdict, growth, start_mass: start_mass.map(|(_, mean, _)| mean) }
+    }
+}
+
+impl DriftFactor {
+    pub(super) fn new(sites: &[SiteDrift], policy: &AttentionPolicy, tokens: u64) -> Self {
+        let farthest = sites
+            .iter()
+            .filter(|site| site.layer > 0)
+            .filter_map(|site| Some((site.farthest_start?, site)))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let apart = farthest.is_some_and(|(distance, _)| distance > START_APART);
+        // Query i sees key 0 through the window up to i = window − 1.
+        let dropped = policy.window.filter(|&window| policy.start == 0 && window < tokens);
+        let leaves_at = sites.iter().filter_map(|site| site.leaves_at).min();
+        let outside_share = sites.iter().filter_map(|site| site.outside_share).reduce(f64::max);
+        let at = [dropped.filter(|_| apart), leaves_at].into_iter().flatten().min();
+        let start = match farthest {
+            None => "start tokens not measured (too few states within the training length)".to_owned(),
+            Some((distance, site)) => format!(
+                "start tokens lie up to {distance:.1}× the spread of the others away (after block {}){}",
+                site.layer,
+                match (dropped, apart) {
+                    (Some(position), _) => format!(" and are dropped from position {}", grouped(position)),
+                    (None, true) => " and stay attended".to_owned(),
+                    (None, false) => ": no region of their own".to_owned(),
+                }
+            ),
+        };
+        let left = match (leaves_at, outside_share) {
+            (Some(position), _) => {
+                format!("; most later states leave their region from position {}", grouped(position))
+            }
+            (None, Some(share)) => {
+                format!("; later states stay in their region ({:.0} % outside)", share * 100.0)
+            }
+            (None, None) => String::new(),
+        };
+        Self {
+            broke: at.is_some(),
+            at,
+            verdict: format!("{}: {start}{left}", if at.is_some() { "broken" } else { "holds" }),
+            start_distance: farthest.map(|(distance, _)| distance),
+            start_layer: farthest.map(|(_, site)| site.layer),
+            start_mean_distance: farthest.and_then(|(_, site)| site.start_distance),
+            start_dropped_at: dropped,
+            outside_share,
+            leaves_at,
+        }
+    }
+}
+
+impl Factors {
+    /// The factors that broke, first to last: name and where (a distance counts as the position that first has it).
+    pub fn broken(&self) -> Vec<(&'static str, u64)> {
+        let at = [("logits", self.logits.at), ("entropy", self.entropy.at), ("drift", self.drift.at)];
+        let mut broken: Vec<_> = at.into_iter().filter_map(|(name, at)| Some((name, at?))).collect();
+        broken.sort_by_key(|&(_, at)| at);
+        broken
+    }
+}

@@ -1,0 +1,238 @@
+//! A diagnosis: every run over the same text, side by side, with all that its figures and tables need.
+
+use lm_infinite_analysis::nll::{Baseline, Break, BreakRule, NllBucket, NllByPosition};
+use lm_infinite_analysis::{BandCurve, Bins};
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+use super::collector::Measurements;
+use super::drift::{Frame, SiteDrift};
+use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
+use crate::error::{Error, Result};
+use crate::model::ModelConfig;
+use crate::policy::AttentionPolicy;
+
+/// All runs of one model over one text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// Name of the model.
+    pub model: String,
+    /// Its shape.
+    pub config: ModelConfig,
+    /// Length of the text, in tokens.
+    pub tokens: u64,
+    /// L_pretrain.
+    pub trained_length: u64,
+    /// When a loss counts as broken.
+    pub break_rule: BreakRule,
+    /// Loss of the reference run (`vanilla`, else the first) within the training length.
+    pub baseline: Option<Baseline>,
+    /// Bins of the curves and arrays.
+    pub bins: BinEdges,
+    /// One per policy, in the order asked for.
+    pub runs: Vec<RunMeasurement>,
+}
+
+/// Lower edges of bins; the last of each is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BinEdges {
+    /// Query positions of entropy and start mass.
+    pub positions: Bins,
+    /// Distances of logits.
+    pub logit_distances: Bins,
+    /// Distances of probability mass.
+    pub mass_distances: Bins,
+}
+
+/// What one policy did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunMeasurement {
+    /// The policy as written.
+    pub policy: String,
+    /// What it means.
+    pub attention: AttentionPolicy,
+    /// Mean loss, in nats per predicted token; `None` if nothing was finite.
+    pub nll: Option<f64>,
+    /// `exp(nll)`.
+    pub perplexity: Option<f64>,
+    /// Loss by position.
+    pub buckets: Vec<NllBucket>,
+    /// Where the loss breaks.
+    pub breaks: Option<Break>,
+    /// Tokens fed per second, everything included.
+    pub prefill_tokens_per_second: f64,
+    /// Largest resident memory of the process, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
+    /// Bytes of the key/value cache at the end.
+    pub kv_cache_bytes: u64,
+    /// Which factor broke where.
+    pub factors: Factors,
+    /// Means over heads.
+    pub curves: Curves,
+    /// Hidden states, one entry per site.
+    pub drift: Vec<SiteDrift>,
+    /// Values per token and per head; kept beside the JSON form, which leaves them out.
+    #[serde(skip)]
+    pub arrays: RunArrays,
+}
+
+/// Mean ± std over all layers and heads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curves {
+    /// Prefix maximum of the logit against distance, over all sampled queries.
+    pub logits: BandCurve,
+    /// The same for the last query alone (Fig. 1a).
+    pub logits_last: BandCurve,
+    /// Entropy against context length, in nats (Fig. 1b).
+    pub entropy: BandCurve,
+    /// Probability on the start tokens against position.
+    pub start_mass: BandCurve,
+}
+
+/// What is too large for JSON.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunArrays {
+    /// Loss of tokens 1..n, in nats. [n − 1]
+    pub nll: Vec<f32>,
+    /// Largest logit per bin of distance, all sampled queries; −inf where nothing was attended. [layers, heads, bins]
+    pub max_logit: Array3<f32>,
+    /// The same for the last query alone. [layers, heads, bins]
+    pub max_logit_last: Array3<f32>,
+    /// Mean entropy per bin of position, in nats; NaN where nothing was seen. [layers, heads, bins]
+    pub entropy: Array3<f32>,
+    /// Mean probability on the start tokens per bin of position. [layers, heads, bins]
+    pub start_mass: Array3<f32>,
+    /// Mean mass per bin of distance, queries within the training length. [layers, heads, bins]
+    pub mass_inside: Array3<f32>,
+    /// Mean mass per bin of distance, queries beyond it; NaN if there are none. [layers, heads, bins]
+    pub mass_beyond: Array3<f32>,
+}
+
+/// What the caller knows of a run.
+#[derive(Clone, Debug)]
+pub struct RunInput {
+    /// The policy as written.
+    pub policy: String,
+    /// What it means.
+    pub attention: AttentionPolicy,
+    /// Loss of tokens 1..n, in nats.
+    pub nll: Vec<f32>,
+    /// Tokens fed per second.
+    pub prefill_tokens_per_second: f64,
+    /// Largest resident memory of the process.
+    pub peak_rss_bytes: Option<u64>,
+    /// Bytes of the key/value cache at the end.
+    pub kv_cache_bytes: u64,
+}
+
+/// Takes one run after the other; the first fixes the frame of reference for the hidden states of all.
+///
+/// The hidden states of a run are let go as soon as they are projected, so that memory does not grow with policies.
+#[derive(Debug)]
+pub struct DiagnosisBuilder {
+    diagnosis: Diagnosis,
+    bucket: u64,
+    frames: Vec<Frame>,
+}
+
+impl DiagnosisBuilder {
+    /// No runs yet. `bucket` is the width of the position bins of the loss; `None` chooses one.
+    pub fn new(model: impl Into<String>, config: &ModelConfig, tokens: u64, bucket: Option<u64>) -> Self {
+        let plan = super::MeasurementPlan::new(config, tokens);
+        let bucket = bucket.unwrap_or(plan.nll_bucket());
+        let diagnosis = Diagnosis {
+            model: model.into(),
+            config: config.clone(),
+            tokens,
+            trained_length: plan.trained_length,
+            break_rule: BreakRule::default(),
+            baseline: None,
+            bins: BinEdges {
+                positions: plan.positions,
+                logit_distances: plan.logit_distances,
+                mass_distances: plan.mass_distances,
+            },
+            runs: Vec::new(),
+        };
+        Self { diagnosis, bucket, frames: Vec::new() }
+    }
+
+    /// Adds a run over the same text.
+    pub fn push(&mut self, run: RunInput, measured: Measurements) -> Result<()> {
+        let Diagnosis { tokens, trained_length, .. } = self.diagnosis;
+        if measured.plan.tokens != tokens || run.nll.len() as u64 > tokens {
+            let got = format!(
+                "{} tokens and {} losses, expected {tokens} tokens",
+                measured.plan.tokens,
+                run.nll.len()
+            );
+            return Err(Error::input(format!("run `{}`", run.policy), got));
+        }
+        if self.diagnosis.runs.is_empty() {
+            self.frames = Frame::fit_all(&measured)?;
+        }
+        let sites = self.frames.iter().map(|frame| frame.measure(&measured));
+        let drift: Vec<_> = sites.filter_map(Result::transpose).collect::<Result<_>>()?;
+        let curves = Curves {
+            logits: measured.logits.over_heads(),
+            logits_last: measured.logits_last.over_heads(),
+            entropy: measured.entropy.entropy.over_heads(tokens).trimmed(),
+            start_mass: measured.entropy.start_mass.over_heads(tokens).trimmed(),
+        };
+        let factors = Factors {
+            logits: LogitFactor::new(&measured.logits, trained_length),
+            entropy: EntropyFactor::new(&curves.entropy, &curves.start_mass, trained_length),
+            drift: DriftFactor::new(&drift, &run.attention, tokens),
+        };
+        let losses = by_position(self.bucket, &run.nll);
+        let single = |values: Array3<f64>| values.mapv(|value| value as f32);
+        self.diagnosis.runs.push(RunMeasurement {
+            nll: losses.mean(),
+            perplexity: losses.mean().map(f64::exp),
+            buckets: losses.buckets(tokens),
+            breaks: None,
+            policy: run.policy,
+            attention: run.attention,
+            // A run too short to time has no speed, and JSON no infinity.
+            prefill_tokens_per_second: Some(run.prefill_tokens_per_second).filter(|s| s.is_finite()).unwrap_or(0.0),
+            peak_rss_bytes: run.peak_rss_bytes,
+            kv_cache_bytes: run.kv_cache_bytes,
+            factors,
+            curves,
+            drift,
+            arrays: RunArrays {
+                nll: run.nll,
+                max_logit: measured.logits.maxima().clone(),
+                max_logit_last: measured.logits_last.maxima().clone(),
+                entropy: single(measured.entropy.entropy.means()),
+                start_mass: single(measured.entropy.start_mass.means()),
+                mass_inside: single(measured.mass_inside.means()),
+                mass_beyond: single(measured.mass_beyond.means()),
+            },
+        });
+        Ok(())
+    }
+
+    /// Finds where losses break, against the reference run.
+    pub fn finish(self) -> Diagnosis {
+        let Self { mut diagnosis, bucket, .. } = self;
+        let (rule, trained) = (diagnosis.break_rule, diagnosis.trained_length);
+        let vanilla = diagnosis.runs.iter().find(|run| run.attention == AttentionPolicy::default());
+        let reference = vanilla.or(diagnosis.runs.first()).map(|run| by_position(bucket, &run.arrays.nll));
+        diagnosis.baseline = reference.and_then(|losses| losses.baseline(trained, &rule));
+        if let Some(baseline) = diagnosis.baseline {
+            for run in &mut diagnosis.runs {
+                // A window shorter than the training length may break a model as soon as it drops its first key.
+                let from = run.attention.window.map_or(trained, |window| window.min(trained));
+                run.breaks = by_position(bucket, &run.arrays.nll).first_break(&baseline, from, &rule);
+            }
+        }
+        diagnosis
+    }
+}
+
+fn by_position(bucket: u64, nll: &[f32]) -> NllByPosition {
+    let mut losses = NllByPosition::new(bucket);
+    losses.extend(1, nll);
+    losses
+}

@@ -1,0 +1,147 @@
+//! A frame with ticks, grid and labels, and the map from data to pixels.
+
+use super::canvas::{Align, Canvas, Point};
+use super::theme::{self, GRID, INK, LABEL, MUTED, TICK};
+use crate::diagnose::grouped;
+
+/// One axis, linear.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Data at the low end.
+    pub low: f64,
+    /// Data at the high end.
+    pub high: f64,
+    /// What is drawn along it, with its unit.
+    pub label: String,
+    /// Distance between ticks.
+    step: f64,
+}
+
+impl Axis {
+    /// An axis that holds `low..high` and has about `ticks` ticks. A range without width is widened.
+    pub fn new(label: impl Into<String>, low: f64, high: f64, ticks: f64) -> Self {
+        let (low, high) = if low < high { (low, high) } else { (low - 0.5, low + 0.5) };
+        let rough = (high - low) / ticks;
+        let magnitude = 10.0_f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|&s| s >= rough * 0.999);
+        Self { low, high, label: label.into(), step: step.unwrap_or(rough) }
+    }
+
+    /// Widens the range by a twentieth on both sides, so that no curve runs along the frame.
+    #[must_use]
+    pub fn padded(self, ticks: f64) -> Self {
+        let pad = (self.high - self.low) * 0.05;
+        Self::new(self.label, self.low - pad, self.high + pad, ticks)
+    }
+
+    /// Share of the way from low to high.
+    pub fn share(&self, value: f64) -> f64 {
+        (value - self.low) / (self.high - self.low)
+    }
+
+    /// Ticks, with their text.
+    pub fn ticks(&self) -> Vec<(f64, String)> {
+        let decimals = (-(self.step * 1.0001).log10().floor()).max(0.0) as usize;
+        // A step of 2.5 · 10^k has one more digit.
+        let leading = self.step / 10.0_f64.powf(self.step.log10().floor());
+        let decimals = if (leading - 2.5).abs() < 1e-6 && self.step < 10.0 { decimals + 1 } else { decimals };
+        let first = (self.low / self.step - 1e-9).ceil() as i64;
+        let last = (self.high / self.step + 1e-9).floor() as i64;
+        (first..=last)
+            .map(|i| {
+                let value = i as f64 * self.step;
+                let text = if decimals == 0 && value >= 0.0 {
+                    grouped(value.round() as u64)
+                } else {
+                    format!("{value:.decimals$}").replace('-', "\u{2212}")
+                };
+                (value, text)
+            })
+            .collect()
+    }
+}
+
+/// A frame on the canvas.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Upper left corner.
+    pub from: Point,
+    /// Lower right corner.
+    pub to: Point,
+    /// Horizontal axis.
+    pub x: Axis,
+    /// Vertical axis.
+    pub y: Axis,
+}
+
+impl Frame {
+    /// The pixel of a data point.
+    pub fn pixel(&self, (x, y): Point) -> Point {
+        let (x, y) = (self.x.share(x), self.y.share(y));
+        (self.from.0 + x * (self.to.0 - self.from.0), self.to.1 - y * (self.to.1 - self.from.1))
+    }
+
+    /// Grid, ticks and labels; to be drawn before the data.
+    pub fn draw(&self, canvas: &mut dyn Canvas) {
+        for (value, text) in self.x.ticks() {
+            let (x, _) = self.pixel((value, self.y.low));
+            canvas.line(&[(x, self.from.1), (x, self.to.1)], GRID, 1.0, 1.0, &[]);
+            canvas.line(&[(x, self.to.1), (x, self.to.1 + 5.0)], INK, 1.0, 1.0, &[]);
+            canvas.text(&text, (x, self.to.1 + 16.0), TICK, INK, Align::Center);
+        }
+        for (value, text) in self.y.ticks() {
+            let (_, y) = self.pixel((self.x.low, value));
+            canvas.line(&[(self.from.0, y), (self.to.0, y)], GRID, 1.0, 1.0, &[]);
+            canvas.line(&[(self.from.0 - 5.0, y), (self.from.0, y)], INK, 1.0, 1.0, &[]);
+            canvas.text(&text, (self.from.0 - 9.0, y), TICK, INK, Align::Right);
+        }
+        let corner = (self.from.0, self.to.1);
+        canvas.line(&[self.from, corner, self.to], INK, 1.0, 1.2, &[]);
+        let middle = (self.from.0 + self.to.0) / 2.0;
+        canvas.text(&self.x.label, (middle, self.to.1 + 42.0), LABEL, INK, Align::Center);
+        canvas.text_upwards(&self.y.label, (18.0, (self.from.1 + self.to.1) / 2.0), LABEL, INK);
+    }
+
+    /// A dashed vertical line at `x` with its name above the frame; nothing if it lies outside.
+    pub fn mark(&self, canvas: &mut dyn Canvas, x: f64, name: &str) {
+        if (self.x.low..=self.x.high).contains(&x) {
+            let (at, _) = self.pixel((x, self.y.low));
+            canvas.line(&[(at, self.from.1 - 4.0), (at, self.to.1)], MUTED, 1.0, 1.4, &[6.0, 4.0]);
+            let half = super::canvas::text_width(name, TICK) / 2.0;
+            let center = at.clamp(self.from.0 + half, (self.to.0 - half).max(self.from.0 + half));
+            canvas.text(name, (center, self.from.1 - 14.0), theme::TICK, MUTED, Align::Center);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(axis: &Axis) -> Vec<String> {
+        axis.ticks().into_iter().map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(texts(&Axis::new("", 0.0, 12288.0, 6.0)), ["0", "2,500", "5,000", "7,500", "10,000"]);
+        assert_eq!(texts(&Axis::new("", -0.6, 1.1, 4.0)), ["\u{2212}0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(texts(&Axis::new("", 0.0, 1.0, 4.0)), ["0.00", "0.25", "0.50", "0.75", "1.00"]);
+        assert_eq!(texts(&Axis::new("", 0.0, 10.0, 4.0)), ["0.0", "2.5", "5.0", "7.5", "10.0"]);
+        assert_eq!(texts(&Axis::new("", -20.0, 5.0, 5.0)), ["\u{2212}20", "\u{2212}15", "\u{2212}10", "\u{2212}5", "0", "5"]);
+    }
+
+    #[test]
+    fn a_constant_has_an_axis() {
+        let axis = Axis::new("", 3.0, 3.0, 4.0);
+        assert!(axis.low < 3.0 && axis.high > 3.0 && axis.ticks().len() > 2);
+    }
+
+    #[test]
+    fn data_map_to_the_corners() {
+        let axis = |high| Axis::new("", 0.0, high, 4.0);
+        let frame = Frame { from: (10.0, 20.0), to: (110.0, 70.0), x: axis(4.0), y: axis(8.0) };
+        assert_eq!(frame.pixel((0.0, 0.0)), (10.0, 70.0));
+        assert_eq!(frame.pixel((4.0, 8.0)), (110.0, 20.0));
+    }
+}

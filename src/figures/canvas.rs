@@ -1,0 +1,280 @@
+//! Pixels at scale 1 on any drawing backend: lines with dashes, areas, markers and text.
+//!
+//! A figure is laid out once, in fractional pixels at scale 1. Backends have whole pixels, so they are given a larger
+//! area: SVG 2×; PNG 4×, averaged down to 2× because the bitmap backend does not smooth thick lines.
+
+use std::path::Path;
+use std::sync::Once;
+
+use plotters::backend::{BitMapBackend, SVGBackend};
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::element::{PathElement, Polygon};
+use plotters::prelude::DrawingBackend;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{
+    FontFamily, FontStyle, FontTransform, IntoFont, IntoTextStyle, RGBAColor, ShapeStyle, TextStyle, register_font,
+};
+
+use super::theme::{self, Color, Marker};
+use crate::error::{Error, Result};
+
+/// Scale of the files that are written, relative to the layout.
+const SCALE: u32 = 2;
+/// The bitmap is drawn this much larger still, and averaged.
+const SMOOTHING: u32 = 2;
+
+/// The family that the embedded font is registered as. SVG names it too; there, a viewer's own sans-serif font stands in.
+const FAMILY: &str = "sans-serif";
+static FONT: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
+static REGISTER: Once = Once::new();
+
+/// A point, in pixels at scale 1; y grows downwards.
+pub type Point = (f64, f64);
+
+/// Where a text stands relative to its point, horizontally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Begins at the point.
+    Left,
+    /// Centred on it.
+    Center,
+    /// Ends at it.
+    Right,
+}
+
+/// What a figure can draw. Errors of the backend are kept until the end.
+pub trait Canvas {
+    /// A line through `points`; `dash` holds lengths drawn and skipped, in turn.
+    fn line(&mut self, points: &[Point], color: Color, opacity: f64, width: f64, dash: &[f64]);
+    /// A filled area.
+    fn area(&mut self, outline: &[Point], color: Color, opacity: f64);
+    /// Text, vertically centred on the point.
+    fn text(&mut self, text: &str, at: Point, size: f64, color: Color, align: Align);
+    /// Text that reads upwards, centred on the point.
+    fn text_upwards(&mut self, text: &str, at: Point, size: f64, color: Color);
+
+    /// A filled rectangle.
+    fn rect(&mut self, (x0, y0): Point, (x1, y1): Point, color: Color, opacity: f64) {
+        self.area(&[(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color, opacity);
+    }
+
+    /// A filled marker.
+    fn marker(&mut self, marker: Marker, at: Point, radius: f64, color: Color, opacity: f64) {
+        self.area(&outline(marker, at, radius), color, opacity);
+    }
+}
+
+/// Outline of a marker of about the same area for every shape.
+pub fn outline(marker: Marker, (x, y): Point, radius: f64) -> Vec<Point> {
+    let (corners, turn, size) = match marker {
+        Marker::Disc => (20, 0.0, 1.0),
+        Marker::Square => (4, 0.125, 1.2),
+        Marker::Diamond => (4, 0.0, 1.3),
+        Marker::Triangle => (3, 0.75, 1.45),
+        Marker::Down => (3, 0.25, 1.45),
+    };
+    let corner = |i| {
+        let angle = std::f64::consts::TAU * (f64::from(i) / f64::from(corners) + turn);
+        (x + radius * size * angle.cos(), y + radius * size * angle.sin())
+    };
+    (0..corners).map(corner).collect()
+}
+
+/// Width of a text, in pixels at scale 1.
+pub fn text_width(text: &str, size: f64) -> f64 {
+    register();
+    // Measured large, because the answer is in whole pixels.
+    let font = (FontFamily::SansSerif, size * 16.0).into_font();
+    let width = font.layout_box(text).map_or(0, |(low, high)| high.0 - low.0);
+    f64::from(width) / 16.0
+}
+
+/// Draws a figure of `size` and writes `path.svg` and `path.png` (extension replaced).
+pub fn write(path: &Path, size: (u32, u32), draw: &dyn Fn(&mut dyn Canvas)) -> Result<()> {
+    register();
+    let name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let failed = |reason: String| Error::Figure { figure: name(), reason };
+    let svg = path.with_extension("svg");
+    let (width, height) = (size.0 * SCALE, size.1 * SCALE);
+    let mut text = String::new();
+    on_backend(SVGBackend::with_string(&mut text, (width, height)), SCALE, draw).map_err(failed)?;
+    std::fs::write(&svg, text).map_err(Error::io(svg))?;
+
+    let (large_width, large_height) = (width * SMOOTHING, height * SMOOTHING);
+    let mut pixels = vec![255; large_width as usize * large_height as usize * 3];
+    let backend = BitMapBackend::with_buffer(&mut pixels, (large_width, large_height));
+    on_backend(backend, SCALE * SMOOTHING, draw).map_err(failed)?;
+    let small = average(&pixels, large_width as usize, SMOOTHING as usize);
+    let png = path.with_extension("png");
+    let mut backend = BitMapBackend::new(&png, (width, height));
+    backend.blit_bitmap((0, 0), (width, height), &small).map_err(|e| failed(e.to_string()))?;
+    backend.present().map_err(|e| failed(e.to_string()))
+}
+
+fn register() {
+    REGISTER.call_once(|| {
+        let registered = register_font(FAMILY, FontStyle::Normal, FONT);
+        debug_assert!(registered.is_ok(), "the embedded font is a font");
+    });
+}
+
+fn on_backend<B: DrawingBackend>(
+    backend: B,
+    scale: u32,
+    draw: &dyn Fn(&mut dyn Canvas),
+) -> std::result::Result<(), String> {
+    let mut canvas = BackendCanvas { area: backend.into_drawing_area(), scale: f64::from(scale), failure: None };
+    let (width, height) = canvas.area.dim_in_pixel();
+    let corner = (f64::from(width) / canvas.scale, f64::from(height) / canvas.scale);
+    canvas.rect((0.0, 0.0), corner, theme::PAPER, 1.0);
+    draw(&mut canvas);
+    let presented = canvas.area.present().map_err(|e| e.to_string());
+    canvas.failure.map_or(presented, Err)
+}
+
+/// Mean of every `factor` × `factor` block of an RGB image `width` pixels wide.
+fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
+    let rows = pixels.chunks_exact(width * 3 * factor);
+    let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
+    for block_row in rows {
+        for column in 0..width / factor {
+            for channel in 0..3 {
+                let at = |row: usize, offset: usize| {
+                    u32::from(block_row[(row * width + column * factor + offset) * 3 + channel])
+                };
+                let sum: u32 = (0..factor * factor).map(|i| at(i / factor, i % factor)).sum();
+                let count = (factor * factor) as u32;
+                small.push(((sum + count / 2) / count) as u8);
+            }
+        }
+    }
+    small
+}
+
+struct BackendCanvas<B: DrawingBackend> {
+    area: DrawingArea<B, Shift>,
+    scale: f64,
+    failure: Option<String>,
+}
+
+impl<B: DrawingBackend> BackendCanvas<B> {
+    fn pixel(&self, (x, y): Point) -> (i32, i32) {
+        ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
+    }
+
+    fn note<E: std::fmt::Display>(&mut self, outcome: std::result::Result<(), E>) {
+        if let Err(failure) = outcome {
+            self.failure.get_or_insert_with(|| failure.to_string());
+        }
+    }
+
+    fn write_text(&mut self, text: &str, at: Point, size: f64, color: Color, place: (HPos, FontTransform)) {
+        let font = (FontFamily::SansSerif, size * self.scale).into_font().transform(place.1);
+        let style: TextStyle<'_> = font.into_text_style(&self.area);
+        let color = rgba(color, 1.0);
+        let style = style.color(&color).pos(Pos::new(place.0, VPos::Center));
+        let outcome = self.area.draw_text(text, &style, self.pixel(at));
+        self.note(outcome);
+    }
+}
+
+fn rgba([red, green, blue]: Color, opacity: f64) -> RGBAColor {
+    RGBAColor(red, green, blue, opacity)
+}
+
+impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
+    fn line(&mut self, points: &[Point], color: Color, opacity: f64, width: f64, dash: &[f64]) {
+        let stroke_width = (width * self.scale).round().max(1.0) as u32;
+        let style = ShapeStyle { color: rgba(color, opacity), filled: false, stroke_width };
+        for piece in dashed(points, dash) {
+            let path: Vec<_> = piece.iter().map(|&point| self.pixel(point)).collect();
+            let outcome = self.area.draw(&PathElement::new(path, style));
+            self.note(outcome);
+        }
+    }
+
+    fn area(&mut self, outline: &[Point], color: Color, opacity: f64) {
+        let path: Vec<_> = outline.iter().map(|&point| self.pixel(point)).collect();
+        let style = ShapeStyle { color: rgba(color, opacity), filled: true, stroke_width: 0 };
+        let outcome = self.area.draw(&Polygon::new(path, style));
+        self.note(outcome);
+    }
+
+    fn text(&mut self, text: &str, at: Point, size: f64, color: Color, align: Align) {
+        let align = match align {
+            Align::Left => HPos::Left,
+            Align::Center => HPos::Center,
+            Align::Right => HPos::Right,
+        };
+        self.write_text(text, at, size, color, (align, FontTransform::None));
+    }
+
+    fn text_upwards(&mut self, text: &str, at: Point, size: f64, color: Color) {
+        self.write_text(text, at, size, color, (HPos::Center, FontTransform::Rotate270));
+    }
+}
+
+/// Cuts a line into the pieces that a dash pattern draws. An empty pattern, or one without length, draws all of it.
+fn dashed(points: &[Point], dash: &[f64]) -> Vec<Vec<Point>> {
+    if points.len() < 2 {
+        return Vec::new();
+    }
+    if !dash.iter().all(|length| *length > 0.0) || dash.is_empty() {
+        return vec![points.to_vec()];
+    }
+    let mut pieces = Vec::new();
+    let mut piece = vec![points[0]];
+    let (mut part, mut left) = (0, dash[0]);
+    for pair in points.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let length = (x1 - x0).hypot(y1 - y0);
+        let mut done = 0.0;
+        while length - done > left {
+            done += left;
+            let at = (x0 + (x1 - x0) * done / length, y0 + (y1 - y0) * done / length);
+            if part % 2 == 0 {
+                piece.push(at);
+                pieces.push(std::mem::take(&mut piece));
+            } else {
+                piece = vec![at];
+            }
+            part += 1;
+            left = dash[part % dash.len()];
+        }
+        left -= length - done;
+        if part % 2 == 0 {
+            piece.push((x1, y1));
+        }
+    }
+    if piece.len() > 1 {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashes_carry_over_corners() {
+        let line = [(0.0, 0.0), (3.0, 0.0), (3.0, 5.0)];
+        let pieces = dashed(&line, &[4.0, 2.0]);
+        assert_eq!(pieces, [vec![(0.0, 0.0), (3.0, 0.0), (3.0, 1.0)], vec![(3.0, 3.0), (3.0, 5.0)]]);
+        assert_eq!(dashed(&line, &[]), [line.to_vec()]);
+        assert!(dashed(&line[..1], &[1.0]).is_empty());
+    }
+
+    #[test]
+    fn averaging_halves_an_image() {
+        let pixels = [[0, 0, 0], [200, 0, 0], [0, 100, 0], [0, 100, 4]].concat();
+        assert_eq!(average(&pixels, 2, 2), [50, 50, 1]);
+    }
+
+    #[test]
+    fn text_has_a_width() {
+        assert!(text_width("mm", 16.0) > 2.0 * text_width("i", 16.0));
+        assert_eq!(text_width("", 16.0), 0.0);
+    }
+}

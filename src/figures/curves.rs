@@ -1,0 +1,168 @@
+//! The figures that are curves: loss, logits, entropy and start mass.
+
+use lm_infinite_analysis::BandCurve;
+use lm_infinite_analysis::nll::NllBucket;
+
+use super::canvas::Point;
+use super::lines::{LineFigure, Series};
+use super::theme::look;
+use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, grouped};
+
+/// Buckets in the running median of the loss: unlike a mean, it keeps a step where it is.
+const SMOOTHED: usize = 5;
+/// Crosses for losses that are not finite, at most.
+const CROSSES: usize = 60;
+
+/// Loss by token position (paper Figs. 3–5).
+pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
+    let width = diagnosis.runs.first().and_then(|run| run.buckets.first()).map_or(1, |bucket| bucket.to - bucket.from);
+    let series = |(index, run): (usize, &RunMeasurement)| Series {
+        name: run.policy.clone(),
+        look: Some(look(index)),
+        pieces: running_median(&run.buckets),
+        band: Vec::new(),
+        raw: pieces(&run.buckets, |at| run.buckets[at].nll),
+        crosses: crosses(&run.buckets),
+    };
+    let not_finite = diagnosis.runs.iter().any(|run| run.buckets.iter().any(|bucket| bucket.non_finite > 0));
+    let crosses = if not_finite { "; ×: not finite" } else { "" };
+    LineFigure {
+        title: format!("Loss by token position, {}", diagnosis.model),
+        note: format!(
+            "Pale: means of {} tokens. Strong: running median of {SMOOTHED} of them{crosses}",
+            grouped(width)
+        ),
+        x_label: "token position".into(),
+        y_label: "NLL (nats per token)".into(),
+        x_end: diagnosis.tokens as f64,
+        y_holds: None,
+        trained_length: diagnosis.trained_length,
+        series: diagnosis.runs.iter().enumerate().map(series).collect(),
+    }
+}
+
+/// Prefix maximum of the logit against distance (paper Fig. 1a).
+pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
+    LineFigure {
+        title: format!("Largest attention logit up to a distance, {}", diagnosis.model),
+        note: "Prefix maximum over distance of the logits of sampled queries; mean ± standard deviation over all heads"
+            .into(),
+        x_label: "distance between query and key (tokens)".into(),
+        y_label: "attention logit".into(),
+        ..bands(diagnosis, |run| &run.curves.logits)
+    }
+}
+
+/// Entropy against context length (paper Fig. 1b), with its bound ln n.
+pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
+    let mut figure = bands(diagnosis, |run| &run.curves.entropy);
+    let end = diagnosis.tokens.max(2) as f64;
+    // Close together where the logarithm bends.
+    let bound = (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(3)).map(|n| (n.max(1.0), n.max(1.0).ln()));
+    figure.series.push(Series {
+        name: "ln n (uniform over all n keys)".into(),
+        look: None,
+        pieces: vec![bound.collect()],
+        band: Vec::new(),
+        raw: Vec::new(),
+        crosses: Vec::new(),
+    });
+    LineFigure {
+        title: format!("Attention entropy against context length, {}", diagnosis.model),
+        note: "Entropy over the attended keys; mean ± standard deviation over all heads".into(),
+        x_label: "context length n (tokens)".into(),
+        y_label: "attention entropy (nats)".into(),
+        y_holds: Some(0.0),
+        ..figure
+    }
+}
+
+/// Probability on the start tokens against position.
+pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
+    LineFigure {
+        title: format!("Attention on the first {START_TOKENS} tokens, {}", diagnosis.model),
+        note: "Share of a query's attention; mean ± standard deviation over all heads".into(),
+        x_label: "position of the query (tokens)".into(),
+        y_label: "attention probability".into(),
+        y_holds: Some(0.0),
+        ..bands(diagnosis, |run| &run.curves.start_mass)
+    }
+}
+
+fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a BandCurve) -> LineFigure {
+    let series = |(index, run): (usize, &'a RunMeasurement)| Series {
+        name: run.policy.clone(),
+        look: Some(look(index)),
+        pieces: vec![curve(run).points().map(|(x, mean, _)| (x, mean)).collect()],
+        band: curve(run).points().map(|(x, mean, std)| (x, mean - std, mean + std)).collect(),
+        raw: Vec::new(),
+        crosses: Vec::new(),
+    };
+    LineFigure {
+        title: String::new(),
+        note: String::new(),
+        x_label: String::new(),
+        y_label: String::new(),
+        x_end: diagnosis.tokens as f64,
+        y_holds: None,
+        trained_length: diagnosis.trained_length,
+        series: diagnosis.runs.iter().enumerate().map(series).collect(),
+    }
+}
+
+/// The values of buckets at their middles, in pieces without gaps.
+fn pieces(buckets: &[NllBucket], value: impl Fn(usize) -> Option<f64>) -> Vec<Vec<Point>> {
+    let mut pieces = vec![Vec::new()];
+    for (at, bucket) in buckets.iter().enumerate() {
+        match (value(at), pieces.last_mut()) {
+            (Some(nll), Some(piece)) => piece.push(((bucket.from + bucket.to) as f64 / 2.0, nll)),
+            _ => pieces.push(Vec::new()),
+        }
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+fn running_median(buckets: &[NllBucket]) -> Vec<Vec<Point>> {
+    pieces(buckets, |at| {
+        let around = at.saturating_sub(SMOOTHED / 2)..(at + SMOOTHED / 2 + 1).min(buckets.len());
+        let mut near: Vec<f64> = buckets[around].iter().filter_map(|bucket| bucket.nll).collect();
+        near.sort_by(f64::total_cmp);
+        let middle = near.get((near.len().max(1) - 1) / 2..near.len() / 2 + 1)?;
+        buckets[at].nll.map(|_| middle.iter().sum::<f64>() / middle.len() as f64)
+    })
+}
+
+fn crosses(buckets: &[NllBucket]) -> Vec<f64> {
+    let broken: Vec<_> = buckets.iter().filter(|bucket| bucket.non_finite > 0).collect();
+    let every = broken.len().div_ceil(CROSSES).max(1);
+    broken.iter().step_by(every).map(|bucket| (bucket.from + bucket.to) as f64 / 2.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(values: &[Option<f64>]) -> Vec<NllBucket> {
+        let bucket = |(at, &nll): (usize, &Option<f64>)| NllBucket {
+            from: at as u64 * 2,
+            to: at as u64 * 2 + 2,
+            nll,
+            non_finite: u64::from(nll.is_none()),
+        };
+        values.iter().enumerate().map(bucket).collect()
+    }
+
+    #[test]
+    fn a_curve_breaks_where_values_are_not_finite() {
+        let buckets = buckets(&[Some(1.0), Some(3.0), None, Some(5.0)]);
+        assert_eq!(running_median(&buckets), [vec![(1.0, 2.0), (3.0, 3.0)], vec![(7.0, 4.0)]]);
+        assert_eq!(crosses(&buckets), [5.0]);
+    }
+
+    #[test]
+    fn many_crosses_are_thinned() {
+        assert!(crosses(&buckets(&[None; 1000])).len() <= CROSSES);
+        assert!(running_median(&buckets(&[None; 3])).is_empty() && running_median(&[]).is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! A figure of curves: one per policy, with bands, a legend above the frame and the training length marked.
+
+use super::axes::{Axis, Frame};
+use super::canvas::{Align, Canvas, Point, text_width};
+use super::theme::{INK, LABEL, Look, MUTED, TICK, TITLE};
+use crate::diagnose::grouped;
+
+/// Width and the part of the height that no legend takes, in pixels at scale 1.
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 520.0;
+const ROW: f64 = 25.0;
+const SAMPLE: f64 = 46.0;
+/// Markers along one curve.
+const MARKERS: f64 = 9.0;
+
+/// Curves with axes.
+#[derive(Clone, Debug)]
+pub struct LineFigure {
+    /// What is shown.
+    pub title: String,
+    /// How to read it, in small print.
+    pub note: String,
+    /// Label of the horizontal axis, with its unit.
+    pub x_label: String,
+    /// Label of the vertical axis, with its unit.
+    pub y_label: String,
+    /// End of the horizontal axis, which begins at 0.
+    pub x_end: f64,
+    /// A value that the vertical axis has to hold.
+    pub y_holds: Option<f64>,
+    /// Where to draw the dashed line.
+    pub trained_length: u64,
+    /// The curves, in the order of the legend.
+    pub series: Vec<Series>,
+}
+
+/// One curve.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// How it is told from the others; `None` for a thin grey reference line.
+    pub look: Option<Look>,
+    /// The curve, in pieces: it is broken where there are no values.
+    pub pieces: Vec<Vec<Point>>,
+    /// Lower and upper edge of the band: (x, low, high).
+    pub band: Vec<(f64, f64, f64)>,
+    /// The values that the curve smooths, drawn pale.
+    pub raw: Vec<Vec<Point>>,
+    /// Where values are not finite: crosses at the top of the frame.
+    pub crosses: Vec<f64>,
+}
+
+impl LineFigure {
+    /// Width and height, in pixels at scale 1.
+    pub fn size(&self) -> (u32, u32) {
+        (WIDTH as u32, (HEIGHT + ROW * self.legend().len() as f64) as u32)
+    }
+
+    /// Draws everything.
+    pub fn draw(&self, canvas: &mut dyn Canvas) {
+        canvas.text(&self.title, (24.0, 24.0), TITLE, INK, Align::Left);
+        canvas.text(&self.note, (24.0, 47.0), TICK, MUTED, Align::Left);
+        let rows = self.legend();
+        for (row, entries) in rows.iter().enumerate() {
+            for &(x, series) in entries {
+                series.draw_key(canvas, (x, 74.0 + ROW * row as f64));
+            }
+        }
+        let top = 74.0 + ROW * rows.len() as f64 + 22.0;
+        let (_, height) = self.size();
+        let frame = Frame { from: (84.0, top), to: (WIDTH - 28.0, f64::from(height) - 64.0), x: self.x(), y: self.y() };
+        frame.draw(canvas);
+        // Many bands on top of each other would add up to mud.
+        let opacity = (0.3 / self.series.len() as f64).min(0.14);
+        for series in &self.series {
+            series.draw_band(canvas, &frame, opacity);
+        }
+        frame.mark(canvas, self.trained_length as f64, &format!("training length {}", grouped(self.trained_length)));
+        for (index, series) in self.series.iter().enumerate() {
+            series.draw(canvas, &frame, index as f64 / self.series.len() as f64, index);
+        }
+    }
+
+    /// Rows of (left edge, series), as many to a row as fit.
+    fn legend(&self) -> Vec<Vec<(f64, &Series)>> {
+        let mut rows = vec![Vec::new()];
+        let mut x = 24.0;
+        for series in &self.series {
+            let width = SAMPLE + 8.0 + text_width(&series.name, LABEL) + 26.0;
+            if x + width > WIDTH - 10.0 && x > 24.0 {
+                rows.push(Vec::new());
+                x = 24.0;
+            }
+            if let Some(row) = rows.last_mut() {
+                row.push((x, series));
+            }
+            x += width;
+        }
+        rows
+    }
+
+    fn x(&self) -> Axis {
+        Axis::new(self.x_label.as_str(), 0.0, self.x_end.max(1.0), 7.0)
+    }
+
+    fn y(&self) -> Axis {
+        let values = self.series.iter().flat_map(Series::heights).chain(self.y_holds);
+        let (low, high) = values
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        Axis::new(self.y_label.as_str(), low, high, 6.0).padded(6.0)
+    }
+}
+
+impl Series {
+    fn heights(&self) -> impl Iterator<Item = f64> + '_ {
+        let lines = self.pieces.iter().chain(&self.raw).flatten().map(|&(_, y)| y);
+        lines.chain(self.band.iter().flat_map(|&(_, low, high)| [low, high]))
+    }
+
+    fn draw_band(&self, canvas: &mut dyn Canvas, frame: &Frame, opacity: f64) {
+        let Some(look) = self.look else { return };
+        let low: Vec<_> = self.band.iter().map(|&(x, low, _)| frame.pixel((x, low))).collect();
+        let high: Vec<_> = self.band.iter().rev().map(|&(x, _, high)| frame.pixel((x, high))).collect();
+        if low.len() > 1 {
+            canvas.area(&[low.as_slice(), &high].concat(), look.color, opacity);
+            canvas.line(&low, look.color, 0.45, 0.8, &[]);
+            canvas.line(&high, look.color, 0.45, 0.8, &[]);
+        }
+        for piece in &self.raw {
+            let piece: Vec<_> = piece.iter().map(|&point| frame.pixel(point)).collect();
+            canvas.line(&piece, look.color, 0.30, 1.0, &[]);
+        }
+    }
+
+    /// `phase` in 0..1 sets markers of different series apart; earlier series are wider, so that later ones that cover
+    /// them leave an edge.
+    fn draw(&self, canvas: &mut dyn Canvas, frame: &Frame, phase: f64, index: usize) {
+        let Some(look) = self.look else {
+            for piece in &self.pieces {
+                let piece: Vec<_> = piece.iter().map(|&point| frame.pixel(point)).collect();
+                canvas.line(&piece, MUTED, 1.0, 1.2, &[2.0, 3.0]);
+            }
+            return;
+        };
+        let spacing = (frame.to.0 - frame.from.0) / MARKERS;
+        for piece in &self.pieces {
+            let piece: Vec<_> = piece.iter().map(|&point| frame.pixel(point)).collect();
+            canvas.line(&piece, look.color, 1.0, if index == 0 { 3.2 } else { 2.2 }, look.dash);
+            let mut next = frame.from.0 + spacing * (0.25 + phase);
+            for pair in piece.windows(2) {
+                while next <= pair[1].0 {
+                    let part = (next - pair[0].0) / (pair[1].0 - pair[0].0);
+                    if part >= 0.0 {
+                        let at = (next, pair[0].1 + part * (pair[1].1 - pair[0].1));
+                        canvas.marker(look.marker, at, 5.0, [255, 255, 255], 1.0);
+                        canvas.marker(look.marker, at, 3.9, look.color, 1.0);
+                    }
+                    next += spacing;
+                }
+            }
+        }
+        for &x in &self.crosses {
+            let (x, _) = frame.pixel((x, frame.y.low));
+            let (y, arm) = (frame.from.1 + 8.0 + 11.0 * index as f64, 4.0);
+            canvas.line(&[(x - arm, y - arm), (x + arm, y + arm)], look.color, 1.0, 1.8, &[]);
+            canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], look.color, 1.0, 1.8, &[]);
+        }
+    }
+
+    fn draw_key(&self, canvas: &mut dyn Canvas, (x, y): Point) {
+        let line = [(x, y), (x + SAMPLE, y)];
+        match self.look {
+            Some(look) => {
+                canvas.line(&line, look.color, 1.0, 2.6, look.dash);
+                canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 5.6, [255, 255, 255], 1.0);
+                canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 4.4, look.color, 1.0);
+            }
+            None => canvas.line(&line, MUTED, 1.0, 1.2, &[2.0, 3.0]),
+        }
+        canvas.text(&self.name, (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
+    }
+}

