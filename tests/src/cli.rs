@@ -33,8 +33,9 @@ impl Desk {
     /// Names of what lies in the folder, sorted.
     fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -69,7 +70,13 @@ fn refused(output: &Output, code: i32, reason: &str) {
 fn perplexity_writes_the_promised_json_and_nothing_else() {
     let desk = Desk::new();
     let output = desk.perplexity(&[
-        "--json", "--policy", "vanilla", "--policy", "lm-infinite:start=2,window=16", "--bucket", "64",
+        "--json",
+        "--policy",
+        "vanilla",
+        "--policy",
+        "lm-infinite:start=2,window=16",
+        "--bucket",
+        "64",
     ]);
     assert!(output.status.success(), "{}", words(&output.stderr));
     let json: Value = serde_json::from_slice(&output.stdout).expect("stdout is one JSON value");

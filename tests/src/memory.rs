@@ -24,7 +24,11 @@ fn a_bounded_cache_holds_start_and_window_and_no_more() {
                 assert_eq!(held, most.min(seen), "{policy}, chunks of {chunk}: entries after {seen} tokens");
                 if held == most {
                     let bytes = session.kv_cache_bytes();
-                    assert_eq!(*bytes_when_full.get_or_insert(bytes), bytes, "{policy}: bytes after {seen} tokens");
+                    assert_eq!(
+                        *bytes_when_full.get_or_insert(bytes),
+                        bytes,
+                        "{policy}: bytes after {seen} tokens"
+                    );
                 }
             }
             assert!(bytes_when_full.is_some(), "{policy}: the cache was never full");

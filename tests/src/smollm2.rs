@@ -100,7 +100,9 @@ fn every_token_has_the_loss_of_the_reference() {
     let Some((decoder, tokens)) = material() else { return };
     let goldens = goldens("means.json");
     assert_eq!(goldens.len(), 9);
-    for Golden { policy, tokens: count, nll, .. } in goldens.into_iter().filter(|golden| golden.tokens == 2048) {
+    for Golden { policy, tokens: count, nll, .. } in
+        goldens.into_iter().filter(|golden| golden.tokens == 2048)
+    {
         let want = read_npy::<f32>(&format!("{}.nll.npy", file_name(&policy, count)));
         let got = session(decoder, &policy).score(&tokens[..count], None).expect("tokens");
         assert_close(&policy, line(&got), &want, PER_TOKEN);

@@ -72,7 +72,9 @@ pub fn session_with(decoder: &Arc<Decoder>, policy: AttentionPolicy) -> Session 
 
 /// SmolLM2 where `lm-infinite models pull smollm2` has put it.
 pub fn smollm2() -> Option<LoadedModel> {
-    or_skip(model::load("smollm2", &cache()).map_err(|e| format!("needs `lm-infinite models pull smollm2`: {e}")))
+    or_skip(
+        model::load("smollm2", &cache()).map_err(|e| format!("needs `lm-infinite models pull smollm2`: {e}")),
+    )
 }
 
 fn cache() -> Cache {
