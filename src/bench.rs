@@ -66,9 +66,17 @@ pub struct ProbeCost {
 ///
 /// # Errors
 /// As [`Session::new`] and [`Session::feed`].
-pub fn bench(decoder: &Arc<Decoder>, text: &[u32], plan: &BenchPlan, progress: &dyn Fn()) -> Result<Vec<BenchRun>> {
-    let cases: Vec<(&PolicySpec, usize)> =
-        plan.lengths.iter().flat_map(|&length| plan.policies.iter().map(move |policy| (policy, length))).collect();
+pub fn bench(
+    decoder: &Arc<Decoder>,
+    text: &[u32],
+    plan: &BenchPlan,
+    progress: &dyn Fn(),
+) -> Result<Vec<BenchRun>> {
+    let cases: Vec<(&PolicySpec, usize)> = plan
+        .lengths
+        .iter()
+        .flat_map(|&length| plan.policies.iter().map(move |policy| (policy, length)))
+        .collect();
     let mut samples = vec![(Vec::new(), Vec::new()); cases.len()];
     let mut memory = vec![(0, None); cases.len()];
     for _ in 0..plan.rounds {
@@ -134,7 +142,8 @@ pub fn probe_cost(
                 rounds.push(seconds);
             }
             let rate = |mode: usize| median(rounds.iter().map(|round| length as f64 / round[mode]).collect());
-            let over = |mode: usize| median(rounds.iter().map(|round| round[mode] / round[0] - 1.0).collect());
+            let over =
+                |mode: usize| median(rounds.iter().map(|round| round[mode] / round[0] - 1.0).collect());
             costs.push(ProbeCost {
                 policy: policy.label.clone(),
                 length,
@@ -157,9 +166,12 @@ struct Watch {
 
 impl Watch {
     fn new(statistics: bool, length: usize) -> Self {
-        let edges = std::iter::successors(Some(1), |edge| Some(edge * 2)).take_while(|&edge| edge < length as u64);
-        let statistics = statistics
-            .then(|| StatisticsPlan { start_tokens: 10, distance_edges: std::iter::once(0).chain(edges).collect() });
+        let edges =
+            std::iter::successors(Some(1), |edge| Some(edge * 2)).take_while(|&edge| edge < length as u64);
+        let statistics = statistics.then(|| StatisticsPlan {
+            start_tokens: 10,
+            distance_edges: std::iter::once(0).chain(edges).collect(),
+        });
         Self { plan: ProbePlan { statistics, ..Default::default() }, total: 0.0 }
     }
 }

@@ -47,7 +47,8 @@ impl KvCache {
     /// An empty cache for what `policy` keeps.
     pub fn new(kv_heads: usize, head_dim: usize, policy: &AttentionPolicy) -> Self {
         // Pages of equal size that hold what is kept and not much more.
-        let page_slots = policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
+        let page_slots =
+            policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
         Self {
             kv_heads,
             head_dim,
@@ -208,7 +209,10 @@ impl KvCache {
             && entries.and_then(|n| n.checked_mul(width as u64)) == Some(keys.len() as u64)
             && keys.len() == values.len();
         if !sound {
-            return Err(Error::input("cache in a snapshot", "its positions do not fit the policy and the model"));
+            return Err(Error::input(
+                "cache in a snapshot",
+                "its positions do not fit the policy and the model",
+            ));
         }
         let held = start.clone().chain(recent.clone());
         for ((position, keys), values) in held.zip(keys.chunks_exact(width)).zip(values.chunks_exact(width)) {

@@ -34,7 +34,10 @@ pub fn tokens(text: &str, tokenizer: &Tokenizer, wanted: Option<u64>, seed: u64)
         tokens.truncate(wanted);
     }
     if tokens.len() < 2 {
-        return Err(Error::input("text", format!("it has {} tokens; at least 2 are needed for one prediction", tokens.len())));
+        return Err(Error::input(
+            "text",
+            format!("it has {} tokens; at least 2 are needed for one prediction", tokens.len()),
+        ));
     }
     Ok(tokens)
 }
@@ -42,7 +45,8 @@ pub fn tokens(text: &str, tokenizer: &Tokenizer, wanted: Option<u64>, seed: u64)
 /// A part of `text` that surely has `wanted` tokens where all of it has them, so that a long file is not tokenized
 /// whole for a short run. A token of running text is seldom longer than 32 bytes; where it is, the rest is drawn.
 fn prefix(text: &str, wanted: Option<usize>) -> &str {
-    let Some(bytes) = wanted.and_then(|wanted| wanted.checked_mul(32)).filter(|&bytes| bytes < text.len()) else {
+    let Some(bytes) = wanted.and_then(|wanted| wanted.checked_mul(32)).filter(|&bytes| bytes < text.len())
+    else {
         return text;
     };
     let mut end = bytes;

@@ -21,6 +21,7 @@ pub mod model;
 pub mod policy;
 pub mod position;
 pub mod probe;
+pub mod results;
 pub mod sampler;
 pub mod session;
 pub mod text;

@@ -147,7 +147,10 @@ impl Case {
                     assert!((got as f64 - want).abs() <= tolerance, "{what}: value {index}: {got} {want}");
                 }
                 if watched {
-                    outcome.statistics.iter().for_each(|s| self.check_statistics(s, &logits, tolerance, &what));
+                    outcome
+                        .statistics
+                        .iter()
+                        .for_each(|s| self.check_statistics(s, &logits, tolerance, &what));
                 }
                 for (row, logits) in outcome.last_rows.iter().zip(&logits) {
                     let attended: Vec<(u64, f64)> = (self.positions.iter().copied())

@@ -66,7 +66,8 @@ pub struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// Offsets that the angle table should hold, so that none is computed twice.
     pub fn table_rows(policy: &AttentionPolicy, next_position: u64) -> usize {
-        let reach = policy.window.map_or(next_position, |window| next_position.min(window + policy.start)) + ROWS as u64;
+        let reach = policy.window.map_or(next_position, |window| next_position.min(window + policy.start))
+            + ROWS as u64;
         let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position) + 1);
         reach.max(ceiling) as usize
     }
@@ -96,7 +97,13 @@ impl<'a> Inputs<'a> {
         let stride = kv_heads * head_dim;
         (first < last).then(|| {
             let at = (first - self.first_position) as usize * stride + kv_head * head_dim;
-            Run { first, len: (last - first) as usize, stride, keys: &self.keys[at..], values: &self.values[at..] }
+            Run {
+                first,
+                len: (last - first) as usize,
+                stride,
+                keys: &self.keys[at..],
+                values: &self.values[at..],
+            }
         })
     }
 }
@@ -116,7 +123,11 @@ thread_local! {
 }
 
 /// Attention of a chunk: writes Σ p·v to `out` ([tokens, heads, head_dim]), and statistics where they are asked for.
-pub fn attend(inputs: &Inputs<'_>, out: &mut [f32], statistics: Option<(&StatisticsPlan, &mut HeadStatistics)>) {
+pub fn attend(
+    inputs: &Inputs<'_>,
+    out: &mut [f32],
+    statistics: Option<(&StatisticsPlan, &mut HeadStatistics)>,
+) {
     let Shape { heads, kv_heads, head_dim } = inputs.shape;
     let (tokens, group) = (inputs.tokens(), inputs.shape.group());
     let queries = (ROWS / group).max(1).next_multiple_of(16);
@@ -198,7 +209,12 @@ fn empty(inputs: &Inputs<'_>, plan: &StatisticsPlan) -> HeadStatistics {
     }
 }
 
-fn record((kv_head, first, count): (usize, usize, usize), group: usize, partial: &Partial, into: &mut HeadStatistics) {
+fn record(
+    (kv_head, first, count): (usize, usize, usize),
+    group: usize,
+    partial: &Partial,
+    into: &mut HeadStatistics,
+) {
     for row in 0..group * count {
         let (h, t) = (row / count, row % count);
         let at = (kv_head * group + h) * into.queries + first + t;

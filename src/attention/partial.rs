@@ -60,7 +60,14 @@ impl Partial {
     }
 
     /// Adds the masses of `exponentials`, those of keys `first..` for the query of `row` at `position`.
-    pub fn absorb_masses(&mut self, row: usize, position: u64, first: u64, exponentials: &[f32], plan: &StatisticsPlan) {
+    pub fn absorb_masses(
+        &mut self,
+        row: usize,
+        position: u64,
+        first: u64,
+        exponentials: &[f32],
+        plan: &StatisticsPlan,
+    ) {
         if first < plan.start_tokens {
             let len = ((plan.start_tokens - first) as usize).min(exponentials.len());
             self.start[row] += sum(&exponentials[..len]);

@@ -212,7 +212,14 @@ impl<'a> QueryBlock<'a> {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn turn_keys(run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize, spare: &mut [f32], out: &mut [f32]) {
+fn turn_keys(
+    run: &Run<'_>,
+    base: u64,
+    table: &RotaryTable,
+    head_dim: usize,
+    spare: &mut [f32],
+    out: &mut [f32],
+) {
     for (r, out) in out.chunks_exact_mut(head_dim).enumerate() {
         let position = run.first + r as u64;
         let row = table.row(position.abs_diff(base), spare);
@@ -222,7 +229,14 @@ fn turn_keys(run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize, spa
 
 /// `logits[r, k] = queries[r] · keys[k]` for a few rows.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn dot_products(queries: &[f32], keys: &[f32], stride: usize, head_dim: usize, len: usize, logits: &mut [f32]) {
+fn dot_products(
+    queries: &[f32],
+    keys: &[f32],
+    stride: usize,
+    head_dim: usize,
+    len: usize,
+    logits: &mut [f32],
+) {
     for (query, logits) in queries.chunks_exact(head_dim).zip(logits.chunks_exact_mut(len)) {
         for (key, logit) in keys.chunks(stride).zip(logits) {
             *logit = dot_inline(query, &key[..head_dim]);

@@ -47,7 +47,8 @@ fn rope_logit(query: &[f32], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
     let (cosines, sines) = row.split_at(half);
     let turned: f64 = (0..half)
         .map(|j| {
-            let (q0, q1, k0, k1) = (query[j] as f64, query[j + half] as f64, key[j] as f64, key[j + half] as f64);
+            let (q0, q1, k0, k1) =
+                (query[j] as f64, query[j + half] as f64, key[j] as f64, key[j + half] as f64);
             (q0 * k0 + q1 * k1) * cosines[j] as f64 + (q0 * k1 - q1 * k0) * sines[j] as f64
         })
         .sum();

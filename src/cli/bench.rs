@@ -31,7 +31,8 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     };
     let text = Text::read(&TextArgs { text: None })?;
     let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
-    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(longest.clamp(2, 1 << 16)), cli.seed)?;
+    let tokens =
+        corpus::tokens(&text.text, &model.loaded.tokenizer, Some(longest.clamp(2, 1 << 16)), cli.seed)?;
     let limits = Limits::measure();
     let mut words = format!(
         "{}\n{} threads, GEMM {:.0} GFLOP/s, copy {:.1} GB/s\n\n",
@@ -45,7 +46,11 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         let bar = progress("bench", 3 * cases, "runs");
         let costs = probe_cost(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
         bar.finish_and_clear();
-        writeln!(words, "{:<40} {:>8} {:>10} {:>12} {:>12}", "prefill, tokens/s", "length", "no probe", "idle probe", "statistics")?;
+        writeln!(
+            words,
+            "{:<40} {:>8} {:>10} {:>12} {:>12}",
+            "prefill, tokens/s", "length", "no probe", "idle probe", "statistics"
+        )?;
         for cost in &costs {
             writeln!(
                 words,
@@ -59,12 +64,17 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
                 100.0 * cost.statistics_overhead,
             )?;
         }
-        return output.write(&words, &json!({ "model": model.loaded.name, "machine": limits, "probes": costs }));
+        return output
+            .write(&words, &json!({ "model": model.loaded.name, "machine": limits, "probes": costs }));
     }
     let bar = progress("bench", cases, "runs");
     let runs = bench(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    writeln!(words, "{:<40} {:>8} {:>12} {:>12} {:>10} {:>10}", "", "length", "prefill t/s", "decode t/s", "cache MB", "peak MB")?;
+    writeln!(
+        words,
+        "{:<40} {:>8} {:>12} {:>12} {:>10} {:>10}",
+        "", "length", "prefill t/s", "decode t/s", "cache MB", "peak MB"
+    )?;
     for run in &runs {
         writeln!(
             words,

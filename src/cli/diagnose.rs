@@ -7,9 +7,10 @@ use super::inputs::{Model, Text};
 use super::output::{Output, progress};
 use crate::corpus;
 use crate::diagnose::{Collector, DiagnosisBuilder, RunInput};
+use crate::digest;
 use crate::error::Error;
 use crate::evaluate::evaluate;
-use crate::results;
+use crate::results::{self, RunInfo, Source};
 
 /// Runs the command.
 pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
@@ -21,13 +22,9 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     }
     let wanted = args.tokens.unwrap_or(model.trained_length().saturating_mul(3) / 2);
     let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted.max(2)), cli.seed)?;
-    let started = results::now();
     // Refuses an unusable folder before the work, not after it.
-    let folder = match &args.out {
-        Some(folder) => folder.clone(),
-        None => results::default_folder(&model.loaded.name, &started),
-    };
-    results::check_destination(&folder)?;
+    let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
+    results::check_target(&folder)?;
     let config = &model.loaded.config;
     let mut builder = DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, args.bucket);
     for spec in &policies {
@@ -47,14 +44,14 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         builder.push(input, collector.finish()?)?;
     }
     let diagnosis = builder.finish();
-    let info = results::RunInfo {
-        command_line: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        model_sha256: model.loaded.sha256()?,
-        text: text.name.clone(),
-        text_sha256: text.sha256(),
-        seed: cli.seed,
-        started,
-    };
+    let info = RunInfo::new(
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        Source { name: model.loaded.name.clone(), sha256: Some(model.loaded.sha256()?) },
+        Source { name: text.name.clone(), sha256: Some(digest::sha256(text.text.as_bytes())) },
+        tokens.len() as u64,
+        policies.into_iter().map(|spec| (spec.label, spec.policy)),
+        cli.seed,
+    );
     results::write(&folder, &diagnosis, &info)?;
     let words = format!("{}\nresults in {}", diagnosis.summary(), folder.display());
     output.write(&words, &diagnosis.to_json(Some(&folder)))

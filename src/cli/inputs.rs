@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
 use super::args::{ModelArgs, TextArgs};
 use crate::error::Result;
@@ -79,10 +78,5 @@ impl Text {
                 Ok(Self { name, text })
             }
         }
-    }
-
-    /// SHA-256 of the text, in hexadecimal.
-    pub fn sha256(&self) -> String {
-        Sha256::digest(self.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -42,7 +42,8 @@ impl Output {
 
 /// A progress bar over `total` units of `unit` on standard error, if that is a terminal.
 pub fn progress(what: &str, total: u64, unit: &str) -> ProgressBar {
-    let template = format!("{{prefix}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} · {{per_sec}} · {{eta}} left");
+    let template =
+        format!("{{prefix}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} · {{per_sec}} · {{eta}} left");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style).with_prefix(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(500));

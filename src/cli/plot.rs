@@ -8,7 +8,8 @@ use crate::results;
 
 /// Runs the command.
 pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
-    results::redraw(&args.folder)?;
-    let folder = args.folder.display().to_string();
-    output.write(&format!("figures of {folder} drawn"), &json!({ "out": folder }))
+    let figures = results::redraw(&args.folder)?;
+    let figures: Vec<String> = figures.iter().map(|path| path.display().to_string()).collect();
+    output
+        .write(&figures.join("\n"), &json!({ "out": args.folder.display().to_string(), "figures": figures }))
 }

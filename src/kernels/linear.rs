@@ -47,7 +47,8 @@ pub fn forward(layers: &[&Linear], x: &[f32], outputs: &mut [&mut [f32]]) {
         })
         .collect();
     let activations = activations(x, columns, tokens);
-    let tasks: Vec<_> = layers.iter().zip(&targets).flat_map(|(layer, target)| tiles(layer, *target)).collect();
+    let tasks: Vec<_> =
+        layers.iter().zip(&targets).flat_map(|(layer, target)| tiles(layer, *target)).collect();
     // SAFETY: tiles are disjoint ranges of columns of outputs that are borrowed until the end of this function.
     tasks.into_par_iter().for_each(|tile| unsafe { tile.multiply(x, &activations) });
 }
@@ -57,7 +58,10 @@ pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mu
     let columns = gate.weight.columns();
     let tokens = x.len() / columns;
     let rows = gate.weight.rows();
-    assert!(out.len() == tokens * rows && spare.len() == out.len() && up.weight.rows() == rows, "output shape");
+    assert!(
+        out.len() == tokens * rows && spare.len() == out.len() && up.weight.rows() == rows,
+        "output shape"
+    );
     let activations = activations(x, columns, tokens);
     let (out, spare) = (Columns::new(out, rows), Columns::new(spare, rows));
     let pairs: Vec<_> = tiles(gate, out).zip(tiles(up, spare)).collect();
@@ -67,7 +71,10 @@ pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mu
             gate.multiply(x, &activations);
             up.multiply(x, &activations);
             for token in 0..tokens {
-                silu_multiply(out.row(token, gate.first, gate.count), spare.row(token, gate.first, gate.count));
+                silu_multiply(
+                    out.row(token, gate.first, gate.count),
+                    spare.row(token, gate.first, gate.count),
+                );
             }
         }
     });
@@ -104,7 +111,9 @@ impl Tile<'_> {
         } else {
             for (token, x) in few.iter().enumerate() {
                 // SAFETY: passed on.
-                rows_times_vector(weight, self.first, x, unsafe { self.out.row(token, self.first, self.count) });
+                rows_times_vector(weight, self.first, x, unsafe {
+                    self.out.row(token, self.first, self.count)
+                });
             }
         }
         if let Some(bias) = &self.layer.bias {
@@ -136,13 +145,20 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
             let count = TILE.min(rows - first);
             let mut logits = vec![0.0; tokens * count];
             with_tile(matrix, first, count, |tile| {
-                super::matmul::multiply(View::new(x, tokens, columns, columns), tile.transposed(), &mut logits, count, false);
+                super::matmul::multiply(
+                    View::new(x, tokens, columns, columns),
+                    tile.transposed(),
+                    &mut logits,
+                    count,
+                    false,
+                );
             });
             logits
                 .chunks_exact_mut(count)
                 .zip(targets)
                 .map(|(row, &target)| {
-                    let target = (target as usize).checked_sub(first).and_then(|index| row.get(index)).copied();
+                    let target =
+                        (target as usize).checked_sub(first).and_then(|index| row.get(index)).copied();
                     let max = super::elementwise::maximum(row);
                     (max, super::elementwise::exp_shifted(row, max), target)
                 })
@@ -152,7 +168,8 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
     (0..tokens)
         .map(|token| {
             let max = parts.iter().fold(f32::NEG_INFINITY, |m, part| m.max(part[token].0));
-            let sum: f64 = parts.iter().map(|part| part[token].1 as f64 * ((part[token].0 - max) as f64).exp()).sum();
+            let sum: f64 =
+                parts.iter().map(|part| part[token].1 as f64 * ((part[token].0 - max) as f64).exp()).sum();
             let target = parts.iter().find_map(|part| part[token].2).unwrap_or(f32::NAN);
             ((max as f64 + sum.ln()) as f32, target)
         })
@@ -182,7 +199,8 @@ mod tests {
         let (layers, columns) = ([layer(70, 48, true), layer(33, 48, false)], 48);
         for tokens in [0, 1, 4, 5, 17] {
             let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
-            let mut outputs: Vec<Vec<f32>> = layers.iter().map(|l| vec![0.0; tokens * l.weight.rows()]).collect();
+            let mut outputs: Vec<Vec<f32>> =
+                layers.iter().map(|l| vec![0.0; tokens * l.weight.rows()]).collect();
             forward(&layers.each_ref(), &x, &mut outputs.iter_mut().map(|o| &mut o[..]).collect::<Vec<_>>());
             for (layer, out) in layers.iter().zip(&outputs) {
                 for token in 0..tokens {

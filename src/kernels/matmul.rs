@@ -17,7 +17,11 @@ impl<'a> View<'a> {
     /// If `data` is too short for the shape.
     pub fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let view = Self { data, rows, columns, row_stride, column_stride: 1 };
-        assert!(view.fits(data.len()), "a {rows} × {columns} view of stride {row_stride} on {} values", data.len());
+        assert!(
+            view.fits(data.len()),
+            "a {rows} × {columns} view of stride {row_stride} on {} values",
+            data.len()
+        );
         view
     }
 
@@ -78,7 +82,10 @@ impl Columns {
 pub unsafe fn multiply_into(a: View<'_>, b: View<'_>, out: Columns, first: usize) {
     assert_eq!(a.columns, b.rows, "inner dimensions");
     assert!(first + b.columns <= out.row_stride, "columns inside the matrix");
-    assert!(a.rows == 0 || (a.rows - 1) * out.row_stride + first + b.columns <= out.len, "rows inside the matrix");
+    assert!(
+        a.rows == 0 || (a.rows - 1) * out.row_stride + first + b.columns <= out.len,
+        "rows inside the matrix"
+    );
     // SAFETY: bounds asserted; exclusive by the caller's promise.
     unsafe { call(a, b, out.data.add(first), out.row_stride, false) }
 }

@@ -32,8 +32,12 @@ pub fn rows_times_vector(matrix: &Matrix, first: usize, x: &Activations<'_>, out
     if super::avx512::available() {
         // SAFETY: the processor has the instructions.
         match matrix.weight_type() {
-            WeightType::Quantized(GgmlDType::Q4_0) => return unsafe { super::avx512::q4::<18>(bytes, x, out) },
-            WeightType::Quantized(GgmlDType::Q4_1) => return unsafe { super::avx512::q4::<20>(bytes, x, out) },
+            WeightType::Quantized(GgmlDType::Q4_0) => {
+                return unsafe { super::avx512::q4::<18>(bytes, x, out) };
+            }
+            WeightType::Quantized(GgmlDType::Q4_1) => {
+                return unsafe { super::avx512::q4::<20>(bytes, x, out) };
+            }
             WeightType::Quantized(GgmlDType::Q8_0) => return unsafe { super::avx512::q8_0(bytes, x, out) },
             _ => {}
         }
@@ -175,13 +179,17 @@ mod tests {
         ] {
             let format = WeightType::Quantized(format);
             let len = 3 * 256 / 32 * format.block().1;
-            let bytes: Vec<u8> = (0..len).map(|i| if i % 2 == 1 { 0x2a } else { (i * 37 % 251) as u8 }).collect();
+            let bytes: Vec<u8> =
+                (0..len).map(|i| if i % 2 == 1 { 0x2a } else { (i * 37 % 251) as u8 }).collect();
             let (mut expected, mut got) = ([0.0; 3], [0.0; 3]);
             plain(&bytes, &x, &mut expected);
             let matrix = Matrix::new(Arc::new(bytes), 0..len, format, 3, 256).expect("right size");
             rows_times_vector(&matrix, 0, &x, &mut got);
             for (got, expected) in got.iter().zip(expected) {
-                assert!((got - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{format:?}: {got} {expected}");
+                assert!(
+                    (got - expected).abs() <= 1e-4 * expected.abs().max(1.0),
+                    "{format:?}: {got} {expected}"
+                );
             }
         }
     }
@@ -206,7 +214,8 @@ mod tests {
             let (block, size) = format.block();
             let len = rows * columns / block * size;
             // Bytes whose halves are small and finite in every format.
-            let bytes: Vec<u8> = (0..len).map(|i| if i % 2 == 1 { 0x2a } else { (i * 37 % 251) as u8 }).collect();
+            let bytes: Vec<u8> =
+                (0..len).map(|i| if i % 2 == 1 { 0x2a } else { (i * 37 % 251) as u8 }).collect();
             let matrix = Matrix::new(Arc::new(bytes), 0..len, format, rows, columns).expect("right size");
             let (mut out, mut row) = (vec![0.0; rows], vec![0.0; columns]);
             rows_times_vector(&matrix, 0, &Activations::new(&x), &mut out);

@@ -69,7 +69,10 @@ impl Decoder {
     ) -> Result<Vec<f32>> {
         let ModelConfig { hidden, intermediate, vocabulary, .. } = self.config;
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
-            return Err(Error::input(format!("token {token}"), format!("the vocabulary has {vocabulary} entries")));
+            return Err(Error::input(
+                format!("token {token}"),
+                format!("the vocabulary has {vocabulary} entries"),
+            ));
         }
         let plan = probe.as_ref().map(|probe| probe.plan().clone()).unwrap_or_default();
         let first_position = caches.first().map_or(0, KvCache::next_position);
@@ -118,7 +121,10 @@ impl Decoder {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would name the same seven things again")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would name the same seven things again"
+    )]
     fn attention(
         &self,
         index: usize,
@@ -203,11 +209,19 @@ fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
         Err(Error::input(format!("tensor {what}"), format!("expected {expected}, got {got}")))
     };
     let ModelConfig { hidden, heads, kv_heads, head_dim, intermediate, vocabulary, .. } = *config;
-    if heads == 0 || kv_heads == 0 || head_dim == 0 || hidden == 0 || vocabulary == 0 || !heads.is_multiple_of(kv_heads) {
+    if heads == 0
+        || kv_heads == 0
+        || head_dim == 0
+        || hidden == 0
+        || vocabulary == 0
+        || !heads.is_multiple_of(kv_heads)
+    {
         return refuse(
             "shapes".into(),
             "positive sizes, heads a multiple of kv_heads".into(),
-            format!("hidden {hidden}, heads {heads}, kv_heads {kv_heads}, head_dim {head_dim}, vocabulary {vocabulary}"),
+            format!(
+                "hidden {hidden}, heads {heads}, kv_heads {kv_heads}, head_dim {head_dim}, vocabulary {vocabulary}"
+            ),
         );
     }
     if let PositionConfig::Rope { dim, .. } = config.position

@@ -22,7 +22,9 @@ impl Rope {
     /// Frequencies `theta^(−2j/dim)`, changed by `scaling`.
     pub fn new(theta: f64, dim: usize, scaling: PositionScaling) -> Self {
         let base = match scaling {
-            PositionScaling::Ntk { factor } if dim > 2 => theta * factor.powf(dim as f64 / (dim as f64 - 2.0)),
+            PositionScaling::Ntk { factor } if dim > 2 => {
+                theta * factor.powf(dim as f64 / (dim as f64 - 2.0))
+            }
             _ => theta,
         };
         let mut frequencies: Vec<f64> =
@@ -48,7 +50,8 @@ impl Rope {
             PositionScaling::Llama3 { factor, original_length, low_frequency, high_frequency } => {
                 for frequency in &mut frequencies {
                     let rotations = original_length as f64 * *frequency / TAU;
-                    let kept = ((rotations - low_frequency) / (high_frequency - low_frequency)).clamp(0.0, 1.0);
+                    let kept =
+                        ((rotations - low_frequency) / (high_frequency - low_frequency)).clamp(0.0, 1.0);
                     *frequency *= kept + (1.0 - kept) / factor;
                 }
             }
@@ -190,7 +193,8 @@ mod tests {
     #[test]
     fn yarn_keeps_fast_pairs_and_interpolates_slow_ones() {
         let plain = Rope::new(10_000.0, 128, PositionScaling::None);
-        let yarn = PositionScaling::Yarn { factor: 8.0, original_length: 4096, beta_fast: 32.0, beta_slow: 1.0 };
+        let yarn =
+            PositionScaling::Yarn { factor: 8.0, original_length: 4096, beta_fast: 32.0, beta_slow: 1.0 };
         let scaled = Rope::new(10_000.0, 128, yarn);
         assert!((plain.frequencies[0] - scaled.frequencies[0]).abs() < 1e-12);
         assert!((plain.frequencies[63] / scaled.frequencies[63] - 8.0).abs() < 1e-9);

@@ -93,15 +93,10 @@ impl RunInfo {
 impl Machine {
     /// The machine that this runs on.
     pub fn this() -> Self {
-        let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = described.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            (key.trim() == "model name").then(|| value.trim().to_owned())
-        });
         Self {
             system: std::env::consts::OS.to_owned(),
             architecture: std::env::consts::ARCH.to_owned(),
-            processor,
+            processor: crate::machine::processor(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -53,7 +53,8 @@ impl Session {
         let views = arrays.iter().map(|(name, bytes)| {
             TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map(|view| (name.clone(), view))
         });
-        let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::input("snapshot", e))?;
+        let views =
+            views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::input("snapshot", e))?;
         let metadata = HashMap::from([(META.to_owned(), header)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::input("snapshot", e))?;
         crate::files::write_whole(path, &bytes)
@@ -64,27 +65,36 @@ impl Session {
     /// # Errors
     /// A file that is no snapshot, is damaged, or belongs to another model or policy.
     pub fn restore(decoder: Arc<Decoder>, policy: AttentionPolicy, path: &Path) -> Result<Self> {
-        let malformed = |field: &str, expected: &str, got: String| Error::malformed(path, field, expected, got);
+        let malformed =
+            |field: &str, expected: &str, got: String| Error::malformed(path, field, expected, got);
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let read = |e: safetensors::SafeTensorError| malformed("header", "a session snapshot", e.to_string());
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(read)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(read)?;
         let header = metadata.metadata().as_ref().and_then(|meta| meta.get(META));
         let header = header.ok_or_else(|| malformed("metadata", "a session header", "none".into()))?;
-        let header: Header =
-            serde_json::from_str(header).map_err(|e| malformed("metadata", "a session header", e.to_string()))?;
+        let header: Header = serde_json::from_str(header)
+            .map_err(|e| malformed("metadata", "a session header", e.to_string()))?;
         if header.format != FORMAT {
             return Err(malformed("format", FORMAT, header.format));
         }
         if header.config != *decoder.config() {
-            return Err(malformed("model", "the model that wrote the snapshot", "another configuration".into()));
+            return Err(malformed(
+                "model",
+                "the model that wrote the snapshot",
+                "another configuration".into(),
+            ));
         }
         if header.policy != policy {
             return Err(malformed("policy", &header.policy.to_string(), policy.to_string()));
         }
         let mut session = Self::new(decoder, policy)?;
         if header.positions.len() != session.caches.len() {
-            return Err(malformed("layers", &session.caches.len().to_string(), header.positions.len().to_string()));
+            return Err(malformed(
+                "layers",
+                &session.caches.len().to_string(),
+                header.positions.len().to_string(),
+            ));
         }
         let tensor = |name: &str| -> Result<Vec<f32>> {
             let view = tensors.tensor(name).map_err(|e| malformed(name, "a tensor", e.to_string()))?;
