@@ -17,8 +17,11 @@ use crate::error::Result;
 use lines::LineFigure;
 use states::StatesFigure;
 
-/// Names of the curve figures, and how they follow from a diagnosis.
-const CURVES: [(&str, fn(&Diagnosis) -> LineFigure); 4] = [
+/// How a figure of curves follows from a diagnosis.
+type Curves = fn(&Diagnosis) -> LineFigure;
+
+/// The figures of curves, by name.
+const CURVES: [(&str, Curves); 4] = [
     ("nll_by_position", curves::nll),
     ("logits_by_distance", curves::logits),
     ("entropy_by_length", curves::entropy),
