@@ -88,8 +88,8 @@ fn spread(from: u64, end: u64, count: u64) -> Vec<u64> {
     (1..=count).map(at).collect()
 }
 
-/// Spread evenly on both sides, and doubling within the training length: a sink is only ever seen at the distance of its
-/// query, so without short queries the maximum over distance would show steps where the sampled queries happen to be.
+/// Spread evenly on both sides, and doubling within the training length: a start token is only ever seen at the distance
+/// of its query, so without short queries its logits would show steps where the sampled queries happen to be.
 fn row_positions(trained: u64, tokens: u64) -> Vec<u64> {
     let inside = trained.min(tokens);
     let doubling = (1..u64::BITS).map(|bit| 1 << bit).take_while(|&position| position < inside);
