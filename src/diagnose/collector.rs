@@ -4,7 +4,7 @@ use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::EntropyAccumulator;
 use lm_infinite_analysis::explosion::LogitsByDistance;
 
-use super::plan::MeasurementPlan;
+use super::plan::{MeasurementPlan, START_TOKENS};
 use crate::error::Result;
 use crate::model::ModelConfig;
 use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
@@ -27,9 +27,12 @@ pub struct Measurements {
     pub plan: MeasurementPlan,
     /// Entropy and start mass of all queries.
     pub entropy: EntropyAccumulator,
-    /// Logits of all sampled queries.
+    /// Logits of all sampled queries on keys after the start tokens.
     pub logits: LogitsByDistance,
-    /// Logits of the last query alone, as in the paper's Fig. 1a.
+    /// Logits of all sampled queries on the start tokens. They stand apart because a sink has large logits at every
+    /// distance: in one maximum with the others it would hide what distance does to them.
+    pub logits_start: LogitsByDistance,
+    /// Logits of the last query alone, on all keys, as in the paper's Fig. 1a.
     pub logits_last: LogitsByDistance,
     /// Mass by distance of queries within the training length.
     pub mass_inside: MassByDistance,
@@ -60,6 +63,7 @@ impl Collector {
         let hidden = |&site| HiddenStates { site, positions: Vec::new(), values: Vec::new() };
         let measurements = Measurements {
             entropy: EntropyAccumulator::new(layers, heads, plan.positions.clone()),
+            logits_start: logits.clone(),
             logits_last: logits.clone(),
             logits,
             mass_beyond: mass.clone(),
@@ -110,7 +114,10 @@ impl Measurements {
 
     fn add_row(&mut self, row: &AttentionRow) -> lm_infinite_analysis::Result<()> {
         for run in row.runs {
-            self.logits.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
+            let starts = START_TOKENS.saturating_sub(run.first_key).min(run.logits.len() as u64);
+            let (start, other) = run.logits.split_at(starts as usize);
+            self.logits_start.push(row.layer, row.head, row.position, run.first_key, start)?;
+            self.logits.push(row.layer, row.head, row.position, run.first_key + starts, other)?;
             if row.position + 1 == self.plan.tokens {
                 self.logits_last.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
             }
@@ -191,18 +198,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_the_last_row_counts_as_the_last_query() {
-        let mut collector = Collector::new(&tiny_config(2), 4);
-        for position in [2, 3] {
-            let logits = vec![position as f32; 2];
-            let region = Region::Recent { distance: 1 };
-            let runs = [KeyRun { first_key: position - 1, region, logits }];
+    fn rows_go_to_start_tokens_others_and_the_last_query() {
+        let mut collector = Collector::new(&tiny_config(2), 16);
+        for position in [14, 15] {
+            // Keys 8 and 9 are start tokens, 10 and 11 are not.
+            let logits = vec![5.0, 4.0, 3.0 - position as f32, 1.0 - position as f32];
+            let runs = [KeyRun { first_key: 8, region: Region::Recent { distance: position - 8 }, logits }];
             collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs });
         }
         let seen = collector.finish().expect("fits");
-        assert_eq!(seen.logits.maxima()[[0, 1, 0]], 3.0);
-        assert_eq!(seen.logits_last.maxima()[[0, 1, 0]], 3.0);
-        assert_eq!(seen.logits.over_heads().x, [0.0, 1.0]);
+        let largest = |logits: &LogitsByDistance| logits.prefix_maxima()[[0, 1, logits.bins().len() - 1]];
+        assert_eq!([&seen.logits, &seen.logits_start, &seen.logits_last].map(largest), [-11.0, 5.0, 5.0]);
+        assert_eq!(seen.logits_last.over_heads().x.last(), Some(&7.0));
+        assert_eq!(seen.logits_last.maxima()[[0, 1, 5]], -12.0);
     }
 
     #[test]

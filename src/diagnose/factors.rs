@@ -1,5 +1,7 @@
 //! Which factor broke, and where: the rules, with their margins, and their verdicts in words.
 
+use std::collections::BTreeMap;
+
 use lm_infinite_analysis::curve::BandCurve;
 use lm_infinite_analysis::entropy::{self, EntropyGrowth};
 use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance};
@@ -30,7 +32,7 @@ pub struct Factors {
 }
 
 /// Factor 1. Broken if at least 10 % of the heads have, at distances beyond the training length, a logit more than 1.0
-/// above their largest within it.
+/// above their largest within it, be it on start tokens or on other keys (each compared with its own kind).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitFactor {
     /// The rule above.
@@ -39,7 +41,7 @@ pub struct LogitFactor {
     pub at: Option<u64>,
     /// In words.
     pub verdict: String,
-    /// Mean over heads of the largest logit within the training length.
+    /// Mean over heads of the largest logit within the training length, on those keys that rise more.
     pub inside: Option<f64>,
     /// The same beyond it.
     pub outside: Option<f64>,
@@ -47,6 +49,8 @@ pub struct LogitFactor {
     pub heads: usize,
     /// Heads that exceed.
     pub heads_exceeding: usize,
+    /// Heads that exceed on start tokens.
+    pub heads_exceeding_on_start: usize,
     /// The head that exceeds most.
     pub largest: Option<HeadExcess>,
     /// Logits that were NaN or +inf.
@@ -95,8 +99,10 @@ pub struct DriftFactor {
 }
 
 impl LogitFactor {
-    pub(super) fn new(logits: &LogitsByDistance, trained_length: u64) -> Self {
-        let heads = logits.excess(trained_length, LOGIT_MARGIN);
+    pub(super) fn new(logits: &LogitsByDistance, on_start: &LogitsByDistance, trained_length: u64) -> Self {
+        let start = on_start.excess(trained_length, LOGIT_MARGIN);
+        let heads_exceeding_on_start = start.iter().filter(|head| head.exceeds_from.is_some()).count();
+        let heads = rising_more(start.into_iter().chain(logits.excess(trained_length, LOGIT_MARGIN)));
         let mean = |of: fn(&HeadExcess) -> f32| {
             (!heads.is_empty())
                 .then(|| heads.iter().map(|h| f64::from(of(h))).sum::<f64>() / heads.len() as f64)
@@ -110,13 +116,14 @@ impl LogitFactor {
         let (inside, outside) = (mean(|h| h.inside), mean(|h| h.outside));
         let verdict = match (inside, outside, largest) {
             (Some(inside), Some(outside), Some(top)) => format!(
-                "{}: {} of {} heads exceed their largest logit within the training length by more than {LOGIT_MARGIN:.1}{}; \
+                "{}: {} of {} heads ({heads_exceeding_on_start} on start tokens) exceed their largest logit within the \
+                 training length by more than {LOGIT_MARGIN:.1}{}; \
                  mean of the maxima {inside:.1} within, {outside:.1} beyond; largest rise {:+.1} (layer {}, head {})",
                 if at.is_some() { "broken" } else { "holds" },
                 from.len(),
                 heads.len(),
                 at.map_or(String::new(), |at| format!(", {needed} of them from distance {}", grouped(at))),
-                top.outside - top.inside,
+                rise(&top),
                 top.layer,
                 top.head,
             ),
@@ -130,10 +137,27 @@ impl LogitFactor {
             outside,
             heads: heads.len(),
             heads_exceeding: from.len(),
+            heads_exceeding_on_start,
             largest,
-            non_finite: logits.non_finite(),
+            non_finite: logits.non_finite() + on_start.non_finite(),
         }
     }
+}
+
+fn rise(head: &HeadExcess) -> f32 {
+    head.outside - head.inside
+}
+
+/// One entry per head: the one that rises more, from the first distance of any.
+fn rising_more(all: impl Iterator<Item = HeadExcess>) -> Vec<HeadExcess> {
+    let mut heads: BTreeMap<(usize, usize), HeadExcess> = BTreeMap::new();
+    for new in all {
+        let head = heads.entry((new.layer, new.head)).or_insert(new);
+        let exceeds_from = [head.exceeds_from, new.exceeds_from].into_iter().flatten().min();
+        let more = if rise(&new) > rise(head) { new } else { *head };
+        *head = HeadExcess { exceeds_from, ..more };
+    }
+    heads.into_values().collect()
 }
 
 impl EntropyFactor {

@@ -79,9 +79,11 @@ pub struct RunMeasurement {
 /// Mean ± std over all layers and heads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curves {
-    /// Prefix maximum of the logit against distance, over all sampled queries.
+    /// Prefix maximum of the logit against distance, over all sampled queries, on keys after the start tokens.
     pub logits: BandCurve,
-    /// The same for the last query alone (Fig. 1a).
+    /// The same on the start tokens.
+    pub logits_start: BandCurve,
+    /// The same for the last query alone, on all keys (Fig. 1a).
     pub logits_last: BandCurve,
     /// Entropy against context length, in nats (Fig. 1b).
     pub entropy: BandCurve,
@@ -94,9 +96,12 @@ pub struct Curves {
 pub struct RunArrays {
     /// Loss of tokens 1..n, in nats. [n − 1]
     pub nll: Vec<f32>,
-    /// Largest logit per bin of distance, all sampled queries; −inf where nothing was attended. [layers, heads, bins]
+    /// Largest logit per bin of distance, all sampled queries, keys after the start tokens; −inf where none was attended.
+    /// [layers, heads, bins]
     pub max_logit: Array3<f32>,
-    /// The same for the last query alone. [layers, heads, bins]
+    /// The same on the start tokens. [layers, heads, bins]
+    pub max_logit_start: Array3<f32>,
+    /// The same for the last query alone, on all keys. [layers, heads, bins]
     pub max_logit_last: Array3<f32>,
     /// Mean entropy per bin of position, in nats; NaN where nothing was seen. [layers, heads, bins]
     pub entropy: Array3<f32>,
@@ -175,12 +180,13 @@ impl DiagnosisBuilder {
         let drift: Vec<_> = sites.filter_map(Result::transpose).collect::<Result<_>>()?;
         let curves = Curves {
             logits: measured.logits.over_heads(),
+            logits_start: measured.logits_start.over_heads(),
             logits_last: measured.logits_last.over_heads(),
             entropy: measured.entropy.entropy.over_heads(tokens).trimmed(),
             start_mass: measured.entropy.start_mass.over_heads(tokens).trimmed(),
         };
         let factors = Factors {
-            logits: LogitFactor::new(&measured.logits, trained_length),
+            logits: LogitFactor::new(&measured.logits, &measured.logits_start, trained_length),
             entropy: EntropyFactor::new(&curves.entropy, &curves.start_mass, trained_length),
             drift: DriftFactor::new(&drift, &run.attention, tokens),
         };
@@ -205,6 +211,7 @@ impl DiagnosisBuilder {
             arrays: RunArrays {
                 nll: run.nll,
                 max_logit: measured.logits.maxima().clone(),
+                max_logit_start: measured.logits_start.maxima().clone(),
                 max_logit_last: measured.logits_last.maxima().clone(),
                 entropy: single(measured.entropy.entropy.means()),
                 start_mass: single(measured.entropy.start_mass.means()),

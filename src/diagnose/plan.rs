@@ -88,14 +88,13 @@ fn spread(from: u64, end: u64, count: u64) -> Vec<u64> {
     (1..=count).map(at).collect()
 }
 
+/// Spread evenly on both sides, and doubling within the training length: a start token is only ever seen at the distance
+/// of its query, so without short queries its logits would show steps where the sampled queries happen to be.
 fn row_positions(trained: u64, tokens: u64) -> Vec<u64> {
     let inside = trained.min(tokens);
-    let rows: BTreeSet<u64> = if tokens <= trained {
-        spread(0, tokens, ROWS_INSIDE + ROWS_BEYOND).into_iter().collect()
-    } else {
-        spread(0, inside, ROWS_INSIDE).into_iter().chain(spread(trained, tokens, ROWS_BEYOND)).collect()
-    };
-    rows.into_iter().collect()
+    let doubling = (1..u64::BITS).map(|bit| 1 << bit).take_while(|&position| position < inside);
+    let even = spread(0, inside, ROWS_INSIDE).into_iter().chain(spread(trained, tokens, ROWS_BEYOND));
+    doubling.chain(even).collect::<BTreeSet<u64>>().into_iter().collect()
 }
 
 /// Embedding, the first three blocks (where start tokens part from the rest), quarter points, and the last block.
@@ -117,11 +116,14 @@ mod tests {
 
     #[test]
     fn rows_end_at_the_training_length_and_at_the_text() {
-        assert_eq!(row_positions(16, 32), [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]);
+        assert_eq!(
+            row_positions(16, 32),
+            [1, 2, 3, 4, 5, 7, 8, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31]
+        );
         assert_eq!(row_positions(100, 3), [0, 1, 2]);
         assert_eq!(row_positions(8, 0), [0_u64; 0]);
         let long = row_positions(4096, 200_000_000);
-        assert_eq!((long.len(), long.last()), (16, Some(&199_999_999)));
+        assert_eq!((long.len(), long.last()), (8 + 11 + 8, Some(&199_999_999)));
     }
 
     #[test]

@@ -13,6 +13,8 @@ const SMOOTHED: usize = 5;
 /// Crosses for losses that are not finite, at most.
 const CROSSES: usize = 60;
 
+const OVER_HEADS: &str = "mean ± standard deviation over all heads";
+
 /// Loss by token position (paper Figs. 3–5).
 pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
     let width = diagnosis
@@ -45,15 +47,25 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
     }
 }
 
-/// Prefix maximum of the logit against distance (paper Fig. 1a).
+/// Prefix maximum of the logit against distance (paper Fig. 1a), on keys after the start tokens.
 pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Largest attention logit up to a distance, {}", diagnosis.model),
-        note: "Prefix maximum over distance of the logits of sampled queries; mean ± standard deviation over all heads"
-            .into(),
+        note: format!("Prefix maximum, keys after the first {START_TOKENS}, sampled queries; {OVER_HEADS}"),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
         ..bands(diagnosis, |run| &run.curves.logits)
+    }
+}
+
+/// The same on the start tokens, the only keys that a bounded policy still sees far away.
+pub fn logits_start(diagnosis: &Diagnosis) -> LineFigure {
+    LineFigure {
+        title: format!("Largest logit on the first {START_TOKENS} tokens, {}", diagnosis.model),
+        note: format!("Prefix maximum over distance, sampled queries; {OVER_HEADS}"),
+        x_label: "distance between query and key (tokens)".into(),
+        y_label: "attention logit".into(),
+        ..bands(diagnosis, |run| &run.curves.logits_start)
     }
 }
 
@@ -74,7 +86,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
     });
     LineFigure {
         title: format!("Attention entropy against context length, {}", diagnosis.model),
-        note: "Entropy over the attended keys; mean ± standard deviation over all heads".into(),
+        note: format!("Entropy over the attended keys; {OVER_HEADS}"),
         x_label: "context length n (tokens)".into(),
         y_label: "attention entropy (nats)".into(),
         y_holds: Some(0.0),
@@ -86,7 +98,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
 pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Attention on the first {START_TOKENS} tokens, {}", diagnosis.model),
-        note: "Share of a query's attention; mean ± standard deviation over all heads".into(),
+        note: format!("Share of a query's attention; {OVER_HEADS}"),
         x_label: "position of the query (tokens)".into(),
         y_label: "attention probability".into(),
         y_holds: Some(0.0),

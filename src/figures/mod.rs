@@ -17,10 +17,14 @@ use crate::error::Result;
 use lines::LineFigure;
 use states::StatesFigure;
 
-/// Names of the curve figures, and how they follow from a diagnosis.
-const CURVES: [(&str, fn(&Diagnosis) -> LineFigure); 4] = [
+/// How a figure of curves follows from a diagnosis.
+type Curves = fn(&Diagnosis) -> LineFigure;
+
+/// The figures of curves, by name.
+const CURVES: [(&str, Curves); 5] = [
     ("nll_by_position", curves::nll),
     ("logits_by_distance", curves::logits),
+    ("logits_of_start_tokens", curves::logits_start),
     ("entropy_by_length", curves::entropy),
     ("start_mass_by_position", curves::start_mass),
 ];
@@ -55,7 +59,7 @@ mod tests {
         let folder = scratch("figures");
         let written =
             draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), &folder).expect("draws");
-        assert_eq!(written.len(), 10);
+        assert_eq!(written.len(), 12);
         for path in &written {
             let bytes = std::fs::read(path).expect("was written");
             let svg = path.extension().is_some_and(|extension| extension == "svg");
@@ -66,8 +70,8 @@ mod tests {
     #[test]
     fn almost_nothing_can_be_drawn() {
         let folder = scratch("figures-of-nothing");
-        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), &folder).expect("draws").len(), 8);
-        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), &folder).expect("draws").len(), 8);
+        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), &folder).expect("draws").len(), 10);
+        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), &folder).expect("draws").len(), 10);
     }
 
     #[test]

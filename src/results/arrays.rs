@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `position_bins`, `logit_distance_bins`, `mass_distance_bins` | \[bins\], u64 | lower edges; the last bin is open |
 //! | `run{i}_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, nats |
-//! | `run{i}_max_logit`, `run{i}_max_logit_last` | \[layers, heads, distances\], f32 | largest logit; −inf: not attended |
+//! | `run{i}_max_logit` | \[layers, heads, distances\], f32 | largest logit, keys after the first 10; −inf: none attended |
+//! | `run{i}_max_logit_start` | the same | on the first 10 tokens |
+//! | `run{i}_max_logit_last` | the same | of the last query, on all keys |
 //! | `run{i}_entropy`, `run{i}_start_mass` | \[layers, heads, positions\], f32 | means; NaN: nothing seen |
 //! | `run{i}_mass_inside`, `run{i}_mass_beyond` | \[layers, heads, distances\], f32 | mean mass, queries within / beyond training |
 //!
@@ -25,8 +27,9 @@ use crate::error::{Error, Result};
 /// The arrays with three dimensions: name, and where it lies.
 type Field = (&'static str, fn(&RunArrays) -> &Array3<f32>, fn(&mut RunArrays) -> &mut Array3<f32>);
 
-const FIELDS: [Field; 6] = [
+const FIELDS: [Field; 7] = [
     ("max_logit", |a| &a.max_logit, |a| &mut a.max_logit),
+    ("max_logit_start", |a| &a.max_logit_start, |a| &mut a.max_logit_start),
     ("max_logit_last", |a| &a.max_logit_last, |a| &mut a.max_logit_last),
     ("entropy", |a| &a.entropy, |a| &mut a.entropy),
     ("start_mass", |a| &a.start_mass, |a| &mut a.start_mass),

@@ -246,7 +246,7 @@ pub(crate) mod tests {
             "lm-infinite:window=2048",
             "streaming-llm",
         ];
-        let diagnosis = synthetic::diagnosis(8192, 12288, &policies);
+        let diagnosis = synthetic::diagnosis(4096, 12288, &policies);
         let (info, _) = example();
         write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/look"), &diagnosis, &info).expect("writes");
     }

@@ -35,9 +35,15 @@ fn nll(diagnosis: &Diagnosis) -> String {
 }
 
 fn logits(diagnosis: &Diagnosis) -> String {
-    let mut table = Table::new("policy,queries,distance_tokens,prefix_max_logit_mean,prefix_max_logit_std");
+    let mut table =
+        Table::new("policy,queries,keys,distance_tokens,prefix_max_logit_mean,prefix_max_logit_std");
     for run in &diagnosis.runs {
-        for (queries, curve) in [("sampled", &run.curves.logits), ("last", &run.curves.logits_last)] {
+        let curves = &run.curves;
+        for (queries, curve) in [
+            ("sampled,after_start", &curves.logits),
+            ("sampled,start", &curves.logits_start),
+            ("last,all", &curves.logits_last),
+        ] {
             rows(curve, |row| table.row(&run.policy, &format!("{queries},{row}")));
         }
     }
