@@ -122,7 +122,7 @@ impl TensorTable {
         Ok(matrix)
     }
 
-    /// A vector of shape [length] as `f32` (norm weights, biases). Errors as [`TensorTable::matrix`]; block types are
+    /// A vector of shape `[length]` as `f32` (norm weights, biases). Errors as [`TensorTable::matrix`]; block types are
     /// refused.
     pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
         let tensor = self.get(name)?;
