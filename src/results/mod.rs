@@ -122,14 +122,6 @@ pub(crate) mod tests {
     use super::*;
     use crate::diagnose::synthetic;
 
-    /// An empty folder for one test.
-    pub fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("lm-infinite-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder");
-        folder
-    }
-
     fn example() -> (RunInfo, Diagnosis) {
         let diagnosis = synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite:window=64"]);
         let source = |name: &str| Source { name: name.into(), sha256: None };
@@ -151,7 +143,8 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_written_is_read_and_drawn_again() {
-        let folder = scratch("results").join("run");
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = scratch.path().join("run");
         let (info, diagnosis) = example();
         write(&folder, &diagnosis, &info).expect("writes");
         let (read_info, read) = super::read(&folder).expect("reads");
@@ -181,18 +174,20 @@ pub(crate) mod tests {
 
     #[test]
     fn only_results_and_empty_folders_are_replaced() {
-        let folder = scratch("results-target");
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
         let (info, diagnosis) = example();
-        write(&folder, &diagnosis, &info).expect("an empty folder is fine");
-        write(&folder, &diagnosis, &info).expect("an older result is fine");
+        write(folder, &diagnosis, &info).expect("an empty folder is fine");
+        write(folder, &diagnosis, &info).expect("an older result is fine");
 
-        let foreign = scratch("results-foreign");
+        let foreign = tempfile::tempdir().expect("a folder");
+        let foreign = foreign.path();
         fs::write(foreign.join("thesis.tex"), "years of work").expect("writes");
         for (name, run) in [("no run.json", None), ("someone else's", Some("{\"format\": \"other\"}"))] {
             if let Some(run) = run {
                 fs::write(foreign.join(RUN), run).expect("writes");
             }
-            let message = write(&foreign, &diagnosis, &info).expect_err(name).to_string();
+            let message = write(foreign, &diagnosis, &info).expect_err(name).to_string();
             assert!(message.contains("not a result folder"), "{message}");
         }
         assert!(foreign.join("thesis.tex").is_file());
@@ -204,14 +199,15 @@ pub(crate) mod tests {
 
     #[test]
     fn damaged_results_are_errors_that_name_the_file() {
-        let folder = scratch("results-damaged");
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
         let (info, diagnosis) = example();
-        write(&folder, &diagnosis, &info).expect("writes");
+        write(folder, &diagnosis, &info).expect("writes");
         let broken = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             let good = fs::read(&path).expect("is there");
             fs::write(&path, bytes).expect("writes");
-            let message = super::read(&folder).expect_err(name).to_string();
+            let message = super::read(folder).expect_err(name).to_string();
             fs::write(&path, good).expect("writes");
             assert!(message.contains(name), "{message}");
         };

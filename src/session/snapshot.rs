@@ -107,7 +107,7 @@ impl Session {
             let (keys, values) = (tensor(&format!("keys.{layer}"))?, tensor(&format!("values.{layer}"))?);
             cache.import(positions, &keys, &values)?;
         }
-        if tensors.names().iter().any(|name| *name == "last_hidden") {
+        if tensors.names().contains(&"last_hidden") {
             let hidden = tensor("last_hidden")?;
             if hidden.len() != session.decoder.config().hidden {
                 return Err(malformed("last_hidden", "one hidden state", format!("{} values", hidden.len())));
