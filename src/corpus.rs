@@ -22,7 +22,11 @@ pub fn tokens(text: &str, tokenizer: &Tokenizer, wanted: Option<u64>, seed: u64)
         return Err(Error::input("--tokens", "at least 2 are needed for one prediction"));
     }
     let wanted = wanted.map(|wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
-    let mut tokens = tokenizer.encode(prefix(text, wanted))?;
+    let part = prefix(text, wanted);
+    let mut tokens = tokenizer.encode(part)?;
+    if part.len() < text.len() && wanted.is_some_and(|wanted| tokens.len() <= wanted) {
+        tokens = tokenizer.encode(text)?;
+    }
     if let Some(wanted) = wanted {
         let documents: Vec<&str> =
             text.split(DOCUMENT_BREAK).map(str::trim).filter(|document| !document.is_empty()).collect();
@@ -42,8 +46,8 @@ pub fn tokens(text: &str, tokenizer: &Tokenizer, wanted: Option<u64>, seed: u64)
     Ok(tokens)
 }
 
-/// A part of `text` that surely has `wanted` tokens where all of it has them, so that a long file is not tokenized
-/// whole for a short run. A token of running text is seldom longer than 32 bytes; where it is, the rest is drawn.
+/// A part of `text` that has more than `wanted` tokens where tokens are shorter than 32 bytes on average, so that a long
+/// file is not tokenized whole for a short run.
 fn prefix(text: &str, wanted: Option<usize>) -> &str {
     let Some(bytes) = wanted.and_then(|wanted| wanted.checked_mul(32)).filter(|&bytes| bytes < text.len())
     else {

@@ -7,11 +7,13 @@
 mod bad_input;
 mod cli;
 mod compare;
+mod corpus;
 mod docs;
 mod fixtures;
 mod goldens;
 mod loading;
 mod memory;
 mod oracle;
+mod sessions;
 mod smollm2;
 mod support;

@@ -1,0 +1,209 @@
+//! Sessions: how a text is cut does not matter; snapshots go on bit for bit; a gap is not noticed; threads change nothing.
+
+use std::sync::Arc;
+
+use lm_infinite::model::Decoder;
+use lm_infinite::policy::PolicySpec;
+use lm_infinite::probe::{
+    AttentionRow, HeadStatistics, HiddenSite, PositionSet, Probe, ProbePlan, StatisticsPlan,
+};
+use lm_infinite::session::Session;
+
+use crate::support::{decoder, session, tiny};
+
+/// The tiny golden model, whose trained length is 16.
+fn model() -> Arc<Decoder> {
+    decoder(&tiny("tied"))
+}
+
+fn tokens(n: u32) -> Vec<u32> {
+    (0..n).map(|i| (i * i * 31 + i * 7) % 97).collect()
+}
+
+const POLICIES: [&str; 6] = [
+    "vanilla",
+    "window:window=5",
+    "lambda:start=2,window=5",
+    "ceiling:ceiling=5",
+    "lm-infinite:start=2,window=5",
+    "streaming-llm:start=2,window=5",
+];
+
+fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {
+    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens")).collect()
+}
+
+#[test]
+fn one_shot_equals_chunks_equals_token_by_token() {
+    let model = model();
+    // Longer than a pass of 512 tokens, so that "one shot" is cut inside as well.
+    let tokens = tokens(700);
+    for policy in POLICIES {
+        let whole = score(&mut session(&model, policy), &tokens, tokens.len());
+        assert_eq!(whole.len(), tokens.len() - 1);
+        for cut in [1, 7, 64, 513] {
+            let parts = score(&mut session(&model, policy), &tokens, cut);
+            let worst = whole.iter().zip(&parts).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 2e-4, "{policy} in chunks of {cut}: {worst} nats");
+        }
+    }
+}
+
+#[test]
+fn losses_agree_with_the_logits() {
+    let (model, tokens) = (model(), tokens(30));
+    let mut scored = session(&model, "lm-infinite:start=2,window=5");
+    let losses = score(&mut scored, &tokens, 30);
+    let mut fed = session(&model, "lm-infinite:start=2,window=5");
+    assert!(fed.logits().is_none(), "nothing was fed");
+    for (i, &token) in tokens.iter().enumerate() {
+        if let Some(logits) = fed.logits() {
+            let lse = logits.iter().map(|&w| f64::from(w).exp()).sum::<f64>().ln();
+            let expected = lse - f64::from(logits[token as usize]);
+            assert!((f64::from(losses[i - 1]) - expected).abs() < 1e-4, "token {i}");
+        }
+        fed.feed(&[token], None).expect("a known token");
+    }
+}
+
+#[test]
+fn a_resumed_session_goes_on_bit_for_bit() {
+    let (model, tokens) = (model(), tokens(60));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("session.safetensors");
+    for policy in POLICIES {
+        for at in [1, 4, 5, 6, 33] {
+            let mut straight = session(&model, policy);
+            score(&mut straight, &tokens[..at], at);
+            straight.save(&path).expect("written");
+            let meaning = PolicySpec::parse(policy, 16).expect("a policy").policy;
+            let mut resumed = Session::restore(model.clone(), meaning, &path).expect("a snapshot");
+            assert_eq!(resumed.position(), at as u64);
+            assert_eq!(resumed.logits(), straight.logits());
+            let (a, b) = (score(&mut straight, &tokens[at..], 7), score(&mut resumed, &tokens[at..], 7));
+            assert_eq!(a, b, "{policy} resumed at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_something_else_is_refused_in_words() {
+    let (model, tokens) = (model(), tokens(20));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("session.safetensors");
+    let mut written = session(&model, "lm-infinite:start=2,window=5");
+    written.feed(&tokens, None).expect("known tokens");
+    written.save(&path).expect("written");
+    let restore = |model: &Arc<Decoder>, policy: &str| {
+        let policy = PolicySpec::parse(policy, 16).expect("a policy").policy;
+        Session::restore(model.clone(), policy, &path).map(|_| ()).expect_err("refused").to_string()
+    };
+    assert!(restore(&model, "lm-infinite:start=2,window=6").contains("policy"));
+    assert!(restore(&decoder(&tiny("qwen2")), "lm-infinite:start=2,window=5").contains("model"));
+    let whole = std::fs::read(&path).expect("readable");
+    for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).expect("writable");
+        let message = restore(&model, "lm-infinite:start=2,window=5");
+        assert!(message.contains("session.safetensors"), "{length} bytes: {message}");
+    }
+    std::fs::write(&path, [&[0xff; 8][..], &whole[8..]].concat()).expect("writable");
+    assert!(restore(&model, "lm-infinite:start=2,window=5").contains("session.safetensors"));
+}
+
+#[test]
+fn with_bounded_distances_a_billion_skipped_tokens_change_nothing() {
+    let (model, tokens) = (model(), tokens(60));
+    for policy in ["lm-infinite:start=2,window=5", "streaming-llm:start=2,window=5", "window:window=5"] {
+        let far = |position: u64| {
+            let mut session = session(&model, policy);
+            session.feed(&tokens[..2], None).expect("known tokens");
+            session.skip_to(position).expect("a gap");
+            score(&mut session, &tokens[2..], 9)
+        };
+        assert_eq!(far(1_000), far(1_000_000_000), "{policy}");
+    }
+}
+
+#[test]
+fn an_unknown_token_is_refused_and_nothing_is_lost() {
+    let model = model();
+    let mut session = session(&model, "vanilla");
+    session.feed(&[1, 2, 3], None).expect("known tokens");
+    let message = session.feed(&[4, 97], None).expect_err("not in the vocabulary").to_string();
+    assert!(message.contains("97"), "{message}");
+    assert_eq!(session.position(), 3);
+    session.feed(&[4], None).expect("goes on");
+}
+
+#[test]
+fn empty_input_is_nothing() {
+    let model = model();
+    let mut session = session(&model, "lm-infinite:start=2,window=5");
+    assert_eq!(session.score(&[], None).expect("nothing"), [0.0f32; 0]);
+    session.feed(&[], None).expect("nothing");
+    assert_eq!((session.position(), session.kv_cache_bytes()), (0, 0));
+}
+
+/// Counts what it is told and keeps the last row.
+struct Witness {
+    plan: ProbePlan,
+    statistics: usize,
+    rows: Vec<(usize, usize, u64, usize)>,
+    hidden: Vec<(HiddenSite, u64)>,
+}
+
+impl Probe for Witness {
+    fn plan(&self) -> &ProbePlan {
+        &self.plan
+    }
+
+    fn head_statistics(&mut self, _layer: usize, statistics: &HeadStatistics) {
+        self.statistics += statistics.queries;
+    }
+
+    fn attention_row(&mut self, row: &AttentionRow<'_>) {
+        let keys = row.runs.iter().map(|run| run.logits.len()).sum();
+        self.rows.push((row.layer, row.head, row.position, keys));
+    }
+
+    fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
+        assert_eq!(values.len(), 24);
+        self.hidden.push((site, position));
+    }
+}
+
+#[test]
+fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
+    let (model, tokens) = (model(), tokens(50));
+    let policy = "lm-infinite:start=2,window=5";
+    let mut witness = Witness {
+        plan: ProbePlan {
+            statistics: Some(StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 4] }),
+            rows: PositionSet { at: vec![0, 30], ..Default::default() },
+            hidden_positions: PositionSet { below: 2, every: Some(20), at: vec![] },
+            hidden_sites: vec![HiddenSite::Embedding, HiddenSite::AfterBlock(1)],
+        },
+        statistics: 0,
+        rows: Vec::new(),
+        hidden: Vec::new(),
+    };
+    let mut watched = session(&model, policy);
+    let seen: Vec<f32> = tokens
+        .chunks(11)
+        .flat_map(|chunk| watched.score(chunk, Some(&mut witness)).expect("known tokens"))
+        .collect();
+    let unseen = score(&mut session(&model, policy), &tokens, 11);
+    assert_eq!(seen, unseen);
+    assert_eq!(witness.statistics, 2 * tokens.len(), "both layers, every query");
+    let expected_rows: Vec<_> = [(0, 1), (30, 7)]
+        .iter()
+        .flat_map(|&(p, keys)| (0..2).flat_map(move |l| (0..4).map(move |h| (l, h, p, keys))))
+        .collect();
+    assert_eq!(witness.rows, expected_rows);
+    let sites = [HiddenSite::Embedding, HiddenSite::AfterBlock(1)];
+    for site in sites {
+        let positions: Vec<u64> =
+            witness.hidden.iter().filter(|(s, _)| *s == site).map(|(_, p)| *p).collect();
+        assert_eq!(positions, [0, 1, 20, 40]);
+    }
+}
