@@ -28,3 +28,8 @@ pub mod text;
 pub mod tokenizer;
 
 pub use error::{Error, Result};
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ pub trait Probe {
         let _ = row;
     }
 
-    /// One hidden state, of shape [hidden].
+    /// One hidden state, of shape `[hidden]`.
     fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
         let _ = (site, position, values);
     }

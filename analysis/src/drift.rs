@@ -15,11 +15,11 @@ use crate::linalg;
 /// Principal components, fitted once and then a frame of reference for any states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pca {
-    /// [hidden]
+    /// `[hidden]`
     pub mean: Array1<f64>,
     /// Unit vectors, largest variance first; rows of zeros where the states span fewer directions. [components, hidden]
     pub components: Array2<f64>,
-    /// Share of the total variance per component; 0 where all states are equal. [components]
+    /// Share of the total variance per component; 0 where all states are equal. `[components]`
     pub explained: Vec<f64>,
 }
 
@@ -70,7 +70,7 @@ impl Pca {
 /// Mean and spread of a set of states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateRegion {
-    /// [hidden]
+    /// `[hidden]`
     pub mean: Array1<f64>,
     /// `sqrt(mean ‖x − mean‖²)`
     pub rms: f64,

@@ -5,7 +5,7 @@ use ndarray_linalg::{JobSvd, SVDDCInto};
 
 use crate::error::{Error, Result};
 
-/// Singular values (descending) and right singular vectors, of shapes [r] and [r, columns], r = min(rows, columns).
+/// Singular values (descending) and right singular vectors, of shapes `[r]` and [r, columns], r = min(rows, columns).
 ///
 /// Every vector has the sign that makes its largest coordinate positive (the first one of equals): LAPACK leaves the
 /// sign open, and golden files would flip with it. `matrix` must be finite and have no dimension of length 0.

@@ -64,12 +64,12 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Offsets that the angle table should hold, so that none is computed twice.
+    /// Offsets that the angle table should hold, so that none is computed twice: true distances up to the window, or up
+    /// to the ceiling where there is no window, and what lies beside them in a block.
     pub fn table_rows(policy: &AttentionPolicy, next_position: u64) -> usize {
-        let reach = policy.window.map_or(next_position, |window| next_position.min(window + policy.start))
-            + ROWS as u64;
-        let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position) + 1);
-        reach.max(ceiling) as usize
+        let bound = policy.kept_keys().or(policy.ceiling).unwrap_or(next_position);
+        let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position));
+        (bound.min(next_position).max(ceiling) as usize) + ROWS + KEY_BLOCK
     }
 
     fn tokens(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Attention twice: [`dense`] is the specification, [`blockwise`] the product.
+//! Attention twice: [`dense`] is the specification, `blockwise` (behind [`attend`]) the product.
 
 #[cfg(test)]
 mod agreement;

@@ -11,15 +11,15 @@ pub const MASKED: f32 = -1e30;
 pub struct Partial {
     head_dim: usize,
     buckets: usize,
-    /// Largest logit so far, `MASKED` before the first key. [rows]
+    /// Largest logit so far, `MASKED` before the first key. `[rows]`
     pub max: Vec<f32>,
-    /// Σ e, with e = exp(logit − max). [rows]
+    /// Σ e, with e = exp(logit − max). `[rows]`
     pub sum: Vec<f32>,
     /// Σ e·value. [rows, head_dim]
     pub output: Vec<f32>,
-    /// Σ e·(logit − max); empty without statistics. [rows]
+    /// Σ e·(logit − max); empty without statistics. `[rows]`
     pub weighted: Vec<f32>,
-    /// Σ e over start tokens. [rows]
+    /// Σ e over start tokens. `[rows]`
     pub start: Vec<f32>,
     /// Σ e by bucket of true distance. [rows, buckets]
     pub distance: Vec<f32>,

@@ -144,7 +144,7 @@ pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
     (sum, product)
 }
 
-/// Turns one head ([head_dim], half-split pairs) by the angles of `row` ([2, dim/2]: cosines, sines), forwards or
+/// Turns one head (`[head_dim]`, half-split pairs) by the angles of `row` ([2, dim/2]: cosines, sines), forwards or
 /// backwards, and writes it to `out`; dimensions past `dim` are copied.
 #[inline(always)]
 pub fn rotate(x: &[f32], row: &[f32], backwards: bool, out: &mut [f32]) {

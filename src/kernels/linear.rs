@@ -176,7 +176,7 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
         .collect()
 }
 
-/// All logits of one token. `x`: [columns]; `out`: [rows].
+/// All logits of one token. `x`: `[columns]`; `out`: `[rows]`.
 pub fn logits(matrix: &Matrix, x: &[f32], out: &mut [f32]) {
     let x = Activations::new(x);
     out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| rows_times_vector(matrix, i * 1024, &x, out));

@@ -17,7 +17,7 @@ pub struct Activations<'a> {
 }
 
 impl<'a> Activations<'a> {
-    /// Prepares `values` ([columns]).
+    /// Prepares `values` (`[columns]`).
     pub fn new(values: &'a [f32]) -> Self {
         let block_sums = values.as_chunks::<32>().0.iter().map(|block| block.iter().sum()).collect();
         Self { values, block_sums }

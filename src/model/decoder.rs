@@ -102,7 +102,7 @@ impl Decoder {
         Ok(normed)
     }
 
-    /// Logits of the next token from a hidden state ([hidden]); [vocabulary].
+    /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; self.config.vocabulary];
         linear::logits(&self.weights.head, hidden, &mut logits);

@@ -101,7 +101,7 @@ impl std::fmt::Debug for Matrix {
 /// Weights of one block. Names follow the roles, not any checkpoint.
 #[derive(Clone, Debug)]
 pub struct LayerWeights {
-    /// [hidden]
+    /// `[hidden]`
     pub attention_norm: Vec<f32>,
     /// [heads · head_dim, hidden]
     pub query: Linear,
@@ -111,7 +111,7 @@ pub struct LayerWeights {
     pub value: Linear,
     /// [hidden, heads · head_dim]
     pub output: Linear,
-    /// [hidden]
+    /// `[hidden]`
     pub mlp_norm: Vec<f32>,
     /// [intermediate, hidden]
     pub gate: Linear,
@@ -121,12 +121,12 @@ pub struct LayerWeights {
     pub down: Linear,
 }
 
-/// A matrix and its optional bias of shape [rows].
+/// A matrix and its optional bias of shape `[rows]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// [rows, columns]
     pub weight: Matrix,
-    /// [rows]
+    /// `[rows]`
     pub bias: Option<Vec<f32>>,
 }
 
@@ -137,7 +137,7 @@ pub struct ModelWeights {
     pub embedding: Matrix,
     /// One per block.
     pub layers: Vec<LayerWeights>,
-    /// [hidden]
+    /// `[hidden]`
     pub final_norm: Vec<f32>,
     /// [vocabulary, hidden]; the embedding itself where embeddings are tied.
     pub head: Matrix,

@@ -53,7 +53,7 @@ impl PositionEncoding {
         }
     }
 
-    /// The scaled logit of `query` and `key` (each [head_dim], before the encoding, half-split pairs) at `distance`.
+    /// The scaled logit of `query` and `key` (each `[head_dim]`, before the encoding, half-split pairs) at `distance`.
     ///
     /// This is the definition; kernels are held against it. Angles are f64 for any `T`.
     pub fn logit<T: Float>(&self, head: usize, query: &[T], key: &[T], distance: u64) -> T {

@@ -64,7 +64,7 @@ impl Rope {
         2 * self.frequencies.len()
     }
 
-    /// `x` ([head_dim]) turned by `offset` tokens; magnitude² is applied here, once for query and key together.
+    /// `x` (`[head_dim]`) turned by `offset` tokens; magnitude² is applied here, once for query and key together.
     pub fn rotated<T: Float>(&self, x: &[T], offset: f64) -> Vec<T> {
         let real = |x: f64| T::from(x).expect("every float type holds an f64, rounded");
         let half = self.frequencies.len();

@@ -40,7 +40,7 @@ pub fn default_folder(model: &str) -> PathBuf {
 }
 
 /// Refuses a path that holds something other than a result folder (an empty folder is fine). Worth asking before a long
-/// run; [`write`] asks again.
+/// run; [`write()`] asks again.
 pub fn check_target(path: &Path) -> Result<()> {
     let refuse = |reason: &str| Err(Error::input(format!("result folder `{}`", path.display()), reason));
     if !path.exists() {

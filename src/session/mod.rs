@@ -25,7 +25,7 @@ pub struct Session {
     table: Option<RotaryTable>,
     /// One per layer.
     caches: Vec<KvCache>,
-    /// After the final norm, of the last token fed. [hidden]
+    /// After the final norm, of the last token fed. `[hidden]`
     last_hidden: Option<Vec<f32>>,
 }
 
@@ -76,7 +76,7 @@ impl Session {
         Ok(losses)
     }
 
-    /// Logits of the token after the last one fed, [vocabulary]; `None` before the first.
+    /// Logits of the token after the last one fed, `[vocabulary]`; `None` before the first.
     pub fn logits(&self) -> Option<Vec<f32>> {
         self.last_hidden.as_ref().map(|hidden| self.decoder.logits(hidden))
     }
