@@ -12,6 +12,9 @@ use crate::policy::AttentionPolicy;
 /// Slots per page, at most.
 const PAGE: usize = 256;
 
+/// No text is longer; a file that says otherwise is damaged.
+const LAST_POSITION: u64 = 1 << 62;
+
 /// Keys and values of one layer.
 #[derive(Clone, Debug)]
 pub struct KvCache {
@@ -92,8 +95,8 @@ impl KvCache {
         if self.window.is_none() {
             return refuse("the policy attends to every earlier token");
         }
-        if position < self.recent.end || self.start_held < self.start {
-            return refuse("positions only move forward, after the start tokens");
+        if position < self.recent.end || self.start_held < self.start || position > LAST_POSITION {
+            return refuse("positions only move forward, after the start tokens, up to 2^62");
         }
         self.recent = position..position;
         Ok(())
@@ -202,8 +205,9 @@ impl KvCache {
         let width = self.kv_heads * self.head_dim;
         let entries = start.end.checked_add(recent.end.wrapping_sub(recent.start));
         let sound = start.start == 0
-            && start.end <= self.start
+            && start.end == self.start.min(recent.end)
             && recent.start <= recent.end
+            && recent.end <= LAST_POSITION
             && recent.start >= start.end
             && self.window.is_none_or(|window| recent.end - recent.start <= window)
             && entries.and_then(|n| n.checked_mul(width as u64)) == Some(keys.len() as u64)
@@ -290,6 +294,16 @@ mod tests {
         let mut again = KvCache::new(1, 1, &policy);
         again.import(cache.positions(), &keys, &values).expect("sound");
         assert_eq!(held(&again), held(&cache));
-        assert!(KvCache::new(1, 1, &policy).import([0..3, 3..4], &keys, &values).is_err());
+        let refused = [
+            [0..3, 3..301],
+            [0..2, 300..299],
+            [0..2, u64::MAX - 300..u64::MAX],
+            [0..1, 1..301],
+            [1..2, 700..1000],
+        ];
+        for positions in refused {
+            let message = format!("{positions:?}");
+            assert!(KvCache::new(1, 1, &policy).import(positions, &keys, &values).is_err(), "{message}");
+        }
     }
 }

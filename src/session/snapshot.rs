@@ -96,6 +96,9 @@ impl Session {
                 header.positions.len().to_string(),
             ));
         }
+        if header.positions.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(malformed("positions", "the same in every layer", "different ones".into()));
+        }
         let tensor = |name: &str| -> Result<Vec<f32>> {
             let view = tensors.tensor(name).map_err(|e| malformed(name, "a tensor", e.to_string()))?;
             if view.dtype() != Dtype::F32 {
