@@ -26,7 +26,7 @@ need_system() {
     echo "these scripts know Debian and Ubuntu; elsewhere install OpenBLAS, pkg-config, a C compiler, Python 3 with pip" >&2
     return 1
   }
-  local packages=(build-essential pkg-config libopenblas-dev libssl-dev ca-certificates) python
+  local packages=(build-essential pkg-config libopenblas-dev ca-certificates) python
   # Another Python may do, as long as it brings pip.
   python=$(command -v python3 || true)
   if [ -z "$python" ] || ! "$python" -m pip --version > /dev/null 2>&1; then packages+=(python3 python3-pip); fi
