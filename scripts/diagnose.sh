@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 need_system
 cargo build --release --bin lm-infinite
 program=${CARGO_TARGET_DIR:-target}/release/lm-infinite
-"$program" models pull smollm2
+"$program" models pull smollm2 > /dev/null
 
 out=results/smollm2-$(date +%Y%m%d-%H%M%S)
 for argument in "$@"; do

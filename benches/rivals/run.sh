@@ -25,12 +25,7 @@ if $native; then
   candle+=(--candle "candle-transformers, native" "$cache/native/release/examples/candle-llama")
 fi
 
-if [ -z "${MODEL-}" ]; then
-  "$ours" models pull smollm2 >&2
-  MODEL=$("$ours" models list --json | python3 -c 'import json, sys
-for model in json.load(sys.stdin)["models"]:
-    if model["name"] == "smollm2": print(model["path"])')
-fi
+MODEL=${MODEL:-$("$ours" models pull smollm2)}
 
 runs() { "$1" benches/rivals/run_llama.py "$MODEL" 64 2 1 > /dev/null 2>&1; }
 if [ -z "${LLAMA_PYTHON-}" ]; then
