@@ -20,8 +20,8 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
-    let wanted = args.tokens.unwrap_or(model.trained_length().saturating_mul(3) / 2);
-    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted.max(2)), cli.seed)?;
+    let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(2));
+    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted), cli.seed)?;
     // Refuses an unusable folder before the work, not after it.
     let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
     results::check_target(&folder)?;

@@ -1,6 +1,7 @@
 //! `perplexity`: the loss by position.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use lm_infinite_analysis::nll::NllByPosition;
 use ndarray::Array2;
@@ -19,6 +20,14 @@ pub fn run(args: &Perplexity, cli: &Cli, output: &Output) -> anyhow::Result<()> 
     let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
     let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, args.tokens, cli.seed)?;
+    if let Some(path) = &args.per_token {
+        // Refuses a place that cannot be written before the work, not after it.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() || path.is_dir() {
+            let reason = format!("expected a file in a folder that exists, got {}", path.display());
+            return Err(Error::input("--per-token", reason).into());
+        }
+    }
     let bucket = args.bucket.unwrap_or((model.trained_length() / 8).max(1));
     if bucket == 0 {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
