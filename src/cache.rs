@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(held(&again), held(&cache));
         let refused = [
             [0..3, 3..301],
-            [0..2, 300..299],
+            [0..2, Range { start: 300, end: 299 }],
             [0..2, u64::MAX - 300..u64::MAX],
             [0..1, 1..301],
             [1..2, 700..1000],

@@ -231,19 +231,4 @@ pub(crate) mod tests {
         assert!(name("/some/where/a b:c.gguf").starts_with("a-b-c.gguf-"));
         assert!(!name("..").contains(".."));
     }
-
-    #[test]
-    #[ignore = "writes a result of realistic size into target/look, to look at its figures"]
-    fn look() {
-        let policies = [
-            "vanilla",
-            "window:window=2048",
-            "lambda:window=2048",
-            "lm-infinite:window=2048",
-            "streaming-llm",
-        ];
-        let diagnosis = synthetic::diagnosis(4096, 12288, &policies);
-        let (info, _) = example();
-        write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/look"), &diagnosis, &info).expect("writes");
-    }
 }
