@@ -47,6 +47,9 @@ pub enum Error {
     /// A measurement that cannot be computed.
     #[error(transparent)]
     Analysis(#[from] lm_infinite_analysis::Error),
+    /// A training graph that cannot be computed.
+    #[error("training: {0}")]
+    Graph(#[from] candle_core::Error),
     /// A figure that cannot be drawn.
     #[error("figure `{figure}`: {reason}")]
     Figure {

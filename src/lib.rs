@@ -18,6 +18,7 @@ pub mod hub;
 pub mod kernels;
 pub mod machine;
 pub mod model;
+pub mod passkey;
 pub mod policy;
 pub mod position;
 pub mod probe;
@@ -26,6 +27,7 @@ pub mod sampler;
 pub mod session;
 pub mod text;
 pub mod tokenizer;
+pub mod train;
 
 pub use error::{Error, Result};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::policy::parse_length;
+use crate::train::TrainPosition;
 
 /// Measures why a language model breaks past its training length, and runs it with the LM-Infinite fix
 #[derive(Debug, Parser)]
@@ -33,8 +34,12 @@ pub enum Command {
     Perplexity(Perplexity),
     /// Continue a prompt
     Generate(Generate),
+    /// The paper's retrieval task: a number hidden in a long text
+    Passkey(Passkey),
     /// Speed and memory, next to the machine's own limits
     Bench(Bench),
+    /// Train a small model from scratch, on CPU
+    Train(Train),
     /// Models: known, present, and what is in a file
     #[command(subcommand)]
     Models(Models),
@@ -144,6 +149,23 @@ pub struct Generate {
     pub chat: bool,
 }
 
+/// `passkey`
+#[derive(Debug, Args)]
+pub struct Passkey {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Policies to compare [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    pub policies: Vec<String>,
+    /// Prompt lengths in tokens [default: the training length]
+    #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
+    pub lengths: Vec<u64>,
+    /// Prompts per length
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+}
+
 /// `bench`
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -165,6 +187,65 @@ pub struct Bench {
     /// Time what the statistics of all heads cost, instead
     #[arg(long)]
     pub probes: bool,
+}
+
+/// `train`
+#[derive(Debug, Args)]
+pub struct Train {
+    /// UTF-8 files to train on, repeatable; one given twice weighs twice
+    #[arg(long = "text", value_name = "FILE", required_unless_present = "resume")]
+    pub texts: Vec<String>,
+    /// Folder for the model and its checkpoints
+    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    pub out: Option<PathBuf>,
+    /// Go on with the training in FOLDER, which has all other options
+    #[arg(long, value_name = "FOLDER", exclusive = true)]
+    pub resume: Option<PathBuf>,
+    /// Position encoding
+    #[arg(long, value_enum, default_value_t = TrainPosition::Rope)]
+    pub position: TrainPosition,
+    /// Training length, in tokens
+    #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
+    pub length: u64,
+    /// Tokens to train on
+    #[arg(long, default_value = "4M", value_name = "LENGTH", value_parser = parse_length)]
+    pub tokens: u64,
+    /// Tokens of the vocabulary
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    pub vocabulary: usize,
+    /// Width of the residual stream
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub hidden: usize,
+    /// Number of blocks
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    pub layers: usize,
+    /// Query heads per block
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub heads: usize,
+    /// Key/value heads per block [default: as many as query heads]
+    #[arg(long, value_name = "N")]
+    pub kv_heads: Option<usize>,
+    /// Width of the MLP's inner layer [default: 2.75 times --hidden]
+    #[arg(long, value_name = "N")]
+    pub intermediate: Option<usize>,
+    /// Segments per step
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub batch: usize,
+    /// Largest learning rate; it rises over --warmup steps and falls by half a cosine
+    #[arg(long, default_value_t = 4e-3, value_name = "RATE")]
+    pub learning_rate: f64,
+    /// Steps of warm-up
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub warmup: u64,
+    /// Weight decay of matrices
+    #[arg(long, default_value_t = 0.1, value_name = "DECAY")]
+    pub weight_decay: f64,
+    /// Part of the segments that are passkey documents: numbers told once and asked for later
+    #[arg(long, default_value_t = 0.0, value_name = "PART")]
+    pub passkey: f64,
+    /// Minutes between checkpoints
+    #[arg(long, default_value_t = 2, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
+    pub checkpoint: u64,
 }
 
 /// `models`

@@ -8,8 +8,10 @@ mod generate;
 mod inputs;
 mod models;
 mod output;
+mod passkey;
 mod perplexity;
 mod plot;
+mod train;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,7 +37,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Diagnose(args) => diagnose::run(args, &cli, &arguments, &output),
         Command::Perplexity(args) => perplexity::run(args, &cli, &output),
         Command::Generate(args) => generate::run(args, &cli, &output),
+        Command::Passkey(args) => passkey::run(args, &cli, &output),
         Command::Bench(args) => bench::run(args, &cli, &output),
+        Command::Train(args) => train::run(args, &cli, &output),
         Command::Models(args) => models::run(args, &output),
         Command::Plot(args) => plot::run(args, &output),
     });

@@ -56,6 +56,14 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
+/// `x *= factor`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn scale(x: &mut [f32], factor: f32) {
+    for x in x {
+        *x *= factor;
+    }
+}
+
 /// Sum of running sums, halving: the order that vector registers can follow.
 #[inline(always)]
 pub fn sum_lanes<const N: usize>(mut lanes: [f32; N]) -> f32 {

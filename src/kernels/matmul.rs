@@ -25,6 +25,11 @@ impl<'a> View<'a> {
         view
     }
 
+    /// The first `count` rows (all, where there are fewer).
+    pub fn rows(self, count: usize) -> Self {
+        Self { rows: count.min(self.rows), ..self }
+    }
+
     /// The same values with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {

@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod backward;
 pub mod dequantize;
 pub mod elementwise;
 pub mod linear;

@@ -1,0 +1,119 @@
+//! `train`: a small model from scratch.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::args::{Cli, Train};
+use super::output::{self, Output};
+use crate::error::Error;
+use crate::train::checkpoint;
+use crate::train::{Shape, TrainOptions, Trainer};
+
+/// Lines of the log, and held-out losses, of a training.
+const RECORDS: u64 = 50;
+
+/// Runs the command.
+pub fn run(args: &Train, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+    let (mut trainer, folder) = match (&args.resume, &args.out) {
+        (Some(folder), _) => (Trainer::resume(folder)?, folder),
+        (None, Some(folder)) => {
+            refuse_to_overwrite(folder)?;
+            (Trainer::start(options(args, cli.seed), &args.texts, folder)?, folder)
+        }
+        (None, None) => anyhow::bail!("--out: a folder is needed"),
+    };
+    let (steps, batch) = (trainer.options().steps, trainer.options().batch * trainer.options().shape.length);
+    eprintln!(
+        "{} parameters, {} tokens of text; {steps} steps of {batch} tokens",
+        trainer.parameter_count(),
+        trainer.train_tokens(),
+    );
+    let every = (steps / RECORDS).max(1);
+    let bar = output::progress("training", trainer.options().tokens(), "tokens");
+    bar.set_position(trainer.steps_done() * batch as u64);
+    bar.reset_eta();
+    let mut saved = Instant::now();
+    while !trainer.is_done() {
+        trainer.step()?;
+        bar.set_position(trainer.steps_done() * batch as u64);
+        if trainer.steps_done().is_multiple_of(every) || trainer.is_done() {
+            let line = trainer.record()?;
+            let words = format!(
+                "step {:>6}  loss {:.3}  held out {:.3}  {:.0} tokens/s",
+                line.step,
+                line.loss,
+                line.held_out,
+                (line.step * batch as u64) as f64 / line.seconds
+            );
+            bar.suspend(|| eprintln!("{words}"));
+        }
+        if saved.elapsed() >= Duration::from_secs(60 * args.checkpoint) {
+            trainer.save(folder)?;
+            saved = Instant::now();
+        }
+    }
+    trainer.save(folder)?;
+    bar.finish_and_clear();
+    let Some(last) = trainer.log().last() else { anyhow::bail!("nothing was trained") };
+    output.write(
+        &format!(
+            "{}: loss {:.3} nats per token, held out {:.3} (perplexity {:.2}), {:.0} minutes\nNext: lm-infinite diagnose --model {}",
+            folder.display(),
+            last.loss,
+            last.held_out,
+            last.held_out.exp(),
+            last.seconds / 60.0,
+            folder.display(),
+        ),
+        &json!({
+            "out": folder,
+            "parameters": trainer.parameter_count(),
+            "steps": last.step,
+            "tokens": last.step * batch as u64,
+            "loss": last.loss,
+            "held_out": last.held_out,
+            "seconds": last.seconds,
+            "tokens_per_second": (last.step * batch as u64) as f64 / last.seconds,
+        }),
+    )
+}
+
+fn refuse_to_overwrite(folder: &Path) -> anyhow::Result<()> {
+    let empty = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => !folder.exists(),
+    };
+    if empty {
+        return Ok(());
+    }
+    let resumable = folder.join(checkpoint::FILE).is_file();
+    let hint = if resumable { "; `--resume` goes on with the training in it" } else { "" };
+    Err(Error::input(format!("--out {}", folder.display()), format!("it is there already{hint}")).into())
+}
+
+fn options(args: &Train, seed: u64) -> TrainOptions {
+    let size = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+    let per_step = (args.batch as u64).saturating_mul(args.length).max(1);
+    TrainOptions {
+        shape: Shape {
+            position: args.position,
+            hidden: args.hidden,
+            layers: args.layers,
+            heads: args.heads,
+            kv_heads: args.kv_heads.unwrap_or(args.heads),
+            intermediate: args.intermediate.unwrap_or(args.hidden.saturating_mul(11) / 4),
+            vocabulary: args.vocabulary,
+            length: size(args.length),
+        },
+        steps: args.tokens.div_ceil(per_step),
+        batch: args.batch,
+        learning_rate: args.learning_rate,
+        warmup: args.warmup,
+        weight_decay: args.weight_decay,
+        passkey: args.passkey,
+        seed,
+        ..TrainOptions::default()
+    }
+}

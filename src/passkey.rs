@@ -1,0 +1,128 @@
+//! The passkey task in the paper's wording (section 4.4; Mohtashami & Jaggi 2023): a number hidden in a long irrelevant text.
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::error::{Error, Result};
+use crate::generate::Generator;
+use crate::model::Decoder;
+use crate::policy::AttentionPolicy;
+use crate::sampler::{Sampler, SamplingParams};
+use crate::session::Session;
+use crate::tokenizer::Tokenizer;
+
+/// What stands at the head of a prompt.
+pub const TASK: &str = "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. I will \
+                        quiz you about the important information there.";
+
+/// What the number is hidden in, again and again.
+pub const FILLER: &str =
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
+
+/// The paper's name of the number.
+pub const NAME: &str = "pass key";
+
+/// Most tokens of an answer: a space, eight digits and what ends them, where each digit is a token.
+pub const ANSWER_TOKENS: usize = 10;
+
+/// Largest key.
+const LARGEST: u64 = 10_000_000;
+
+/// The number as it is told.
+pub fn told(name: &str, number: u64) -> String {
+    format!("The {name} is {number}. Remember it. {number} is the {name}.")
+}
+
+/// The question, up to where the answer is to come.
+pub fn asked(name: &str) -> String {
+    format!("What is the {name}? The {name} is")
+}
+
+/// A prompt and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// The prompt, a BOS first where the tokenizer adds one.
+    pub tokens: Vec<u32>,
+    /// The hidden number.
+    pub key: u64,
+}
+
+impl Prompt {
+    /// A prompt of exactly `length` tokens with a key drawn from 1 to 10^7, hidden at `depth` (0 right after the task, 1
+    /// right before the question), or anywhere.
+    ///
+    /// # Errors
+    /// Where task, key and question alone are longer.
+    pub fn new(tokenizer: &Tokenizer, length: usize, depth: Option<f64>, seed: u64) -> Result<Self> {
+        let mut random = StdRng::seed_from_u64(seed);
+        let key = random.random_range(1..=LARGEST);
+        let depth = depth.unwrap_or_else(|| random.random_range(0.0..=1.0));
+        // Lines: cut between them, a text has the same tokens as in one piece.
+        let mut tokens = tokenizer.encode(TASK)?;
+        let line = |text: &str| tokenizer.encode_continuation(&format!("\n{text}"));
+        let (told, asked) = (line(&told(NAME, key))?, line(&asked(NAME))?);
+        let (first, again) = (line(FILLER)?, tokenizer.encode_continuation(&format!(" {FILLER}"))?);
+        let needed = tokens.len() + told.len() + asked.len();
+        let Some(room) = length.checked_sub(needed) else {
+            let reason = format!("{length} tokens; task, key and question alone are {needed}");
+            return Err(Error::input("passkey prompt", reason));
+        };
+        let before = ((room as f64 * depth).round() as usize).min(room);
+        let filler = |count: usize| first.iter().chain(again.iter().cycle()).copied().take(count);
+        tokens.extend(filler(before));
+        tokens.extend(told);
+        tokens.extend(filler(room - before));
+        tokens.extend(asked);
+        Ok(Self { tokens, key })
+    }
+
+    /// Is the first number in `answer` the key?
+    pub fn is_answered_by(&self, answer: &str) -> bool {
+        let digits: String =
+            answer.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        digits.parse() == Ok(self.key)
+    }
+}
+
+/// What the model answers, likeliest token by likeliest token.
+///
+/// # Errors
+/// A policy that does not fit the model.
+pub fn answer(
+    decoder: &Arc<Decoder>,
+    tokenizer: &Tokenizer,
+    policy: &AttentionPolicy,
+    prompt: &Prompt,
+) -> Result<String> {
+    let stop: Vec<u32> = tokenizer.stop_tokens().collect();
+    let session = Session::new(decoder.clone(), policy.clone())?;
+    let sampler = Sampler::new(SamplingParams::default())?;
+    let tokens = Generator::new(session, &prompt.tokens, sampler, &stop)?
+        .take(ANSWER_TOKENS)
+        .collect::<Result<Vec<u32>>>()?;
+    tokenizer.decode(&tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_number_of_an_answer_counts() {
+        let prompt = Prompt { tokens: Vec::new(), key: 123 };
+        for (answer, right) in [
+            (" 123.", true),
+            (" 123", true),
+            ("is 123 4", true),
+            (" 1234", false),
+            ("12", false),
+            ("no", false),
+            ("", false),
+            ("4 123", false),
+        ] {
+            assert_eq!(prompt.is_answered_by(answer), right, "{answer:?}");
+        }
+    }
+}

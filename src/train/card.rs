@@ -1,0 +1,72 @@
+//! The model card that a training writes: what the model is, from what, and what for.
+
+use super::checkpoint::Header;
+use super::options::TrainPosition;
+
+/// The card as Markdown.
+pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> String {
+    let options = &header.options;
+    let shape = &options.shape;
+    let position = match shape.position {
+        TrainPosition::Rope => "RoPE, base 10,000",
+        TrainPosition::Alibi => "ALiBi",
+        TrainPosition::None => "none (NoPE)",
+    };
+    let mut sources: Vec<String> = Vec::new();
+    for source in &header.sources {
+        let name =
+            std::path::Path::new(&source.path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let times = header.sources.iter().filter(|other| *other == source).count();
+        let times = if times > 1 { format!(", {times} times") } else { String::new() };
+        let line = format!("* `{name}`{times}, SHA-256 `{}`", source.sha256);
+        if !sources.contains(&line) {
+            sources.push(line);
+        }
+    }
+    let held_out = header
+        .log
+        .last()
+        .map_or("not measured".into(), |line| format!("{:.4} nats per token", line.held_out));
+    let tokens = header.step * (options.batch * shape.length) as u64;
+    format!(
+        "# A small decoder, trained with `lm-infinite train`
+
+| | |
+|---|---|
+| parameters | {parameters} |
+| position encoding | {position} |
+| shape | {} layers of {} heads, {} key/value heads, width {}, MLP {} |
+| vocabulary | {} tokens, byte-level BPE, trained on the same texts |
+| training length | {} tokens, a BOS first |
+| steps | {} of {}, {} segments each |
+| tokens | {tokens} read, {corpus_tokens} different ones in the texts |
+| passkey documents | {} % of the segments |
+| optimizer | AdamW, learning rate {} (cosine), weight decay {}, seed {} |
+| time | {:.0} minutes |
+| held-out loss | {held_out} |
+
+## Texts
+{}
+
+## Intended use
+To study length failure: what attention does past the training length, and what changes it. It is far too small to be asked
+for facts or advice, and its texts have the views of their time and authors.
+",
+        shape.layers,
+        shape.heads,
+        shape.kv_heads,
+        shape.hidden,
+        shape.intermediate,
+        shape.vocabulary,
+        shape.length,
+        header.step,
+        options.steps,
+        options.batch,
+        100.0 * options.passkey,
+        options.learning_rate,
+        options.weight_decay,
+        options.seed,
+        header.seconds / 60.0,
+        sources.join("\n"),
+    )
+}

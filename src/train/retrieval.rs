@@ -1,0 +1,178 @@
+//! Passkey documents for training: numbers that are told once and asked for later, in the paper's wording and in others, so
+//! that a small model learns to look them up.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+
+use crate::error::Result;
+use crate::passkey;
+use crate::tokenizer::Tokenizer;
+
+/// What a number may be called. The first is the paper's.
+const NAMES: [&str; 10] = [
+    "pass key",
+    "secret number",
+    "access code",
+    "phone number",
+    "door code",
+    "magic number",
+    "account number",
+    "ticket number",
+    "lucky number",
+    "room number",
+];
+
+/// Sentences to stand between, besides the paper's and stretches of the corpus.
+const SENTENCES: [&str; 12] = [
+    "The river runs to the sea.",
+    "A dog sleeps under the table.",
+    "Bread is made of flour and water.",
+    "It rains in the mountains.",
+    "The children play in the yard.",
+    "Somebody closed the window.",
+    "The road goes up and down.",
+    "Birds fly south in autumn.",
+    "We wait for the next train.",
+    "The lamp stands by the bed.",
+    "Snow fell during the night.",
+    "The old clock strikes nine.",
+];
+
+/// A number with a name.
+struct Fact {
+    name: &'static str,
+    number: u64,
+}
+
+impl Fact {
+    fn told(&self, wording: u32) -> String {
+        let Self { name, number } = self;
+        match wording {
+            0..4 => passkey::told(name, *number),
+            4 => format!("The {name} is {number}."),
+            5 => format!("Remember this: the {name} is {number}."),
+            _ => format!("{number} is the {name}."),
+        }
+    }
+
+    fn asked(&self) -> String {
+        format!("{} {}.", passkey::asked(self.name), self.number)
+    }
+}
+
+/// `length` tokens: one to three numbers told, each asked for and answered at least once after that, and filler in between:
+/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own.
+///
+/// # Errors
+/// Where the tokenizer fails.
+pub fn document(
+    random: &mut StdRng,
+    tokenizer: &Tokenizer,
+    length: usize,
+    stretch: &[u32],
+) -> Result<Vec<u32>> {
+    let encode = |text: &str| tokenizer.encode_continuation(text);
+    let facts = facts(random);
+    let mut pieces = Vec::new();
+    for fact in &facts {
+        pieces.push(encode(&format!("\n{}", fact.told(random.random_range(0..7))))?);
+    }
+    let mut asked: Vec<&Fact> = facts.iter().chain(facts.choose(random)).collect();
+    asked.shuffle(random);
+    for fact in asked {
+        pieces.push(encode(&format!("\n{}", fact.asked()))?);
+    }
+    let filler = match random.random_range(0..4) {
+        0 | 1 => encode(&format!(" {}", passkey::FILLER))?,
+        2 => {
+            let sentences: Vec<&str> = SENTENCES.choose_multiple(random, 6).copied().collect();
+            encode(&format!(" {}", sentences.join(" ")))?
+        }
+        _ => stretch.to_vec(),
+    };
+    let mut out = if random.random_bool(0.5) { encode(passkey::TASK)? } else { Vec::new() };
+    let room = length.saturating_sub(out.len());
+    out.extend(spread(random, pieces, &filler, &encode("\n")?, room));
+    out.truncate(length);
+    Ok(out)
+}
+
+fn facts(random: &mut StdRng) -> Vec<Fact> {
+    let count = *[1, 1, 2, 3].choose(random).expect("a list that is not empty");
+    let others = NAMES[1..].choose_multiple(random, count).copied();
+    let names: Vec<&str> = std::iter::once(NAMES[0]).chain(others).collect();
+    let first = usize::from(random.random_bool(0.4));
+    names[first..first + count]
+        .iter()
+        .map(|name| {
+            let digits = random.random_range(1..=7);
+            Fact { name, number: random.random_range(1..=10u64.pow(digits)) }
+        })
+        .collect()
+}
+
+/// `pieces` in order, with all the filler that `length` leaves room for cut at random places between them, `line_break` before
+/// each cut. Half of the time the last piece ends the document. Where pieces alone are too long, the document ends with them.
+fn spread(
+    random: &mut StdRng,
+    pieces: Vec<Vec<u32>>,
+    filler: &[u32],
+    line_break: &[u32],
+    length: usize,
+) -> Vec<u32> {
+    let room = length.saturating_sub(pieces.iter().map(Vec::len).sum());
+    let mut cuts: Vec<usize> = pieces.iter().map(|_| random.random_range(0..=room)).collect();
+    cuts.sort_unstable();
+    if random.random_bool(0.5)
+        && let Some(last) = cuts.last_mut()
+    {
+        *last = room;
+    }
+    let mut source = filler.iter().copied().cycle();
+    let mut gap =
+        |count: usize| line_break.iter().copied().chain(source.by_ref()).take(count).collect::<Vec<_>>();
+    let mut out = Vec::with_capacity(length);
+    let mut used = 0;
+    for (piece, cut) in pieces.into_iter().zip(cuts) {
+        out.extend(gap(cut - used));
+        used = cut;
+        out.extend(piece);
+    }
+    out.extend(gap(room - used));
+    out.truncate(length);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn pieces_keep_their_order_and_filler_takes_the_rest() {
+        let mut random = StdRng::seed_from_u64(1);
+        for length in [1, 4, 9, 50] {
+            let out = spread(&mut random, vec![vec![1, 2], vec![3, 4]], &[7, 8, 9], &[6], length);
+            assert_eq!(out.len(), length);
+            let told: Vec<u32> = out.iter().copied().filter(|&t| t < 5).collect();
+            assert_eq!(told, [1, 2, 3, 4][..told.len()]);
+            assert_eq!(told.len(), length.min(4));
+        }
+    }
+
+    #[test]
+    fn every_told_number_is_asked_for() {
+        let mut random = StdRng::seed_from_u64(2);
+        for _ in 0..100 {
+            let facts = facts(&mut random);
+            assert!((1..=3).contains(&facts.len()));
+            for fact in &facts {
+                for wording in 0..7 {
+                    assert!(fact.told(wording).contains(&fact.number.to_string()));
+                }
+                assert!(fact.asked().ends_with(&format!("The {} is {}.", fact.name, fact.number)));
+            }
+        }
+    }
+}
