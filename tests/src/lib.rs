@@ -17,3 +17,4 @@ mod oracle;
 mod sessions;
 mod smollm2;
 mod support;
+mod training;
