@@ -1,5 +1,5 @@
-//! Passkey documents for training: numbers that are told once and asked for later, in the paper's wording and in others, so
-//! that a small model learns to look them up.
+//! Retrieval documents for training: numbers that are told once and asked for later, in the paper's wording and in others, and
+//! passages that come twice, so that a small model learns to look things up.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -39,6 +39,10 @@ const SENTENCES: [&str; 12] = [
     "The old clock strikes nine.",
 ];
 
+/// Ways to tell a number: the paper's up to [`SHORT`], shorter ones from there.
+const WORDINGS: u32 = 7;
+const SHORT: u32 = 4;
+
 /// A number with a name.
 struct Fact {
     name: &'static str,
@@ -49,8 +53,8 @@ impl Fact {
     fn told(&self, wording: u32) -> String {
         let Self { name, number } = self;
         match wording {
-            0..4 => passkey::told(name, *number),
-            4 => format!("The {name} is {number}."),
+            0..SHORT => passkey::told(name, *number),
+            SHORT => format!("The {name} is {number}."),
             5 => format!("Remember this: the {name} is {number}."),
             _ => format!("{number} is the {name}."),
         }
@@ -61,8 +65,9 @@ impl Fact {
     }
 }
 
-/// `length` tokens: one to three numbers told, each asked for and answered at least once after that, and filler in between:
-/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own.
+/// `length` tokens: one to seven numbers told, each asked for and answered at least once after that, and filler in between:
+/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own. Or, one time in four, a passage of
+/// `stretch` (as long as the document) that comes twice.
 ///
 /// # Errors
 /// Where the tokenizer fails.
@@ -73,10 +78,17 @@ pub fn document(
     stretch: &[u32],
 ) -> Result<Vec<u32>> {
     let encode = |text: &str| tokenizer.encode_continuation(text);
-    let facts = facts(random);
+    let line_break = encode("\n")?;
+    if random.random_bool(0.25) {
+        return Ok(repeated(random, stretch, &line_break, length));
+    }
+    // Half of the documents are mostly numbers and questions: a lookup is learned from many of them.
+    let dense = random.random_bool(0.5);
+    let facts = facts(random, dense);
     let mut pieces = Vec::new();
     for fact in &facts {
-        pieces.push(encode(&format!("\n{}", fact.told(random.random_range(0..7))))?);
+        let wording = random.random_range(if dense { SHORT } else { 0 }..WORDINGS);
+        pieces.push(encode(&format!("\n{}", fact.told(wording)))?);
     }
     let mut asked: Vec<&Fact> = facts.iter().chain(facts.choose(random)).collect();
     asked.shuffle(random);
@@ -91,15 +103,23 @@ pub fn document(
         }
         _ => stretch.to_vec(),
     };
-    let mut out = if random.random_bool(0.5) { encode(passkey::TASK)? } else { Vec::new() };
+    let mut out = if !dense && random.random_bool(0.5) { encode(passkey::TASK)? } else { Vec::new() };
     let room = length.saturating_sub(out.len());
-    out.extend(spread(random, pieces, &filler, &encode("\n")?, room));
+    out.extend(spread(random, pieces, &filler, &line_break, room));
     out.truncate(length);
     Ok(out)
 }
 
-fn facts(random: &mut StdRng) -> Vec<Fact> {
-    let count = *[1, 1, 2, 3].choose(random).expect("a list that is not empty");
+/// The beginning of `stretch` twice, with the rest of it between and after: every token of the second time can be looked up.
+fn repeated(random: &mut StdRng, stretch: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
+    let (passage, rest) = stretch.split_at(random.random_range(stretch.len() / 8..=stretch.len() / 2));
+    let (between, after) = rest.split_at(random.random_range(0..=rest.len()));
+    [passage, line_break, between, line_break, passage, after].concat().into_iter().take(length).collect()
+}
+
+fn facts(random: &mut StdRng, dense: bool) -> Vec<Fact> {
+    let counts = if dense { [4, 5, 6, 7] } else { [1, 1, 2, 3] };
+    let count = *counts.choose(random).expect("a list that is not empty");
     let others = NAMES[1..].choose_multiple(random, count).copied();
     let names: Vec<&str> = std::iter::once(NAMES[0]).chain(others).collect();
     let first = usize::from(random.random_bool(0.4));
@@ -162,13 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_passage_comes_twice() {
+        let mut random = StdRng::seed_from_u64(3);
+        let stretch: Vec<u32> = (10..74).collect();
+        for _ in 0..100 {
+            let out = repeated(&mut random, &stretch, &[1], 64);
+            assert_eq!(out.len(), 64);
+            let again = out.iter().skip(1).position(|&t| t == 10).map(|at| at + 1);
+            if let Some(again) = again {
+                let common = out[again..].iter().zip(&out).take_while(|(a, b)| a == b).count();
+                assert!(common >= (64 - again).min(8), "{out:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_told_number_is_asked_for() {
         let mut random = StdRng::seed_from_u64(2);
         for _ in 0..100 {
-            let facts = facts(&mut random);
-            assert!((1..=3).contains(&facts.len()));
-            for fact in &facts {
-                for wording in 0..7 {
+            let (few, many) = (facts(&mut random, false), facts(&mut random, true));
+            assert!((1..=3).contains(&few.len()) && (4..=7).contains(&many.len()));
+            for fact in few.iter().chain(&many) {
+                for wording in 0..WORDINGS {
                     assert!(fact.told(wording).contains(&fact.number.to_string()));
                 }
                 assert!(fact.asked().ends_with(&format!("The {} is {}.", fact.name, fact.number)));
