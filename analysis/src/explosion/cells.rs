@@ -124,12 +124,12 @@ pub fn prefix_maxima(maxima: &Array3<f32>) -> Array3<f64> {
 }
 
 /// Cuts the logits of one query by bins of distance: (bin, logits). `first_key` is the position of the first.
-pub fn by_distance<'a>(
-    bins: &'a Bins,
+pub fn by_distance<'logits>(
+    bins: &Bins,
     query: u64,
     first_key: u64,
-    logits: &'a [f32],
-) -> Result<impl Iterator<Item = (usize, &'a [f32])>> {
+    logits: &'logits [f32],
+) -> Result<impl Iterator<Item = (usize, &'logits [f32])>> {
     let count = logits.len() as u64;
     let past_end = first_key.checked_add(count);
     if past_end.is_none_or(|end| end.checked_sub(1).is_some_and(|last| last > query)) {
