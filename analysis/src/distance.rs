@@ -8,11 +8,12 @@ use ndarray::{Array2, Array3, Axis};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
+use crate::grid::HeadGrid;
 
 /// Streaming mean of the mass per distance bin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MassByDistance {
-    bins: Bins,
+    grid: HeadGrid,
     /// [layers, heads, bins]
     sums: Array3<f64>,
     /// Queries. [layers, heads]
@@ -23,19 +24,17 @@ pub struct MassByDistance {
 impl MassByDistance {
     /// Empty.
     pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
-        let sums = Array3::zeros((layers, heads, bins.len()));
-        Self { bins, sums, counts: Array2::zeros((layers, heads)), non_finite: 0 }
+        let grid = HeadGrid::new(layers, heads, bins);
+        Self { sums: grid.filled(0.0), grid, counts: Array2::zeros((layers, heads)), non_finite: 0 }
     }
 
     /// Adds queries of one head; `masses` is [queries, bins] in row-major order.
     pub fn push(&mut self, layer: usize, head: usize, masses: &[f32]) -> Result<()> {
-        let (layers, heads, bins) = self.sums.dim();
-        if layer >= layers || head >= heads || !masses.len().is_multiple_of(bins) {
-            return Err(Error::mismatch(
-                "mass by distance",
-                format!("a head of {layers} layers × {heads} heads, {bins} masses per query"),
-                format!("layer {layer}, head {head}, {} masses", masses.len()),
-            ));
+        self.grid.check_head("mass by distance", layer, head)?;
+        let bins = self.grid.bins.len();
+        if !masses.len().is_multiple_of(bins) {
+            let expected = format!("{bins} masses per query");
+            return Err(Error::mismatch("mass by distance", expected, format!("{} masses", masses.len())));
         }
         for query in masses.chunks_exact(bins) {
             if query.iter().all(|mass| mass.is_finite()) {
@@ -52,14 +51,7 @@ impl MassByDistance {
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        if self.sums.dim() != other.sums.dim() || self.bins != other.bins {
-            let expected = format!("{:?} with equal bins", self.sums.dim());
-            return Err(Error::mismatch(
-                "merging mass by distance",
-                expected,
-                format!("{:?}", other.sums.dim()),
-            ));
-        }
+        self.grid.check_equal(&other.grid, "merging mass by distance")?;
         self.sums += &other.sums;
         self.counts += &other.counts;
         self.non_finite += other.non_finite;
@@ -68,7 +60,7 @@ impl MassByDistance {
 
     /// Bins of distance.
     pub fn bins(&self) -> &Bins {
-        &self.bins
+        &self.grid.bins
     }
 
     /// Queries left out.

@@ -3,16 +3,17 @@
 //! Shape [layers, heads, bins]; memory 16 bytes per cell, cost one addition per number. NaN and ±inf are counted and
 //! kept out of the means; a cell that saw nothing is NaN.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3, s};
 
 use crate::bins::Bins;
 use crate::curve::BandCurve;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::grid::HeadGrid;
 
 /// Streaming means over queries, by layer, head and bin of the query's position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadMeans {
-    bins: Bins,
+    grid: HeadGrid,
     /// [layers, heads, bins]
     sums: Array3<f64>,
     /// [layers, heads, bins]
@@ -23,21 +24,32 @@ pub struct HeadMeans {
 impl HeadMeans {
     /// Empty means.
     pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
-        let shape = (layers, heads, bins.len());
-        Self { sums: Array3::zeros(shape), counts: Array3::zeros(shape), bins, non_finite: 0 }
+        let grid = HeadGrid::new(layers, heads, bins);
+        Self { sums: grid.filled(0.0), counts: grid.filled(0), grid, non_finite: 0 }
     }
 
     /// Adds the values of consecutive queries, the first at `position`. A layer or head out of range is an error.
     pub fn push(&mut self, layer: usize, head: usize, position: u64, values: &[f32]) -> Result<()> {
-        let (layers, heads, _) = self.sums.dim();
-        if layer >= layers || head >= heads {
-            let expected = format!("a head of {layers} layers × {heads} heads");
-            return Err(Error::mismatch("means per head", expected, format!("layer {layer}, head {head}")));
-        }
-        for (bin, range) in self.bins.split(position, values.len()) {
-            let finite = || values[range.clone()].iter().filter(|value| value.is_finite());
-            let count = finite().count() as u64;
-            self.sums[[layer, head, bin]] += finite().map(|&value| f64::from(value)).sum::<f64>();
+        self.push_values(layer, head, position, values.iter().map(|&value| f64::from(value)))
+    }
+
+    /// As [`HeadMeans::push`], for values that are computed on the way.
+    pub fn push_values(
+        &mut self,
+        layer: usize,
+        head: usize,
+        position: u64,
+        values: impl ExactSizeIterator<Item = f64>,
+    ) -> Result<()> {
+        self.grid.check_head("means per head", layer, head)?;
+        let mut values = values;
+        for (bin, range) in self.grid.bins.split(position, values.len()) {
+            let (sum, count) = values
+                .by_ref()
+                .take(range.len())
+                .filter(|value| value.is_finite())
+                .fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+            self.sums[[layer, head, bin]] += sum;
             self.counts[[layer, head, bin]] += count;
             self.non_finite += range.len() as u64 - count;
         }
@@ -46,13 +58,7 @@ impl HeadMeans {
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        if self.sums.dim() != other.sums.dim() || self.bins != other.bins {
-            return Err(Error::mismatch(
-                "merging means per head",
-                format!("{:?} with equal bins", self.sums.dim()),
-                format!("{:?}", other.sums.dim()),
-            ));
-        }
+        self.grid.check_equal(&other.grid, "merging means per head")?;
         self.sums += &other.sums;
         self.counts += &other.counts;
         self.non_finite += other.non_finite;
@@ -61,7 +67,7 @@ impl HeadMeans {
 
     /// Bins of position.
     pub fn bins(&self) -> &Bins {
-        &self.bins
+        &self.grid.bins
     }
 
     /// Values that were NaN or ±inf.
@@ -72,10 +78,19 @@ impl HeadMeans {
     /// Means, of shape [layers, heads, bins]; NaN where nothing was seen.
     pub fn means(&self) -> Array3<f64> {
         let mut means = self.sums.clone();
-        means.zip_mut_with(&self.counts, |sum, &count| {
-            *sum = if count > 0 { *sum / count as f64 } else { f64::NAN }
-        });
+        means.zip_mut_with(&self.counts, |sum, &count| *sum = mean(*sum, count));
         means
+    }
+
+    /// Mean over the bins that begin in `from..to`, of shape [layers, heads]; NaN where nothing was seen. Every query
+    /// has the same weight.
+    pub fn means_between(&self, from: u64, to: u64) -> Array2<f64> {
+        let edge = |position| self.bins().lower().partition_point(|&lower| lower < position);
+        let (begin, end) = (edge(from), edge(to.max(from)));
+        Array2::from_shape_fn((self.grid.layers, self.grid.heads), |(layer, head)| {
+            let part = s![layer, head, begin..end];
+            mean(self.sums.slice(part).sum(), self.counts.slice(part).sum())
+        })
     }
 
     /// Mean ± std over heads at the middle of each bin; `end` is the length of the text, where the last bin closes.
@@ -85,12 +100,12 @@ impl HeadMeans {
 
     /// Middle of each bin, in tokens; the last bin closes at `end`.
     pub fn middles(&self, end: u64) -> Vec<f64> {
-        let middle = |(bin, &lower): (usize, &u64)| {
-            let upper = self.bins.end(bin).unwrap_or(end.max(lower + 1)).min(end.max(lower + 1));
-            (lower as f64 + (upper - 1) as f64) / 2.0
-        };
-        self.bins.lower().iter().enumerate().map(middle).collect()
+        self.grid.middles(end)
     }
+}
+
+fn mean(sum: f64, count: u64) -> f64 {
+    if count > 0 { sum / count as f64 } else { f64::NAN }
 }
 
 #[cfg(test)]
@@ -110,6 +125,15 @@ mod tests {
         assert!(values[[1, 0, 2]].is_nan() && values[[0, 0, 0]].is_nan());
         assert_eq!(means.middles(7), [0.5, 2.5, 4.5, 6.0]);
         assert_eq!(means.over_heads(7).mean, [Some(2.0), Some(5.0), None, None]);
+    }
+
+    #[test]
+    fn means_over_a_stretch_weigh_every_query_alike() {
+        let mut means = empty();
+        means.push(0, 0, 0, &[1.0, 1.0, 4.0]).expect("in range");
+        assert_eq!(means.means_between(0, 8)[[0, 0]], 2.0);
+        assert_eq!(means.means_between(2, 8)[[0, 0]], 4.0);
+        assert!(means.means_between(4, 8)[[0, 0]].is_nan() && means.means_between(8, 2)[[0, 0]].is_nan());
     }
 
     #[test]

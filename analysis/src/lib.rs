@@ -12,11 +12,18 @@ pub mod drift;
 pub mod entropy;
 pub mod error;
 pub mod explosion;
+mod grid;
 pub mod head_means;
 mod linalg;
+pub mod moments;
 pub mod nll;
+pub mod sketch;
+#[cfg(test)]
+mod testing;
 
 pub use bins::Bins;
 pub use curve::BandCurve;
 pub use error::{Error, Result};
 pub use head_means::HeadMeans;
+pub use moments::Moments;
+pub use sketch::QuantileSketch;

@@ -1,7 +1,7 @@
 //! The one file that calls LAPACK.
 
-use ndarray::{Array1, Array2};
-use ndarray_linalg::{JobSvd, SVDDCInto};
+use ndarray::{Array1, Array2, s};
+use ndarray_linalg::{EighInto, JobSvd, SVDDCInto, UPLO};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +14,24 @@ pub fn right_singular(matrix: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)>
     let (_, values, vectors) =
         matrix.svddc_into(JobSvd::Some).map_err(|source| Error::Linalg { operation, source })?;
     let mut vectors = vectors.ok_or(Error::NoData { operation })?;
+    fix_signs(&mut vectors);
+    Ok((values, vectors))
+}
+
+/// Eigenvalues (descending) and eigenvectors (as rows, with signs as above) of a symmetric matrix, which must be finite
+/// and square. A matrix of size 0 has none.
+pub fn symmetric_eigen(matrix: Array2<f64>, operation: &'static str) -> Result<(Array1<f64>, Array2<f64>)> {
+    if matrix.is_empty() {
+        return Ok((Array1::zeros(0), matrix));
+    }
+    let (values, vectors) =
+        matrix.eigh_into(UPLO::Lower).map_err(|source| Error::Linalg { operation, source })?;
+    let mut vectors = vectors.slice(s![.., ..;-1]).t().to_owned();
+    fix_signs(&mut vectors);
+    Ok((values.slice(s![..;-1]).to_owned(), vectors))
+}
+
+fn fix_signs(vectors: &mut Array2<f64>) {
     for mut vector in vectors.rows_mut() {
         let largest = vector
             .iter()
@@ -23,5 +41,20 @@ pub fn right_singular(matrix: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)>
             vector.mapv_inplace(|value| -value);
         }
     }
-    Ok((values, vectors))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn eigenvectors_of_a_known_matrix() {
+        let (values, vectors) = symmetric_eigen(array![[2.0, 1.0], [1.0, 2.0]], "test").expect("symmetric");
+        assert!((values[0] - 3.0).abs() < 1e-12 && (values[1] - 1.0).abs() < 1e-12);
+        assert!((vectors[[0, 0]] - vectors[[0, 1]]).abs() < 1e-12 && vectors[[0, 0]] > 0.7);
+        assert!((vectors[[1, 0]] + vectors[[1, 1]]).abs() < 1e-12);
+        assert_eq!(symmetric_eigen(Array2::zeros((0, 0)), "test").expect("empty").0.len(), 0);
+    }
 }

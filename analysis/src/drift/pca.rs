@@ -1,19 +1,18 @@
-//! Where hidden states lie: principal components, and the distance of tokens to a region (factor 3; paper section 3,
-//! Fig. 1c and appendix E).
+//! Principal components of the centred states `X − mean`, in f64, with fixed signs (paper Fig. 1c and appendix E).
 //!
-//! PCA of the centred states `X − mean`, by SVD in f64; component signs are fixed. A region is the mean of a set of
-//! states and its spread `rms = sqrt(mean ‖x − mean‖²)`; the distance of a state to it is `‖x − mean‖ / rms`, so that
-//! members are at 1 on (root mean square) average. Start tokens far above that have a region of their own.
-//!
-//! States that hold a NaN or ±inf stay out of a fit, and are themselves projected to NaN and at distance NaN.
+//! The components are the right singular vectors of `X − mean`; the share of the variance along component `c` is
+//! `s_c² / Σ s²`. The sign of each makes its largest coordinate positive.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
 
+use super::moments::StateMoments;
+use super::states::{centre, check_width, is_finite};
 use crate::error::{Error, Result};
 use crate::linalg;
 
 /// Principal components, fitted once and then a frame of reference for any states.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pca {
     /// `[hidden]`
     pub mean: Array1<f64>,
@@ -54,6 +53,28 @@ impl Pca {
         Ok(fitted)
     }
 
+    /// The same components from the moments of any number of states, at O(hidden²) memory and the cost of an
+    /// eigendecomposition O(hidden³). Squaring the states loses half of the digits: directions whose share of the variance
+    /// is below 1e-12 count as none here (1e-24 in [`Pca::fit`]).
+    pub fn of_moments(moments: &StateMoments, components: usize) -> Result<Self> {
+        let operation = "principal components";
+        let mean = moments.mean().ok_or(Error::NoData { operation })?.to_owned();
+        let (values, vectors) = linalg::symmetric_eigen(moments.scatter().to_owned(), operation)?;
+        let total: f64 = moments.scatter().diag().sum();
+        let mut fitted = Self {
+            components: Array2::zeros((components, mean.len())),
+            mean,
+            explained: vec![0.0; components],
+        };
+        for (component, (value, vector)) in values.iter().zip(vectors.rows()).enumerate().take(components) {
+            if *value > total * 1e-12 {
+                fitted.components.row_mut(component).assign(&vector);
+                fitted.explained[component] = value / total;
+            }
+        }
+        Ok(fitted)
+    }
+
     /// Coordinates of states of shape [tokens, hidden], as [tokens, components], in the units of the states.
     pub fn project(&self, states: ArrayView2<f32>) -> Result<Array2<f64>> {
         check_width(states, self.mean.len(), "projecting states")?;
@@ -67,82 +88,13 @@ impl Pca {
     }
 }
 
-/// Mean and spread of a set of states.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateRegion {
-    /// `[hidden]`
-    pub mean: Array1<f64>,
-    /// `sqrt(mean ‖x − mean‖²)`
-    pub rms: f64,
-}
-
-impl StateRegion {
-    /// The region of states of shape [tokens, hidden]; no finite state is an error.
-    pub fn fit(states: ArrayView2<f32>) -> Result<Self> {
-        let (mean, centred) = centre(states, "region of states")?;
-        let rms = (centred.iter().map(|v| v * v).sum::<f64>() / centred.nrows() as f64).sqrt();
-        Ok(Self { mean, rms })
-    }
-
-    /// Distance of each state of shape [tokens, hidden] to the mean, in units of `rms`. With `rms` = 0, 0 for a state
-    /// equal to the mean and +inf for any other.
-    pub fn distances(&self, states: ArrayView2<f32>) -> Result<Vec<f64>> {
-        check_width(states, self.mean.len(), "distance to a region")?;
-        Ok(states.rows().into_iter().map(|state| self.distance(state.mapv(f64::from).view())).collect())
-    }
-
-    /// Distance of the mean of states of shape [tokens, hidden] to the mean of the region, in units of `rms`.
-    pub fn distance_of_mean(&self, states: ArrayView2<f32>) -> Result<f64> {
-        check_width(states, self.mean.len(), "distance to a region")?;
-        let (mean, _) = centre(states, "distance to a region")?;
-        Ok(self.distance(mean.view()))
-    }
-
-    fn distance(&self, state: ArrayView1<f64>) -> f64 {
-        let distance = (&state - &self.mean).mapv(|v| v * v).sum().sqrt();
-        if distance == 0.0 {
-            0.0
-        } else if distance.is_finite() {
-            distance / self.rms
-        } else {
-            f64::NAN
-        }
-    }
-}
-
-fn is_finite(state: ArrayView1<f32>) -> bool {
-    state.iter().all(|value| value.is_finite())
-}
-
-fn check_width(states: ArrayView2<f32>, hidden: usize, operation: &'static str) -> Result<()> {
-    if states.ncols() == hidden {
-        Ok(())
-    } else {
-        Err(Error::mismatch(operation, format!("states of width {hidden}"), states.ncols()))
-    }
-}
-
-/// Mean of the finite states and these states minus it.
-fn centre(states: ArrayView2<f32>, operation: &'static str) -> Result<(Array1<f64>, Array2<f64>)> {
-    let finite: Vec<usize> = states
-        .rows()
-        .into_iter()
-        .enumerate()
-        .filter(|(_, state)| is_finite(*state))
-        .map(|(row, _)| row)
-        .collect();
-    let states = states.select(Axis(0), &finite).mapv(f64::from);
-    let mean =
-        states.mean_axis(Axis(0)).filter(|mean| !mean.is_empty()).ok_or(Error::NoData { operation })?;
-    let centred = states - &mean;
-    Ok((mean, centred))
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::drift::StateRegion;
+    use crate::testing::{close, normal};
 
     #[test]
     fn components_of_a_known_ellipse() {
@@ -203,16 +155,36 @@ mod tests {
     }
 
     #[test]
-    fn distance_in_units_of_the_spread() {
-        let rest = array![[1.0, 0.0_f32], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]];
-        let region = StateRegion::fit(rest.view()).expect("finite");
-        assert!((region.rms - 1.0).abs() < 1e-12);
-        let start = array![[6.0, 8.0_f32], [6.0, 8.0]];
-        assert!((region.distance_of_mean(start.view()).expect("width") - 10.0).abs() < 1e-12);
-        let point = StateRegion::fit(array![[1.0, 1.0_f32]].view()).expect("finite");
-        assert_eq!(
-            point.distances(array![[1.0, 1.0_f32], [2.0, 1.0]].view()).expect("width"),
-            [0.0, f64::INFINITY]
-        );
+    fn components_of_a_known_spectrum() {
+        // Coordinates with deviations 4, 2, 1 and 0, turned by a rotation of the first with the last.
+        let mut states = normal(4000, 4, 11).mapv(f64::from);
+        for (mut column, deviation) in states.columns_mut().into_iter().zip([4.0, 2.0, 1.0, 0.0]) {
+            column *= deviation;
+        }
+        let (sin, cos) = 0.3_f64.sin_cos();
+        let turn = array![[cos, 0., 0., sin], [0., 1., 0., 0.], [0., 0., 1., 0.], [-sin, 0., 0., cos]];
+        let states = states.dot(&turn).mapv(|v| v as f32);
+        let pca = Pca::fit(states.view(), 4).expect("finite");
+        for (share, expected) in pca.explained.iter().zip([16.0 / 21.0, 4.0 / 21.0, 1.0 / 21.0, 0.0]) {
+            assert!((share - expected).abs() < 0.01, "{:?}", pca.explained);
+        }
+        assert!((pca.components[[0, 0]] - cos).abs() < 0.02 && (pca.components[[0, 3]] - sin).abs() < 0.02);
+    }
+
+    #[test]
+    fn moments_give_the_components_of_the_states() {
+        let states = normal(300, 5, 2).dot(&normal(5, 5, 3));
+        let moments = StateMoments::of(states.view());
+        let (direct, streamed) = (Pca::fit(states.view(), 5), Pca::of_moments(&moments, 5));
+        let (direct, streamed) = (direct.expect("finite"), streamed.expect("finite"));
+        for (a, b) in direct.explained.iter().zip(&streamed.explained) {
+            assert!(close(*a, *b, 1e-10));
+        }
+        for (a, b) in direct.components.iter().zip(&streamed.components) {
+            assert!(close(*a, *b, 1e-8), "{} {}", direct.components, streamed.components);
+        }
+        let constant = StateMoments::of(array![[0.1_f32, 0.7], [0.1, 0.7], [0.1, 0.7]].view());
+        assert_eq!(Pca::of_moments(&constant, 3).expect("finite").explained, [0.0; 3]);
+        assert!(Pca::of_moments(&StateMoments::new(3), 1).is_err());
     }
 }

@@ -1,18 +1,46 @@
-//! Negative log-likelihood by token position, and where it breaks (paper Figs. 3–5, in nats per predicted token).
-//!
-//! Positions are those of the *predicted* token: a text of n tokens has values at 1..n. Bins have a fixed width.
-//! A NaN or ±inf is a loss that has left the floats: it is counted per bin, kept out of the mean, and a bin that holds
-//! one counts as broken. A bin that saw no finite value has no mean.
+//! Streaming NLL by position, and its first break.
 
 use serde::{Deserialize, Serialize};
 
+use crate::bins::Bins;
 use crate::error::{Error, Result};
 
 /// Streaming NLL by position.
+///
+/// Memory: 24 bytes per bin. With bins of one width ([`NllByPosition::new`]) there are as many as the largest position
+/// asks for; with given bins ([`NllByPosition::with_bins`]) their number is fixed, whatever the length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NllByPosition {
-    width: u64,
+    edges: Edges,
     cells: Vec<Cell>,
+}
+
+/// Where one bin ends and the next begins.
+#[derive(Clone, Debug, PartialEq)]
+enum Edges {
+    Width(u64),
+    Bins(Bins),
+}
+
+impl Edges {
+    fn index(&self, position: u64) -> usize {
+        match self {
+            Self::Width(width) => usize::try_from(position / width).unwrap_or(usize::MAX),
+            Self::Bins(bins) => bins.index(position),
+        }
+    }
+
+    fn begin(&self, bin: usize) -> u64 {
+        match self {
+            Self::Width(width) => (bin as u64).saturating_mul(*width),
+            Self::Bins(bins) => bins.lower().get(bin).copied().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Exclusive; the last of given bins is open.
+    fn end(&self, bin: usize) -> u64 {
+        self.begin(bin + 1)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -80,13 +108,18 @@ pub struct Break {
 impl NllByPosition {
     /// Empty, with bins of `width` positions (0 counts as 1).
     pub fn new(width: u64) -> Self {
-        Self { width: width.max(1), cells: Vec::new() }
+        Self { edges: Edges::Width(width.max(1)), cells: Vec::new() }
+    }
+
+    /// Empty, with these bins: memory does not grow with the length of the text.
+    pub fn with_bins(bins: Bins) -> Self {
+        Self { edges: Edges::Bins(bins), cells: Vec::new() }
     }
 
     /// Adds the losses of consecutive tokens, the first at `position`.
     pub fn extend(&mut self, position: u64, values: &[f32]) {
         for (position, &value) in (position..).zip(values) {
-            let bin = (position / self.width) as usize;
+            let bin = self.edges.index(position);
             if bin >= self.cells.len() {
                 self.cells.resize(bin + 1, Cell::default());
             }
@@ -102,8 +135,12 @@ impl NllByPosition {
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        if self.width != other.width {
-            return Err(Error::mismatch("merging losses by position", self.width, other.width));
+        if self.edges != other.edges {
+            let text = |edges: &Edges| match edges {
+                Edges::Width(width) => format!("bins of {width} positions"),
+                Edges::Bins(bins) => format!("{} given bins, equal in both", bins.len()),
+            };
+            return Err(Error::mismatch("merging losses by position", text(&self.edges), text(&other.edges)));
         }
         self.cells.resize(self.cells.len().max(other.cells.len()), Cell::default());
         for (cell, more) in self.cells.iter_mut().zip(&other.cells) {
@@ -119,10 +156,11 @@ impl NllByPosition {
 
     /// Mean over the bins that lie in `from..to`, in nats.
     pub fn mean_between(&self, from: u64, to: u64) -> Option<f64> {
-        let cells = self.cells.iter().enumerate().filter(|&(bin, _)| {
-            let begin = bin as u64 * self.width;
-            begin >= from && begin + self.width <= to
-        });
+        let cells = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter(|&(bin, _)| self.edges.begin(bin) >= from && self.edges.end(bin) <= to);
         cells.fold(Cell::default(), |sum, (_, cell)| sum.plus(cell)).mean()
     }
 
@@ -133,24 +171,40 @@ impl NllByPosition {
 
     /// All bins of a text of `end` tokens.
     pub fn buckets(&self, end: u64) -> Vec<NllBucket> {
-        let bucket = |(bin, cell): (usize, &Cell)| {
-            let from = bin as u64 * self.width;
-            NllBucket {
-                from,
-                to: (from + self.width).min(end.max(from + 1)),
-                nll: cell.mean(),
-                non_finite: cell.non_finite,
-            }
+        let bucket = |(bin, cell): (usize, &Cell)| NllBucket {
+            from: self.edges.begin(bin),
+            to: self.closing(bin, end),
+            nll: cell.mean(),
+            non_finite: cell.non_finite,
         };
         self.cells.iter().enumerate().map(bucket).collect()
+    }
+
+    /// Rolling mean over `run` bins (0 counts as 1), one entry for each bin that has `run` bins from it on: the mean of
+    /// that bin and of the ones after it, every token with the same weight. This is the running mean of [`BreakRule`].
+    pub fn rolling(&self, run: usize, end: u64) -> Vec<NllBucket> {
+        let run = run.max(1);
+        let bucket = |(bin, cells): (usize, &[Cell])| {
+            let total = Cell::total(cells);
+            NllBucket {
+                from: self.edges.begin(bin),
+                to: self.closing(bin + run - 1, end),
+                nll: total.mean(),
+                non_finite: total.non_finite,
+            }
+        };
+        self.cells.windows(run).enumerate().map(bucket).collect()
+    }
+
+    fn closing(&self, bin: usize, end: u64) -> u64 {
+        self.edges.end(bin).min(end.max(self.edges.begin(bin).saturating_add(1)))
     }
 
     /// The loss over the bins that end at or before `trained_length`; where none does, over the first bin. `None` if
     /// nothing there is finite.
     pub fn baseline(&self, trained_length: u64, rule: &BreakRule) -> Option<Baseline> {
-        let bins =
-            ((trained_length / self.width) as usize).clamp(1, self.cells.len().max(1)).min(self.cells.len());
-        let inside = &self.cells[..bins];
+        let ending = (0..self.cells.len()).take_while(|&bin| self.edges.end(bin) <= trained_length).count();
+        let inside = &self.cells[..ending.max(1).min(self.cells.len())];
         let mean = Cell::total(inside).mean()?;
         let means: Vec<f64> =
             inside.windows(rule.run.max(1)).filter_map(|run| Cell::total(run).mean()).collect();
@@ -162,13 +216,13 @@ impl NllByPosition {
     /// First broken bin that begins at or after `from`.
     pub fn first_break(&self, baseline: &Baseline, from: u64, rule: &BreakRule) -> Option<Break> {
         let threshold = baseline.mean + rule.margin.max(rule.deviations * baseline.sd);
-        let first = from.div_ceil(self.width) as usize;
+        let first = (0..self.cells.len()).find(|&bin| self.edges.begin(bin) >= from)?;
         (first..self.cells.len()).find_map(|bin| {
             let end = (bin + rule.run.max(1)).min(self.cells.len());
             let running = Cell::total(&self.cells[bin..end]).mean();
             let above = |mean: Option<f64>| mean.is_some_and(|mean| mean > threshold);
             let broken = self.cells[bin].non_finite > 0 || (above(self.cells[bin].mean()) && above(running));
-            broken.then(|| Break { position: bin as u64 * self.width, nll: running, threshold })
+            broken.then(|| Break { position: self.edges.begin(bin), nll: running, threshold })
         })
     }
 }
@@ -265,5 +319,42 @@ mod tests {
         assert_eq!(first_break(&nll, 16), Some(30));
         let lost = of(&[f32::INFINITY; 3]);
         assert_eq!((lost.mean(), lost.buckets(4)[0].nll), (None, None));
+    }
+
+    #[test]
+    fn given_bins_bound_memory_at_any_length() {
+        let bins = Bins::linear_then_doubling(64, 1 << 40, 8);
+        let (mut nll, most) = (NllByPosition::with_bins(bins.clone()), bins.len());
+        for position in [1, 100, 1 << 30, u64::MAX - 2] {
+            nll.extend(position, &[2.0, 4.0]);
+        }
+        assert_eq!((nll.cells.len(), nll.mean()), (most, Some(3.0)));
+        let last = nll.buckets(u64::MAX).pop().expect("bins");
+        assert_eq!((last.from, last.to, last.nll), (bins.lower()[most - 1], u64::MAX, Some(3.0)));
+        assert!(nll.merge(&NllByPosition::new(8)).is_err());
+    }
+
+    #[test]
+    fn given_bins_of_one_width_say_the_same_as_a_width() {
+        let mut values = vec![3.0; 39];
+        values[27..].fill(4.0);
+        let mut given = NllByPosition::with_bins(Bins::linear(40, 20));
+        given.extend(1, &values);
+        let fixed = of(&values);
+        assert_eq!(given.buckets(40), fixed.buckets(40));
+        assert_eq!(first_break(&given, 16), Some(28));
+        let rule = BreakRule::default();
+        assert_eq!(given.baseline(16, &rule), fixed.baseline(16, &rule));
+        assert_eq!(given.mean_between(2, 30), fixed.mean_between(2, 30));
+    }
+
+    #[test]
+    fn the_rolling_mean_weighs_every_token_alike() {
+        let nll = of(&[1.0, 2.0, 4.0, 6.0, 8.0]);
+        let rolling: Vec<_> = nll.rolling(2, 6).iter().map(|b| (b.from, b.to, b.nll)).collect();
+        // Token 0 has no loss, so the first run has three.
+        assert_eq!(rolling, [(0, 4, Some(7.0 / 3.0)), (2, 6, Some(5.0))]);
+        assert_eq!(nll.rolling(0, 6), nll.buckets(6));
+        assert!(nll.rolling(4, 6).is_empty() && NllByPosition::new(2).rolling(1, 0).is_empty());
     }
 }

@@ -1,0 +1,34 @@
+//! What every measurement of hidden states does first.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+
+use crate::error::{Error, Result};
+
+pub fn is_finite(state: ArrayView1<f32>) -> bool {
+    state.iter().all(|value| value.is_finite())
+}
+
+pub fn check_width(states: ArrayView2<f32>, hidden: usize, operation: &'static str) -> Result<()> {
+    if states.ncols() == hidden {
+        Ok(())
+    } else {
+        Err(Error::mismatch(operation, format!("states of width {hidden}"), states.ncols()))
+    }
+}
+
+/// The states without NaN and ±inf, and their rows.
+pub fn finite(states: ArrayView2<f32>) -> (Vec<usize>, Array2<f64>) {
+    let rows = states.rows().into_iter().enumerate();
+    let finite: Vec<usize> = rows.filter(|(_, state)| is_finite(*state)).map(|(row, _)| row).collect();
+    let states = states.select(Axis(0), &finite).mapv(f64::from);
+    (finite, states)
+}
+
+/// Mean of the finite states and these states minus it.
+pub fn centre(states: ArrayView2<f32>, operation: &'static str) -> Result<(Array1<f64>, Array2<f64>)> {
+    let (_, states) = finite(states);
+    let mean =
+        states.mean_axis(Axis(0)).filter(|mean| !mean.is_empty()).ok_or(Error::NoData { operation })?;
+    let centred = states - &mean;
+    Ok((mean, centred))
+}

@@ -1,0 +1,70 @@
+//! Whether and where the entropy rises beyond what training showed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::curve::BandCurve;
+
+/// What the entropy does beyond the training length.
+///
+/// The rule of the first break: the first bin beyond the training length whose mean exceeds the largest mean inside it by
+/// more than `margin`. A bin belongs to the side where its middle lies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntropyGrowth {
+    /// Largest mean over heads up to the training length, in nats.
+    pub inside: f64,
+    /// Largest mean over heads beyond it, in nats; `None` if the text ends before.
+    pub outside: Option<f64>,
+    /// First position whose mean over heads exceeds `inside` by more than the margin.
+    pub exceeds_from: Option<f64>,
+    /// The margin, in nats.
+    pub margin: f64,
+}
+
+/// Compares the curve on both sides of `trained_length`. `None` if it has no value inside.
+pub fn growth(curve: &BandCurve, trained_length: u64, margin: f64) -> Option<EntropyGrowth> {
+    growth_of(curve.points().map(|(x, mean, _)| (x, mean)), trained_length, margin)
+}
+
+/// The same of points (position, entropy).
+pub(super) fn growth_of(
+    points: impl Iterator<Item = (f64, f64)>,
+    trained_length: u64,
+    margin: f64,
+) -> Option<EntropyGrowth> {
+    let (inside, outside): (Vec<_>, Vec<_>) = points.partition(|&(x, _)| x < trained_length as f64);
+    let largest = |part: &[(f64, f64)]| part.iter().map(|&(_, value)| value).reduce(f64::max);
+    let level = largest(&inside)?;
+    let beyond = outside.iter().find(|&&(_, value)| value > level + margin);
+    Some(EntropyGrowth {
+        inside: level,
+        outside: largest(&outside),
+        exceeds_from: beyond.map(|&(x, _)| x),
+        margin,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flat_entropy_never_exceeds() {
+        let curve = BandCurve { x: vec![0.0, 9.0, 20.0], mean: vec![Some(2.0); 3], std: vec![Some(0.0); 3] };
+        let flat = growth(&curve, 10, 0.1).expect("has an inside");
+        assert_eq!((flat.inside, flat.outside, flat.exceeds_from), (2.0, Some(2.0), None));
+        assert_eq!(growth(&curve, 100, 0.1).expect("has an inside").outside, None);
+        assert_eq!(growth(&BandCurve::default(), 10, 0.1), None);
+    }
+
+    #[test]
+    fn what_happens_inside_is_no_break() {
+        let curve = |mean: [f64; 3]| BandCurve {
+            x: vec![0.0, 9.0, 20.0],
+            mean: mean.map(Some).to_vec(),
+            std: vec![Some(0.0); 3],
+        };
+        assert_eq!(growth(&curve([1.0, 5.0, 4.0]), 10, 0.1).expect("has an inside").exceeds_from, None);
+        assert_eq!(growth(&curve([1.0, 5.0, 5.2]), 10, 0.1).expect("has an inside").exceeds_from, Some(20.0));
+        assert_eq!(growth(&curve([1.0, 5.0, 5.2]), 9, 0.1).expect("has an inside").exceeds_from, Some(9.0));
+    }
+}

@@ -1,0 +1,184 @@
+//! Extremes and moments of the logits of every cell; what the accumulators over distance and over length share.
+
+use ndarray::Array3;
+use serde::{Deserialize, Serialize};
+
+use crate::bins::Bins;
+use crate::error::{Error, Result};
+use crate::grid::{HeadGrid, row};
+use crate::moments::Moments;
+
+/// Logits of one bin, over all layers, heads and queries.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PooledLogits {
+    /// Lower edge of the bin, in tokens.
+    pub from: u64,
+    /// End of the bin, exclusive; `None` for the last, which is open.
+    pub to: Option<u64>,
+    /// Finite logits seen.
+    pub count: u64,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// Their standard deviation: over keys, queries and heads together, not over heads.
+    pub std: Option<f64>,
+    /// Smallest.
+    pub low: Option<f32>,
+    /// Largest.
+    pub high: Option<f32>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogitCells {
+    pub grid: HeadGrid,
+    /// [layers, heads, bins]
+    pub maxima: Array3<f32>,
+    /// [layers, heads, bins]
+    pub minima: Array3<f32>,
+    /// [layers, heads, bins]
+    pub moments: Array3<Moments>,
+    pub non_finite: u64,
+}
+
+impl LogitCells {
+    pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
+        let grid = HeadGrid::new(layers, heads, bins);
+        Self {
+            maxima: grid.filled(f32::NEG_INFINITY),
+            minima: grid.filled(f32::INFINITY),
+            moments: grid.filled(Moments::default()),
+            grid,
+            non_finite: 0,
+        }
+    }
+
+    /// Adds logits to one cell, which must exist.
+    pub fn add(&mut self, cell: [usize; 3], logits: &[f32]) {
+        let attended = || logits.iter().copied().filter(|logit| logit.is_finite());
+        self.maxima[cell] = attended().fold(self.maxima[cell], f32::max);
+        self.minima[cell] = attended().fold(self.minima[cell], f32::min);
+        self.moments[cell].merge(&Moments::of(attended().map(f64::from)));
+        self.non_finite += broken(logits);
+    }
+
+    pub fn merge(&mut self, other: &Self, operation: &'static str) -> Result<()> {
+        self.grid.check_equal(&other.grid, operation)?;
+        self.maxima.zip_mut_with(&other.maxima, |a, &b| *a = a.max(b));
+        self.minima.zip_mut_with(&other.minima, |a, &b| *a = a.min(b));
+        self.moments.zip_mut_with(&other.moments, Moments::merge);
+        self.non_finite += other.non_finite;
+        Ok(())
+    }
+
+    /// Largest size of a logit; −inf where there is none.
+    pub fn magnitudes(&self) -> Array3<f64> {
+        let mut sizes = self.maxima.mapv(f64::from);
+        sizes.zip_mut_with(&self.minima, |high, &low| *high = high.max(-f64::from(low)));
+        sizes
+    }
+
+    /// NaN where there is nothing.
+    pub fn means(&self) -> Array3<f64> {
+        self.moments.mapv(|moments| moments.mean().unwrap_or(f64::NAN))
+    }
+
+    pub fn pooled(&self) -> Vec<PooledLogits> {
+        let bins = &self.grid.bins;
+        let of = |(bin, &from): (usize, &u64)| {
+            let mut all = Moments::default();
+            let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+            for head in self.grid.cells() {
+                all.merge(&row(&self.moments, head)[bin]);
+                low = low.min(row(&self.minima, head)[bin]);
+                high = high.max(row(&self.maxima, head)[bin]);
+            }
+            PooledLogits {
+                from,
+                to: bins.end(bin),
+                count: all.count(),
+                mean: all.mean(),
+                std: all.std(),
+                low: Some(low).filter(|low| low.is_finite()),
+                high: Some(high).filter(|high| high.is_finite()),
+            }
+        };
+        bins.lower().iter().enumerate().map(of).collect()
+    }
+}
+
+/// Logits that are neither finite nor the −inf of a masked key.
+pub fn broken(logits: &[f32]) -> u64 {
+    logits.iter().filter(|logit| logit.is_nan() || **logit == f32::INFINITY).count() as u64
+}
+
+/// Running maximum over bins.
+pub fn prefix_maxima(maxima: &Array3<f32>) -> Array3<f64> {
+    let mut prefix = maxima.mapv(f64::from);
+    for mut head in prefix.rows_mut() {
+        let mut running = f64::NEG_INFINITY;
+        for value in &mut head {
+            running = running.max(*value);
+            *value = running;
+        }
+    }
+    prefix
+}
+
+/// Cuts the logits of one query by bins of distance: (bin, logits). `first_key` is the position of the first.
+pub fn by_distance<'logits>(
+    bins: &Bins,
+    query: u64,
+    first_key: u64,
+    logits: &'logits [f32],
+) -> Result<impl Iterator<Item = (usize, &'logits [f32])>> {
+    let count = logits.len() as u64;
+    let past_end = first_key.checked_add(count);
+    if past_end.is_none_or(|end| end.checked_sub(1).is_some_and(|last| last > query)) {
+        return Err(Error::mismatch(
+            "logits by distance",
+            format!("keys up to {query}"),
+            format!("{count} keys from {first_key}"),
+        ));
+    }
+    // Distances ascend from the last key to the first. Without keys there is no nearest one, and nothing to cut.
+    let nearest = query.saturating_sub(first_key).saturating_sub(count.saturating_sub(1));
+    let pieces = bins.split(nearest, logits.len());
+    Ok(pieces.map(|(bin, range)| (bin, &logits[logits.len() - range.end..logits.len() - range.start])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_what_a_loop_finds() {
+        let logits = [-3.0, f32::NEG_INFINITY, 1.5, f32::NAN, -0.5, f32::INFINITY, 2.0];
+        let mut cells = LogitCells::new(1, 2, Bins::doubling(2));
+        cells.add([0, 0, 1], &logits[..3]);
+        cells.add([0, 0, 1], &logits[3..]);
+        cells.add([0, 1, 1], &[-9.0]);
+        assert_eq!((cells.maxima[[0, 0, 1]], cells.minima[[0, 0, 1]], cells.non_finite), (2.0, -3.0, 2));
+        assert_eq!((cells.magnitudes()[[0, 0, 1]], cells.magnitudes()[[0, 1, 1]]), (3.0, 9.0));
+        assert_eq!(cells.magnitudes()[[0, 0, 0]], f64::NEG_INFINITY);
+        assert_eq!(cells.means()[[0, 0, 1]], 0.0);
+        assert!(cells.means()[[0, 0, 0]].is_nan());
+
+        // Of −3, 1.5, −0.5, 2 and −9.
+        let [nothing, pooled] = cells.pooled().try_into().expect("two bins");
+        assert_eq!((pooled.from, pooled.to, pooled.count), (1, None, 5));
+        assert_eq!((pooled.low, pooled.high), (Some(-9.0), Some(2.0)));
+        assert!((pooled.mean.expect("five") + 1.8).abs() < 1e-12);
+        assert!((pooled.std.expect("five") - 16.06_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(
+            (nothing.count, nothing.mean, nothing.std, nothing.low, nothing.high),
+            (0, None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn keys_in_the_future_are_refused() {
+        let bins = Bins::doubling(8);
+        let refused = |query, first, logits: &[f32]| by_distance(&bins, query, first, logits).is_err();
+        assert!(refused(2, 2, &[1.0, 2.0]) && refused(2, u64::MAX, &[1.0, 2.0]) && refused(2, 4, &[]));
+        assert!(!refused(2, 0, &[]) && !refused(2, 3, &[]) && !refused(u64::MAX - 1, u64::MAX - 1, &[1.0]));
+    }
+}

@@ -1,0 +1,17 @@
+//! Negative log-likelihood by token position, and where it breaks (paper Figs. 3–5, in nats per predicted token).
+//!
+//! Positions are those of the *predicted* token: a text of n tokens has values at 1..n. A NaN or ±inf is a loss that has
+//! left the floats: it is counted per bin, kept out of the mean, and a bin that holds one counts as broken. A bin that saw
+//! no finite value has no mean.
+//!
+//! * [`NllByPosition`]: mean by bin, rolling mean, baseline and first break ([`BreakRule`]).
+//! * [`DocumentBootstrap`]: confidence bands over documents.
+//! * [`BreakOrder`]: which factor broke first.
+
+mod bootstrap;
+mod by_position;
+mod order;
+
+pub use bootstrap::{BandBucket, DocumentBootstrap};
+pub use by_position::{Baseline, Break, BreakRule, NllBucket, NllByPosition};
+pub use order::{BreakOrder, Factor, FactorBreak};
