@@ -20,6 +20,7 @@ pub mod nll;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
+pub mod theory;
 
 pub use bins::Bins;
 pub use curve::BandCurve;
