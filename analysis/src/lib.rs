@@ -2,8 +2,20 @@
 //!
 //! One measurement is one file: what goes in, what comes out, and its formula. Those that watch a run are streaming
 //! accumulators: their memory depends on the number of bins, never on the length of the text, and two accumulators of
-//! the same shape merge into the one that would have seen both inputs. Sums are kept in f64, because a run adds up
-//! hundreds of thousands of f32 values of similar size.
+//! the same shape merge into the one that would have seen both inputs, in any order, up to rounding. Sums are kept in f64,
+//! because a run adds up hundreds of thousands of f32 values of similar size.
+//!
+//! | module | factor | paper |
+//! |---|---|---|
+//! | [`explosion`] | 1: logits at unseen distances | section 3, Fig. 1a |
+//! | [`entropy`], [`distance`] | 2: entropy at an unseen number of tokens, and where attention goes | section 3, Fig. 1b |
+//! | [`drift`] | 3: start tokens and the region of features | section 3, Fig. 1c, appendix E |
+//! | [`nll`] | what it costs, and which factor broke first | Figs. 3 to 5 |
+//! | [`theory`] | the statements themselves | appendices C, D and F |
+//!
+//! Shared by them: [`Bins`] of positions or distances, [`HeadMeans`] by head and bin, [`BandCurve`]s over heads,
+//! [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax sees them, positions and distances
+//! in tokens.
 
 pub mod bins;
 pub mod curve;
@@ -20,6 +32,7 @@ pub mod nll;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
+pub mod theory;
 
 pub use bins::Bins;
 pub use curve::BandCurve;
@@ -27,3 +40,8 @@ pub use error::{Error, Result};
 pub use head_means::HeadMeans;
 pub use moments::Moments;
 pub use sketch::QuantileSketch;
+
+/// The program in the README is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
