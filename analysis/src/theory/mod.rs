@@ -6,7 +6,7 @@
 //! * Proposition 2, entropy grows with the number of keys (appendix D): [`crate::entropy::EntropyBounds`].
 //! * [`observation`]: Observation 1, attention without positions can write positions.
 //! * [`lambda`]: what the Λ mask and the distance ceiling guarantee.
-//! * [`claims`]: all of it as rows of bound and measured value.
+//! * [`mod@claims`]: all of it as rows of bound and measured value.
 //!
 //! What is stated about all (q, k) is checked on samples: drawn ones, or captured from a model. Theorem 2 holds for the
 //! distribution of the samples itself, so there it is no estimate.

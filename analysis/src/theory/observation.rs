@@ -103,7 +103,7 @@ pub fn marked_states(content: ArrayView2<f64>) -> Array2<f64> {
     })
 }
 
-/// What the head of Observation 1 writes at every position of a text with this content, [tokens].
+/// What the head of Observation 1 writes at every position of a text with this content, `[tokens]`.
 pub fn written_positions(content: ArrayView2<f64>, mask: Mask) -> Result<Vec<f64>> {
     let states = marked_states(content);
     let outputs = AttentionHead::position_writer(states.ncols()).apply(states.view(), mask)?;
