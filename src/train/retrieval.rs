@@ -66,8 +66,8 @@ impl Fact {
 }
 
 /// `length` tokens: one to seven numbers told, each asked for and answered at least once after that, and filler in between:
-/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own. Or, one time in four, a passage of
-/// `stretch` (as long as the document) that comes twice.
+/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own. Or, one time in three, a passage of
+/// `stretch` (as long as the document) that comes again.
 ///
 /// # Errors
 /// Where the tokenizer fails.
@@ -79,7 +79,7 @@ pub fn document(
 ) -> Result<Vec<u32>> {
     let encode = |text: &str| tokenizer.encode_continuation(text);
     let line_break = encode("\n")?;
-    if random.random_bool(0.25) {
+    if random.random_bool(1.0 / 3.0) {
         return Ok(repeated(random, stretch, &line_break, length));
     }
     // Half of the documents are mostly numbers and questions: a lookup is learned from many of them.
@@ -110,9 +110,16 @@ pub fn document(
     Ok(out)
 }
 
-/// The beginning of `stretch` twice, with the rest of it between and after: every token of the second time can be looked up.
+/// A passage of `stretch` that comes again and again, or twice with the rest of `stretch` between and after. Short passages are
+/// as frequent as long ones (lengths are uniform in their logarithm): looking up "what came after this, before" is learned on
+/// short ones, from where it spreads to long ones.
 fn repeated(random: &mut StdRng, stretch: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
-    let (passage, rest) = stretch.split_at(random.random_range(stretch.len() / 8..=stretch.len() / 2));
+    let longest = (stretch.len() / 2).max(1);
+    let passage = (longest as f64).powf(random.random_range(0.3..=1.0)).round() as usize;
+    let (passage, rest) = stretch.split_at(passage);
+    if random.random_bool(0.5) {
+        return passage.iter().chain(line_break).copied().cycle().take(length).collect();
+    }
     let (between, after) = rest.split_at(random.random_range(0..=rest.len()));
     [passage, line_break, between, line_break, passage, after].concat().into_iter().take(length).collect()
 }
@@ -182,18 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_passage_comes_twice() {
+    fn a_repeated_passage_comes_again() {
         let mut random = StdRng::seed_from_u64(3);
         let stretch: Vec<u32> = (10..74).collect();
+        let mut seen_again = 0;
         for _ in 0..100 {
             let out = repeated(&mut random, &stretch, &[1], 64);
             assert_eq!(out.len(), 64);
-            let again = out.iter().skip(1).position(|&t| t == 10).map(|at| at + 1);
-            if let Some(again) = again {
-                let common = out[again..].iter().zip(&out).take_while(|(a, b)| a == b).count();
-                assert!(common >= (64 - again).min(8), "{out:?}");
-            }
+            let passage = out.iter().take_while(|&&token| token != 1).count();
+            assert!((1..=32).contains(&passage), "{out:?}");
+            let again = out.windows(passage).skip(1).any(|window| window == &out[..passage]);
+            seen_again += usize::from(again);
         }
+        assert!(seen_again > 70, "{seen_again}");
     }
 
     #[test]
