@@ -13,6 +13,10 @@ use crate::tokenizer::Tokenizer;
 /// One token of this many, at the end of each text, is held out.
 const HELD_OUT: usize = 50;
 
+/// For the first steps, one of this many, retrieval documents are repeated passages alone: they are what induction heads
+/// form on, and looking up numbers builds on those.
+const REPEATS_FIRST: u64 = 10;
+
 /// Most segments that the held-out loss is measured on.
 const HELD_OUT_SEGMENTS: usize = 256;
 
@@ -73,11 +77,13 @@ impl Corpus {
     pub fn batch(&self, options: &TrainOptions, step: u64) -> Result<Vec<Vec<u32>>> {
         let mut random = StdRng::seed_from_u64(options.seed ^ (step + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let length = options.shape.length;
+        let only_repeats = step < options.steps / REPEATS_FIRST;
         (0..options.batch)
             .map(|_| {
                 let stretch = self.stretch(&mut random, length);
                 if random.random_bool(options.passkey) {
-                    let document = retrieval::document(&mut random, &self.tokenizer, length, stretch)?;
+                    let document =
+                        retrieval::document(&mut random, &self.tokenizer, length, stretch, only_repeats)?;
                     return Ok(with_bos(self.bos, &document));
                 }
                 Ok(with_bos(self.bos, stretch))

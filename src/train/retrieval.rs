@@ -65,9 +65,8 @@ impl Fact {
     }
 }
 
-/// `length` tokens: one to seven numbers told, each asked for and answered at least once after that, and filler in between:
-/// the paper's, other sentences, or `stretch` of a text. Each piece is a line of its own. Or, one time in three, a passage of
-/// `stretch` (as long as the document) that comes again.
+/// `length` tokens of one of the two kinds of documents: [`facts_and_questions`], or one time in three [`repeated`]; where
+/// `only_repeats`, always that. `stretch` is a piece of text, as long as the document.
 ///
 /// # Errors
 /// Where the tokenizer fails.
@@ -76,12 +75,25 @@ pub fn document(
     tokenizer: &Tokenizer,
     length: usize,
     stretch: &[u32],
+    only_repeats: bool,
 ) -> Result<Vec<u32>> {
-    let encode = |text: &str| tokenizer.encode_continuation(text);
-    let line_break = encode("\n")?;
-    if random.random_bool(1.0 / 3.0) {
+    let line_break = tokenizer.encode_continuation("\n")?;
+    if only_repeats || random.random_bool(1.0 / 3.0) {
         return Ok(repeated(random, stretch, &line_break, length));
     }
+    facts_and_questions(random, tokenizer, length, stretch, &line_break)
+}
+
+/// One to seven numbers told, each asked for and answered at least once after that, and filler in between: the paper's,
+/// other sentences, or `stretch`. Each piece is a line of its own.
+fn facts_and_questions(
+    random: &mut StdRng,
+    tokenizer: &Tokenizer,
+    length: usize,
+    stretch: &[u32],
+    line_break: &[u32],
+) -> Result<Vec<u32>> {
+    let encode = |text: &str| tokenizer.encode_continuation(text);
     // Half of the documents are mostly numbers and questions: a lookup is learned from many of them.
     let dense = random.random_bool(0.5);
     let facts = facts(random, dense);
@@ -105,7 +117,7 @@ pub fn document(
     };
     let mut out = if !dense && random.random_bool(0.5) { encode(passkey::TASK)? } else { Vec::new() };
     let room = length.saturating_sub(out.len());
-    out.extend(spread(random, pieces, &filler, &line_break, room));
+    out.extend(spread(random, pieces, &filler, line_break, room));
     out.truncate(length);
     Ok(out)
 }
