@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::hub::DEFAULT_MODEL;
 use crate::policy::parse_length;
 use crate::train::TrainPosition;
 
@@ -51,8 +52,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct ModelArgs {
-    /// A pulled name, a .gguf file, a Hugging Face folder, or hf:org/name
-    #[arg(long, default_value = "smollm2", value_name = "MODEL")]
+    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, or hf:org/name
+    #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
     pub model: String,
     /// Training length in tokens, where the file's own is wrong
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
@@ -80,10 +81,10 @@ pub struct Diagnose {
     /// Which text.
     #[command(flatten)]
     pub text: TextArgs,
-    /// Policies to compare [default: vanilla, lm-infinite with a window of a quarter of the training length]
+    /// Policies to compare [default: vanilla, window, lambda, ceiling, lm-infinite]
     #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
     pub policies: Vec<String>,
-    /// Tokens to feed [default: one and a half training lengths]
+    /// Tokens to feed [default: one and a half training lengths, at least 4096]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,
     /// Width of the position buckets of the loss, in tokens
@@ -123,8 +124,8 @@ pub struct Generate {
     /// Which model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// The prompt
-    #[arg(long, value_name = "TEXT", conflicts_with = "text", required_unless_present = "text")]
+    /// The prompt [default: the text; of the embedded text the first 1000 characters]
+    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
     pub prompt: Option<String>,
     /// Which text.
     #[command(flatten)]

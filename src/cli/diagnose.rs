@@ -12,15 +12,21 @@ use crate::error::Error;
 use crate::evaluate::evaluate;
 use crate::results::{self, RunInfo, Source};
 
+/// Policies that are compared where none are asked for: the model as it is, each part of the fix, and the fix.
+const COMPARED: [&str; 5] = ["vanilla", "window", "lambda", "ceiling", "lm-infinite"];
+
+/// Tokens to feed where the training length does not ask for more.
+const SHORTEST: u64 = 4096;
+
 /// Runs the command.
 pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
-    let policies = model.policies(&args.policies, &model.default_comparison())?;
+    let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
-    let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(2));
+    let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(SHORTEST));
     let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted), cli.seed)?;
     // Refuses an unusable folder before the work, not after it.
     let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::{Cli, Generate};
-use super::inputs::{Model, Text};
+use super::inputs::{self, Model};
 use super::output::Output;
 use crate::error::Error;
 use crate::generate::Generator;
@@ -15,10 +15,7 @@ use crate::tokenizer::ChatMessage;
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
-    let prompt = match &args.prompt {
-        Some(prompt) => prompt.clone(),
-        None => Text::read(&args.text)?.text,
-    };
+    let prompt = inputs::prompt(args.prompt.as_deref(), &args.text)?;
     let tokenizer = &model.loaded.tokenizer;
     let tokens = if args.chat {
         let template = model.loaded.chat_template.as_ref().ok_or_else(|| {

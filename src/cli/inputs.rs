@@ -10,6 +10,9 @@ use crate::hub;
 use crate::model::{Decoder, LoadedModel, load};
 use crate::policy::PolicySpec;
 
+/// Characters of the embedded text that make a prompt.
+const PROMPT: usize = 1000;
+
 /// A public-domain text that is compiled in, so that everything works without a file.
 const EMBEDDED_TEXT: &str = include_str!("../../assets/text/sample.txt");
 const EMBEDDED_TEXT_NAME: &str = "embedded: CIA World Factbook";
@@ -56,6 +59,15 @@ impl Model {
     /// Vanilla, and LM-Infinite with a window of a quarter of the training length.
     pub fn default_comparison(&self) -> [String; 2] {
         ["vanilla".into(), format!("lm-infinite:window={}", (self.trained_length() / 4).max(1))]
+    }
+}
+
+/// The prompt that `prompt` or `text` gives.
+pub fn prompt(prompt: Option<&str>, text: &TextArgs) -> anyhow::Result<String> {
+    match (prompt, &text.text) {
+        (Some(prompt), _) => Ok(prompt.to_owned()),
+        (None, Some(_)) => Ok(Text::read(text)?.text),
+        (None, None) => Ok(EMBEDDED_TEXT.chars().take(PROMPT).collect()),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Where models come from: the cache folder, the models that can be pulled by name, and Hugging Face.
+//! Where models come from: those that are compiled in, the cache folder, the models that can be pulled by name, and Hugging Face.
 
 mod cache;
+mod embedded;
 #[cfg(feature = "hf")]
 mod hugging_face;
 mod package;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use cache::Cache;
+pub use embedded::{DEFAULT_MODEL, EMBEDDED, EmbeddedModel, embedded, embedded_file};
 
 use crate::digest;
 use crate::error::{Error, Result};
@@ -56,6 +58,10 @@ pub fn known(name: &str) -> Option<&'static KnownModel> {
 /// Downloads a known model into the cache and returns its file. One that is there with the right digest is not
 /// downloaded again. Progress goes to stderr.
 pub fn pull(name: &str, cache: &Cache) -> Result<PathBuf> {
+    if embedded(name).is_some() {
+        let reason = "it is built in: use its name, there is nothing to download";
+        return Err(Error::input(format!("model `{name}`"), reason));
+    }
     let Some(known) = known(name) else {
         let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
         let reason = format!("no model of this name to pull; known are {}", names.join(", "));
@@ -99,37 +105,60 @@ fn check_repository(repository: &str) -> Result<()> {
 /// A line of `models list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListedModel {
-    /// The model.
-    #[serde(flatten)]
-    pub known: KnownModel,
-    /// Is it in the cache, with the right length?
+    /// What users write.
+    pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
+    /// SPDX expression.
+    pub licence: &'static str,
+    /// Length of its files.
+    pub bytes: u64,
+    /// Is it compiled in, or in the cache with the right length?
     pub present: bool,
-    /// Where it is or would be.
-    pub path: PathBuf,
+    /// Where in the cache it is or would be; `None` of one that is compiled in.
+    pub path: Option<PathBuf>,
 }
 
-/// All models that can be pulled, and whether they have been.
+/// All models that have a name, and which of them can be used at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Listing(pub Vec<ListedModel>);
 
-/// Lists the known models.
+/// Lists the models that are compiled in, then those that can be pulled.
 pub fn list(cache: &Cache) -> Listing {
-    let line = |known: &KnownModel| {
+    let embedded = EMBEDDED.iter().map(|model| ListedModel {
+        name: model.name,
+        description: model.description,
+        licence: model.licence,
+        bytes: model.bytes(),
+        present: true,
+        path: None,
+    });
+    let known = KNOWN.iter().map(|known| {
         let path = cache.path_of(known);
-        let present = std::fs::metadata(&path).is_ok_and(|file| file.len() == known.bytes);
-        ListedModel { known: *known, present, path }
-    };
-    Listing(KNOWN.iter().map(line).collect())
+        ListedModel {
+            name: known.name,
+            description: known.description,
+            licence: known.licence,
+            bytes: known.bytes,
+            present: std::fs::metadata(&path).is_ok_and(|file| file.len() == known.bytes),
+            path: Some(path),
+        }
+    });
+    Listing(embedded.chain(known).collect())
 }
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ListedModel { known, present, path } in &self.0 {
-            writeln!(f, "{}  {} ({}, {} bytes)", known.name, known.description, known.licence, known.bytes)?;
-            match present {
-                true => writeln!(f, "    {}", path.display())?,
-                false => writeln!(f, "    not downloaded; run `lm-infinite models pull {}`", known.name)?,
+        for model in &self.0 {
+            let ListedModel { name, description, licence, bytes, present, path } = model;
+            writeln!(f, "{name}  {description} ({licence}, {bytes} bytes)")?;
+            match (path, present) {
+                (None, _) => writeln!(f, "    built in")?,
+                (Some(path), true) => writeln!(f, "    {}", path.display())?,
+                (Some(_), false) => {
+                    writeln!(f, "    not downloaded; run `lm-infinite models pull {name}`")?;
+                }
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::ModelConfig;
 use super::gguf::{self, Gguf};
 use super::weights::ModelWeights;
-use super::{reader_gguf, reader_hf, safetensors};
+use super::{mapped, reader_gguf, reader_hf, safetensors};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::hub::{self, Cache};
@@ -14,9 +14,9 @@ use crate::tokenizer::{ChatTemplate, Tokenizer};
 /// A model with everything that came with it.
 #[derive(Debug)]
 pub struct LoadedModel {
-    /// What it is called in results: the pulled name, `hf:…`, or the name of the file or folder.
+    /// What it is called in results: the embedded or pulled name, `hf:…`, or the name of the file or folder.
     pub name: String,
-    /// File (GGUF) or folder (Hugging Face) that it was read from.
+    /// File (GGUF) or folder (Hugging Face) that it was read from; `embedded:NAME` of one that is compiled in.
     pub path: PathBuf,
     /// Shape and structure.
     pub config: ModelConfig,
@@ -35,7 +35,11 @@ impl LoadedModel {
     /// SHA-256 of the weight file; of shards, of their contents one after the other in the order of their names. Reads
     /// everything.
     pub fn sha256(&self) -> Result<String> {
-        digest::sha256_of_files(&self.weight_files)
+        let mut hasher = digest::Hasher::default();
+        for file in &self.weight_files {
+            hasher.update((*mapped::map(file)?).as_ref());
+        }
+        Ok(hasher.finish())
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) enum Format {
     Folder,
 }
 
-/// Loads `reference`: a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
+/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
 /// downloaded unless the cache of Hugging Face has it.
 ///
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
@@ -71,6 +75,9 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     if let Some(repository) = reference.strip_prefix("hf:") {
         let path = hub::hugging_face(repository)?;
         return Ok(Located { name: reference.to_owned(), path, format: Format::Folder });
+    }
+    if let Some(model) = hub::embedded(reference) {
+        return Ok(Located { name: reference.to_owned(), path: model.folder(), format: Format::Folder });
     }
     if let Some(known) = hub::known(reference) {
         let path = cache.path_of(known);
@@ -95,11 +102,13 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
             false => Err(Error::malformed(&path, "magic", "\"GGUF\"", "something else")),
         };
     }
-    let names: Vec<&str> = hub::KNOWN.iter().map(|known| known.name).collect();
+    let embedded: Vec<&str> = hub::EMBEDDED.iter().map(|model| model.name).collect();
+    let pulled: Vec<&str> = hub::KNOWN.iter().map(|known| known.name).collect();
     let reason = format!(
-        "no model of this name and no such file or folder; known are {} (`lm-infinite models pull NAME` downloads one), \
-         any .gguf file, any Hugging Face folder, and hf:org/name",
-        names.join(", ")
+        "no model of this name and no such file or folder; known are {} (built in), {} (`lm-infinite models pull NAME` \
+         downloads one), any .gguf file, any Hugging Face folder, and hf:org/name",
+        embedded.join(", "),
+        pulled.join(", ")
     );
     Err(Error::input(format!("model `{reference}`"), reason))
 }

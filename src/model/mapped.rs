@@ -1,4 +1,5 @@
-//! Files as bytes, without reading them: the one place of this crate that maps memory.
+//! Files of models as bytes, without reading them: the one place of this crate that maps memory. Files of embedded models
+//! are files like others.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,9 +7,13 @@ use std::sync::Arc;
 
 use super::weights::Bytes;
 use crate::error::{Error, Result};
+use crate::hub::embedded_file;
 
 /// Maps `path` read-only. Only regular files: a pipe or a device has no length to check anything against.
 pub(crate) fn map(path: &Path) -> Result<Bytes> {
+    if let Some(bytes) = embedded_file(path) {
+        return Ok(Arc::new(bytes));
+    }
     let file = File::open(path).map_err(Error::io(path))?;
     let metadata = file.metadata().map_err(Error::io(path))?;
     if !metadata.is_file() {
@@ -31,22 +36,34 @@ const LARGEST_TEXT: u64 = 256 << 20;
 
 /// The text of a small file (configuration, tokenizer, template), with a limit on its size.
 pub(crate) fn read_small(path: &Path) -> Result<String> {
-    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
-    if !metadata.is_file() {
-        return Err(Error::malformed(path, "file", "a regular file", "something else"));
-    }
-    if metadata.len() > LARGEST_TEXT {
-        let expected = format!("at most {LARGEST_TEXT} bytes");
-        return Err(Error::malformed(path, "file", expected, format!("{} bytes", metadata.len())));
-    }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = match embedded_file(path) {
+        Some(bytes) => bytes.to_vec(),
+        None => read_at_most(path, LARGEST_TEXT)?,
+    };
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::malformed(path, "file", "UTF-8", format!("an invalid byte at offset {at}"))
     })
 }
 
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if !metadata.is_file() {
+        return Err(Error::malformed(path, "file", "a regular file", "something else"));
+    }
+    if metadata.len() > limit {
+        let expected = format!("at most {limit} bytes");
+        return Err(Error::malformed(path, "file", expected, format!("{} bytes", metadata.len())));
+    }
+    std::fs::read(path).map_err(Error::io(path))
+}
+
+/// Is there a file at `path`, on disk or embedded?
+pub(crate) fn exists(path: &Path) -> bool {
+    embedded_file(path).is_some() || path.exists()
+}
+
 /// [`read_small`], or `None` where the file does not exist.
 pub(crate) fn read_small_if_present(path: &Path) -> Result<Option<String>> {
-    if path.exists() { read_small(path).map(Some) } else { Ok(None) }
+    if exists(path) { read_small(path).map(Some) } else { Ok(None) }
 }

@@ -39,10 +39,10 @@ struct Index {
 pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(SINGLE_FILE);
     let index = folder.join(INDEX_FILE);
-    if single.exists() {
+    if mapped::exists(&single) {
         return Ok(vec![single]);
     }
-    if !index.exists() {
+    if !mapped::exists(&index) {
         return Err(Error::malformed(folder, "weights", format!("{SINGLE_FILE} or {INDEX_FILE}"), "neither"));
     }
     let shards: BTreeSet<String> = read_index(&index)?.into_values().collect();
@@ -86,7 +86,7 @@ pub(crate) fn open(folder: &Path) -> Result<TensorTable> {
         read_file(&file, &mut tensors)?;
     }
     let index = folder.join(INDEX_FILE);
-    if !folder.join(SINGLE_FILE).exists() {
+    if !mapped::exists(&folder.join(SINGLE_FILE)) {
         for (name, shard) in read_index(&index)? {
             let held_by =
                 tensors.get(&name)?.path.file_name().map(|name| name.to_string_lossy().into_owned());

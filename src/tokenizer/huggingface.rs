@@ -78,7 +78,7 @@ fn check_merges(path: &Path, json: &Value) -> Result<()> {
 fn specials(folder: &Path, inner: &tokenizers::Tokenizer) -> Result<Specials> {
     let read = |name: &str| {
         let path = folder.join(name);
-        if path.exists() { Json::read(&path).map(Some) } else { Ok(None) }
+        if mapped::exists(&path) { Json::read(&path).map(Some) } else { Ok(None) }
     };
     let tokenizer_config = read(TOKENIZER_CONFIG_FILE)?;
     let generation_config = read(GENERATION_CONFIG_FILE)?;

@@ -66,7 +66,7 @@ impl ChatTemplate {
     /// `tokenizer_config.json` (of several, the one named `default`).
     pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
         let config_path = folder.join(TOKENIZER_CONFIG_FILE);
-        let config = if config_path.exists() { Some(Json::read(&config_path)?) } else { None };
+        let config = if mapped::exists(&config_path) { Some(Json::read(&config_path)?) } else { None };
         let special = |key: &str| config.as_ref().and_then(|config| special_text(config.value(key)?));
         let path = folder.join(TEMPLATE_FILE);
         let (path, source) = match mapped::read_small_if_present(&path)? {

@@ -283,9 +283,11 @@ fn a_known_model_that_is_not_there_says_how_to_get_it() {
     let message = model::load("smollm2", &cache).expect_err("absent").to_string();
     assert!(message.contains("models pull smollm2"), "{message}");
     let listing = hub::list(&cache);
-    assert!(!listing.0[0].present && listing.to_string().contains("Apache-2.0"));
+    let smollm2 = listing.0.iter().position(|model| model.name == "smollm2").expect("listed");
+    assert!(!listing.0[smollm2].present && listing.to_string().contains("Apache-2.0"));
     let json = serde_json::to_value(&listing).expect("JSON");
-    assert_eq!((&json[0]["name"], &json[0]["present"]), (&json!("smollm2"), &json!(false)));
+    assert_eq!(json[smollm2]["present"], json!(false));
+    assert_eq!((&json[0]["name"], &json[0]["present"]), (&json!("tiny-rope"), &json!(true)));
 }
 
 /// SmolLM2's own tokenizer on every kind of splitting; ids by the Python package `tokenizers` 0.22 with the vocabulary

@@ -1,0 +1,94 @@
+//! Models that are compiled in: their files answer to paths that begin with `embedded:`, so that whoever reads a Hugging
+//! Face folder reads these too.
+
+use std::path::{Path, PathBuf};
+
+/// What a path to a file of an embedded model begins with; the model's name and the file's follow.
+const SCHEME: &str = "embedded:";
+
+/// A model that is compiled in.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedModel {
+    /// What users write.
+    pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
+    /// SPDX expression.
+    pub licence: &'static str,
+    /// Name and content of each file of its Hugging Face folder.
+    files: &'static [(&'static str, &'static [u8])],
+}
+
+macro_rules! embedded {
+    ($name:literal, $description:literal) => {
+        EmbeddedModel {
+            name: $name,
+            description: $description,
+            licence: "MIT OR Apache-2.0",
+            files: &[
+                ("config.json", embedded!(@file $name, "config.json")),
+                ("model.safetensors", embedded!(@file $name, "model.safetensors")),
+                ("tokenizer.json", embedded!(@file $name, "tokenizer.json")),
+                ("tokenizer_config.json", embedded!(@file $name, "tokenizer_config.json")),
+            ],
+        }
+    };
+    (@file $name:literal, $file:literal) => {
+        include_bytes!(concat!("../../assets/models/", $name, "/", $file))
+    };
+}
+
+/// All embedded models; the first is the default of every command.
+pub const EMBEDDED: [EmbeddedModel; 3] = [
+    embedded!("tiny-rope", "1.3M parameters, RoPE, training length 256"),
+    embedded!("tiny-alibi", "1.3M parameters, ALiBi, training length 256"),
+    embedded!("tiny-nope", "1.3M parameters, no position encoding, training length 256"),
+];
+
+/// The model that commands take where none is named.
+pub const DEFAULT_MODEL: &str = EMBEDDED[0].name;
+
+impl EmbeddedModel {
+    /// Where its folder would be: a path that only [`embedded_file`] knows.
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(format!("{SCHEME}{}", self.name))
+    }
+
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, content)| content.len() as u64).sum()
+    }
+}
+
+/// The embedded model of this name.
+pub fn embedded(name: &str) -> Option<&'static EmbeddedModel> {
+    EMBEDDED.iter().find(|model| model.name == name)
+}
+
+/// The content of the file of an embedded model, if `path` is one.
+pub fn embedded_file(path: &Path) -> Option<&'static [u8]> {
+    let (name, file) = path.to_str()?.strip_prefix(SCHEME)?.split_once('/')?;
+    embedded(name)?.files.iter().find(|(known, _)| *known == file).map(|(_, content)| *content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_their_own_paths_are_answered() {
+        for model in &EMBEDDED {
+            assert!(
+                embedded_file(&model.folder().join("config.json")).is_some_and(|json| json.starts_with(b"{"))
+            );
+            assert!(embedded_file(&model.folder().join("other.json")).is_none());
+            assert!(embedded_file(&Path::new(model.name).join("config.json")).is_none());
+            assert!(model.bytes() <= 6_000_000, "{}: {} bytes", model.name, model.bytes());
+        }
+        for path in
+            ["", "embedded:", "embedded:tiny-rope", "embedded:other/config.json", "embedded:/config.json"]
+        {
+            assert!(embedded_file(Path::new(path)).is_none(), "{path}");
+        }
+    }
+}
