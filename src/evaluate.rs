@@ -26,6 +26,37 @@ pub struct Evaluation {
     pub kv_cache_bytes: usize,
 }
 
+/// Loss of tokens 1..n, in nats, by a model that never goes past its training length: `tokens` are read in segments of
+/// `length` that overlap by half, each from an empty cache and behind `bos` where the model was trained with one, and
+/// every token is scored in the first segment that has it. So each has between `length / 2` and `length` tokens before it,
+/// the first ones what there is. This is what a policy has to be compared with: the same text, with the same hard passages.
+/// `progress` is told how many tokens were scored so far.
+///
+/// # Errors
+/// As [`Session::new`] and [`Session::score`].
+pub fn evaluate_in_segments(
+    decoder: &Arc<Decoder>,
+    tokens: &[u32],
+    bos: Option<u32>,
+    length: u64,
+    progress: &dyn Fn(u64),
+) -> Result<Vec<f32>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).max(2);
+    let mut nll = Vec::with_capacity(tokens.len());
+    let mut begin = 0usize;
+    while nll.len() + 1 < tokens.len() {
+        // The text's own BOS is in the first segment.
+        let bos = bos.filter(|_| begin > 0);
+        let end = tokens.len().min(begin.saturating_add(length - usize::from(bos.is_some())));
+        let segment: Vec<u32> = bos.into_iter().chain(tokens[begin..end].iter().copied()).collect();
+        let losses = Session::new(decoder.clone(), AttentionPolicy::default())?.score(&segment, None)?;
+        nll.extend(&losses[losses.len() - (end - 1 - nll.len())..]);
+        progress(end as u64);
+        begin = end - (length / 2).min(end);
+    }
+    Ok(nll)
+}
+
 /// Reads `tokens` from an empty cache under `policy`; `progress` is told how many were read so far.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use crate::corpus;
 use crate::diagnose::{Collector, DiagnosisBuilder, RunInput};
 use crate::digest;
 use crate::error::Error;
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, evaluate_in_segments};
 use crate::results::{self, RunInfo, Source};
 
 /// Policies that are compared where none are asked for: the model as it is, each part of the fix, and the fix.
@@ -32,7 +32,14 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
     results::check_target(&folder)?;
     let config = &model.loaded.config;
-    let mut builder = DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, args.bucket);
+    let bar = progress("within the training length", tokens.len() as u64, "tokens");
+    let bos = model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos());
+    let trained = model.trained_length();
+    let done = |position| bar.set_position(position);
+    let reference = evaluate_in_segments(&model.decoder, &tokens, bos, trained, &done)?;
+    bar.finish_and_clear();
+    let mut builder =
+        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, args.bucket);
     for spec in &policies {
         let mut collector = Collector::new(config, tokens.len() as u64);
         let bar = progress(&spec.label, tokens.len() as u64, "tokens");

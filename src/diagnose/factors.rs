@@ -15,8 +15,9 @@ use crate::policy::AttentionPolicy;
 const LOGIT_MARGIN: f32 = 1.0;
 /// Share of the heads that must do so for the factor to count as broken.
 const LOGIT_SHARE: f64 = 0.1;
-/// Rise of the mean entropy beyond its largest value in the training length, in nats.
-const ENTROPY_MARGIN: f64 = 0.1;
+/// Rise of the mean entropy beyond its largest value in the training length, in nats: half as many keys again share the
+/// attention. Less than that, texts do.
+const ENTROPY_MARGIN: f64 = 0.405;
 /// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
 const START_APART: f64 = 3.0;
 
@@ -57,8 +58,8 @@ pub struct LogitFactor {
     pub non_finite: u64,
 }
 
-/// Factor 2. Broken if the entropy (mean over heads) rises more than 0.1 nats above its largest value within the
-/// training length.
+/// Factor 2. Broken if the entropy (mean over heads) rises more than ln 1.5 = 0.405 nats above its largest value within
+/// the training length: attention is spread over half as many keys again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyFactor {
     /// The rule above.
@@ -172,7 +173,7 @@ impl EntropyFactor {
                 if at.is_some() { "broken" } else { "holds" },
                 g.inside,
                 at.map_or(String::new(), |at| format!(
-                    ", more than {ENTROPY_MARGIN} above from position {}",
+                    ", more than {ENTROPY_MARGIN:.2} above from position {}",
                     grouped(at)
                 )),
             ),

@@ -23,14 +23,20 @@ pub struct Diagnosis {
     pub tokens: u64,
     /// L_pretrain.
     pub trained_length: u64,
-    /// When a loss counts as broken.
+    /// When a loss counts as broken: applied to what a policy loses more than [`Self::reference`], token by token.
     pub break_rule: BreakRule,
-    /// Loss of the reference run (`vanilla`, else the first) within the training length.
-    pub baseline: Option<Baseline>,
+    /// Loss by position of the model on the same text when it never goes past its training length
+    /// ([`evaluate_in_segments`](crate::evaluate::evaluate_in_segments)).
+    pub reference: Vec<NllBucket>,
+    /// Its mean, in nats per predicted token.
+    pub reference_nll: Option<f64>,
     /// Bins of the curves and arrays.
     pub bins: BinEdges,
     /// One per policy, in the order asked for.
     pub runs: Vec<RunMeasurement>,
+    /// Loss of tokens 1..n of the reference, in nats. [n − 1] Kept beside the JSON form, which leaves it out.
+    #[serde(skip)]
+    pub reference_per_token: Vec<f32>,
 }
 
 /// Lower edges of bins; the last of each is open.
@@ -57,7 +63,7 @@ pub struct RunMeasurement {
     pub perplexity: Option<f64>,
     /// Loss by position.
     pub buckets: Vec<NllBucket>,
-    /// Where the loss breaks.
+    /// Where the loss breaks; its `nll` and `threshold` are above the reference.
     pub breaks: Option<Break>,
     /// Tokens fed per second, everything included.
     pub prefill_tokens_per_second: f64,
@@ -141,23 +147,33 @@ pub struct DiagnosisBuilder {
 }
 
 impl DiagnosisBuilder {
-    /// No runs yet. `bucket` is the width of the position bins of the loss; `None` chooses one.
-    pub fn new(model: impl Into<String>, config: &ModelConfig, tokens: u64, bucket: Option<u64>) -> Self {
+    /// No runs yet. `reference` is the loss of tokens 1..n that breaks are measured from; `bucket` the width of the
+    /// position bins of the loss, `None` chooses one.
+    pub fn new(
+        model: impl Into<String>,
+        config: &ModelConfig,
+        tokens: u64,
+        reference: Vec<f32>,
+        bucket: Option<u64>,
+    ) -> Self {
         let plan = super::MeasurementPlan::new(config, tokens);
         let bucket = bucket.unwrap_or(plan.nll_bucket());
+        let losses = by_position(bucket, &reference);
         let diagnosis = Diagnosis {
             model: model.into(),
             config: config.clone(),
             tokens,
             trained_length: plan.trained_length,
             break_rule: BreakRule::default(),
-            baseline: None,
+            reference: losses.buckets(tokens),
+            reference_nll: losses.mean(),
             bins: BinEdges {
                 positions: plan.positions,
                 logit_distances: plan.logit_distances,
                 mass_distances: plan.mass_distances,
             },
             runs: Vec::new(),
+            reference_per_token: reference,
         };
         Self { diagnosis, bucket, frames: Vec::new() }
     }
@@ -191,12 +207,13 @@ impl DiagnosisBuilder {
             drift: DriftFactor::new(&drift, &run.attention, tokens),
         };
         let losses = by_position(self.bucket, &run.nll);
+        let breaks = self.first_break(&run.nll, &run.attention);
         let single = |values: Array3<f64>| values.mapv(|value| value as f32);
         self.diagnosis.runs.push(RunMeasurement {
             nll: losses.mean(),
             perplexity: losses.mean().map(f64::exp),
             buckets: losses.buckets(tokens),
-            breaks: None,
+            breaks,
             policy: run.policy,
             attention: run.attention,
             // A run too short to time has no speed, and JSON no infinity.
@@ -222,21 +239,19 @@ impl DiagnosisBuilder {
         Ok(())
     }
 
-    /// Finds where losses break, against the reference run.
+    /// The diagnosis of all runs.
     pub fn finish(self) -> Diagnosis {
-        let Self { mut diagnosis, bucket, .. } = self;
-        let (rule, trained) = (diagnosis.break_rule, diagnosis.trained_length);
-        let vanilla = diagnosis.runs.iter().find(|run| run.attention == AttentionPolicy::default());
-        let reference = vanilla.or(diagnosis.runs.first()).map(|run| by_position(bucket, &run.arrays.nll));
-        diagnosis.baseline = reference.and_then(|losses| losses.baseline(trained, &rule));
-        if let Some(baseline) = diagnosis.baseline {
-            for run in &mut diagnosis.runs {
-                // A window shorter than the training length may break a model as soon as it drops its first key.
-                let from = run.attention.window.map_or(trained, |window| window.min(trained));
-                run.breaks = by_position(bucket, &run.arrays.nll).first_break(&baseline, from, &rule);
-            }
-        }
-        diagnosis
+        self.diagnosis
+    }
+
+    /// Where `nll` breaks, against the reference.
+    fn first_break(&self, nll: &[f32], attention: &AttentionPolicy) -> Option<Break> {
+        let Diagnosis { trained_length, break_rule, reference_per_token, .. } = &self.diagnosis;
+        let excess: Vec<f32> = nll.iter().zip(reference_per_token).map(|(nll, usual)| nll - usual).collect();
+        // A window shorter than the training length may break a model as soon as it drops its first key.
+        let from = attention.window.map_or(*trained_length, |window| window.min(*trained_length));
+        let none = Baseline { mean: 0.0, sd: 0.0 };
+        by_position(self.bucket, &excess).first_break(&none, from, break_rule)
     }
 }
 

@@ -29,7 +29,7 @@ impl Diagnosis {
             "model": self.model,
             "tokens": self.tokens,
             "trained_length": self.trained_length,
-            "baseline": self.baseline,
+            "reference_nll": self.reference_nll,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "out": out.map(|out| out.display().to_string()),
         })
@@ -43,12 +43,11 @@ impl Diagnosis {
             grouped(self.trained_length),
             grouped(self.tokens)
         );
-        if let Some(baseline) = self.baseline {
-            let rule = &self.break_rule;
-            let threshold = baseline.mean + rule.margin.max(rule.deviations * baseline.sd);
-            let mean = baseline.mean;
+        if let Some(nll) = self.reference_nll {
+            let margin = self.break_rule.margin;
             text.push_str(&format!(
-                "loss within the training length {mean:.3} nats; broken above {threshold:.2}\n"
+                "read in pieces of the training length, this text costs {nll:.3} nats; a loss {margin} above that, token by \
+                 token, is broken\n"
             ));
         }
         for run in &self.runs {
@@ -66,8 +65,8 @@ impl RunMeasurement {
         let broken = match &self.breaks {
             None => "does not break".to_owned(),
             Some(at) => {
-                let nll = at.nll.map_or("not finite".to_owned(), |nll| format!("{nll:.2} nats from there"));
-                format!("breaks at token {} ({nll})", grouped(at.position))
+                let more = at.nll.map_or("not finite".to_owned(), |nll| format!("{nll:+.2} nats from there"));
+                format!("breaks at token {} ({more})", grouped(at.position))
             }
         };
         let first = match factors.broken().as_slice() {

@@ -18,6 +18,13 @@ struct Fake<'a> {
     policy: &'a AttentionPolicy,
 }
 
+/// Loss of a text that has hard and easy stretches, where nothing is strained.
+fn unstrained_nll(position: u64) -> f64 {
+    let warm = 1.5 / (1.0 + position as f64 / 20.0);
+    let text = 0.9 * (position as f64 / 300.0).sin() + 1.8 * noise(position, 7);
+    (2.9 + warm + text).max(0.01)
+}
+
 impl Fake<'_> {
     /// How far a query is beyond what training showed, in training lengths.
     fn strain(&self, position: u64) -> f64 {
@@ -34,9 +41,7 @@ impl Fake<'_> {
     }
 
     fn nll(&self, position: u64) -> f32 {
-        let warm = 1.5 / (1.0 + position as f64 / 20.0);
-        let text = 0.25 * (position as f64 / 700.0).sin() + 1.8 * noise(position, 7);
-        (2.9 + warm + text + 4.0 * (self.strain(position) * 1.5).tanh()).max(0.01) as f32
+        (unstrained_nll(position) + 4.0 * (self.strain(position) * 1.5).tanh()) as f32
     }
 
     fn logit(&self, layer: usize, head: usize, position: u64, key: u64) -> f32 {
@@ -136,7 +141,8 @@ impl Fake<'_> {
 pub fn diagnosis(trained_length: u64, tokens: u64, policies: &[&str]) -> Diagnosis {
     let mut config = super::collector::tests::tiny_config(trained_length);
     (config.layers, config.heads, config.hidden) = (8, 4, 24);
-    let mut builder = DiagnosisBuilder::new("made-up-8x4", &config, tokens, None);
+    let reference = (1..tokens).map(|position| unstrained_nll(position) as f32).collect();
+    let mut builder = DiagnosisBuilder::new("made-up-8x4", &config, tokens, reference, None);
     for text in policies {
         let spec = PolicySpec::parse(text, trained_length).expect("a policy");
         let fake = Fake { config: &config, policy: &spec.policy };

@@ -30,6 +30,14 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         raw: pieces(&run.buckets, |at| run.buckets[at].nll),
         crosses: crosses(&run.buckets),
     };
+    let reference = Series {
+        name: "the same text in pieces of the training length".into(),
+        look: None,
+        pieces: running_median(&diagnosis.reference),
+        band: Vec::new(),
+        raw: Vec::new(),
+        crosses: Vec::new(),
+    };
     let not_finite = diagnosis.runs.iter().any(|run| run.buckets.iter().any(|bucket| bucket.non_finite > 0));
     let crosses = if not_finite { "; ×: not finite" } else { "" };
     LineFigure {
@@ -43,7 +51,7 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         x_end: diagnosis.tokens as f64,
         y_holds: None,
         trained_length: diagnosis.trained_length,
-        series: diagnosis.runs.iter().enumerate().map(series).collect(),
+        series: diagnosis.runs.iter().enumerate().map(series).chain([reference]).collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! | name | shape | what |
 //! |---|---|---|
 //! | `position_bins`, `logit_distance_bins`, `mass_distance_bins` | \[bins\], u64 | lower edges; the last bin is open |
+//! | `reference_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, read in pieces of the training length, nats |
 //! | `run{i}_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, nats |
 //! | `run{i}_max_logit` | \[layers, heads, distances\], f32 | largest logit, keys after the first 10; −inf: none attended |
 //! | `run{i}_max_logit_start` | the same | on the first 10 tokens |
@@ -50,6 +51,7 @@ pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
     ] {
         npz.add_array(name, &Array1::from(bins.lower().to_vec())).map_err(failed)?;
     }
+    npz.add_array("reference_nll", &ArrayView::from(&diagnosis.reference_per_token)).map_err(failed)?;
     for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter().enumerate() {
         npz.add_array(format!("run{index}_nll"), &ArrayView::from(&arrays.nll)).map_err(failed)?;
         for (name, field, _) in FIELDS {
@@ -60,22 +62,20 @@ pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
     file.into_inner().map_err(|e| Error::io(path)(e.into_error()))?.sync_all().map_err(Error::io(path))
 }
 
-/// Reads the arrays of `runs` runs.
-pub fn read(path: &Path, runs: usize) -> Result<Vec<RunArrays>> {
+/// Reads the arrays into a diagnosis that has everything else.
+pub fn read(path: &Path, diagnosis: &mut Diagnosis) -> Result<()> {
     let file = File::open(path).map_err(Error::io(path))?;
     let size = file.metadata().map_err(Error::io(path))?.len();
     let zip = ZipArchive::new(file).map_err(|e| Error::malformed(path, "archive", "a .npz file", e))?;
     let mut reader = Reader { path, size, zip };
-    (0..runs)
-        .map(|index| {
-            let mut arrays =
-                RunArrays { nll: reader.array(&format!("run{index}_nll"))?.to_vec(), ..Default::default() };
-            for (name, _, field) in FIELDS {
-                *field(&mut arrays) = reader.array(&format!("run{index}_{name}"))?;
-            }
-            Ok(arrays)
-        })
-        .collect()
+    diagnosis.reference_per_token = reader.array("reference_nll")?.to_vec();
+    for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter_mut().enumerate() {
+        arrays.nll = reader.array(&format!("run{index}_nll"))?.to_vec();
+        for (name, _, field) in FIELDS {
+            *field(arrays) = reader.array(&format!("run{index}_{name}"))?;
+        }
+    }
+    Ok(())
 }
 
 struct Reader<'a> {

@@ -83,10 +83,7 @@ pub fn read(path: &Path) -> Result<(RunInfo, Diagnosis)> {
         return Err(Error::malformed(path.join(RUN), "format_version", 1, info.format_version));
     }
     let mut diagnosis: Diagnosis = from_json(&path.join(DIAGNOSIS))?;
-    let arrays = arrays::read(&path.join(ARRAYS), diagnosis.runs.len())?;
-    for (run, arrays) in diagnosis.runs.iter_mut().zip(arrays) {
-        run.arrays = arrays;
-    }
+    arrays::read(&path.join(ARRAYS), &mut diagnosis)?;
     Ok((info, diagnosis))
 }
 
@@ -151,6 +148,7 @@ pub(crate) mod tests {
         assert_eq!(read_info, info);
         for (a, b) in read.runs.iter().zip(&diagnosis.runs) {
             assert_eq!(bits(&a.arrays), bits(&b.arrays));
+            assert_eq!(read.reference_per_token, diagnosis.reference_per_token);
             assert_eq!(
                 (&a.policy, &a.attention, a.buckets.len()),
                 (&b.policy, &b.attention, b.buckets.len())

@@ -25,10 +25,11 @@ pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 5] {
 
 fn nll(diagnosis: &Diagnosis) -> String {
     let mut table = Table::new("policy,from_token,to_token,nll_nats,non_finite_tokens");
-    for run in &diagnosis.runs {
-        for bucket in &run.buckets {
+    let runs = diagnosis.runs.iter().map(|run| (run.policy.as_str(), &run.buckets));
+    for (policy, buckets) in runs.chain([("reference", &diagnosis.reference)]) {
+        for bucket in buckets {
             let nll = cell(bucket.nll);
-            table.row(&run.policy, &format!("{},{},{nll},{}", bucket.from, bucket.to, bucket.non_finite));
+            table.row(policy, &format!("{},{},{nll},{}", bucket.from, bucket.to, bucket.non_finite));
         }
     }
     table.text
