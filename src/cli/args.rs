@@ -209,7 +209,7 @@ pub struct Train {
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub length: u64,
     /// Tokens to train on
-    #[arg(long, default_value = "4M", value_name = "LENGTH", value_parser = parse_length)]
+    #[arg(long, default_value = "8M", value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: u64,
     /// Tokens of the vocabulary
     #[arg(long, default_value_t = 1024, value_name = "N")]
@@ -230,18 +230,18 @@ pub struct Train {
     #[arg(long, value_name = "N")]
     pub intermediate: Option<usize>,
     /// Segments per step
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value_t = 16, value_name = "N")]
     pub batch: usize,
     /// Largest learning rate; it rises over --warmup steps and falls by half a cosine
-    #[arg(long, default_value_t = 4e-3, value_name = "RATE")]
+    #[arg(long, default_value_t = 3e-3, value_name = "RATE")]
     pub learning_rate: f64,
     /// Steps of warm-up
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 300, value_name = "N")]
     pub warmup: u64,
     /// Weight decay of matrices
     #[arg(long, default_value_t = 0.1, value_name = "DECAY")]
     pub weight_decay: f64,
-    /// Part of the segments that are passkey documents: numbers told once and asked for later
+    /// Part of the segments that are retrieval documents: numbers told once and asked for later, passages that come again
     #[arg(long, default_value_t = 0.0, value_name = "PART")]
     pub passkey: f64,
     /// Minutes between checkpoints

@@ -40,7 +40,7 @@ pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> Str
 | training length | {} tokens, a BOS first |
 | steps | {} of {}, {} segments each |
 | tokens | {tokens} read, {corpus_tokens} different ones in the texts |
-| passkey documents | {} % of the segments |
+| retrieval documents (pass keys, repeated passages) | {} % of the segments |
 | optimizer | AdamW, learning rate {} (cosine), weight decay {}, seed {} |
 | time | {:.0} minutes |
 | held-out loss | {held_out} |

@@ -63,7 +63,7 @@ pub struct TrainOptions {
     pub beta2: f64,
     /// Largest norm of a step's gradient; larger ones are scaled down to it.
     pub clip: f64,
-    /// Part of the segments that are passkey documents.
+    /// Part of the segments that are retrieval documents.
     pub passkey: f64,
     /// Seed of initial weights and of the order of segments.
     pub seed: u64,
@@ -89,10 +89,10 @@ impl Default for TrainOptions {
         Self {
             shape: Shape::default(),
             steps: 1000,
-            batch: 32,
-            learning_rate: 4e-3,
+            batch: 16,
+            learning_rate: 3e-3,
             final_rate: 0.05,
-            warmup: 100,
+            warmup: 300,
             weight_decay: 0.1,
             beta1: 0.9,
             beta2: 0.95,

@@ -14,6 +14,7 @@ mod goldens;
 mod loading;
 mod memory;
 mod oracle;
+mod phenomena;
 mod sessions;
 mod smollm2;
 mod support;

@@ -77,7 +77,8 @@ pub fn smollm2() -> Option<LoadedModel> {
     )
 }
 
-fn cache() -> Cache {
+/// The cache of this machine.
+pub fn cache() -> Cache {
     Cache::open().expect("a home folder")
 }
 

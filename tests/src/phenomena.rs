@@ -1,0 +1,170 @@
+//! The paper's phenomena on the embedded models: read past 256 tokens, they fail for its reasons, and LM-Infinite mends them.
+//!
+//! Losses are compared with those of the same tokens behind 128 to 256 tokens of context (`evaluate_in_segments`), so that
+//! a hard passage at one position does not pass for an effect of position. Means over 16 stretches of the embedded text,
+//! which no model was trained on.
+
+use std::sync::{Arc, OnceLock};
+
+use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
+use lm_infinite::evaluate::{evaluate, evaluate_in_segments};
+use lm_infinite::model::{self, Decoder, LoadedModel};
+use lm_infinite::passkey::{self, Prompt};
+use lm_infinite::policy::{AttentionPolicy, PolicySpec};
+
+use crate::support::cache;
+
+const TRAINED: usize = 256;
+const TOKENS: usize = 16 * TRAINED;
+const STRETCHES: usize = 16;
+
+struct Embedded {
+    loaded: LoadedModel,
+    decoder: Arc<Decoder>,
+    /// Each a BOS and the tokens of a piece of the embedded text, from anywhere in it.
+    stretches: Vec<Vec<u32>>,
+}
+
+impl Embedded {
+    fn new(name: &str) -> Self {
+        let loaded = model::load(name, &cache()).expect("built in");
+        assert_eq!(loaded.config.trained_length, TRAINED as u64);
+        let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone()).expect("whole"));
+        let text = include_str!("../../assets/text/sample.txt");
+        let tokens = loaded.tokenizer.encode_continuation(text).expect("encodes");
+        assert!(tokens.len() >= 200_000, "{} tokens", tokens.len());
+        let bos = loaded.tokenizer.bos().expect("a BOS");
+        let every = tokens.len() / STRETCHES;
+        let stretch =
+            |i| std::iter::once(bos).chain(tokens[i * every..][..TOKENS - 1].iter().copied()).collect();
+        Self { loaded, decoder, stretches: (0..STRETCHES).map(stretch).collect() }
+    }
+
+    fn policy(&self, text: &str) -> AttentionPolicy {
+        PolicySpec::parse(text, TRAINED as u64).expect("a policy").policy
+    }
+
+    /// Mean loss at positions `from..to` under `policy`, less that of the same tokens within the training length.
+    fn excess(&self, policy: &str, (from, to): (usize, usize)) -> f64 {
+        let policy = self.policy(policy);
+        let sum: f64 = self
+            .stretches
+            .iter()
+            .map(|tokens| {
+                let nll = evaluate(&self.decoder, &policy, tokens, None, &|_| ()).expect("runs").nll;
+                let bos = self.loaded.tokenizer.bos();
+                let usual =
+                    evaluate_in_segments(&self.decoder, tokens, bos, TRAINED as u64, &|_| ()).expect("runs");
+                let pairs = nll[from - 1..to - 1].iter().zip(&usual[from - 1..to - 1]);
+                pairs.map(|(nll, usual)| f64::from(nll - usual)).sum::<f64>()
+            })
+            .sum();
+        sum / (STRETCHES * (to - from)) as f64
+    }
+
+    /// Share of `prompts` prompts of `lengths` tokens that are answered.
+    fn passkey_accuracy(&self, policy: &str, lengths: std::ops::Range<usize>, prompts: u64) -> f64 {
+        let policy = self.policy(policy);
+        let right = |seed: u64| {
+            let length = lengths.start + (seed as usize * 37) % lengths.len();
+            let prompt = Prompt::new(&self.loaded.tokenizer, length, None, seed).expect("long enough");
+            let answer =
+                passkey::answer(&self.decoder, &self.loaded.tokenizer, &policy, &prompt).expect("runs");
+            prompt.is_answered_by(&answer)
+        };
+        (0..prompts).filter(|&seed| right(seed)).count() as f64 / prompts as f64
+    }
+
+    fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
+        let (config, tokens) = (&self.loaded.config, &self.stretches[0]);
+        let bos = self.loaded.tokenizer.bos();
+        let usual = evaluate_in_segments(&self.decoder, tokens, bos, TRAINED as u64, &|_| ()).expect("runs");
+        let mut builder = DiagnosisBuilder::new("embedded", config, TOKENS as u64, usual, None);
+        for text in policies {
+            let spec = PolicySpec::parse(text, TRAINED as u64).expect("a policy");
+            let mut collector = Collector::new(config, TOKENS as u64);
+            let run =
+                evaluate(&self.decoder, &spec.policy, tokens, Some(&mut collector), &|_| ()).expect("runs");
+            let input = RunInput {
+                policy: spec.label,
+                attention: spec.policy,
+                nll: run.nll,
+                prefill_tokens_per_second: run.prefill_tokens_per_second,
+                peak_rss_bytes: run.peak_rss_bytes,
+                kv_cache_bytes: run.kv_cache_bytes as u64,
+            };
+            builder.push(input, collector.finish().expect("whole")).expect("the same text");
+        }
+        builder.finish()
+    }
+}
+
+fn rope() -> &'static Embedded {
+    static MODEL: OnceLock<Embedded> = OnceLock::new();
+    MODEL.get_or_init(|| Embedded::new("tiny-rope"))
+}
+
+const LATE: (usize, usize) = (2048, 4096);
+
+#[test]
+fn vanilla_rope_fails_at_16_times_its_training_length() {
+    let end = (TOKENS - 512, TOKENS);
+    let excess = rope().excess("vanilla", end);
+    assert!(excess >= 1.0, "{excess:.3}");
+}
+
+#[test]
+fn lm_infinite_is_flat() {
+    let excess = rope().excess("lm-infinite", LATE);
+    assert!(excess.abs() <= 0.05, "{excess:.3}");
+}
+
+#[test]
+fn a_window_without_start_tokens_loses_more_than_lm_infinite() {
+    let (window, infinite) = (rope().excess("window", LATE), rope().excess("lm-infinite", LATE));
+    assert!(window - infinite >= 0.04, "{window:.3} {infinite:.3}");
+}
+
+/// Fig. 5: neither half of the fix does.
+#[test]
+fn mask_and_ceiling_are_both_needed() {
+    let [lambda, ceiling, infinite] =
+        ["lambda", "ceiling", "lm-infinite"].map(|policy| rope().excess(policy, LATE));
+    assert!(lambda - infinite >= 0.2 && ceiling - infinite >= 0.05, "{lambda:.3} {ceiling:.3} {infinite:.3}");
+}
+
+#[test]
+fn passkeys_within_the_training_length_are_found() {
+    let accuracy = rope().passkey_accuracy("vanilla", 128..TRAINED + 1, 200);
+    assert!(accuracy >= 0.95, "{accuracy}");
+}
+
+#[test]
+fn a_passkey_that_is_still_in_the_window_is_found_at_any_length() {
+    // 0.97 of the way in: within the last 256 tokens of 4096.
+    let model = rope();
+    let policy = model.policy("lm-infinite");
+    let found = (0..40).filter(|&seed| {
+        let prompt = Prompt::new(&model.loaded.tokenizer, TOKENS, Some(0.97), seed).expect("long enough");
+        let answer =
+            passkey::answer(&model.decoder, &model.loaded.tokenizer, &policy, &prompt).expect("runs");
+        prompt.is_answered_by(&answer)
+    });
+    let found = found.count();
+    assert!(found >= 36, "{found} of 40");
+}
+
+#[test]
+fn the_three_factors_break_under_vanilla_and_window_and_hold_under_lm_infinite() {
+    let diagnosis = rope().diagnosis(&["vanilla", "window", "lm-infinite"]);
+    let [vanilla, window, infinite] = diagnosis.runs.as_slice() else { panic!("three runs") };
+    let summary = diagnosis.summary();
+    assert!(
+        vanilla.factors.logits.broke && vanilla.factors.entropy.broke && vanilla.breaks.is_some(),
+        "{summary}"
+    );
+    assert!(window.factors.drift.broke && !window.factors.entropy.broke, "{summary}");
+    assert!(infinite.factors.broken().is_empty() && infinite.breaks.is_none(), "{summary}");
+    // Fig. 1c: start tokens live in a region of their own.
+    assert!(infinite.factors.drift.start_distance.is_some_and(|distance| distance >= 5.0), "{summary}");
+}
