@@ -10,6 +10,8 @@ use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, grouped};
 
 /// Buckets in the running median of the loss: unlike a mean, it keeps a step where it is.
 const SMOOTHED: usize = 5;
+/// Runs up to which the single buckets are drawn too, pale; those of more would only cover each other.
+const DRAWN_RAW: usize = 2;
 /// Crosses for losses that are not finite, at most.
 const CROSSES: usize = 60;
 
@@ -22,12 +24,13 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         .first()
         .and_then(|run| run.buckets.first())
         .map_or(1, |bucket| bucket.to - bucket.from);
+    let raw = diagnosis.runs.len() <= DRAWN_RAW;
     let series = |(index, run): (usize, &RunMeasurement)| Series {
         name: run.policy.clone(),
         look: Some(look(index)),
         pieces: running_median(&run.buckets),
         band: Vec::new(),
-        raw: pieces(&run.buckets, |at| run.buckets[at].nll),
+        raw: if raw { pieces(&run.buckets, |at| run.buckets[at].nll) } else { Vec::new() },
         crosses: crosses(&run.buckets),
     };
     let reference = Series {
@@ -40,12 +43,10 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
     };
     let not_finite = diagnosis.runs.iter().any(|run| run.buckets.iter().any(|bucket| bucket.non_finite > 0));
     let crosses = if not_finite { "; ×: not finite" } else { "" };
+    let pale = if raw { "; pale: the means" } else { "" };
     LineFigure {
         title: format!("Loss by token position, {}", diagnosis.model),
-        note: format!(
-            "Pale: means of {} tokens. Strong: running median of {SMOOTHED} of them{crosses}",
-            grouped(width)
-        ),
+        note: format!("Running median of {SMOOTHED} means of {} tokens{pale}{crosses}", grouped(width)),
         x_label: "token position".into(),
         y_label: "NLL (nats per token)".into(),
         x_end: diagnosis.tokens as f64,

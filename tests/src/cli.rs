@@ -269,3 +269,45 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// The program where nothing was pulled and nothing can be: an empty home, and a proxy that nobody answers at.
+fn alone(desk: &Desk, arguments: &[&str]) -> Output {
+    let mut program = program();
+    for name in ["HOME", "XDG_CACHE_HOME", "HF_HOME"] {
+        program.env(name, desk.folder.path());
+    }
+    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        program.env(name, "http://127.0.0.1:1");
+    }
+    program.args(arguments).current_dir(desk.folder.path()).output().expect("the program starts")
+}
+
+#[test]
+fn the_first_diagnosis_needs_no_file_and_no_network() {
+    let desk = Desk::new();
+    let output = alone(&desk, &["diagnose", "--json", "--out", "first"]);
+    assert!(output.status.success(), "{}", words(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["model"], &json["tokens"]), (&"tiny-rope".into(), &4096.into()));
+    let runs = json["runs"].as_array().expect("runs");
+    let names: Vec<_> = runs.iter().map(|run| run["policy"].as_str().expect("a policy")).collect();
+    let short: Vec<_> = names.iter().map(|name| name.split(':').next().expect("a name")).collect();
+    assert_eq!(short, ["vanilla", "window", "lambda", "ceiling", "lm-infinite"]);
+    assert!(runs[0]["breaks"]["position"].as_u64().is_some_and(|at| at >= 256), "{}", runs[0]["breaks"]);
+    assert!(runs[4]["breaks"].is_null(), "{}", runs[4]["breaks"]);
+}
+
+#[test]
+fn other_commands_take_the_embedded_model_and_text_too() {
+    let desk = Desk::new();
+    for arguments in [
+        &["perplexity", "--tokens", "300"][..],
+        &["generate", "--tokens", "3"],
+        &["passkey", "--samples", "1"],
+        &["models", "list"],
+    ] {
+        let output = alone(&desk, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", words(&output.stderr));
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}

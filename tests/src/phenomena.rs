@@ -23,6 +23,8 @@ struct Embedded {
     decoder: Arc<Decoder>,
     /// Each a BOS and the tokens of a piece of the embedded text, from anywhere in it.
     stretches: Vec<Vec<u32>>,
+    /// Losses of their tokens within the training length.
+    usual: Vec<Vec<f32>>,
 }
 
 impl Embedded {
@@ -37,7 +39,12 @@ impl Embedded {
         let every = tokens.len() / STRETCHES;
         let stretch =
             |i| std::iter::once(bos).chain(tokens[i * every..][..TOKENS - 1].iter().copied()).collect();
-        Self { loaded, decoder, stretches: (0..STRETCHES).map(stretch).collect() }
+        let stretches: Vec<Vec<u32>> = (0..STRETCHES).map(stretch).collect();
+        let usual = |tokens: &Vec<u32>| {
+            evaluate_in_segments(&decoder, tokens, Some(bos), TRAINED as u64, &|_| ()).expect("runs")
+        };
+        let usual = stretches.iter().map(usual).collect();
+        Self { loaded, decoder, stretches, usual }
     }
 
     fn policy(&self, text: &str) -> AttentionPolicy {
@@ -47,14 +54,9 @@ impl Embedded {
     /// Mean loss at positions `from..to` under `policy`, less that of the same tokens within the training length.
     fn excess(&self, policy: &str, (from, to): (usize, usize)) -> f64 {
         let policy = self.policy(policy);
-        let sum: f64 = self
-            .stretches
-            .iter()
-            .map(|tokens| {
+        let sum: f64 = std::iter::zip(&self.stretches, &self.usual)
+            .map(|(tokens, usual)| {
                 let nll = evaluate(&self.decoder, &policy, tokens, None, &|_| ()).expect("runs").nll;
-                let bos = self.loaded.tokenizer.bos();
-                let usual =
-                    evaluate_in_segments(&self.decoder, tokens, bos, TRAINED as u64, &|_| ()).expect("runs");
                 let pairs = nll[from - 1..to - 1].iter().zip(&usual[from - 1..to - 1]);
                 pairs.map(|(nll, usual)| f64::from(nll - usual)).sum::<f64>()
             })
@@ -76,9 +78,7 @@ impl Embedded {
     }
 
     fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
-        let (config, tokens) = (&self.loaded.config, &self.stretches[0]);
-        let bos = self.loaded.tokenizer.bos();
-        let usual = evaluate_in_segments(&self.decoder, tokens, bos, TRAINED as u64, &|_| ()).expect("runs");
+        let (config, tokens, usual) = (&self.loaded.config, &self.stretches[0], self.usual[0].clone());
         let mut builder = DiagnosisBuilder::new("embedded", config, TOKENS as u64, usual, None);
         for text in policies {
             let spec = PolicySpec::parse(text, TRAINED as u64).expect("a policy");
