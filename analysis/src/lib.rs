@@ -14,7 +14,7 @@
 //! | [`theory`] | the statements themselves | appendices C, D and F |
 //!
 //! Shared by them: [`Bins`] of positions or distances, [`HeadMeans`] by head and bin, [`BandCurve`]s over heads,
-//! [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax sees them, positions and distances
+//! [`AttentionMaps`], [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax sees them, positions and distances
 //! in tokens.
 
 pub mod bins;
@@ -27,6 +27,7 @@ pub mod explosion;
 mod grid;
 pub mod head_means;
 mod linalg;
+pub mod map;
 pub mod moments;
 pub mod nll;
 pub mod sketch;
@@ -38,6 +39,7 @@ pub use bins::Bins;
 pub use curve::BandCurve;
 pub use error::{Error, Result};
 pub use head_means::HeadMeans;
+pub use map::AttentionMaps;
 pub use moments::Moments;
 pub use sketch::QuantileSketch;
 

@@ -7,14 +7,17 @@ use crate::curve::BandCurve;
 /// What the entropy does beyond the training length.
 ///
 /// The rule of the first break: the first bin beyond the training length whose mean exceeds the largest mean inside it by
-/// more than `margin`. A bin belongs to the side where its middle lies.
+/// more than `margin`, and from which on most bins do: one hard stretch of text is no break. A bin belongs to the side
+/// where its middle lies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyGrowth {
     /// Largest mean over heads up to the training length, in nats.
     pub inside: f64,
     /// Largest mean over heads beyond it, in nats; `None` if the text ends before.
     pub outside: Option<f64>,
-    /// First position whose mean over heads exceeds `inside` by more than the margin.
+    /// Mean of the bins beyond it, in nats.
+    pub outside_mean: Option<f64>,
+    /// First position from which the mean over heads exceeds `inside` by more than the margin.
     pub exceeds_from: Option<f64>,
     /// The margin, in nats.
     pub margin: f64,
@@ -34,11 +37,15 @@ pub(super) fn growth_of(
     let (inside, outside): (Vec<_>, Vec<_>) = points.partition(|&(x, _)| x < trained_length as f64);
     let largest = |part: &[(f64, f64)]| part.iter().map(|&(_, value)| value).reduce(f64::max);
     let level = largest(&inside)?;
-    let beyond = outside.iter().find(|&&(_, value)| value > level + margin);
+    let above: Vec<bool> = outside.iter().map(|&(_, value)| value > level + margin).collect();
+    let lasts = |from: usize| 2 * above[from..].iter().filter(|&&above| above).count() > above.len() - from;
+    let first = (0..above.len()).find(|&bin| above[bin] && lasts(bin));
+    let mean = outside.iter().map(|&(_, value)| value).sum::<f64>() / outside.len() as f64;
     Some(EntropyGrowth {
         inside: level,
         outside: largest(&outside),
-        exceeds_from: beyond.map(|&(x, _)| x),
+        outside_mean: (!outside.is_empty()).then_some(mean),
+        exceeds_from: first.map(|bin| outside[bin].0),
         margin,
     })
 }
@@ -54,6 +61,19 @@ mod tests {
         assert_eq!((flat.inside, flat.outside, flat.exceeds_from), (2.0, Some(2.0), None));
         assert_eq!(growth(&curve, 100, 0.1).expect("has an inside").outside, None);
         assert_eq!(growth(&BandCurve::default(), 10, 0.1), None);
+    }
+
+    #[test]
+    fn one_high_bin_is_no_break() {
+        let of = |mean: &[f64]| {
+            let points = mean.iter().enumerate().map(|(x, &mean)| (x as f64, mean));
+            growth_of(points, 1, 0.5).expect("has an inside")
+        };
+        let once = of(&[1.0, 2.0, 1.0, 1.0]);
+        assert_eq!((once.outside, once.exceeds_from), (Some(2.0), None));
+        assert!((once.outside_mean.expect("a mean") - 4.0 / 3.0).abs() < 1e-12);
+        assert_eq!(of(&[1.0, 2.0, 1.0, 2.0, 2.0]).exceeds_from, Some(1.0));
+        assert_eq!(of(&[1.0, 2.0, 1.0, 1.0, 2.0]).exceeds_from, Some(4.0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Entropy and its curves from whole rows of logits, by layer, head and position.
 
 use ndarray::Array3;
+use serde::{Deserialize, Serialize};
 
 use super::bounds::RowEntropy;
 use crate::bins::Bins;
@@ -18,7 +19,7 @@ pub struct EntropyRows {
 }
 
 /// One `T` for each quantity of a row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyCurves<T> {
     /// `H`, in nats.
     pub entropy: T,

@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 ///
 /// Memory: 24 bytes per bin. With bins of one width ([`NllByPosition::new`]) there are as many as the largest position
 /// asks for; with given bins ([`NllByPosition::with_bins`]) their number is fixed, whatever the length.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NllByPosition {
     edges: Edges,
     cells: Vec<Cell>,
 }
 
 /// Where one bin ends and the next begins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Edges {
     Width(u64),
     Bins(Bins),
@@ -43,7 +43,7 @@ impl Edges {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cell {
     sum: f64,
     finite: u64,

@@ -14,6 +14,16 @@ pub enum Factor {
     Drift,
 }
 
+impl std::fmt::Display for Factor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Logits => "logits",
+            Self::Entropy => "entropy",
+            Self::Drift => "drift",
+        })
+    }
+}
+
 /// Where a factor broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FactorBreak {
