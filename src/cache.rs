@@ -2,10 +2,12 @@
 //!
 //! With a window the cache is a start block and a ring: position `p < start` lies in slot `p`, any other in slot
 //! `start + (p − start) mod window`. Without one, slot = position. Slots live in pages, so that nothing is ever copied
-//! to grow and memory follows what is held.
+//! to grow and memory follows what is held. Where the policy has middle keys, what leaves the window goes to an
+//! [`Archive`].
 
 use std::ops::Range;
 
+use crate::archive::{Archive, Storage};
 use crate::error::{Error, Result};
 use crate::policy::AttentionPolicy;
 
@@ -29,6 +31,8 @@ pub struct KvCache {
     page_slots: usize,
     /// Each [keys, values][kv_heads, page_slots, head_dim].
     pages: Vec<[Box<[f32]>; 2]>,
+    /// Positions `start..recent.start`, where the policy goes on reading them.
+    archive: Option<Archive>,
 }
 
 /// Consecutive positions that lie behind each other in memory, for one key/value head.
@@ -47,8 +51,20 @@ pub struct Run<'a> {
 }
 
 impl KvCache {
-    /// An empty cache for what `policy` keeps.
+    /// An empty cache for what `policy`, that of the layer, keeps; old keys in memory up to the default of [`Storage`].
     pub fn new(kv_heads: usize, head_dim: usize, policy: &AttentionPolicy) -> Self {
+        Self::with_storage(kv_heads, head_dim, policy, 1, &Storage::default())
+    }
+
+    /// The same with old keys in `storage`, which `layers` caches share.
+    pub fn with_storage(
+        kv_heads: usize,
+        head_dim: usize,
+        policy: &AttentionPolicy,
+        layers: usize,
+        storage: &Storage,
+    ) -> Self {
+        let archive = policy.middle.map(|_| Archive::new(kv_heads, head_dim, policy.start, layers, storage));
         // Pages of equal size that hold what is kept and not much more.
         let page_slots =
             policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
@@ -61,7 +77,13 @@ impl KvCache {
             recent: 0..0,
             page_slots: (page_slots as usize).max(1),
             pages: Vec::new(),
+            archive,
         }
+    }
+
+    /// What has left the window, where the policy goes on reading it.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
     }
 
     /// The position that the next appended key gets.
@@ -71,15 +93,19 @@ impl KvCache {
 
     /// Keys held.
     pub fn entries(&self) -> u64 {
-        self.start_held + (self.recent.end - self.recent.start)
+        self.start_held
+            + (self.recent.end - self.recent.start)
+            + self.archive.as_ref().map_or(0, Archive::len)
     }
 
-    /// Bytes held, keys and values.
+    /// Bytes held, keys and values, in memory and in files.
     pub fn bytes(&self) -> usize {
-        self.pages.len() * 2 * self.page_values() * size_of::<f32>()
+        let archived =
+            self.archive.as_ref().map_or(0, |archive| archive.memory_bytes() + archive.file_bytes());
+        self.pages.len() * 2 * self.page_values() * size_of::<f32>() + archived
     }
 
-    /// Positions held: the start tokens, and the rest.
+    /// Positions held: the start tokens, and the window. What lies between is in the archive, or gone.
     pub fn positions(&self) -> [Range<u64>; 2] {
         [0..self.start_held, self.recent.clone()]
     }
@@ -92,7 +118,7 @@ impl KvCache {
     /// Without a window, backwards, or before all start tokens are held.
     pub fn skip_to(&mut self, position: u64) -> Result<()> {
         let refuse = |reason: &str| Err(Error::input(format!("skipping to position {position}"), reason));
-        if self.window.is_none() {
+        if self.window.is_none() || self.archive.is_some() {
             return refuse("the policy attends to every earlier token");
         }
         if position < self.recent.end || self.start_held < self.start || position > LAST_POSITION {
@@ -102,14 +128,19 @@ impl KvCache {
         Ok(())
     }
 
-    /// Appends keys and values, each [tokens, kv_heads, head_dim], and drops what falls out of the window.
-    pub fn append(&mut self, keys: &[f32], values: &[f32]) {
+    /// Appends keys and values, each [tokens, kv_heads, head_dim], and drops or archives what falls out of the window.
+    ///
+    /// # Errors
+    /// Where the archive cannot be written; then the cache is no longer whole and must not be used.
+    pub fn append(&mut self, keys: &[f32], values: &[f32]) -> Result<()> {
         let width = self.kv_heads * self.head_dim;
         assert!(keys.len() == values.len() && keys.len().is_multiple_of(width), "whole tokens");
         let tokens = (keys.len() / width) as u64;
         let first = self.recent.end;
         let end = first + tokens;
         let oldest_kept = self.window.map_or(0, |window| end.saturating_sub(window));
+        let recent_start = self.recent.start.max(oldest_kept).max(self.start.min(end));
+        self.move_to_archive(recent_start, first, (keys, values))?;
         for position in first..end {
             if position < self.start || position >= oldest_kept {
                 let at = (position - first) as usize * width;
@@ -118,7 +149,34 @@ impl KvCache {
         }
         self.start_held = self.start_held.max(end.min(self.start));
         self.recent.end = end;
-        self.recent.start = self.recent.start.max(oldest_kept).max(self.start.min(end));
+        self.recent.start = recent_start;
+        Ok(())
+    }
+
+    /// Archives what lies before `recent_start` in the window, or in the chunk that begins at `first`.
+    fn move_to_archive(&mut self, recent_start: u64, first: u64, chunk: (&[f32], &[f32])) -> Result<()> {
+        let Some(mut archive) = self.archive.take() else { return Ok(()) };
+        let dim = self.head_dim;
+        let outcome = (archive.end()..recent_start).try_for_each(|position| {
+            archive.push(|head| match position.checked_sub(first) {
+                Some(row) => {
+                    let at = (row as usize * self.kv_heads + head) * dim;
+                    (&chunk.0[at..at + dim], &chunk.1[at..at + dim])
+                }
+                None => self.row(position, head),
+            })
+        });
+        self.archive = Some(archive);
+        outcome
+    }
+
+    /// Key and value of a position in start block or ring.
+    fn row(&self, position: u64, head: usize) -> (&[f32], &[f32]) {
+        let slot = self.slot(position);
+        let (page, within) = (slot / self.page_slots, slot % self.page_slots);
+        let at = (head * self.page_slots + within) * self.head_dim;
+        let [keys, values] = &self.pages[page];
+        (&keys[at..at + self.head_dim], &values[at..at + self.head_dim])
     }
 
     /// The held part of `range` for one head, in order of position.
@@ -181,17 +239,31 @@ impl KvCache {
         }
     }
 
-    /// Everything held, as [entries, kv_heads, head_dim] keys and values in order of position (a snapshot).
+    /// Everything held, archived keys included, as [entries, kv_heads, head_dim] keys and values in order of position (a
+    /// snapshot).
     pub fn export(&self) -> (Vec<f32>, Vec<f32>) {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for position in self.positions().into_iter().flatten() {
-            let slot = self.slot(position);
-            let (page, within) = (slot / self.page_slots, slot % self.page_slots);
-            for head in 0..self.kv_heads {
-                let at = (head * self.page_slots + within) * self.head_dim;
-                keys.extend_from_slice(&self.pages[page][0][at..at + self.head_dim]);
-                values.extend_from_slice(&self.pages[page][1][at..at + self.head_dim]);
+        let mut add = |(key, value): (&[f32], &[f32])| {
+            keys.extend_from_slice(key);
+            values.extend_from_slice(value);
+        };
+        let [start, recent] = self.positions();
+        for position in start {
+            (0..self.kv_heads).for_each(|head| add(self.row(position, head)));
+        }
+        if let Some(archive) = &self.archive {
+            let heads: Vec<Vec<_>> = (0..self.kv_heads).map(|head| archive.pages(head).collect()).collect();
+            for page in 0..heads.first().map_or(0, Vec::len) {
+                for r in 0..heads[0][page].len {
+                    let rows = r * self.head_dim..(r + 1) * self.head_dim;
+                    heads.iter().for_each(|head| {
+                        add((&head[page].keys[rows.clone()], &head[page].values[rows.clone()]))
+                    });
+                }
             }
+        }
+        for position in recent {
+            (0..self.kv_heads).for_each(|head| add(self.row(position, head)));
         }
         (keys, values)
     }
@@ -203,7 +275,9 @@ impl KvCache {
     pub fn import(&mut self, positions: [Range<u64>; 2], keys: &[f32], values: &[f32]) -> Result<()> {
         let [start, recent] = positions;
         let width = self.kv_heads * self.head_dim;
+        let between = if self.archive.is_some() { recent.start.wrapping_sub(start.end) } else { 0 };
         let entries = start.end.checked_add(recent.end.wrapping_sub(recent.start));
+        let entries = entries.and_then(|entries| entries.checked_add(between));
         let sound = start.start == 0
             && start.end == self.start.min(recent.end)
             && recent.start <= recent.end
@@ -218,9 +292,16 @@ impl KvCache {
                 "its positions do not fit the policy and the model",
             ));
         }
-        let held = start.clone().chain(recent.clone());
+        let archived = start.end..start.end + between;
+        let held = start.clone().chain(archived.clone()).chain(recent.clone());
         for ((position, keys), values) in held.zip(keys.chunks_exact(width)).zip(values.chunks_exact(width)) {
-            self.store(position, keys, values);
+            match &mut self.archive {
+                Some(archive) if archived.contains(&position) => {
+                    let dim = self.head_dim;
+                    archive.push(|head| (&keys[head * dim..][..dim], &values[head * dim..][..dim]))?;
+                }
+                _ => self.store(position, keys, values),
+            }
         }
         (self.start_held, self.recent) = (start.end, recent);
         Ok(())
@@ -230,6 +311,7 @@ impl KvCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Middle;
 
     /// One head of one dimension whose key at position p is p, its value −p.
     fn filled(policy: &AttentionPolicy, n: u64, chunk: usize) -> KvCache {
@@ -237,7 +319,7 @@ mod tests {
         let keys: Vec<f32> = (0..n).map(|p| p as f32).collect();
         let values: Vec<f32> = keys.iter().map(|k| -k).collect();
         for (k, v) in keys.chunks(chunk).zip(values.chunks(chunk)) {
-            cache.append(k, v);
+            cache.append(k, v).expect("room");
         }
         cache
     }
@@ -280,10 +362,51 @@ mod tests {
         let policy = AttentionPolicy { start: 2, window: Some(3), ..Default::default() };
         let mut cache = filled(&policy, 4, 1);
         cache.skip_to(100).expect("forward");
-        cache.append(&[100.0, 101.0], &[-100.0, -101.0]);
+        cache.append(&[100.0, 101.0], &[-100.0, -101.0]).expect("room");
         assert_eq!(held(&cache), [0, 1, 100, 101]);
         assert!(cache.skip_to(50).is_err());
         assert!(filled(&AttentionPolicy::default(), 4, 1).skip_to(100).is_err());
+    }
+
+    #[test]
+    fn what_leaves_the_window_is_archived_where_it_is_read_again() {
+        let middle = Some(Middle { k: 1, from_layer: 0, distance: 1 });
+        for (start, window) in [(0, 1), (0, 5), (3, 5), (5, 3), (10, 300)] {
+            let policy = AttentionPolicy { start, window: Some(window), middle, ..Default::default() };
+            for n in [0, 1, start, window, start + window + 1, 3 * (start + window) + 300] {
+                for chunk in [1, 2, 7, 1000] {
+                    let mut cache = filled(&policy, n, chunk);
+                    let mut again = KvCache::new(1, 1, &policy);
+                    let (keys, values) = cache.export();
+                    again.import(cache.positions(), &keys, &values).expect("sound");
+                    for cache in [&mut cache, &mut again] {
+                        let what = format!("start {start} window {window} n {n} chunk {chunk}");
+                        assert_eq!(cache.entries(), n, "{what}");
+                        let archive = cache.archive().expect("there is one");
+                        let keys: Vec<f32> = archive.pages(0).flat_map(|page| page.keys.to_vec()).collect();
+                        let expected: Vec<f32> =
+                            (start..n.saturating_sub(window)).map(|p| p as f32).collect();
+                        assert_eq!(keys, expected, "{what}");
+                        assert!(
+                            archive.pages(0).all(|page| page
+                                .values
+                                .iter()
+                                .zip(page.keys)
+                                .all(|(v, k)| *v == -k))
+                        );
+                        let held: Vec<u64> = held(cache);
+                        assert_eq!(
+                            held,
+                            (0..n).filter(|&p| p < start || p + window >= n).collect::<Vec<_>>()
+                        );
+                        assert!(cache.skip_to(n + 10).is_err());
+                        // Both go on alike.
+                        cache.append(&[n as f32], &[-(n as f32)]).expect("room");
+                        assert_eq!(cache.entries(), n + 1);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
+use crate::archive::Storage;
 use crate::cache::KvCache;
-use crate::policy::{AttentionPolicy, PositionScaling, Positions};
+use crate::policy::{AttentionPolicy, Middle, PositionScaling, Positions, Region, region};
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
@@ -54,7 +55,9 @@ impl Case {
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
         let Shape { heads, kv_heads, head_dim } = self.shape;
-        let mut cache = KvCache::new(kv_heads, head_dim, &self.policy);
+        // Old keys in memory and in a file: two pages of the first shapes fit.
+        let storage = Storage { memory_bytes: 70_000, ..Storage::default() };
+        let mut cache = KvCache::with_storage(kv_heads, head_dim, &self.policy, 1, &storage);
         let mut table = match &self.encoding {
             PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
             _ => None,
@@ -100,7 +103,7 @@ impl Case {
                     runs.iter().flat_map(|run| (run.first_key..).zip(run.logits.iter().copied())).collect()
                 })
                 .collect();
-            cache.append(&keys, &values);
+            cache.append(&keys, &values).expect("room");
             first += count;
         }
         outcome
@@ -302,6 +305,123 @@ fn bounded_distances_do_not_notice_how_long_the_gap_is() {
 fn threads_do_not_change_a_bit() {
     let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
     let case = Case::new(GROUPED, &policies(300)[4], encoding, (0..700).collect());
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| [case.run(512, true).output, case.run(1, true).output])
+    };
+    assert_eq!(on(1), on(4));
+}
+
+/// Policies with middle keys, at a window.
+fn middle_policies(window: u64) -> Vec<AttentionPolicy> {
+    let mut all = Vec::new();
+    for (k, distance) in
+        [(0, 1), (1, window.div_ceil(2)), (5, window.div_ceil(2)), (5, 3 * window), (6000, 2)]
+    {
+        let middle = Some(Middle { k, from_layer: 0, distance });
+        all.push(AttentionPolicy {
+            start: 3,
+            window: Some(window),
+            ceiling: Some(window),
+            middle,
+            ..Default::default()
+        });
+    }
+    let base = all[2].clone();
+    all.push(AttentionPolicy { start: 0, ceiling: None, ..base.clone() });
+    all.push(AttentionPolicy { ceiling: None, positions: Positions::InCache, ..base });
+    all
+}
+
+impl Case {
+    /// Smallest gap between the last chosen and the first unchosen middle key of any query and head, in f64 logits. Where it
+    /// is near the rounding of f32, specification and product may choose differently, and both are right.
+    fn smallest_gap(&self) -> f64 {
+        let Some(middle) = self.policy.middle else { return f64::INFINITY };
+        let Shape { heads, kv_heads, head_dim } = self.shape;
+        let row = |data: &[f32], t: usize, head: usize, count: usize| -> Vec<f64> {
+            data[(t * count + head) * head_dim..][..head_dim].iter().map(|&x| f64::from(x)).collect()
+        };
+        let mut smallest = f64::INFINITY;
+        for head in 0..heads {
+            for (t, &i) in self.positions.iter().enumerate() {
+                let query = row(&self.data[0], t, head, heads);
+                let mut logits: Vec<f64> = (self.positions.iter().enumerate())
+                    .filter(|(_, j)| matches!(region(i, **j, &self.policy), Region::Middle { .. }))
+                    .map(|(s, _)| {
+                        let key = row(&self.data[1], s, head / self.shape.group(), kv_heads);
+                        self.encoding.logit(head, &query, &key, middle.distance)
+                    })
+                    .collect();
+                logits.sort_by(|a, b| b.total_cmp(a));
+                let k = middle.k as usize;
+                if k > 0 && k < logits.len() {
+                    smallest = smallest.min(logits[k - 1] - logits[k]);
+                }
+            }
+        }
+        smallest
+    }
+
+    /// [`Self::check`] on the first data that leave no choice open.
+    fn check_middle(mut self, chunks: &[usize]) {
+        for seed in 0..40 {
+            for (side, data) in self.data.iter_mut().enumerate() {
+                *data = values(17 * seed + side as u64 + 1, data.len());
+            }
+            if self.smallest_gap() > 4e-6 {
+                return self.check(chunks);
+            }
+        }
+        panic!("no data without a near tie");
+    }
+}
+
+#[test]
+fn middle_keys_equal_dense_on_short_texts_at_every_edge() {
+    let window = 6;
+    for shape in [GROUPED, UNGROUPED] {
+        for encoding in encodings(shape.heads, shape.head_dim) {
+            for policy in middle_policies(window) {
+                for n in [1, window, window + 3, window + 4, 2 * window + 4, 60] {
+                    Case::new(shape, &policy, &encoding, (0..n).collect()).check_middle(&[1, 3, 7, 1000]);
+                }
+            }
+        }
+    }
+}
+
+/// Chunks larger and smaller than the window, pages and boxes, memory and file.
+#[test]
+fn middle_keys_equal_dense_across_pages() {
+    let shape = Shape { heads: 2, kv_heads: 1, head_dim: 8 };
+    for encoding in encodings(shape.heads, shape.head_dim) {
+        for policy in &middle_policies(40)[1..5] {
+            let file = policy.middle.is_some_and(|middle| middle.k == 5);
+            let n = if file { 1000 } else { 400 };
+            Case::new(shape, policy, &encoding, (0..n).collect()).check_middle(&[1, 29, 1000]);
+        }
+    }
+}
+
+/// Keys of small whole numbers and no position encoding: logits are exact in f32, and most are equal to others.
+#[test]
+fn ties_go_to_the_earlier_key() {
+    for policy in middle_policies(6) {
+        // √4 scales without rounding.
+        let shape = Shape { heads: 6, kv_heads: 2, head_dim: 4 };
+        let mut case = Case::new(shape, &policy, &PositionEncoding::None, (0..90).collect());
+        for data in &mut case.data[..2] {
+            data.iter_mut().for_each(|x| *x = x.round());
+        }
+        case.check(&[1, 7, 1000]);
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit_of_middle_keys() {
+    let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
+    let case = Case::new(GROUPED, &middle_policies(100)[2], encoding, (0..700).collect());
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         pool.install(|| [case.run(512, true).output, case.run(1, true).output])

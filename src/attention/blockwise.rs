@@ -1,6 +1,6 @@
 //! The product: queries in blocks, keys gathered as start block and window span, online softmax over runs of keys.
 //!
-//! Time is O(n·(start + window)), scratch memory independent of n. A policy without a window runs through the same
+//! Time is O(n·(start + window)), scratch memory independent of n; middle keys add a search ([`super::middle`]). A policy without a window runs through the same
 //! code with a span that reaches back to the first token. Equal to [`super::dense`] up to rounding (see tests).
 
 use std::cell::RefCell;
@@ -8,8 +8,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::middle::Candidates;
 use super::partial::Partial;
 use super::query_block::{QueryBlock, Scratch};
+use crate::archive::Archive;
 use crate::cache::{KvCache, Run};
 use crate::policy::AttentionPolicy;
 use crate::position::{PositionEncoding, RotaryTable};
@@ -55,7 +57,7 @@ pub struct Inputs<'a> {
     pub first_position: u64,
     /// Everything before the chunk.
     pub cache: &'a KvCache,
-    /// Who sees whom.
+    /// Who sees whom, in this layer ([`AttentionPolicy::at_layer`]).
     pub policy: &'a AttentionPolicy,
     /// How distance enters a logit.
     pub encoding: &'a PositionEncoding,
@@ -88,6 +90,22 @@ impl<'a> Inputs<'a> {
             runs.extend(self.chunk_run(kv_head, range));
         }
         runs.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect()
+    }
+
+    /// Keys between start and window of any query at positions `queries`.
+    pub(super) fn candidates(&self, kv_head: usize, queries: Range<u64>) -> Candidates<'a> {
+        let newest = self.policy.spans(queries.end - 1);
+        let archive = self.cache.archive();
+        let archived_end = archive.map_or(self.policy.start, Archive::end);
+        let archived = archive.into_iter().flat_map(|archive| archive.pages(kv_head));
+        let archived = archived.take_while(|page| page.first < newest.recent_begin).collect();
+        let range = archived_end.max(self.policy.start)..newest.recent_begin;
+        let mut recent = Vec::new();
+        if !range.is_empty() {
+            recent.extend(self.cache.runs(kv_head, range.clone()));
+            recent.extend(self.chunk_run(kv_head, range));
+        }
+        Candidates { archived, recent: recent.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect() }
     }
 
     fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<Run<'a>> {
@@ -144,19 +162,24 @@ pub fn attend(
             let runs = inputs.runs(kv_head, position..position + count as u64);
             let block = QueryBlock::new(inputs, kv_head, first, count);
             let over = |runs: &[Run<'_>]| SCRATCH.with_borrow_mut(|scratch| block.run(runs, plan, scratch));
+            let with_middle = |mut partial: Partial| {
+                if let Some(middle) = inputs.policy.middle {
+                    SCRATCH
+                        .with_borrow_mut(|scratch| block.absorb_middle(middle, &mut partial, plan, scratch));
+                }
+                partial
+            };
             if count * group >= SPLIT_BELOW_ROWS {
-                return over(&runs);
+                return with_middle(over(&runs));
             }
             // Parts depend on the keys alone and are joined in order, so that threads do not change the result.
             let parts = parts(&runs);
             let partials: Vec<Partial> = parts.into_par_iter().map(|part| over(&runs[part])).collect();
-            partials
-                .into_iter()
-                .reduce(|mut all, part| {
-                    all.merge(part);
-                    all
-                })
-                .unwrap_or_else(|| Partial::new(count * group, head_dim, plan))
+            let joined = partials.into_iter().reduce(|mut all, part| {
+                all.merge(part);
+                all
+            });
+            with_middle(joined.unwrap_or_else(|| Partial::new(count * group, head_dim, plan)))
         })
         .collect();
     for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {

@@ -2,7 +2,7 @@
 
 use num_traits::Float;
 
-use crate::policy::{AttentionPolicy, region};
+use crate::policy::{AttentionPolicy, Region, region};
 use crate::position::PositionEncoding;
 
 /// What [`dense`] returns for one head.
@@ -17,7 +17,8 @@ pub struct DenseHead<T> {
 /// Attention of one head over keys at `positions` (ascending, one per row of `keys`), for the last `queries` of them.
 ///
 /// * `queries`: [queries, head_dim], `keys` and `values`: [keys, head_dim], all before the position encoding;
-/// * `head`: index of the query head (ALiBi's slope).
+/// * `head`: index of the query head (ALiBi's slope);
+/// * `policy`: that of the layer ([`AttentionPolicy::at_layer`]).
 ///
 /// Every query attends to itself at least, so that no row is fully masked.
 pub fn dense<T: Float>(
@@ -33,14 +34,18 @@ pub fn dense<T: Float>(
     let mut result = DenseHead { output: Vec::new(), logits: Vec::new() };
     for (q, &i) in positions[key_count - query_count..].iter().enumerate() {
         let query = &queries[q * head_dim..][..head_dim];
-        let row: Vec<T> = positions
+        let regions: Vec<Region> = positions.iter().map(|&j| region(i, j, policy)).collect();
+        let mut row: Vec<T> = regions
             .iter()
             .enumerate()
-            .map(|(k, &j)| match region(i, j, policy).distance() {
+            .map(|(k, region)| match region.distance() {
                 Some(distance) => encoding.logit(head, query, &keys[k * head_dim..][..head_dim], distance),
                 None => T::neg_infinity(),
             })
             .collect();
+        if let Some(middle) = policy.middle {
+            drop_unchosen(&mut row, &regions, middle.k as usize);
+        }
         let max = row.iter().fold(T::neg_infinity(), |m, &w| m.max(w));
         let sum = row.iter().fold(T::zero(), |s, &w| s + (w - max).exp());
         for d in 0..head_dim {
@@ -53,4 +58,16 @@ pub fn dense<T: Float>(
         result.logits.extend(row);
     }
     result
+}
+
+/// Masks all middle keys but the `k` with the largest logit; of equal ones the earlier is kept. A NaN is never kept.
+fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
+    let mut candidates: Vec<usize> =
+        (0..row.len()).filter(|&j| matches!(regions[j], Region::Middle { .. })).collect();
+    let (mut numbers, others): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|&j| !row[j].is_nan());
+    // A stable sort: equal logits stay in order of position.
+    numbers.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).expect("no NaN is left"));
+    for j in numbers.into_iter().skip(k).chain(others) {
+        row[j] = T::neg_infinity();
+    }
 }

@@ -4,6 +4,7 @@
 mod agreement;
 mod blockwise;
 pub mod dense;
+mod middle;
 mod partial;
 mod query_block;
 mod row;

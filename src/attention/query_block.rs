@@ -1,24 +1,26 @@
 //! One block of queries of one group of heads against a list of key runs.
 
 use super::blockwise::Inputs;
+use super::middle::{Chosen, absorb, choose};
 use super::partial::{MASKED, Partial};
 use crate::cache::Run;
 use crate::kernels::elementwise::rotate;
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::dot_inline;
-use crate::policy::{Positions, Spans};
+use crate::policy::{Middle, Positions, Spans};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::StatisticsPlan;
 use multiversion::multiversion;
 
 /// Up to this many rows, products are vector loops instead of matrix products.
-const VECTOR_ROWS: usize = 8;
+pub const VECTOR_ROWS: usize = 8;
 
 /// Buffers that a thread keeps between blocks; their size does not depend on the length of the text.
 #[derive(Default)]
 pub struct Scratch {
     near_queries: Vec<f32>,
     far_queries: Vec<f32>,
+    middle_queries: Vec<f32>,
     turned: Vec<f32>,
     angles: Vec<f32>,
     logits: Vec<f32>,
@@ -40,6 +42,8 @@ enum Distance {
     Near,
     /// The policy's changed distance.
     Far,
+    /// That of the middle keys.
+    Middle(u64),
 }
 
 impl<'a> QueryBlock<'a> {
@@ -77,12 +81,53 @@ impl<'a> QueryBlock<'a> {
         partial
     }
 
-    /// Collects the queries, scaled and turned to their offset (near) or to the policy's distance (far).
+    /// Adds the middle keys of all queries to `partial`.
+    pub fn absorb_middle(
+        &self,
+        middle: Middle,
+        partial: &mut Partial,
+        plan: Option<&StatisticsPlan>,
+        scratch: &mut Scratch,
+    ) {
+        for (row, chosen) in self.middle(middle, scratch).iter().enumerate() {
+            let bias = self.bias(row / self.count, middle.distance);
+            absorb(partial, row, self.base() + (row % self.count) as u64, chosen, bias, plan);
+        }
+    }
+
+    /// The middle keys of every row, in order of position; logits before ALiBi's bias.
+    pub fn middle(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
+        let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
+        if candidates.archived.is_empty() && candidates.recent.is_empty() {
+            return vec![Vec::new(); self.rows()];
+        }
+        self.gather(Distance::Middle(middle.distance), scratch);
+        let end = |row| self.inputs.policy.spans(self.base() + (row % self.count) as u64).recent_begin;
+        let ends: Vec<u64> = (0..self.rows()).map(end).collect();
+        let k = usize::try_from(middle.k).unwrap_or(usize::MAX);
+        choose(&scratch.middle_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
+    }
+
+    /// ALiBi's bias of the group's head `h` at `distance`.
+    pub fn bias(&self, h: usize, distance: u64) -> f32 {
+        match self.inputs.encoding {
+            PositionEncoding::Alibi { slopes } => {
+                (slopes[self.kv_head * self.group() + h] * distance as f64) as f32
+            }
+            PositionEncoding::Rope(_) | PositionEncoding::None => 0.0,
+        }
+    }
+
+    /// Collects the queries, scaled and turned to their offset (near), to the policy's distance (far), or to that of the middle keys.
     fn gather(&self, distance: Distance, scratch: &mut Scratch) {
         let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
         let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
-        let Scratch { near_queries, far_queries, angles, .. } = scratch;
-        let gathered = if distance == Distance::Near { near_queries } else { far_queries };
+        let Scratch { near_queries, far_queries, middle_queries, angles, .. } = scratch;
+        let gathered = match distance {
+            Distance::Near => near_queries,
+            Distance::Far => far_queries,
+            Distance::Middle(_) => middle_queries,
+        };
         gathered.resize(self.rows() * head_dim, 0.0);
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut head = vec![0.0; head_dim];
@@ -90,6 +135,7 @@ impl<'a> QueryBlock<'a> {
             let position = self.base() + t as u64;
             let offset = match (distance, policy.positions) {
                 (Distance::Near, _) => t as u64,
+                (Distance::Middle(distance), _) => distance,
                 (Distance::Far, Positions::InCache) => {
                     position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
                 }
@@ -179,6 +225,7 @@ impl<'a> QueryBlock<'a> {
         let turn = self.inputs.table.filter(|_| match distance {
             Distance::Near => true,
             Distance::Far => self.inputs.policy.positions == Positions::InCache,
+            Distance::Middle(_) => false,
         });
         let (keys, stride) = match turn {
             Some(table) => {

@@ -1,7 +1,8 @@
 //! One whole attention row, for probes: the logits of one query of one head over every key it attends to.
 
 use super::blockwise::Inputs;
-use crate::policy::region;
+use super::query_block::{QueryBlock, Scratch};
+use crate::policy::{Region, region};
 use crate::position::PositionEncoding;
 use crate::probe::KeyRun;
 
@@ -27,18 +28,33 @@ pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> 
                 }
                 _ => inputs.encoding.logit(head, query, key, distance),
             };
-            match runs.last_mut() {
-                Some(last)
-                    if last.first_key + last.logits.len() as u64 == key_position
-                        && std::mem::discriminant(&last.region) == std::mem::discriminant(&seen) =>
-                {
-                    last.logits.push(logit);
-                }
-                _ => runs.push(KeyRun { first_key: key_position, region: seen, logits: vec![logit] }),
-            }
+            push(&mut runs, key_position, seen, logit);
         }
     }
+    if let Some(middle) = inputs.policy.middle {
+        let block = QueryBlock::new(inputs, head / inputs.shape.group(), t, 1);
+        let h = head % inputs.shape.group();
+        let bias = block.bias(h, middle.distance);
+        for chosen in &block.middle(middle, &mut Scratch::default())[h] {
+            let seen = Region::Middle { distance: middle.distance };
+            push(&mut runs, chosen.position, seen, chosen.logit - bias);
+        }
+        runs.sort_by_key(|run| run.first_key);
+    }
     runs
+}
+
+/// Puts a key behind the last one, or begins a new run.
+fn push(runs: &mut Vec<KeyRun>, position: u64, seen: Region, logit: f32) {
+    match runs.last_mut() {
+        Some(last)
+            if last.first_key + last.logits.len() as u64 == position
+                && std::mem::discriminant(&last.region) == std::mem::discriminant(&seen) =>
+        {
+            last.logits.push(logit);
+        }
+        _ => runs.push(KeyRun { first_key: position, region: seen, logits: vec![logit] }),
+    }
 }
 
 /// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`: Σ (q₀k₀ + q₁k₁) cos − (q₁k₀ − q₀k₁) sin, f64 sums.

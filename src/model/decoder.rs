@@ -59,7 +59,8 @@ impl Decoder {
     /// the final norm, [tokens, hidden].
     ///
     /// # Errors
-    /// A token that is not in the vocabulary; then nothing was changed.
+    /// A token that is not in the vocabulary; then nothing was changed. Old keys that cannot be written to their file; then
+    /// `caches` must not be used any more.
     pub fn forward(
         &self,
         tokens: &[u32],
@@ -87,7 +88,7 @@ impl Decoder {
         let mut up = vec![0.0; gate.len()];
         for (index, (layer, cache)) in self.weights.layers.iter().zip(caches).enumerate() {
             self.norm(&stream, &layer.attention_norm, &mut normed);
-            let attended = self.attention(index, layer, &normed, cache, pass, &plan, &mut probe);
+            let attended = self.attention(index, layer, &normed, cache, pass, &plan, &mut probe)?;
             linear::forward(&[&layer.output], &attended, &mut [&mut update]);
             add(&mut stream, &update);
             self.norm(&stream, &layer.mlp_norm, &mut normed);
@@ -134,7 +135,7 @@ impl Decoder {
         pass: &Pass<'_>,
         plan: &ProbePlan,
         probe: &mut Option<&mut dyn Probe>,
-    ) -> Vec<f32> {
+    ) -> Result<Vec<f32>> {
         let tokens = normed.len() / self.config.hidden;
         let Shape { heads, kv_heads, head_dim } = self.shape();
         let mut queries = vec![0.0; tokens * heads * head_dim];
@@ -151,6 +152,7 @@ impl Decoder {
                 to_half_split(head, dim, &mut spare);
             }
         }
+        let policy = pass.policy.at_layer(index);
         let inputs = Inputs {
             shape: self.shape(),
             queries: &queries,
@@ -158,7 +160,7 @@ impl Decoder {
             values: &values,
             first_position: cache.next_position(),
             cache,
-            policy: pass.policy,
+            policy: &policy,
             encoding: pass.encoding,
             table: pass.table,
         };
@@ -180,8 +182,8 @@ impl Decoder {
                 }
             }
         }
-        cache.append(&keys, &values);
-        attended
+        cache.append(&keys, &values)?;
+        Ok(attended)
     }
 }
 

@@ -10,6 +10,9 @@ pub use region::{Region, Spans, region};
 
 use crate::error::{Error, Result};
 
+/// A list of this many keys is kept for every query of a block.
+const MOST_MIDDLE: u64 = 1 << 16;
+
 /// Which keys a query attends to, and which distances the position encoding is given.
 ///
 /// Source: LM-Infinite (arXiv 2308.16137) section 3; StreamingLLM (arXiv 2309.17453) for [`Positions::InCache`].
@@ -23,8 +26,25 @@ pub struct AttentionPolicy {
     pub ceiling: Option<u64>,
     /// Which positions distances are counted in.
     pub positions: Positions,
+    /// Keys between start and window that are attended all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub middle: Option<Middle>,
     /// Change to the position encoding itself; [`PositionScaling::None`] keeps the checkpoint's own.
     pub scaling: PositionScaling,
+}
+
+/// The keys between start tokens and window that a query attends to: per head, the `k` with the largest logit at `distance`.
+/// Of equal logits the earlier key counts as larger; a logit that is not a number is never chosen.
+///
+/// Source: LM-Infinite section 3.3 (its code does so for the last query only; here for every query).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Middle {
+    /// Keys per head, at most.
+    pub k: u64,
+    /// First layer that has them, counted from 0.
+    pub from_layer: u64,
+    /// Distance that the position encoding is given for them.
+    pub distance: u64,
 }
 
 /// How the distance between a query and a key is counted.
@@ -80,9 +100,16 @@ pub enum PositionScaling {
 }
 
 impl AttentionPolicy {
-    /// Largest number of keys that are ever needed; `None` without a window.
+    /// Keys in start and window together; `None` without a window. A layer with [`Self::middle`] needs all others too.
     pub fn kept_keys(&self) -> Option<u64> {
         self.window.map(|window| window.saturating_add(self.start))
+    }
+
+    /// What layer `layer` (counted from 0) does: `middle` is there only where it has an effect.
+    #[must_use]
+    pub fn at_layer(&self, layer: usize) -> Self {
+        let middle = self.middle.filter(|middle| middle.k > 0 && middle.from_layer <= layer as u64);
+        Self { middle, ..self.clone() }
     }
 
     /// Refuses a policy that makes no sense by itself.
@@ -108,6 +135,17 @@ impl AttentionPolicy {
                 return refuse(
                     "positions counted in the cache are bounded already; leave out the ceiling".into(),
                 );
+            }
+        }
+        if let Some(middle) = self.middle {
+            if self.window.is_none() {
+                return refuse("middle keys need a window: without one every key is attended".into());
+            }
+            if middle.distance == 0 {
+                return refuse("distance of middle keys must be at least 1, got 0".into());
+            }
+            if middle.k > MOST_MIDDLE {
+                return refuse(format!("k must be at most {MOST_MIDDLE}, got {}", middle.k));
             }
         }
         self.scaling.validate().or_else(refuse)

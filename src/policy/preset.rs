@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AttentionPolicy, PositionScaling, Positions};
+use super::{AttentionPolicy, Middle, PositionScaling, Positions};
 use crate::error::{Error, Result};
 
 /// Every preset: name and what it does.
@@ -12,6 +12,7 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("lambda", "recent keys and start tokens, true distances"),
     ("ceiling", "all keys, distances capped"),
     ("lm-infinite", "recent keys and start tokens, distances capped at the window"),
+    ("lm-infinite-topk", "lm-infinite, and the k keys in between with the largest logits"),
     ("streaming-llm", "recent keys and start tokens, distances counted among the kept keys"),
     ("pi", "position interpolation"),
     ("ntk", "NTK-aware change of RoPE's base"),
@@ -29,7 +30,7 @@ pub struct PolicySpec {
 
 impl PolicySpec {
     /// Reads `NAME[:key=value,…]`. Window and ceiling default to `trained_length`, start to 10 (`streaming-llm`: 4),
-    /// factor to 4.
+    /// factor to 4; k to 5, from_layer to 4 and distance to half the window, as in the paper.
     pub fn parse(text: &str, trained_length: u64) -> Result<Self> {
         let refuse = |reason: String| Error::Policy { policy: text.to_owned(), reason };
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
@@ -52,6 +53,12 @@ impl PolicySpec {
             "lm-infinite" => {
                 (policy.start, policy.window) = (10, Some(trained_length));
                 &["start", "window", "ceiling"]
+            }
+            "lm-infinite-topk" => {
+                (policy.start, policy.window) = (10, Some(trained_length));
+                // The distance follows once the window is known.
+                policy.middle = Some(Middle { k: 5, from_layer: 4, distance: 0 });
+                &["start", "window", "ceiling", "k", "from_layer", "distance"]
             }
             "streaming-llm" => {
                 policy.positions = Positions::InCache;
@@ -93,10 +100,15 @@ impl PolicySpec {
             }
             seen.push(key);
             let length = || crate::policy::parse_length(value).map_err(|e| refuse(format!("{key}: {e}")));
+            let mut unused = Middle { k: 0, from_layer: 0, distance: 0 };
+            let middle = policy.middle.as_mut().unwrap_or(&mut unused);
             match key {
                 "start" => policy.start = length()?,
                 "window" => policy.window = Some(length()?),
                 "ceiling" => policy.ceiling = Some(length()?),
+                "k" => middle.k = length()?,
+                "from_layer" => middle.from_layer = length()?,
+                "distance" => middle.distance = length()?,
                 _ => {
                     let given: f64 = value
                         .parse()
@@ -111,8 +123,13 @@ impl PolicySpec {
                 }
             }
         }
-        if name == "lm-infinite" && policy.ceiling.is_none() {
+        if keys.contains(&"ceiling") && policy.ceiling.is_none() {
             policy.ceiling = policy.window;
+        }
+        if let (Some(middle), Some(window)) = (&mut policy.middle, policy.window)
+            && !seen.contains(&"distance")
+        {
+            middle.distance = (window / 2).max(1);
         }
         policy.validate().map_err(|e| match e {
             Error::Policy { reason, .. } => refuse(reason),
@@ -128,6 +145,9 @@ fn label(name: &str, keys: &[&str], policy: &AttentionPolicy) -> String {
         "window" => policy.window.map(|w| w.to_string()),
         // For lm-infinite the ceiling is the window unless it was changed.
         "ceiling" => policy.ceiling.filter(|_| policy.ceiling != policy.window).map(|c| c.to_string()),
+        "k" => policy.middle.map(|middle| middle.k.to_string()),
+        "from_layer" => policy.middle.map(|middle| middle.from_layer.to_string()),
+        "distance" => policy.middle.map(|middle| middle.distance.to_string()),
         _ => match policy.scaling {
             PositionScaling::Linear { factor }
             | PositionScaling::Ntk { factor }
@@ -168,6 +188,9 @@ impl fmt::Display for AttentionPolicy {
         if self.positions == Positions::InCache {
             write!(f, ",positions=in-cache")?;
         }
+        if let Some(Middle { k, from_layer, distance }) = self.middle {
+            write!(f, ",k={k},from_layer={from_layer},distance={distance}")?;
+        }
         match self.scaling {
             PositionScaling::None => Ok(()),
             PositionScaling::Linear { factor } => write!(f, ",pi={factor}"),
@@ -202,6 +225,18 @@ mod tests {
             let spec = PolicySpec::parse(name, 256).expect("valid");
             assert_eq!(PolicySpec::parse(&spec.label, 999).expect("valid").policy.window, spec.policy.window);
         }
+    }
+
+    #[test]
+    fn middle_keys_default_to_the_papers_choice() {
+        let policy = |text| PolicySpec::parse(text, 256).expect("valid").policy;
+        let middle = |text| policy(text).middle.expect("middle keys");
+        assert_eq!(middle("lm-infinite-topk"), Middle { k: 5, from_layer: 4, distance: 128 });
+        assert_eq!(middle("lm-infinite-topk:window=512,k=0").distance, 256);
+        assert_eq!(middle("lm-infinite-topk:distance=7,window=512").distance, 7);
+        let at = |layer| policy("lm-infinite-topk").at_layer(layer).middle;
+        assert!(at(3).is_none() && at(4).is_some());
+        assert!(policy("lm-infinite-topk:k=0,from_layer=0").at_layer(9).middle.is_none());
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub enum Region {
         /// Distance given to the position encoding.
         distance: u64,
     },
+    /// Attended if it is one of the `k` keys of this region with the largest logit at this distance.
+    Middle {
+        /// Distance given to the position encoding.
+        distance: u64,
+    },
     /// Attended because it is recent.
     Recent {
         /// Distance given to the position encoding.
@@ -26,10 +31,12 @@ pub enum Region {
 }
 
 impl Region {
-    /// Distance given to the position encoding; `None` where the key is not attended.
+    /// Distance given to the position encoding; `None` where the key cannot be attended.
     pub fn distance(self) -> Option<u64> {
         match self {
-            Self::Start { distance } | Self::Recent { distance } => Some(distance),
+            Self::Start { distance } | Self::Middle { distance } | Self::Recent { distance } => {
+                Some(distance)
+            }
             Self::Future | Self::Masked => None,
         }
     }
@@ -37,7 +44,8 @@ impl Region {
 
 /// Region of key `j` for query `i` (positions in tokens from the start of the text).
 ///
-/// Recent keys are `0 ≤ i − j < window`; the start span is used only outside the window, never both (paper's code).
+/// Recent keys are `0 ≤ i − j < window`; the start span is used only outside the window, never both (paper's code). `policy`
+/// is that of the layer ([`AttentionPolicy::at_layer`]).
 pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
     if j > i {
         return Region::Future;
@@ -53,13 +61,17 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
                 Positions::InCache => i.min(policy.start + window - 1) - j,
             },
         },
-        Some(_) => Region::Masked,
+        Some(_) => match policy.middle {
+            Some(middle) if middle.k > 0 => Region::Middle { distance: middle.distance },
+            _ => Region::Masked,
+        },
     }
 }
 
 /// All regions of one query, as bounds on key positions.
 ///
-/// Key `j ≤ query` is attended if `j < start_end` or `j ≥ recent_begin`, and its distance is changed by the policy
+/// Key `j ≤ query` is attended if `j < start_end` or `j ≥ recent_begin`, may be chosen in between where the policy has middle
+/// keys, and its distance is changed by the policy
 /// ("far") if `j < far_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spans {
@@ -88,12 +100,14 @@ impl AttentionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Middle;
 
     fn picture(policy: &AttentionPolicy, n: u64) -> Vec<String> {
         let cell = |i, j| match region(i, j, policy) {
             Region::Future => '.'.to_string(),
             Region::Masked => 'x'.to_string(),
             Region::Start { distance } => format!("s{distance}"),
+            Region::Middle { distance } => format!("m{distance}"),
             Region::Recent { distance } => format!("r{distance}"),
         };
         (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect::<Vec<_>>().join(" ")).collect()
@@ -130,6 +144,22 @@ mod tests {
         assert_eq!(rows[2], "s2 r1 r0 . . .");
         assert_eq!(rows[3], "s3 s2 r1 r0 . .");
         assert_eq!(rows[5], "s3 s2 x x r1 r0");
+    }
+
+    #[test]
+    fn keys_between_start_and_window_may_be_chosen() {
+        let middle = |k, from_layer| Some(Middle { k, from_layer, distance: 1 });
+        let policy = |middle| AttentionPolicy {
+            start: 1,
+            window: Some(2),
+            ceiling: Some(2),
+            middle,
+            ..Default::default()
+        };
+        let rows = picture(&policy(middle(1, 0)), 5);
+        assert_eq!(rows, ["r0 . . . .", "r1 r0 . . .", "s2 r1 r0 . .", "s2 m1 r1 r0 .", "s2 m1 m1 r1 r0"]);
+        assert_eq!(picture(&policy(middle(0, 0)), 5), picture(&policy(None), 5));
+        assert_eq!(picture(&policy(middle(1, 3)).at_layer(2), 5), picture(&policy(None), 5));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use crate::archive::Storage;
 use crate::attention::Inputs;
 use crate::cache::KvCache;
 use crate::error::Result;
@@ -35,6 +36,14 @@ impl Session {
     /// # Errors
     /// A policy that makes no sense, or that the model's position encoding cannot follow.
     pub fn new(decoder: Arc<Decoder>, policy: AttentionPolicy) -> Result<Self> {
+        Self::with_storage(decoder, policy, &Storage::default())
+    }
+
+    /// The same with the keys that middle keys are chosen from in `storage`.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with_storage(decoder: Arc<Decoder>, policy: AttentionPolicy, storage: &Storage) -> Result<Self> {
         policy.validate()?;
         let config = decoder.config();
         let encoding = PositionEncoding::new(config, policy.scaling)?;
@@ -42,15 +51,18 @@ impl Session {
             PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
             PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
         };
-        let cache = KvCache::new(config.kv_heads, config.head_dim, &policy);
-        let caches = vec![cache; config.layers];
+        let (layers, kv_heads, head_dim) = (config.layers, config.kv_heads, config.head_dim);
+        let cache =
+            |layer| KvCache::with_storage(kv_heads, head_dim, &policy.at_layer(layer), layers, storage);
+        let caches = (0..layers).map(cache).collect();
         Ok(Self { decoder, policy, encoding, table, caches, last_hidden: None })
     }
 
     /// Feeds `tokens` without computing any logits.
     ///
     /// # Errors
-    /// A token outside the vocabulary; tokens before it may have been fed.
+    /// A token outside the vocabulary; tokens before it may have been fed. Old keys that cannot be written to their file;
+    /// then the session must not be used any more.
     pub fn feed(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<()> {
         for chunk in tokens.chunks(CHUNK) {
             self.forward(chunk, reborrow(&mut probe))?;
@@ -86,9 +98,9 @@ impl Session {
         self.caches.first().map_or(0, KvCache::next_position)
     }
 
-    /// Keys held per layer.
+    /// Keys held per layer, at most.
     pub fn kv_cache_entries(&self) -> u64 {
-        self.caches.first().map_or(0, KvCache::entries)
+        self.caches.iter().map(KvCache::entries).max().unwrap_or(0)
     }
 
     /// Bytes of all keys and values held.
