@@ -6,8 +6,8 @@ use rand::{Rng, SeedableRng};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
-/// What stands between two documents of a text: at least two empty lines.
-const DOCUMENT_BREAK: &str = "\n\n\n";
+/// What stands between two documents of a text, in the text itself: at least two empty lines.
+pub const DOCUMENT_BREAK: &str = "\n\n\n";
 
 /// The first `wanted` tokens of `text`, with the beginning-of-sequence token where the tokenizer's rules add one;
 /// all of it if `wanted` is `None`.

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::matmul::{View, multiply};
 
 /// The machine's own limits, measured now.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// f32 matrix products of 1024³, one per thread at once, in 10⁹ floating point operations per second.
     pub gemm_gflops: f64,
@@ -63,10 +63,19 @@ pub fn reset_peak_rss() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
+/// Resident memory of this process, mapped files included; `None` where the system does not tell.
+pub fn rss_bytes() -> Option<u64> {
+    of_status("VmRSS:")
+}
+
 /// Largest resident memory of this process, mapped files included; `None` where the system does not tell.
 pub fn peak_rss_bytes() -> Option<u64> {
+    of_status("VmHWM:")
+}
+
+fn of_status(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -1,0 +1,60 @@
+//! Loss and memory of a long run against length (paper Fig. 4).
+
+use super::axes::Axis;
+use super::canvas::Point;
+use super::lines::{LineFigure, Series};
+use super::theme::look;
+use crate::long_run::Tally;
+use crate::results::LongResult;
+
+/// Loss in buckets that grow with the position.
+pub fn nll(result: &LongResult) -> LineFigure {
+    let points = |tally: &Tally| {
+        let buckets = tally.logarithmic.buckets(result.tokens).into_iter();
+        buckets.filter_map(|b| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?))).collect()
+    };
+    LineFigure {
+        title: format!("Loss over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
+        note: "Means over buckets that grow with the position, four to a doubling".into(),
+        y_label: "NLL (nats per token)".into(),
+        ..figure(result, points)
+    }
+}
+
+/// Resident memory on the way.
+pub fn memory(result: &LongResult) -> LineFigure {
+    let points = |tally: &Tally| {
+        let samples = tally.memory.iter();
+        samples.filter_map(|s| Some((s.position as f64, s.rss_bytes? as f64 / 1e6))).collect()
+    };
+    LineFigure {
+        title: format!("Memory over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
+        note: "Resident memory of the whole process, the model's file included".into(),
+        y_label: "resident memory (MB)".into(),
+        y_holds: Some(0.0),
+        ..figure(result, points)
+    }
+}
+
+fn figure(result: &LongResult, points: impl Fn(&Tally) -> Vec<Point>) -> LineFigure {
+    // Left of this a logarithmic axis has nothing, and a bucket is a token or two.
+    let low = Axis::lengths("", result.tokens, result.trained_length).low;
+    let series = |(index, run): (usize, &crate::results::LongRunResult)| Series {
+        name: run.policy.clone(),
+        look: Some(look(index)),
+        pieces: vec![points(&run.tally).into_iter().filter(|&(x, _)| x >= low).collect()],
+        band: Vec::new(),
+        raw: Vec::new(),
+        crosses: Vec::new(),
+    };
+    LineFigure {
+        title: String::new(),
+        note: String::new(),
+        x_label: "token position".into(),
+        y_label: String::new(),
+        x_end: result.tokens,
+        y_holds: None,
+        trained_length: result.trained_length,
+        series: result.runs.iter().enumerate().map(series).collect(),
+    }
+}

@@ -1,0 +1,124 @@
+//! Texts of any length: read in constant memory, put down every few minutes, taken up again bit for bit.
+//!
+//! A [`TokenStream`] gives tokens and a mark behind each chunk, a [`Tally`] keeps sums, a [`Workspace`] holds both on disk
+//! with the session. Chunks have one size and snapshots lie between them, so that a run that was killed and resumed adds
+//! the same numbers in the same order as one that was not.
+
+mod shard;
+mod state;
+mod stream;
+mod tally;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use shard::Shard;
+pub use state::{Identity, Workspace};
+pub use stream::{Chunk, Feed, Mark, TokenStream};
+pub use tally::{MemorySample, Tally};
+
+use crate::error::Result;
+use crate::model::Decoder;
+use crate::policy::AttentionPolicy;
+use crate::session::Session;
+use crate::tokenizer::Tokenizer;
+
+/// Tokens to a chunk.
+const CHUNK: u64 = 2048;
+
+/// What to run.
+pub struct LongRun {
+    /// The model.
+    pub decoder: Arc<Decoder>,
+    /// Its tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// The text; where more tokens are wanted than it has, its documents are drawn.
+    pub text: Arc<str>,
+    /// What makes this run this run.
+    pub identity: Identity,
+    /// Time between two snapshots.
+    pub snapshot_every: Duration,
+}
+
+impl LongRun {
+    /// Runs every policy over the text, in `folder`, from where an unfinished run stopped if `resume`. `progress` is told
+    /// which policy reads, and how many tokens it has read. What lets a run go on stays in the folder until
+    /// [`Workspace::finish`]. Returns that workspace and one tally per policy.
+    ///
+    /// # Errors
+    /// As [`Workspace::load`], [`TokenStream::take`], [`Session::new`] and [`Session::score`].
+    pub fn run(
+        &self,
+        folder: &Path,
+        resume: bool,
+        progress: &dyn Fn(usize, u64),
+    ) -> Result<(Workspace, Vec<Tally>)> {
+        let end = self.identity.shard.part(self.identity.tokens).end;
+        let workspace = Workspace::new(folder, self.identity.clone())?;
+        let mut state = if resume { Some(workspace.load()?) } else { None };
+        let mut done = state.as_ref().map_or(Vec::new(), |state| state.done.clone());
+        if state.is_none() {
+            workspace.save(&done, None)?;
+        }
+        for (index, policy) in self.identity.policies.iter().enumerate().skip(done.len()) {
+            let resumed = match state.take() {
+                Some(state) => workspace.resumed(state, self.decoder.clone(), policy.clone())?,
+                None => None,
+            };
+            let (mut tally, mut session) = match resumed {
+                Some(resumed) => resumed,
+                None => self.begin(policy)?,
+            };
+            progress(index, tally.position);
+            let mut saved = Instant::now();
+            for chunk in self.feed(&tally)? {
+                let (tokens, mark) = chunk?;
+                let start = Instant::now();
+                let losses = session.score(&tokens, None)?;
+                let seconds = start.elapsed().as_secs_f64();
+                tally.add(tokens.len() as u64, &losses, mark, seconds, session.kv_cache_bytes() as u64);
+                progress(index, tally.position);
+                if saved.elapsed() >= self.snapshot_every && tally.position < end {
+                    workspace.save(&done, Some((&tally, &session)))?;
+                    saved = Instant::now();
+                }
+            }
+            done.push(tally);
+            workspace.save(&done, None)?;
+        }
+        Ok((workspace, done))
+    }
+
+    /// A session that is ready for the first token of the shard's halo.
+    fn begin(&self, policy: &AttentionPolicy) -> Result<(Tally, Session)> {
+        let Identity { tokens, bucket, shard, .. } = self.identity;
+        let begin = shard.begin(tokens, self.decoder.config().layers, policy)?;
+        let mut session = Session::new(self.decoder.clone(), policy.clone())?;
+        let mut tally = Tally::new(tokens, bucket);
+        tally.from = shard.part(tokens).start;
+        if begin > 0 {
+            let mut stream = self.stream()?;
+            session.feed(&stream.take(usize::try_from(policy.start).unwrap_or(usize::MAX))?, None)?;
+            stream.pass(begin - policy.start)?;
+            session.skip_to(begin)?;
+            (tally.begin, tally.position, tally.mark) = (begin, begin, stream.mark());
+        }
+        Ok((tally, session))
+    }
+
+    fn stream(&self) -> Result<TokenStream> {
+        TokenStream::new(self.text.clone(), self.tokenizer.clone(), self.identity.seed)
+    }
+
+    /// The chunks that `tally` has not seen.
+    fn feed(&self, tally: &Tally) -> Result<Feed> {
+        let mut stream = self.stream()?;
+        if tally.position > 0 {
+            stream.skip_to(tally.mark)?;
+        }
+        let (from, end) = (tally.position, self.identity.shard.part(self.identity.tokens).end);
+        let starts = (from..end).step_by(CHUNK as usize);
+        stream.on_a_thread(starts.map(move |start| (end - start).min(CHUNK) as usize))
+    }
+}

@@ -1,0 +1,195 @@
+//! A long run on disk, while it lasts: `state.json`, and the session of the policy that is being run.
+//!
+//! The session is written first, under a name of its own, and then `state.json`, which names it, is replaced in one step:
+//! whenever the process is killed, `state.json` and what it names belong together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::shard::Shard;
+use super::tally::Tally;
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::model::Decoder;
+use crate::policy::AttentionPolicy;
+use crate::session::Session;
+
+const FILE: &str = "state.json";
+const FORMAT: &str = "lm-infinite long run 1";
+
+/// What a run is a run of. A run goes on only as what it was begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// SHA-256 of the model's files.
+    pub model_sha256: String,
+    /// SHA-256 of the text.
+    pub text_sha256: String,
+    /// The policies, in order.
+    pub policies: Vec<AttentionPolicy>,
+    /// Tokens to read.
+    pub tokens: u64,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Width of the linear buckets.
+    pub bucket: u64,
+    /// The part that is read.
+    pub shard: Shard,
+}
+
+/// A run that is not finished.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    format: String,
+    identity: Identity,
+    /// Policies that are done.
+    pub done: Vec<Tally>,
+    /// The one that is being run.
+    pub current: Option<Tally>,
+    /// File with its session.
+    session: Option<String>,
+}
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    folder: PathBuf,
+    identity: Identity,
+}
+
+impl Workspace {
+    /// In `folder`, which is made.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn new(folder: &Path, identity: Identity) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        Ok(Self { folder: folder.to_owned(), identity })
+    }
+
+    /// Whether `folder` holds a run that is not finished.
+    pub fn is_begun(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// No unfinished run, a damaged one, or one of another model, text, policy, length, seed or bucket.
+    pub fn load(&self) -> Result<State> {
+        let path = self.folder.join(FILE);
+        if !path.is_file() {
+            return Err(Error::input(format!("`{}`", self.folder.display()), "no unfinished run is here"));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let state: State = serde_json::from_str(&text)
+            .map_err(|e| Error::malformed(&path, format!("line {}", e.line()), "an unfinished run", e))?;
+        if state.format != FORMAT {
+            return Err(Error::malformed(&path, "format", FORMAT, state.format));
+        }
+        let (was, is) = (&state.identity, &self.identity);
+        let differ = |field: &str, was: String, is: String| Err(Error::malformed(&path, field, is, was));
+        if was.model_sha256 != is.model_sha256 {
+            return differ("model (SHA-256)", was.model_sha256.clone(), is.model_sha256.clone());
+        }
+        if was.text_sha256 != is.text_sha256 {
+            return differ("text (SHA-256)", was.text_sha256.clone(), is.text_sha256.clone());
+        }
+        if was.policies != is.policies {
+            let words = |all: &[AttentionPolicy]| {
+                all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+            };
+            return differ("policies", words(&was.policies), words(&is.policies));
+        }
+        for (field, was, is) in [
+            ("tokens", was.tokens, is.tokens),
+            ("seed", was.seed, is.seed),
+            ("bucket", was.bucket, is.bucket),
+        ] {
+            if was != is {
+                return differ(field, was.to_string(), is.to_string());
+            }
+        }
+        if was.shard != is.shard {
+            return differ("shard", was.shard.to_string(), is.shard.to_string());
+        }
+        if state.done.len() > is.policies.len() {
+            let got = format!("{} finished ones", state.done.len());
+            return Err(Error::malformed(&path, "policies", is.policies.len(), got));
+        }
+        Ok(state)
+    }
+
+    /// The session of the policy that was being run, and what it had counted; `None` between two policies.
+    ///
+    /// # Errors
+    /// A session that is missing, damaged, or at another position.
+    pub fn resumed(
+        &self,
+        state: State,
+        decoder: Arc<Decoder>,
+        policy: AttentionPolicy,
+    ) -> Result<Option<(Tally, Session)>> {
+        let path = self.folder.join(FILE);
+        let (Some(name), Some(tally)) = (state.session, state.current) else { return Ok(None) };
+        // A name, not a way out of the folder.
+        if Path::new(&name).components().count() != 1 || name == ".." {
+            return Err(Error::malformed(&path, "session", "the name of a file here", name));
+        }
+        let file = self.folder.join(name);
+        let session = Session::restore(decoder, policy, &file)?;
+        if session.position() != tally.position {
+            return Err(Error::malformed(&file, "position", tally.position, session.position()));
+        }
+        Ok(Some((tally, session)))
+    }
+
+    /// Puts the run down, between two policies or within one.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn save(&self, done: &[Tally], current: Option<(&Tally, &Session)>) -> Result<()> {
+        let session = match current {
+            None => None,
+            Some((tally, session)) => {
+                let name = format!("session-{}-{}.safetensors", done.len(), tally.position);
+                session.save(&self.folder.join(&name))?;
+                Some(name)
+            }
+        };
+        let state = State {
+            format: FORMAT.into(),
+            identity: self.identity.clone(),
+            done: done.to_vec(),
+            current: current.map(|(tally, _)| tally.clone()),
+            session: session.clone(),
+        };
+        let json = serde_json::to_string(&state).map_err(|e| Error::input(FILE, e))?;
+        write_whole(&self.folder.join(FILE), json.as_bytes())?;
+        self.remove_sessions_but(session.as_deref())
+    }
+
+    /// Takes away what only an unfinished run needs.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn finish(&self) -> Result<()> {
+        let path = self.folder.join(FILE);
+        std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        self.remove_sessions_but(None)
+    }
+
+    fn remove_sessions_but(&self, kept: Option<&str>) -> Result<()> {
+        for entry in std::fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
+            let entry = entry.map_err(Error::io(&self.folder))?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // Also what a killed process left half written.
+            if name.starts_with("session-") && name.contains(".safetensors") && Some(&*name) != kept {
+                std::fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! The result folder of a long run.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.json` | how to repeat the run: [`RunInfo`] |
+//! | `perplexity.json` | the whole [`LongResult`] |
+//! | `nll_by_position.csv`, `nll_by_length.csv` | loss in buckets of equal width, and in buckets that grow with the position |
+//! | `memory.csv` | memory and time on the way |
+//! | `nll_by_length.*`, `memory_by_length.*` | figures |
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::tables::Table;
+use super::{RUN, RunInfo, from_json, save, to_json};
+use crate::error::{Error, Result};
+use crate::figures;
+use crate::long_run::{Shard, Tally};
+
+pub(super) const RESULT: &str = "perplexity.json";
+
+/// Losses and costs of several policies over one long text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LongResult {
+    /// Name of the model.
+    pub model: String,
+    /// L_pretrain.
+    pub trained_length: u64,
+    /// Length of the text, in tokens.
+    pub tokens: u64,
+    /// The part of it that was read.
+    pub shard: Shard,
+    /// One per policy, in the order asked for.
+    pub runs: Vec<LongRunResult>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LongRunResult {
+    /// As written.
+    pub policy: String,
+    /// What it did.
+    pub tally: Tally,
+}
+
+impl LongResult {
+    /// `perplexity --json`: the fields of a short run, and `log_buckets`.
+    pub fn to_json(&self, out: &Path) -> Value {
+        let run = |run: &LongRunResult| {
+            let buckets = |losses: &lm_infinite_analysis::nll::NllByPosition| {
+                let buckets = losses.buckets(self.tokens).into_iter();
+                buckets.map(|b| json!({ "from": b.from, "to": b.to, "nll": b.nll })).collect::<Vec<_>>()
+            };
+            let tally = &run.tally;
+            json!({
+                "policy": run.policy,
+                "nll": tally.linear.mean(),
+                "perplexity": tally.linear.mean().map(f64::exp),
+                "buckets": buckets(&tally.linear),
+                "log_buckets": buckets(&tally.logarithmic),
+                "prefill_tokens_per_second": tally.tokens_per_second(),
+                "peak_rss_bytes": tally.peak_rss_bytes(),
+                "kv_cache_bytes": tally.memory.last().map_or(0, |sample| sample.kv_cache_bytes),
+            })
+        };
+        json!({
+            "model": self.model,
+            "tokens": self.tokens,
+            "shard": self.shard.to_string(),
+            "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
+            "out": out.display().to_string(),
+        })
+    }
+
+    /// One paragraph per policy.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        for LongRunResult { policy, tally } in &self.runs {
+            let loss = |nll: Option<f64>| nll.map_or("not finite".to_owned(), |nll| format!("{nll:.4}"));
+            let megabytes = |bytes: Option<u64>| {
+                bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{policy}\n  {} nats per token over {} tokens, {:.0} tokens/s, at most {} MB",
+                loss(tally.linear.mean()),
+                tally.position,
+                tally.tokens_per_second(),
+                megabytes(tally.peak_rss_bytes()),
+            );
+            let mut from = 0;
+            for bucket in tally.logarithmic.buckets(self.tokens) {
+                // One line to a doubling.
+                if bucket.to.is_power_of_two() || bucket.to == self.tokens {
+                    let mean = tally.logarithmic.mean_between(from, bucket.to);
+                    let _ = writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean.or(bucket.nll)));
+                    from = bucket.to;
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Writes the files of a result into `folder`, which holds the run; `run.json` last, so that it stands for the whole.
+pub fn write_long(folder: &Path, result: &LongResult, info: &RunInfo) -> Result<()> {
+    to_json(&folder.join(RESULT), result, false)?;
+    save(&folder.join("summary.txt"), &result.summary())?;
+    let of = |losses: fn(&Tally) -> &lm_infinite_analysis::nll::NllByPosition| {
+        let mut table = Table::new("policy,from_token,to_token,nll_nats,non_finite_tokens");
+        for run in &result.runs {
+            for bucket in losses(&run.tally).buckets(result.tokens) {
+                let nll = bucket.nll.map(|nll| nll.to_string()).unwrap_or_default();
+                table.row(&run.policy, &format!("{},{},{nll},{}", bucket.from, bucket.to, bucket.non_finite));
+            }
+        }
+        table.text
+    };
+    save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
+    save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
+    let mut memory = Table::new("policy,position_tokens,seconds,rss_bytes,kv_cache_bytes");
+    for run in &result.runs {
+        for sample in &run.tally.memory {
+            let rss = sample.rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+            let row = format!("{},{:.3},{rss},{}", sample.position, sample.seconds, sample.kv_cache_bytes);
+            memory.row(&run.policy, &row);
+        }
+    }
+    save(&folder.join("memory.csv"), &memory.text)?;
+    figures::draw_long(result, folder)?;
+    to_json(&folder.join(RUN), info, true)
+}
+
+/// Joins the results of all shards of one run: the result of the whole, up to the rounding of sums, and how it came about.
+///
+/// # Errors
+/// A folder that is no result of a long run, results of different runs, a shard that is missing or there twice.
+pub fn merge_long(folders: &[PathBuf]) -> Result<(LongResult, RunInfo)> {
+    let mut shards = Vec::new();
+    for folder in folders {
+        let info: RunInfo = from_json(&folder.join(RUN))?;
+        shards.push((folder, from_json::<LongResult>(&folder.join(RESULT))?, info));
+    }
+    shards.sort_by_key(|(_, result, _)| result.shard.index);
+    let [(first, whole, info), rest @ ..] = shards.as_slice() else {
+        return Err(Error::input("merge", "there is no folder to merge"));
+    };
+    let (mut whole, info) = (whole.clone(), info.clone());
+    for (expected, (folder, result, other)) in (1..).zip(rest) {
+        let identity = |result: &LongResult, info: &RunInfo| {
+            let RunInfo { model, text, policies, seed, .. } = info.clone();
+            (
+                result.model.clone(),
+                result.tokens,
+                result.shard.count,
+                model.sha256,
+                text.sha256,
+                policies,
+                seed,
+            )
+        };
+        if identity(&whole, &info) != identity(result, other) {
+            let what = format!("`{}`", folder.display());
+            return Err(Error::input(what, format!("it is of another run than `{}`", first.display())));
+        }
+        if result.shard.index != expected {
+            let got = format!("shard {} where {expected} was expected", result.shard);
+            return Err(Error::input(format!("`{}`", folder.display()), got));
+        }
+        for (run, more) in whole.runs.iter_mut().zip(&result.runs) {
+            run.tally.merge(&more.tally)?;
+        }
+    }
+    if whole.shard.index != 0 || whole.shard.count != shards.len() as u64 {
+        let got = format!("{} folders, the first of shard {}", shards.len(), whole.shard);
+        return Err(Error::input("merge", format!("expected all shards of a run, got {got}")));
+    }
+    whole.shard = Shard::WHOLE;
+    Ok((whole, info))
+}
+
+/// Draws the figures again. Returns their paths.
+pub(super) fn redraw(folder: &Path) -> Result<Vec<PathBuf>> {
+    figures::draw_long(&from_json::<LongResult>(&folder.join(RESULT))?, folder)
+}
