@@ -6,11 +6,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
-use crate::generate::Generator;
+use crate::method::{Method, continuation};
 use crate::model::Decoder;
-use crate::policy::AttentionPolicy;
-use crate::sampler::{Sampler, SamplingParams};
-use crate::session::Session;
 use crate::tokenizer::Tokenizer;
 
 /// What stands at the head of a prompt.
@@ -93,16 +90,12 @@ impl Prompt {
 pub fn answer(
     decoder: &Arc<Decoder>,
     tokenizer: &Tokenizer,
-    policy: &AttentionPolicy,
+    method: &Method,
     prompt: &Prompt,
 ) -> Result<String> {
     let stop: Vec<u32> = tokenizer.stop_tokens().collect();
-    let session = Session::new(decoder.clone(), policy.clone())?;
-    let sampler = Sampler::new(SamplingParams::default())?;
-    let tokens = Generator::new(session, &prompt.tokens, sampler, &stop)?
-        .take(ANSWER_TOKENS)
-        .collect::<Result<Vec<u32>>>()?;
-    tokenizer.decode(&tokens)
+    let tokens = continuation(decoder, tokenizer, method, &prompt.tokens, ANSWER_TOKENS, &stop)?;
+    tokenizer.decode(&tokens.collect::<Result<Vec<u32>>>()?)
 }
 
 #[cfg(test)]

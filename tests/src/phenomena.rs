@@ -6,19 +6,24 @@
 
 use std::sync::{Arc, OnceLock};
 
-use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
+use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::evaluate::{evaluate, evaluate_in_segments};
+use lm_infinite::method::Method;
 use lm_infinite::model::{self, Decoder, LoadedModel};
 use lm_infinite::passkey::{self, Prompt};
-use lm_infinite::policy::{AttentionPolicy, PolicySpec};
+use lm_infinite::policy::PolicySpec;
 
-use crate::support::cache;
+use crate::support::{cache, diagnose};
 
 const TRAINED: usize = 256;
 const TOKENS: usize = 16 * TRAINED;
 const STRETCHES: usize = 16;
 
-struct Embedded {
+fn method_of(text: &str) -> Method {
+    Method::parse(text, TRAINED as u64).expect("a method")
+}
+
+pub struct Embedded {
     loaded: LoadedModel,
     decoder: Arc<Decoder>,
     /// Each a BOS and the tokens of a piece of the embedded text, from anywhere in it.
@@ -47,13 +52,9 @@ impl Embedded {
         Self { loaded, decoder, stretches, usual }
     }
 
-    fn policy(&self, text: &str) -> AttentionPolicy {
-        PolicySpec::parse(text, TRAINED as u64).expect("a policy").policy
-    }
-
     /// Mean loss at positions `from..to` under `policy`, less that of the same tokens within the training length.
     fn excess(&self, policy: &str, (from, to): (usize, usize)) -> f64 {
-        let policy = self.policy(policy);
+        let policy = PolicySpec::parse(policy, TRAINED as u64).expect("a policy").policy;
         let sum: f64 = std::iter::zip(&self.stretches, &self.usual)
             .map(|(tokens, usual)| {
                 let nll = evaluate(&self.decoder, &policy, tokens, None, &|_| ()).expect("runs").nll;
@@ -65,41 +66,24 @@ impl Embedded {
     }
 
     /// Share of `prompts` prompts of `lengths` tokens that are answered.
-    fn passkey_accuracy(&self, policy: &str, lengths: std::ops::Range<usize>, prompts: u64) -> f64 {
-        let policy = self.policy(policy);
+    fn passkey_accuracy(&self, method: &str, lengths: std::ops::Range<usize>, prompts: u64) -> f64 {
+        let method = method_of(method);
         let right = |seed: u64| {
             let length = lengths.start + (seed as usize * 37) % lengths.len();
             let prompt = Prompt::new(&self.loaded.tokenizer, length, None, seed).expect("long enough");
             let answer =
-                passkey::answer(&self.decoder, &self.loaded.tokenizer, &policy, &prompt).expect("runs");
+                passkey::answer(&self.decoder, &self.loaded.tokenizer, &method, &prompt).expect("runs");
             prompt.is_answered_by(&answer)
         };
         (0..prompts).filter(|&seed| right(seed)).count() as f64 / prompts as f64
     }
 
-    fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
-        let (config, tokens, usual) = (&self.loaded.config, &self.stretches[0], self.usual[0].clone());
-        let mut builder = DiagnosisBuilder::new("embedded", config, TOKENS as u64, usual, None);
-        for text in policies {
-            let spec = PolicySpec::parse(text, TRAINED as u64).expect("a policy");
-            let mut collector = Collector::new(config, TOKENS as u64);
-            let run =
-                evaluate(&self.decoder, &spec.policy, tokens, Some(&mut collector), &|_| ()).expect("runs");
-            let input = RunInput {
-                policy: spec.label,
-                attention: spec.policy,
-                nll: run.nll,
-                prefill_tokens_per_second: run.prefill_tokens_per_second,
-                peak_rss_bytes: run.peak_rss_bytes,
-                kv_cache_bytes: run.kv_cache_bytes as u64,
-            };
-            builder.push(input, collector.finish().expect("whole")).expect("the same text");
-        }
-        builder.finish()
+    pub fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
+        diagnose(&self.decoder, &self.stretches[0], self.usual[0].clone(), policies)
     }
 }
 
-fn rope() -> &'static Embedded {
+pub fn rope() -> &'static Embedded {
     static MODEL: OnceLock<Embedded> = OnceLock::new();
     MODEL.get_or_init(|| Embedded::new("tiny-rope"))
 }
@@ -143,11 +127,11 @@ fn passkeys_within_the_training_length_are_found() {
 fn a_passkey_that_is_still_in_the_window_is_found_at_any_length() {
     // 0.97 of the way in: within the last 256 tokens of 4096.
     let model = rope();
-    let policy = model.policy("lm-infinite");
+    let method = method_of("lm-infinite");
     let found = (0..40).filter(|&seed| {
         let prompt = Prompt::new(&model.loaded.tokenizer, TOKENS, Some(0.97), seed).expect("long enough");
         let answer =
-            passkey::answer(&model.decoder, &model.loaded.tokenizer, &policy, &prompt).expect("runs");
+            passkey::answer(&model.decoder, &model.loaded.tokenizer, &method, &prompt).expect("runs");
         prompt.is_answered_by(&answer)
     });
     let found = found.count();
@@ -164,7 +148,7 @@ fn the_three_factors_break_under_vanilla_and_window_and_hold_under_lm_infinite()
         "{summary}"
     );
     assert!(window.factors.drift.broke && !window.factors.logits.broke, "{summary}");
-    assert!(infinite.factors.broken().is_empty() && infinite.breaks.is_none(), "{summary}");
+    assert!(infinite.order.factors.is_empty() && infinite.breaks.is_none(), "{summary}");
     // Fig. 1c: start tokens live in a region of their own.
     assert!(infinite.factors.drift.start_distance.is_some_and(|distance| distance >= 5.0), "{summary}");
 }

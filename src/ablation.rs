@@ -1,0 +1,156 @@
+//! What each part of the fix is worth (paper Fig. 5): the loss of several policies over many stretches of text, each against
+//! the same tokens within the training length, with confidence bands over stretches.
+//!
+//! One text tells hard and easy passages from strained and unstrained attention only by luck; the difference to the
+//! reference, token by token and averaged over stretches, does so by construction.
+
+use std::sync::Arc;
+
+use lm_infinite_analysis::Bins;
+use lm_infinite_analysis::nll::{BandBucket, DocumentBootstrap};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::evaluate::{evaluate, evaluate_in_segments};
+use crate::model::Decoder;
+use crate::policy::PolicySpec;
+
+/// Replicates of the bootstrap, and the share of them that a band holds.
+const REPLICATES: usize = 1000;
+const LEVEL: f64 = 0.95;
+
+/// Linear bins, up to 32 training lengths.
+const BINS: u64 = 64;
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct AblationPlan {
+    /// Policies, in order.
+    pub policies: Vec<PolicySpec>,
+    /// Tokens of a stretch, its BOS included.
+    pub tokens: usize,
+    /// How many stretches.
+    pub stretches: usize,
+    /// Seed of where they begin, and of the bootstrap.
+    pub seed: u64,
+}
+
+/// The comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ablation {
+    /// Name of the model.
+    pub model: String,
+    /// L_pretrain.
+    pub trained_length: u64,
+    /// Tokens of a stretch.
+    pub tokens: u64,
+    /// Stretches.
+    pub stretches: u64,
+    /// Mean loss of the reference, in nats per token.
+    pub reference_nll: Option<f64>,
+    /// One per policy.
+    pub runs: Vec<AblationRun>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AblationRun {
+    /// As written.
+    pub policy: String,
+    /// Loss above the reference by position, with 95 % bands over stretches.
+    pub excess: Vec<BandBucket>,
+    /// The same of all tokens beyond the training length; `None` where there is none.
+    pub beyond: Option<BandBucket>,
+    /// Losses that were NaN or infinite.
+    pub non_finite: u64,
+}
+
+/// Runs every policy over every stretch of `tokens` (a text without BOS). `progress` is told when one is done.
+///
+/// # Errors
+/// A text shorter than a stretch; as [`evaluate`].
+pub fn ablation(
+    model: &str,
+    decoder: &Arc<Decoder>,
+    tokens: &[u32],
+    bos: Option<u32>,
+    plan: &AblationPlan,
+    progress: &dyn Fn(),
+) -> Result<Ablation> {
+    let trained = decoder.config().trained_length;
+    let body = plan.tokens.saturating_sub(usize::from(bos.is_some()));
+    if tokens.len() < body || plan.tokens < 2 {
+        let got = format!(
+            "it has {} tokens; a stretch of {} needs as many, and at least 2",
+            tokens.len(),
+            plan.tokens
+        );
+        return Err(Error::input("text", got));
+    }
+    let bins = Bins::linear_then_doubling(trained.saturating_mul(32), plan.tokens as u64, BINS);
+    let sides = Bins::new(if trained > 0 { vec![0, trained] } else { vec![0] })?;
+    let empty = |bins: &Bins| DocumentBootstrap::new(bins.clone(), REPLICATES, plan.seed);
+    let mut all = Vec::new();
+    for _ in &plan.policies {
+        all.push((empty(&bins)?, empty(&sides)?, 0));
+    }
+    let mut random = StdRng::seed_from_u64(plan.seed);
+    let (mut sum, mut count) = (0.0, 0u64);
+    for stretch in 0..plan.stretches as u64 {
+        let at = random.random_range(0..=tokens.len() - body);
+        let text: Vec<u32> = bos.into_iter().chain(tokens[at..at + body].iter().copied()).collect();
+        let usual = evaluate_in_segments(decoder, &text, bos, trained, &|_| ())?;
+        sum += usual.iter().map(|&nll| f64::from(nll)).sum::<f64>();
+        count += usual.len() as u64;
+        for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(&mut all) {
+            let nll = evaluate(decoder, &spec.policy, &text, None, &|_| ())?.nll;
+            let excess: Vec<f32> = nll.iter().zip(&usual).map(|(nll, usual)| nll - usual).collect();
+            *non_finite += excess.iter().filter(|value| !value.is_finite()).count() as u64;
+            by_position.push(stretch, 1, &excess);
+            by_side.push(stretch, 1, &excess);
+            progress();
+        }
+    }
+    let mut runs = Vec::new();
+    for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(all) {
+        runs.push(AblationRun {
+            policy: spec.label.clone(),
+            excess: by_position.bands(LEVEL)?,
+            beyond: by_side.bands(LEVEL)?.into_iter().nth(1).filter(|bucket| bucket.nll.is_some()),
+            non_finite,
+        });
+    }
+    Ok(Ablation {
+        model: model.into(),
+        trained_length: trained,
+        tokens: plan.tokens as u64,
+        stretches: plan.stretches as u64,
+        reference_nll: (count > 0).then(|| sum / count as f64),
+        runs,
+    })
+}
+
+impl Ablation {
+    /// One line per policy.
+    pub fn summary(&self) -> String {
+        let mut text = format!(
+            "{}: {} stretches of {} tokens, loss above the same tokens within the training length of {}, mean beyond it\n",
+            self.model, self.stretches, self.tokens, self.trained_length
+        );
+        for run in &self.runs {
+            let value = match run.beyond.as_ref().map(|bucket| (bucket.nll, bucket.band)) {
+                Some((Some(nll), Some((low, high)))) => {
+                    format!("{nll:+.3} nats (95 %: {low:+.3} to {high:+.3})")
+                }
+                Some((Some(nll), None)) => format!("{nll:+.3} nats (too few stretches for a band)"),
+                _ => "no token beyond it".to_owned(),
+            };
+            let broken =
+                if run.non_finite > 0 { format!(", {} not finite", run.non_finite) } else { String::new() };
+            text.push_str(&format!("  {:<40} {value}{broken}\n", run.policy));
+        }
+        text
+    }
+}

@@ -1,0 +1,50 @@
+//! `ablation`: what each part of the fix is worth.
+
+use std::ffi::OsString;
+
+use super::args::{AblationArgs, Cli};
+use super::inputs::{Model, Text};
+use super::output::{Output, progress};
+use crate::ablation::{AblationPlan, ablation};
+use crate::digest;
+use crate::results::{self, RunInfo, Source};
+
+/// Policies that are compared where none are asked for: nothing, each part of the fix, the fix, and what others do.
+const COMPARED: [&str; 6] = ["vanilla", "window", "lambda", "ceiling", "lm-infinite", "streaming-llm"];
+
+/// Training lengths to a stretch.
+const TIMES: u64 = 16;
+
+/// Runs the command.
+pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    let text = Text::read(&args.text)?;
+    let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
+    results::check_target(&folder)?;
+    let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
+    let length = args.tokens.unwrap_or(model.trained_length().saturating_mul(TIMES));
+    let plan = AblationPlan {
+        policies: policies.clone(),
+        tokens: usize::try_from(length).unwrap_or(usize::MAX),
+        stretches: args.stretches as usize,
+        seed: cli.seed,
+    };
+    let tokenizer = &model.loaded.tokenizer;
+    let tokens = tokenizer.encode_continuation(&text.text)?;
+    let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
+    let bar = progress("ablation", (plan.policies.len() * plan.stretches) as u64, "runs");
+    let result = ablation(&model.loaded.name, &model.decoder, &tokens, bos, &plan, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let info = RunInfo::new(
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        Source { name: model.loaded.name.clone(), sha256: Some(model.loaded.sha256()?) },
+        Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
+        length,
+        policies.into_iter().map(|spec| (spec.label, spec.policy)),
+        cli.seed,
+    );
+    results::write_ablation(&folder, &result, &info)?;
+    let mut data = serde_json::to_value(&result)?;
+    data["out"] = folder.display().to_string().into();
+    output.write(&format!("{}\nresults in {}", result.summary(), folder.display()), &data)
+}

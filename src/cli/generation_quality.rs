@@ -1,0 +1,139 @@
+//! `generation-quality`: how a text goes on under each policy, against how it does (paper Table 3).
+
+use std::ffi::OsString;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+
+use super::args::{Cli, GenerationQuality};
+use super::inputs::{Model, Text};
+use super::output::{self, Output};
+use super::task::{self, Run, short};
+use crate::digest;
+use crate::error::Error;
+use crate::figures::{Chart, PointSeries, Points};
+use crate::method::{Method, continuation};
+use crate::results::Source;
+use crate::results::task::{Table, TaskResult};
+use crate::scores::{bleu::bleu, rouge::mean_rouge_l};
+
+/// BLEU and ROUGE-L, each from 0 to 1.
+type Scores = [f64; 2];
+
+/// Runs the command.
+pub fn run(
+    args: &GenerationQuality,
+    cli: &Cli,
+    arguments: &[OsString],
+    output: &Output,
+) -> anyhow::Result<()> {
+    task::check_folder(args.out.as_ref())?;
+    let model = Model::load(&args.model)?;
+    let text = Text::read(&args.text)?;
+    let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
+    let tokenizer = &model.loaded.tokenizer;
+    let default = [model.trained_length()];
+    let lengths = if args.lengths.is_empty() { &default[..] } else { &args.lengths };
+    let tokens = tokenizer.encode_continuation(&text.text)?;
+    let count = usize::try_from(args.tokens).unwrap_or(usize::MAX);
+    if lengths.contains(&0) || count == 0 {
+        return Err(Error::input("--lengths and --tokens", "at least 1 token is needed of each").into());
+    }
+    let longest = lengths.iter().max().map_or(0, |&length| usize::try_from(length).unwrap_or(usize::MAX));
+    let needed = longest.saturating_add(count);
+    if tokens.len() < needed {
+        let reason = format!("it has {} tokens; prompt and continuation need {needed}", tokens.len());
+        return Err(Error::input("text", reason).into());
+    }
+    // Ends of prompts: the same for every length and policy, so that all are asked for the same words.
+    let mut random = StdRng::seed_from_u64(cli.seed);
+    let ends: Vec<usize> =
+        (0..args.samples).map(|_| random.random_range(longest..=tokens.len() - count)).collect();
+    let bos = task::bos(&model);
+    let total = (ends.len() * lengths.len() * methods.len()) as u64;
+    let bar = output::progress("generation-quality", total, "texts");
+    // [method][length]
+    let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); methods.len()];
+    for &length in lengths {
+        for (method, scores) in methods.iter().zip(&mut scores) {
+            let mut pairs = Vec::new();
+            for &end in &ends {
+                let body = &tokens[end - (length as usize).saturating_sub(usize::from(bos.is_some()))..end];
+                let prompt: Vec<u32> = bos.into_iter().chain(body.iter().copied()).collect();
+                let generated = continuation(&model.decoder, tokenizer, method, &prompt, count, &[])?
+                    .collect::<crate::Result<Vec<u32>>>()?;
+                pairs.push((tokenizer.decode(&generated)?, tokenizer.decode(&tokens[end..end + count])?));
+                bar.inc(1);
+            }
+            scores.push([bleu(&pairs), mean_rouge_l(&pairs).unwrap_or(0.0)]);
+        }
+    }
+    bar.finish_and_clear();
+    let result = result(&model.loaded.name, args, lengths, &methods, &scores);
+    let longest = lengths.iter().max().copied().unwrap_or(0).saturating_add(args.tokens);
+    let text = Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) };
+    Run { model: &model, arguments, cli, methods: &methods, text, tokens: longest }.finish(
+        &result,
+        args.out.as_ref(),
+        output,
+    )
+}
+
+fn result(
+    model: &str,
+    args: &GenerationQuality,
+    lengths: &[u64],
+    methods: &[Method],
+    scores: &[Vec<Scores>],
+) -> TaskResult {
+    let columns = ["policy", "length_tokens", "samples", "bleu", "rouge_l"];
+    let mut table = Table::new("generation_quality", &columns);
+    let (mut words, mut runs) = (String::new(), Vec::new());
+    for (at, length) in lengths.iter().enumerate() {
+        for (method, scores) in methods.iter().zip(scores) {
+            let [bleu, rouge] = scores[at];
+            words += &format!(
+                "{:<40} {length:>9} tokens  BLEU {:>5.1}  ROUGE-L {:>5.1}\n",
+                method.label,
+                100.0 * bleu,
+                100.0 * rouge
+            );
+            runs.push(json!({
+                "policy": method.label,
+                "length": length,
+                "samples": args.samples,
+                "bleu": bleu,
+                "rouge_l": rouge,
+            }));
+            let cells = [length.to_string(), args.samples.to_string(), bleu.to_string(), rouge.to_string()];
+            table.rows.push(std::iter::once(method.label.clone()).chain(cells).collect());
+        }
+    }
+    let chart = |name: &str, of: usize| {
+        let series = methods.iter().zip(scores).map(|(method, scores)| PointSeries {
+            name: method.label.clone(),
+            values: scores.iter().map(|scores| Some(100.0 * scores[of])).collect(),
+        });
+        Chart::Points(Points {
+            title: format!("{name} of continuations, {model}"),
+            note: format!(
+                "{} continuations of {} tokens per length, against the text's own",
+                args.samples, args.tokens
+            ),
+            x_label: "prompt length (tokens)".into(),
+            y_label: format!("{name} (%)"),
+            x: lengths.iter().map(|&length| short(length)).collect(),
+            logarithmic: false,
+            from_zero: true,
+            series: series.collect(),
+        })
+    };
+    TaskResult {
+        task: "generation-quality".into(),
+        summary: words,
+        data: json!({ "model": model, "tokens": args.tokens, "runs": runs }),
+        tables: vec![table],
+        charts: vec![("bleu".into(), chart("BLEU", 0)), ("rouge_l".into(), chart("ROUGE-L", 1))],
+    }
+}

@@ -1,0 +1,130 @@
+//! `qasper`: questions about articles, with the paper's prompt and score.
+
+use std::ffi::OsString;
+
+use serde_json::json;
+
+use super::args::{Cli, Qasper};
+use super::inputs::Model;
+use super::output::{self, Output};
+use super::task::{self, Run};
+use crate::digest;
+use crate::error::Error;
+use crate::figures::{Chart, PointSeries, Points};
+use crate::method::{Method, continuation};
+use crate::qasper::{self, ANSWER_TOKENS, Question};
+use crate::results::Source;
+use crate::results::task::{Table, TaskResult};
+use crate::scores::squad::best_f1;
+
+/// One question under one method.
+struct Answer {
+    prompt_tokens: usize,
+    text: String,
+    f1: f64,
+}
+
+/// Runs the command.
+pub fn run(args: &Qasper, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
+    let mut questions = qasper::read(&args.data)?;
+    questions.truncate(args.questions.unwrap_or(usize::MAX));
+    if args.length < 2 {
+        return Err(Error::input("--length", "at least 2 tokens are needed").into());
+    }
+    if questions.is_empty() {
+        return Err(Error::input("--questions", "at least 1 is needed").into());
+    }
+    task::check_folder(args.out.as_ref())?;
+    let limit = usize::try_from(args.length).unwrap_or(usize::MAX);
+    let model = Model::load(&args.model)?;
+    let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
+    let bar = output::progress("qasper", (questions.len() * methods.len()) as u64, "questions");
+    // [method][question]
+    let mut answers: Vec<Vec<Answer>> = Vec::new();
+    for method in &methods {
+        let mut of_method = Vec::new();
+        for question in &questions {
+            of_method.push(answer(&model, method, question, limit)?);
+            bar.inc(1);
+        }
+        answers.push(of_method);
+    }
+    bar.finish_and_clear();
+    let name = args.data.display().to_string();
+    let data = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
+    let text = Source { name, sha256: Some(digest::sha256(&data)) };
+    let result = result(&model.loaded.name, args.length, &methods, &questions, &answers);
+    Run { model: &model, arguments, cli, methods: &methods, text, tokens: args.length }.finish(
+        &result,
+        args.out.as_ref(),
+        output,
+    )
+}
+
+fn answer(model: &Model, method: &Method, question: &Question, limit: usize) -> anyhow::Result<Answer> {
+    let tokenizer = &model.loaded.tokenizer;
+    let prompt = qasper::cut_in_the_centre(&tokenizer.encode(&question.prompt)?, limit);
+    let stop: Vec<u32> = tokenizer.stop_tokens().collect();
+    let mut tokens = Vec::new();
+    for token in continuation(&model.decoder, tokenizer, method, &prompt, ANSWER_TOKENS, &stop)? {
+        tokens.push(token?);
+        if qasper::is_finished(&tokenizer.decode(&tokens)?) {
+            break;
+        }
+    }
+    let text = qasper::extracted(&tokenizer.decode(&tokens)?).to_owned();
+    Ok(Answer { prompt_tokens: prompt.len(), f1: best_f1(&text, &question.references), text })
+}
+
+fn result(
+    model: &str,
+    length: u64,
+    methods: &[Method],
+    questions: &[Question],
+    answers: &[Vec<Answer>],
+) -> TaskResult {
+    let (mut words, mut runs, mut means) = (String::new(), Vec::new(), Vec::new());
+    let mut table = Table::new("answers", &["policy", "question_id", "prompt_tokens", "answer", "f1"]);
+    for (method, answers) in methods.iter().zip(answers) {
+        let f1 = answers.iter().map(|answer| answer.f1).sum::<f64>() / answers.len() as f64;
+        words += &format!("{:<40} F1 {:>5.1} over {} questions\n", method.label, 100.0 * f1, questions.len());
+        let mut told = Vec::new();
+        for (question, answer) in questions.iter().zip(answers) {
+            told.push(json!({
+                "question_id": question.id,
+                "prompt_tokens": answer.prompt_tokens,
+                "answer": answer.text,
+                "f1": answer.f1,
+            }));
+            table.rows.push(vec![
+                method.label.clone(),
+                question.id.clone(),
+                answer.prompt_tokens.to_string(),
+                answer.text.clone(),
+                answer.f1.to_string(),
+            ]);
+        }
+        runs.push(json!({ "policy": method.label, "questions": questions.len(), "f1": f1, "answers": told }));
+        means.push(Some(100.0 * f1));
+    }
+    let chart = Points {
+        title: format!("Qasper, {model}"),
+        note: format!(
+            "{} questions, prompts of at most {length} tokens, the best of all references",
+            questions.len()
+        ),
+        x_label: "policy".into(),
+        y_label: "F1 (%)".into(),
+        x: methods.iter().map(|method| method.label.clone()).collect(),
+        logarithmic: false,
+        from_zero: true,
+        series: vec![PointSeries { name: "mean F1".into(), values: means }],
+    };
+    TaskResult {
+        task: "qasper".into(),
+        summary: words,
+        data: json!({ "model": model, "length": length, "runs": runs }),
+        tables: vec![table],
+        charts: vec![("f1".into(), Chart::Points(chart))],
+    }
+}

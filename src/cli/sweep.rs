@@ -1,0 +1,151 @@
+//! `sweep`: one key of a policy over several values (the paper's Tables 4 to 7).
+
+use std::ffi::OsString;
+
+use serde_json::json;
+
+use super::args::{Cli, Sweep, SweepMeasure};
+use super::inputs::{Model, Text};
+use super::output::{self, Output};
+use super::task::{self, Run};
+use crate::corpus;
+use crate::digest;
+use crate::error::Error;
+use crate::evaluate::evaluate;
+use crate::figures::{Chart, PointSeries, Points};
+use crate::method::Method;
+use crate::passkey::{self, Prompt};
+use crate::results::Source;
+use crate::results::task::{Table, TaskResult};
+
+/// Runs the command.
+pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
+    let model = Model::load(&args.model)?;
+    task::check_folder(args.out.as_ref())?;
+    let separator = if args.policy.contains(':') { ',' } else { ':' };
+    let method =
+        |value: &String| task::method(&model, &format!("{}{separator}{}={value}", args.policy, args.key));
+    let methods = args.values.iter().map(method).collect::<crate::Result<Vec<Method>>>()?;
+    let length = args.length.unwrap_or(model.trained_length().saturating_mul(16));
+    let tokenizer = &model.loaded.tokenizer;
+    let samples = u64::from(args.samples);
+    let bar = output::progress("sweep", methods.len() as u64 * samples, "texts");
+    let mut values = Vec::new();
+    let text = match args.measure {
+        SweepMeasure::Passkey => {
+            let length = usize::try_from(length)?;
+            let prompts = (0..samples)
+                .map(|sample| Prompt::new(tokenizer, length, None, cli.seed.wrapping_add(sample)))
+                .collect::<crate::Result<Vec<_>>>()?;
+            for method in &methods {
+                let mut right = 0;
+                for prompt in &prompts {
+                    let answer = passkey::answer(&model.decoder, tokenizer, method, prompt)?;
+                    right += usize::from(prompt.is_answered_by(&answer));
+                    bar.inc(1);
+                }
+                values.push(Some(right as f64 / prompts.len() as f64));
+            }
+            Source { name: "passkey prompts".into(), sha256: None }
+        }
+        SweepMeasure::Nll => {
+            let text = Text::read(&args.text)?;
+            let begin = model.trained_length();
+            if length <= begin {
+                let reason =
+                    format!("the loss is that after the training length of {begin} tokens; got {length}");
+                return Err(Error::input("--length", reason).into());
+            }
+            let stretches = stretches(&model, &text.text, length, samples, cli.seed)?;
+            for method in &methods {
+                let (mut sum, mut count) = (0.0, 0usize);
+                for tokens in &stretches {
+                    let nll = evaluate(&model.decoder, &method.policy, tokens, None, &|_| ())?.nll;
+                    // Entry t is the loss of token t + 1.
+                    let late = &nll[begin as usize - 1..];
+                    sum += late.iter().copied().map(f64::from).sum::<f64>();
+                    count += late.len();
+                    bar.inc(1);
+                }
+                let mean = sum / count as f64;
+                values.push(mean.is_finite().then_some(mean));
+            }
+            Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) }
+        }
+    };
+    bar.finish_and_clear();
+    let result = result(args, &model.loaded.name, length, &methods, &values);
+    Run { model: &model, arguments, cli, methods: &methods, text, tokens: length }.finish(
+        &result,
+        args.out.as_ref(),
+        output,
+    )
+}
+
+/// `count` stretches of `length` tokens, one after the other, each behind the token that the model was trained to see first.
+pub fn stretches(
+    model: &Model,
+    text: &str,
+    length: u64,
+    count: u64,
+    seed: u64,
+) -> anyhow::Result<Vec<Vec<u32>>> {
+    let bos = task::bos(model);
+    let length = usize::try_from(length)?;
+    let total =
+        (length as u64).checked_mul(count).ok_or_else(|| Error::input("--samples", "too many tokens"))?;
+    let tokens = corpus::tokens(text, &model.loaded.tokenizer, Some(total.saturating_add(1)), seed)?;
+    let own = usize::from(bos.is_some() && tokens.first() == bos.as_ref());
+    let take = length.saturating_sub(usize::from(bos.is_some())).max(1);
+    Ok(tokens[own..]
+        .chunks_exact(take)
+        .take(count as usize)
+        .map(|part| bos.into_iter().chain(part.iter().copied()).collect())
+        .collect())
+}
+
+fn result(args: &Sweep, model: &str, length: u64, methods: &[Method], values: &[Option<f64>]) -> TaskResult {
+    let (measure, column, label, scale) = match args.measure {
+        SweepMeasure::Passkey => ("accuracy", "accuracy", "keys found (%)", 100.0),
+        SweepMeasure::Nll => ("nll", "nll_nats", "NLL after the training length (nats per token)", 1.0),
+    };
+    let mut table = Table::new("sweep", &["policy", &args.key, "length_tokens", "samples", column]);
+    let (mut words, mut runs) = (String::new(), Vec::new());
+    for ((method, key), value) in methods.iter().zip(&args.values).zip(values) {
+        let cell = value.map(|value| value.to_string()).unwrap_or_default();
+        words += &format!(
+            "{}={key:<10} {}\n",
+            args.key,
+            value.map_or("not finite".into(), |value| format!("{value:.4}"))
+        );
+        let samples = args.samples.to_string();
+        table.rows.push(vec![method.label.clone(), key.clone(), length.to_string(), samples, cell]);
+        runs.push(json!({
+            "policy": method.label, "value": key, "length": length, "samples": args.samples, (measure): value,
+        }));
+    }
+    let chart = Points {
+        title: format!(
+            "{} by {}, {model}",
+            if measure == "nll" { "Loss" } else { "Passkey retrieval" },
+            args.key
+        ),
+        note: format!("{} at {length} tokens, {} texts per value", args.policy, args.samples),
+        x_label: args.key.clone(),
+        y_label: label.into(),
+        x: args.values.clone(),
+        logarithmic: false,
+        from_zero: measure != "nll",
+        series: vec![PointSeries {
+            name: format!("{} over {}", args.policy, args.key),
+            values: values.iter().map(|value| value.map(|value| scale * value)).collect(),
+        }],
+    };
+    TaskResult {
+        task: "sweep".into(),
+        summary: words,
+        data: json!({ "model": model, "key": args.key, "measure": measure, "runs": runs }),
+        tables: vec![table],
+        charts: vec![("sweep".into(), Chart::Points(chart))],
+    }
+}

@@ -1,0 +1,84 @@
+//! What the commands of tasks share: their methods, their folder, their output.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::args::Cli;
+use super::inputs::Model;
+use super::output::Output;
+use crate::error::Result;
+use crate::method::Method;
+use crate::position::PositionEncoding;
+use crate::results::task::{TaskResult, write};
+use crate::results::{self, RunInfo, Source};
+
+/// Reads methods, or `defaults` where none are given.
+pub fn methods(model: &Model, given: &[String], defaults: &[&str]) -> Result<Vec<Method>> {
+    let defaults: Vec<String> = defaults.iter().map(|&text| text.to_owned()).collect();
+    let texts = if given.is_empty() { &defaults } else { given };
+    texts.iter().map(|text| method(model, text)).collect()
+}
+
+/// Reads a method that the model can follow.
+pub fn method(model: &Model, text: &str) -> Result<Method> {
+    let method = Method::parse(text, model.trained_length())?;
+    PositionEncoding::new(&model.loaded.config, method.policy.scaling)?;
+    Ok(method)
+}
+
+/// The token that the model was trained to see first.
+pub fn bos(model: &Model) -> Option<u32> {
+    model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos())
+}
+
+/// A length as axes name it: 512, 4k.
+pub fn short(length: u64) -> String {
+    if length >= 1024 && length.is_multiple_of(1024) {
+        format!("{}k", length / 1024)
+    } else {
+        length.to_string()
+    }
+}
+
+/// Refuses a folder that cannot be written to, before the work.
+pub fn check_folder(out: Option<&PathBuf>) -> Result<()> {
+    out.map_or(Ok(()), |folder| results::check_target(folder))
+}
+
+/// What a run was, for its folder.
+pub struct Run<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The command line.
+    pub arguments: &'a [OsString],
+    /// Everything that is not of the command.
+    pub cli: &'a Cli,
+    /// What was compared.
+    pub methods: &'a [Method],
+    /// The text: its name and digest.
+    pub text: Source,
+    /// Longest input, in tokens.
+    pub tokens: u64,
+}
+
+impl Run<'_> {
+    /// Prints `result`, after writing its folder where one is asked for.
+    pub fn finish(&self, result: &TaskResult, out: Option<&PathBuf>, output: &Output) -> anyhow::Result<()> {
+        let mut data = result.data.clone();
+        if let Some(folder) = out {
+            write(folder, result, &self.info()?)?;
+            data["out"] = folder.display().to_string().into();
+        }
+        let place =
+            out.map_or(String::new(), |folder: &PathBuf| format!("\n→ {}\n", Path::new(folder).display()));
+        output.write(&(result.summary.clone() + &place), &data)
+    }
+
+    fn info(&self) -> anyhow::Result<RunInfo> {
+        let model = &self.model.loaded;
+        let source = Source { name: model.name.clone(), sha256: Some(model.sha256()?) };
+        let words = self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let policies = self.methods.iter().map(|method| (method.label.clone(), method.policy.clone()));
+        Ok(RunInfo::new(words, source, self.text.clone(), self.tokens, policies, self.cli.seed))
+    }
+}

@@ -1,0 +1,198 @@
+//! Values over a few named places on the horizontal axis (lengths, sizes of a window …), equally far apart; the vertical axis is
+//! linear or logarithmic.
+
+use serde::{Deserialize, Serialize};
+
+use super::axes::Axis;
+use super::canvas::{Align, Canvas, Point, text_width};
+use super::theme::{GRID, INK, LABEL, MUTED, PAPER, TICK, TITLE, look};
+use crate::diagnose::grouped;
+
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 480.0;
+const ROW: f64 = 25.0;
+const SAMPLE: f64 = 46.0;
+/// Where a value that is not finite is marked, below the top of the frame.
+const CROSS: f64 = 9.0;
+
+/// Points joined by lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Points {
+    /// What is shown.
+    pub title: String,
+    /// How to read it, in small print.
+    pub note: String,
+    /// Label of the horizontal axis.
+    pub x_label: String,
+    /// Label of the vertical axis, with its unit.
+    pub y_label: String,
+    /// Names of the places.
+    pub x: Vec<String>,
+    /// A logarithmic vertical axis; else one that holds 0 where `from_zero`.
+    pub logarithmic: bool,
+    /// The vertical axis begins at 0.
+    pub from_zero: bool,
+    /// In the order of the legend.
+    pub series: Vec<PointSeries>,
+}
+
+/// One series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointSeries {
+    /// Name in the legend.
+    pub name: String,
+    /// One per place; `None` where there is none.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Points {
+    /// Width and height, in pixels at scale 1.
+    pub fn size(&self) -> (u32, u32) {
+        (WIDTH as u32, (HEIGHT + ROW * self.legend().len() as f64) as u32)
+    }
+
+    /// Draws everything.
+    pub fn draw(&self, canvas: &mut dyn Canvas) {
+        canvas.text(&self.title, (24.0, 24.0), TITLE, INK, Align::Left);
+        canvas.text(&self.note, (24.0, 47.0), TICK, MUTED, Align::Left);
+        let rows = self.legend();
+        for (row, entries) in rows.iter().enumerate() {
+            for &(x, index) in entries {
+                let (y, look) = (74.0 + ROW * row as f64, look(index));
+                canvas.line(&[(x, y), (x + SAMPLE, y)], look.color, 1.0, 2.6, look.dash);
+                canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 4.4, look.color, 1.0);
+                canvas.text(&self.series[index].name, (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
+            }
+        }
+        let top = 74.0 + ROW * rows.len() as f64 + 12.0;
+        let bottom = f64::from(self.size().1) - 64.0;
+        let (left, right) = (96.0, WIDTH - 28.0);
+        let axis = self.axis();
+        let x = |at: usize| left + (right - left) * (at as f64 + 0.5) / self.x.len().max(1) as f64;
+        let y = |value: f64| bottom - (bottom - top) * axis.share(self.height(value));
+        for (value, text) in self.ticks(&axis) {
+            canvas.line(&[(left, y(value)), (right, y(value))], GRID, 1.0, 1.0, &[]);
+            canvas.text(&text, (left - 9.0, y(value)), TICK, INK, Align::Right);
+        }
+        for (at, name) in self.x.iter().enumerate() {
+            canvas.line(&[(x(at), bottom), (x(at), bottom + 5.0)], INK, 1.0, 1.0, &[]);
+            canvas.text(name, (x(at), bottom + 16.0), TICK, INK, Align::Center);
+        }
+        canvas.line(&[(left, top), (left, bottom), (right, bottom)], INK, 1.0, 1.2, &[]);
+        canvas.text(&self.x_label, ((left + right) / 2.0, bottom + 42.0), LABEL, INK, Align::Center);
+        canvas.text_upwards(&self.y_label, (18.0, (top + bottom) / 2.0), LABEL, INK);
+        for (index, series) in self.series.iter().enumerate() {
+            let look = look(index);
+            let point =
+                |(at, value): (usize, &Option<f64>)| value.filter(|v| self.drawn(*v)).map(|v| (x(at), y(v)));
+            let points: Vec<Option<Point>> = series.values.iter().enumerate().map(point).collect();
+            for piece in points.split(Option::is_none) {
+                let piece: Vec<Point> = piece.iter().copied().flatten().collect();
+                canvas.line(&piece, look.color, 1.0, if index == 0 { 3.2 } else { 2.2 }, look.dash);
+                for &at in &piece {
+                    canvas.marker(look.marker, at, 6.0, PAPER, 1.0);
+                    canvas.marker(look.marker, at, 4.8, look.color, 1.0);
+                }
+            }
+            for (at, _) in series.values.iter().enumerate().filter(|(_, v)| v.is_some_and(|v| !self.drawn(v)))
+            {
+                let (x, y, arm) = (x(at), top + CROSS * (index + 1) as f64, 4.0);
+                canvas.line(&[(x - arm, y - arm), (x + arm, y + arm)], look.color, 1.0, 1.8, &[]);
+                canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], look.color, 1.0, 1.8, &[]);
+            }
+        }
+    }
+
+    /// Can the value be put on the axis?
+    fn drawn(&self, value: f64) -> bool {
+        value.is_finite() && (!self.logarithmic || value > 0.0)
+    }
+
+    fn height(&self, value: f64) -> f64 {
+        if self.logarithmic { value.log10() } else { value }
+    }
+
+    fn axis(&self) -> Axis {
+        let values = self.series.iter().flat_map(|series| series.values.iter().copied().flatten());
+        let heights = values.filter(|v| self.drawn(*v)).map(|v| self.height(v));
+        let (low, high) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        if self.from_zero && !self.logarithmic {
+            return Axis::new("", 0.0, if high > 0.0 { high * 1.05 } else { 1.0 }, 6.0);
+        }
+        Axis::new("", low, high, 6.0).padded(6.0)
+    }
+
+    /// Values and texts of the ticks.
+    fn ticks(&self, axis: &Axis) -> Vec<(f64, String)> {
+        if !self.logarithmic {
+            return axis.ticks();
+        }
+        let (low, high) = (axis.low.floor() as i32, axis.high.ceil() as i32);
+        let wide = axis.high - axis.low > 3.0;
+        let steps: &[f64] = if wide { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let all = (low..=high).flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+        let inside = |value: &f64| (axis.low..=axis.high).contains(&value.log10());
+        let text = |value: f64| match value {
+            1.0.. => grouped(value.round() as u64),
+            0.01..1.0 => format!("{value:.2}").trim_end_matches('0').to_owned(),
+            _ => format!("{value:.0e}"),
+        };
+        all.filter(inside).map(|value| (value, text(value))).collect()
+    }
+
+    /// Rows of (left edge, index of the series), as many to a row as fit.
+    fn legend(&self) -> Vec<Vec<(f64, usize)>> {
+        let mut rows = vec![Vec::new()];
+        let mut x = 24.0;
+        for (index, series) in self.series.iter().enumerate() {
+            let width = SAMPLE + 8.0 + text_width(&series.name, LABEL) + 26.0;
+            if x + width > WIDTH - 10.0 && x > 24.0 {
+                rows.push(Vec::new());
+                x = 24.0;
+            }
+            if let Some(row) = rows.last_mut() {
+                row.push((x, index));
+            }
+            x += width;
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(logarithmic: bool, values: Vec<Option<f64>>) -> Points {
+        let text = String::new;
+        Points {
+            title: text(),
+            note: text(),
+            x_label: text(),
+            y_label: text(),
+            x: values.iter().map(|_| "1k".into()).collect(),
+            logarithmic,
+            from_zero: true,
+            series: vec![PointSeries { name: "a".into(), values }],
+        }
+    }
+
+    #[test]
+    fn logarithmic_ticks_are_round() {
+        let figure = points(true, vec![Some(0.5), None, Some(30.0), Some(0.0), Some(f64::NAN)]);
+        let texts: Vec<_> = figure.ticks(&figure.axis()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["0.5", "1", "2", "5", "10", "20"]);
+        let figure = points(true, vec![Some(0.5), Some(3e6)]);
+        let texts: Vec<_> = figure.ticks(&figure.axis()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["1", "10", "100", "1,000", "10,000", "100,000", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_share_begins_at_zero() {
+        let axis = points(false, vec![Some(0.9), Some(1.0)]).axis();
+        assert_eq!((axis.low, axis.high), (0.0, 1.05));
+        let empty = points(false, vec![None, Some(f64::INFINITY)]).axis();
+        assert_eq!((empty.low, empty.high), (0.0, 1.0));
+    }
+}

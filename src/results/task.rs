@@ -1,0 +1,175 @@
+//! Result folders of tasks: tables and charts as data, so that figures can be drawn again without the model.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.json` | how to repeat the run: [`RunInfo`] |
+//! | `result.json` | the whole [`TaskResult`] |
+//! | `summary.txt` | what the command printed |
+//! | `*.csv`, `*.svg`, `*.png` | its tables and charts, by name |
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::Staging;
+use super::{RUN, RunInfo, check_target, from_json, save, to_json};
+use crate::error::Result;
+use crate::figures::{self, Chart};
+
+const RESULT: &str = "result.json";
+
+/// What a task measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// Name of the command.
+    pub task: String,
+    /// In words.
+    pub summary: String,
+    /// As the command's `--json` prints it.
+    pub data: serde_json::Value,
+    /// Tables by file name, without extension.
+    pub tables: Vec<Table>,
+    /// Charts by file name, without extension.
+    pub charts: Vec<(String, Chart)>,
+}
+
+/// A table: one CSV file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// File name without extension.
+    pub name: String,
+    /// Names of the columns, with units.
+    pub columns: Vec<String>,
+    /// [rows][columns]; empty where there is no value.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new(name: &str, columns: &[&str]) -> Self {
+        Self { name: name.into(), columns: columns.iter().map(|&c| c.into()).collect(), rows: Vec::new() }
+    }
+
+    /// The table as CSV; cells with commas, quotes or line breaks are quoted.
+    pub fn csv(&self) -> String {
+        let cell = |text: &String| {
+            if text.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            } else {
+                text.clone()
+            }
+        };
+        let line = |cells: &Vec<String>| cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
+        std::iter::once(&self.columns).chain(&self.rows).map(line).collect()
+    }
+}
+
+/// Writes a whole result folder at `path`, in place of an older result if there is one.
+///
+/// # Errors
+/// As [`super::write()`].
+pub fn write(path: &Path, result: &TaskResult, info: &RunInfo) -> Result<()> {
+    check_target(path)?;
+    let staging = Staging::beside(path)?;
+    let at = |name: &str| staging.path().join(name);
+    to_json(&at(RESULT), result, false)?;
+    save(&at("summary.txt"), &result.summary)?;
+    for table in &result.tables {
+        save(&at(&format!("{}.csv", table.name)), &table.csv())?;
+    }
+    draw(result, staging.path())?;
+    to_json(&at(RUN), info, true)?;
+    staging.commit()
+}
+
+/// Is `path` the folder of a task?
+pub(super) fn is_task(path: &Path) -> bool {
+    path.join(RESULT).is_file()
+}
+
+/// Draws the figures of a task's folder again. Returns their paths.
+pub(super) fn redraw(path: &Path) -> Result<Vec<PathBuf>> {
+    let result: TaskResult = from_json(&path.join(RESULT))?;
+    let staging = Staging::beside(&path.join("figures"))?;
+    let drawn = draw(&result, staging.path())?;
+    let names = drawn.iter().filter_map(|figure| figure.file_name()).map(|name| path.join(name)).collect();
+    staging.commit_files(path)?;
+    Ok(names)
+}
+
+fn draw(result: &TaskResult, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut drawn = Vec::new();
+    for (name, chart) in &result.charts {
+        // A stored name is no way out of the folder.
+        let name = Path::new(name).file_name().unwrap_or_default();
+        drawn.extend(figures::draw_chart(chart, &folder.join(name))?);
+    }
+    Ok(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::{HeatMap, Panel, PointSeries, Points};
+    use crate::results::{Source, redraw};
+
+    fn example() -> (TaskResult, RunInfo) {
+        let mut table = Table::new("passkey", &["policy", "accuracy"]);
+        table.rows.push(vec!["a:start=1,window=2".into(), "0.5".into()]);
+        table.rows.push(vec!["say \"b\"".into(), String::new()]);
+        let text = |text: &str| text.to_owned();
+        let map = HeatMap {
+            title: text("t"),
+            note: text("n"),
+            x_label: text("x"),
+            y_label: text("y"),
+            x: vec![text("256"), text("1k")],
+            y: vec![text("0 %")],
+            panels: vec![Panel { name: text("<a>&"), cells: vec![vec![Some(0.5), None]] }],
+        };
+        let points = Points {
+            title: text("t"),
+            note: text("n"),
+            x_label: text("x"),
+            y_label: text("y"),
+            x: vec![text("256"), text("1k")],
+            logarithmic: true,
+            from_zero: false,
+            series: vec![PointSeries { name: text("a"), values: vec![Some(3.0), Some(0.0)] }],
+        };
+        let charts = vec![(text("map"), Chart::HeatMap(map)), (text("points"), Chart::Points(points))];
+        let result = TaskResult {
+            task: text("passkey"),
+            summary: text("words\n"),
+            data: serde_json::json!({"runs": []}),
+            tables: vec![table],
+            charts,
+        };
+        let source = |name: &str| Source { name: name.into(), sha256: None };
+        (result, RunInfo::new(vec![text("lm-infinite")], source("m"), source("t"), 1, [], 0))
+    }
+
+    #[test]
+    fn cells_with_commas_and_quotes_are_quoted() {
+        let csv = example().0.tables[0].csv();
+        assert_eq!(csv, "policy,accuracy\n\"a:start=1,window=2\",0.5\n\"say \"\"b\"\"\",\n");
+    }
+
+    #[test]
+    fn a_task_is_written_whole_and_drawn_again() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let folder = scratch.path().join("run");
+        let (result, info) = example();
+        write(&folder, &result, &info).expect("writes");
+        write(&folder, &result, &info).expect("in place of an older one");
+        let svg = folder.join("map.svg");
+        let first = std::fs::read_to_string(&svg).expect("is there");
+        assert!(!first.contains("<a>&"));
+        std::fs::remove_file(&svg).expect("is there");
+        let drawn = redraw(&folder).expect("draws");
+        assert!(drawn.len() == 4 && drawn.contains(&svg) && drawn.iter().all(|path| path.is_file()));
+        assert_eq!(std::fs::read_to_string(&svg).expect("is there again"), first);
+        std::fs::write(folder.join(RESULT), "{").expect("writes");
+        assert!(redraw(&folder).expect_err("damaged").to_string().contains(RESULT));
+    }
+}

@@ -1,0 +1,136 @@
+//! The paper's tasks as commands, on small inputs.
+
+use std::process::Output;
+
+use lm_infinite::qasper;
+use serde_json::Value;
+
+use crate::support::{golden, program};
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).arg("--json").output().expect("the program starts")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("stdout is one JSON value")
+}
+
+fn refused(arguments: &[&str], reason: &str) {
+    let output = run(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains(reason), "`{reason}` is not in: {said}");
+}
+
+#[test]
+fn qasper_asks_every_question_in_the_papers_words() {
+    let path = golden("qasper/two-articles.json");
+    let questions = qasper::read(&path).expect("a file of the dataset's layout");
+    let ids: Vec<_> = questions.iter().map(|question| question.id.as_str()).collect();
+    assert_eq!(ids, ["boats", "paint", "tide"]);
+    assert_eq!(questions[0].references, ["Forty boats", "forty"]);
+    assert_eq!(
+        (questions[1].references[0].as_str(), questions[2].references[0].as_str()),
+        ("unanswerable", "yes")
+    );
+    let prompt = &questions[0].prompt;
+    assert!(
+        prompt.starts_with(
+            "You are a helpful, concise and honest assistant. You are given a scientific article"
+        )
+    );
+    assert!(prompt.contains(
+        "Article: Introduction Harbours hold boats. We count them at noon.  Forty boats were seen on the first day.  \
+         Question: How many boats were seen on the first day? Please"
+    ));
+    assert!(prompt.ends_with("<Answer>"));
+}
+
+#[test]
+fn qasper_scores_every_policy() {
+    let path = golden("qasper/two-articles.json");
+    let path = path.to_str().expect("UTF-8");
+    let json = json(&run(&["qasper", "--data", path, "--length", "200"]));
+    let runs = json["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        let answers = run["answers"].as_array().expect("answers");
+        assert_eq!(answers.len(), 3);
+        let mean = answers.iter().map(|a| a["f1"].as_f64().expect("a score")).sum::<f64>() / 3.0;
+        assert!((run["f1"].as_f64().expect("a score") - mean).abs() < 1e-12);
+        assert!(answers.iter().all(|answer| answer["prompt_tokens"] == 200), "{answers:?}");
+    }
+    refused(&["qasper", "--data", "nowhere.json"], "nowhere.json");
+    refused(&["qasper", "--data", path, "--length", "1"], "--length");
+}
+
+/// Within the training length both policies are the same computation, and so is what they write.
+#[test]
+fn generation_quality_is_equal_within_the_training_length_and_differs_beyond() {
+    let quality = |length: &str| {
+        let arguments = ["generation-quality", "--lengths", length, "--tokens", "16", "--samples", "3"];
+        let json = json(&run(&arguments));
+        let score = |run: usize, name: &str| json["runs"][run][name].as_f64().expect("a score");
+        ["bleu", "rouge_l"].map(|name| (score(0, name), score(1, name)))
+    };
+    for (vanilla, infinite) in quality("200") {
+        assert!(vanilla == infinite && (0.0..=1.0).contains(&vanilla), "{vanilla} {infinite}");
+    }
+    let [_, (vanilla, infinite)] = quality("3000");
+    assert!(infinite > vanilla, "ROUGE-L {infinite} and {vanilla}");
+    refused(&["generation-quality", "--lengths", "0"], "--lengths");
+    refused(&["generation-quality", "--lengths", "1G"], "tokens");
+}
+
+#[test]
+fn an_ablation_is_zero_within_the_training_length_and_tells_the_policies_apart_beyond() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("ablation");
+    let out = out.to_str().expect("UTF-8");
+    let policies = ["--policy", "vanilla", "--policy", "lambda", "--policy", "lm-infinite"];
+    let arguments = ["ablation", "--tokens", "1200", "--stretches", "4", "--out", out];
+    let json = json(&run(&[&arguments[..], &policies].concat()));
+    let runs = json["runs"].as_array().expect("runs");
+    let beyond: Vec<f64> = runs.iter().map(|run| run["beyond"]["nll"].as_f64().expect("a mean")).collect();
+    assert!(beyond[0] > beyond[1] && beyond[1] > beyond[2] + 0.2 && beyond[2].abs() < 0.1, "{beyond:?}");
+    for run in runs {
+        let excess = run["excess"].as_array().expect("bins");
+        let inside = excess.iter().filter(|bin| bin["to"].as_u64().is_some_and(|to| to <= 256));
+        let inside: Vec<f64> = inside.map(|bin| bin["nll"].as_f64().expect("a mean")).collect();
+        assert!(inside.len() >= 4 && inside.iter().all(|nll| nll.abs() < 1e-3), "{inside:?}");
+        let band = &run["beyond"]["band"];
+        let (low, high) = (band[0].as_f64().expect("low"), band[1].as_f64().expect("high"));
+        assert!(low < high && (low..=high).contains(&run["beyond"]["nll"].as_f64().expect("a mean")));
+    }
+    let svg = folder.path().join("ablation/ablation.svg");
+    let drawn = std::fs::read(&svg).expect("a figure");
+    std::fs::remove_file(&svg).expect("removed");
+    assert!(program().args(["plot", out]).output().expect("it starts").status.success());
+    assert_eq!(std::fs::read(&svg).expect("drawn again"), drawn);
+
+    refused(&["ablation", "--tokens", "1"], "at least 2");
+    refused(&["ablation", "--tokens", "1G"], "a stretch");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+#[test]
+fn a_benchmark_leaves_figures_and_times_truncation_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("bench");
+    let out = out.to_str().expect("UTF-8");
+    let arguments =
+        ["bench", "--lengths", "64,300", "--decode", "2", "--rounds", "1", "--truncate", "128", "--out", out];
+    let json = json(&run(&arguments));
+    let runs = json["runs"].as_array().expect("runs");
+    let labels: Vec<_> = runs.iter().map(|run| run["policy"].as_str().expect("a name")).collect();
+    assert_eq!(labels, ["vanilla", "lm-infinite:start=10,window=64", "truncate:window=128"].repeat(2));
+    let held = |run: usize| runs[run]["kv_cache_bytes"].as_u64().expect("bytes");
+    assert!(held(5) < held(3), "a truncated window holds less than everything: {json}");
+    for name in
+        ["encode_by_length.svg", "decode_by_length.png", "memory_by_length.svg", "bench.csv", "run.json"]
+    {
+        assert!(folder.path().join("bench").join(name).is_file(), "{name}");
+    }
+    assert!(program().args(["plot", out]).output().expect("it starts").status.success());
+    refused(&["bench", "--truncate", "0"], "from 1");
+}
