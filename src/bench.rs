@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::machine;
 use crate::model::Decoder;
-use crate::policy::PolicySpec;
+use crate::policy::{AttentionPolicy, PolicySpec};
 use crate::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use crate::session::Session;
 
@@ -24,10 +24,12 @@ pub struct BenchPlan {
     pub decode: usize,
     /// Rounds.
     pub rounds: usize,
+    /// Also time the baseline that has no cache: the model as it is on the last so many tokens, read anew for every token.
+    pub truncate: Option<usize>,
 }
 
 /// One policy at one length.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchRun {
     /// The policy as written.
     pub policy: String,
@@ -72,30 +74,25 @@ pub fn bench(
     plan: &BenchPlan,
     progress: &dyn Fn(),
 ) -> Result<Vec<BenchRun>> {
-    let cases: Vec<(&PolicySpec, usize)> = plan
+    let policies = || plan.policies.iter().map(Case::Policy);
+    let cases: Vec<(Case<'_>, usize)> = plan
         .lengths
         .iter()
-        .flat_map(|&length| plan.policies.iter().map(move |policy| (policy, length)))
+        .flat_map(|&length| {
+            policies().chain(plan.truncate.map(Case::Truncate)).map(move |case| (case, length))
+        })
         .collect();
     let mut samples = vec![(Vec::new(), Vec::new()); cases.len()];
     let mut memory = vec![(0, None); cases.len()];
     for _ in 0..plan.rounds {
-        for (case, &(policy, length)) in cases.iter().enumerate() {
+        for (index, &(case, length)) in cases.iter().enumerate() {
             machine::reset_peak_rss();
-            let mut session = Session::new(decoder.clone(), policy.policy.clone())?;
             let tokens: Vec<u32> = text.iter().copied().cycle().take(length + plan.decode).collect();
-            let start = Instant::now();
-            session.feed(&tokens[..length], None)?;
-            std::hint::black_box(session.logits());
-            samples[case].0.push(length as f64 / start.elapsed().as_secs_f64());
-            let start = Instant::now();
-            for token in &tokens[length..] {
-                session.feed(std::slice::from_ref(token), None)?;
-                std::hint::black_box(session.logits());
-            }
-            samples[case].1.push(plan.decode as f64 / start.elapsed().as_secs_f64());
-            let peak = machine::peak_rss_bytes().max(memory[case].1);
-            memory[case] = (session.kv_cache_bytes(), peak);
+            let timed = case.time(decoder, &tokens, length)?;
+            samples[index].0.push(length as f64 / timed.prefill_seconds);
+            samples[index].1.push(plan.decode as f64 / timed.decode_seconds);
+            let peak = machine::peak_rss_bytes().max(memory[index].1);
+            memory[index] = (timed.kv_cache_bytes, peak);
             progress();
         }
     }
@@ -103,8 +100,8 @@ pub fn bench(
         .into_iter()
         .zip(samples)
         .zip(memory)
-        .map(|(((policy, length), (prefill, decode)), (kv_cache_bytes, peak_rss_bytes))| BenchRun {
-            policy: policy.label.clone(),
+        .map(|(((case, length), (prefill, decode)), (kv_cache_bytes, peak_rss_bytes))| BenchRun {
+            policy: case.label(),
             length,
             prefill_tokens_per_second: median(prefill),
             decode_tokens_per_second: median(decode),
@@ -112,6 +109,63 @@ pub fn bench(
             peak_rss_bytes,
         })
         .collect())
+}
+
+/// What is timed at one length.
+#[derive(Clone, Copy)]
+enum Case<'a> {
+    Policy(&'a PolicySpec),
+    /// The last so many tokens, read anew for every token that is decoded.
+    Truncate(usize),
+}
+
+struct Timed {
+    prefill_seconds: f64,
+    decode_seconds: f64,
+    kv_cache_bytes: usize,
+}
+
+impl Case<'_> {
+    fn label(self) -> String {
+        match self {
+            Self::Policy(spec) => spec.label.clone(),
+            Self::Truncate(window) => format!("truncate:window={window}"),
+        }
+    }
+
+    /// Feeds `length` of the tokens, then the others one by one, each with its logits.
+    fn time(self, decoder: &Arc<Decoder>, tokens: &[u32], length: usize) -> Result<Timed> {
+        let policy = match self {
+            Self::Policy(spec) => spec.policy.clone(),
+            Self::Truncate(_) => AttentionPolicy::default(),
+        };
+        // Reads the tokens before `end` that are seen, from nothing.
+        let read = |end: usize| -> Result<Session> {
+            let mut session = Session::new(decoder.clone(), policy.clone())?;
+            let first = match self {
+                Self::Policy(_) => 0,
+                Self::Truncate(window) => end.saturating_sub(window),
+            };
+            session.feed(&tokens[first..end], None)?;
+            std::hint::black_box(session.logits());
+            Ok(session)
+        };
+        let start = Instant::now();
+        let mut session = read(length)?;
+        let prefill_seconds = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        for end in length + 1..=tokens.len() {
+            match self {
+                Self::Policy(_) => {
+                    session.feed(&tokens[end - 1..end], None)?;
+                    std::hint::black_box(session.logits());
+                }
+                Self::Truncate(_) => session = read(end)?,
+            }
+        }
+        let decode_seconds = start.elapsed().as_secs_f64();
+        Ok(Timed { prefill_seconds, decode_seconds, kv_cache_bytes: session.kv_cache_bytes() })
+    }
 }
 
 /// Prefill without a probe, with an idle one, and with all statistics, in turn.

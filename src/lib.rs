@@ -2,6 +2,8 @@
 //!
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
+pub mod ablation;
+pub mod archive;
 pub mod attention;
 pub mod bench;
 pub mod cache;
@@ -16,14 +18,18 @@ pub mod files;
 pub mod generate;
 pub mod hub;
 pub mod kernels;
+pub mod long_run;
 pub mod machine;
+pub mod method;
 pub mod model;
 pub mod passkey;
 pub mod policy;
 pub mod position;
 pub mod probe;
+pub mod qasper;
 pub mod results;
 pub mod sampler;
+pub mod scores;
 pub mod session;
 pub mod text;
 pub mod tokenizer;

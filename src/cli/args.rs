@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::hub::DEFAULT_MODEL;
+use crate::long_run::Shard;
 use crate::policy::parse_length;
 use crate::train::TrainPosition;
 
@@ -37,6 +38,14 @@ pub enum Command {
     Generate(Generate),
     /// The paper's retrieval task: a number hidden in a long text
     Passkey(Passkey),
+    /// One key of a policy over several values, as in the paper's tables 4 to 7
+    Sweep(Sweep),
+    /// What each part of the fix is worth: the loss of all policies over many stretches of text
+    Ablation(AblationArgs),
+    /// The paper's questions about scientific articles, on the user's copy of the Qasper dataset
+    Qasper(Qasper),
+    /// How a text goes on under each policy, against how it does: BLEU and ROUGE-L
+    GenerationQuality(GenerationQuality),
     /// Speed and memory, next to the machine's own limits
     Bench(Bench),
     /// Train a small model from scratch, on CPU
@@ -44,7 +53,11 @@ pub enum Command {
     /// Models: known, present, and what is in a file
     #[command(subcommand)]
     Models(Models),
-    /// Redraw the figures of a result folder
+    /// Join the result folders of all shards of a long run
+    Merge(Merge),
+    /// Every statement of the paper: assumptions, bound, measured value, verdict
+    Theory,
+    /// Redraw the figures and the report of a result folder
     Plot(Plot),
 }
 
@@ -64,13 +77,20 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct TextArgs {
-    /// A UTF-8 file, or - for standard input; an embedded text by default
-    #[arg(long, value_name = "FILE")]
-    pub text: Option<String>,
+    /// A UTF-8 file, or - for standard input, repeatable; a folder of .txt and .jsonl (field `text`), each also as .gz or
+    /// .zst; an embedded text by default
+    #[arg(long = "text", value_name = "FILE")]
+    pub texts: Vec<String>,
 }
 
-const POLICY_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm, \
-                           pi, ntk, yarn; keys start, window, ceiling, factor";
+const POLICY_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, \
+                           lm-infinite-topk, streaming-llm, pi, ntk, yarn; keys start, window, ceiling, factor, and k, \
+                           from_layer, distance of the middle tokens";
+
+const METHOD_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, \
+                           lm-infinite-topk, streaming-llm, pi, ntk, yarn; keys start, window, ceiling, factor, and k, \
+                           from_layer, distance of the middle tokens; or truncate:window=W, the model as it is on the \
+                           last W tokens";
 
 /// `diagnose`
 #[derive(Debug, Args)]
@@ -114,8 +134,31 @@ pub struct Perplexity {
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub bucket: Option<u64>,
     /// Write the loss of tokens 1..n as f32 .npy; with several policies, one row each
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["out", "resume"])]
     pub per_token: Option<PathBuf>,
+    /// Read in constant memory, and write a result folder [default from 4M tokens on: results/MODEL-DATE-TIME]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
+    pub out: Option<PathBuf>,
+    /// Go on with the unfinished run in FOLDER; all other options have to be those that it was begun with
+    #[arg(long, value_name = "FOLDER")]
+    pub resume: Option<PathBuf>,
+    /// Read the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their folders
+    #[arg(long, value_name = "I/N", conflicts_with = "per_token")]
+    pub shard: Option<Shard>,
+    /// Seconds between two snapshots of a run with a folder
+    #[arg(long, default_value_t = 120.0, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub snapshot: f64,
+}
+
+/// `merge`
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Result folders of `perplexity --shard`, in any order
+    #[arg(value_name = "FOLDER", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Result folder of the whole
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
 }
 
 /// `generate`
@@ -157,7 +200,7 @@ pub struct Passkey {
     #[command(flatten)]
     pub model: ModelArgs,
     /// Policies to compare [default: vanilla, lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
     pub policies: Vec<String>,
     /// Prompt lengths in tokens [default: the training length]
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
@@ -165,6 +208,125 @@ pub struct Passkey {
     /// Prompts per length
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
+    /// Places of the key, 0 right after the task and 1 right before the question [default: anywhere]
+    #[arg(long = "depth", value_delimiter = ',', value_name = "DEPTHS", value_parser = parse_share)]
+    pub depths: Vec<f64>,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// What `sweep` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SweepMeasure {
+    /// Share of keys found
+    Passkey,
+    /// Loss after the training length
+    Nll,
+}
+
+/// `sweep`
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Which text (for nll).
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = SweepMeasure::Nll)]
+    pub measure: SweepMeasure,
+    /// The policy, without the key
+    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", long_help = POLICY_HELP)]
+    pub policy: String,
+    /// The key: start, window, ceiling, k, from_layer, distance, or factor
+    #[arg(long, value_name = "KEY")]
+    pub key: String,
+    /// Its values
+    #[arg(long, value_delimiter = ',', required = true, value_name = "VALUES")]
+    pub values: Vec<String>,
+    /// Tokens of a text or prompt [default: 16 training lengths]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    pub length: Option<u64>,
+    /// Texts or prompts per value
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// `ablation`
+#[derive(Debug, Args)]
+pub struct AblationArgs {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Which text.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Policies to compare [default: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm]
+    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    pub policies: Vec<String>,
+    /// Tokens of a stretch [default: 16 training lengths]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    pub tokens: Option<u64>,
+    /// Stretches of the text, from anywhere in it
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub stretches: u32,
+    /// Result folder [default: results/MODEL-DATE-TIME]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// `qasper`
+#[derive(Debug, Args)]
+pub struct Qasper {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A file of the dataset's release, such as qasper-dev-v0.3.json
+    #[arg(long, value_name = "FILE.json")]
+    pub data: PathBuf,
+    /// Policies to compare [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
+    pub policies: Vec<String>,
+    /// Longest prompt; longer ones lose their centre
+    #[arg(long, default_value = "6k", value_name = "LENGTH", value_parser = parse_length)]
+    pub length: u64,
+    /// Ask the first N questions alone
+    #[arg(long, value_name = "N")]
+    pub questions: Option<usize>,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// `generation-quality`
+#[derive(Debug, Args)]
+pub struct GenerationQuality {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Which text.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Policies to compare [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
+    pub policies: Vec<String>,
+    /// Prompt lengths in tokens [default: the training length]
+    #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
+    pub lengths: Vec<u64>,
+    /// Tokens to generate after each prompt
+    #[arg(long, default_value = "64", value_name = "LENGTH", value_parser = parse_length)]
+    pub tokens: u64,
+    /// Places in the text that are gone on from
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 /// `bench`
@@ -185,6 +347,12 @@ pub struct Bench {
     /// Rounds through all cases; medians are reported
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
+    /// Also time the model as it is on the last W tokens, read anew for every token
+    #[arg(long, value_name = "W", value_parser = parse_length)]
+    pub truncate: Option<u64>,
+    /// Write a result folder with figures over length
+    #[arg(long, value_name = "FOLDER", conflicts_with = "probes")]
+    pub out: Option<PathBuf>,
     /// Time what the statistics of all heads cost, instead
     #[arg(long)]
     pub probes: bool,
@@ -271,4 +439,16 @@ pub enum Models {
 pub struct Plot {
     /// A folder that `diagnose` wrote
     pub folder: PathBuf,
+}
+
+/// Seconds, 0 or more.
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.0..=1e6).contains(&seconds) { Ok(seconds) } else { Err("expected 0 to 1000000 seconds".into()) }
+}
+
+/// A place between beginning and end.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("expected 0 to 1".into()) }
 }

@@ -1,5 +1,6 @@
 //! `bench`: speed and memory, next to the machine's own limits.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 
 use serde_json::json;
@@ -9,14 +10,16 @@ use super::inputs::{Model, Text};
 use super::output::{Output, progress};
 use crate::bench::{BenchPlan, bench, probe_cost};
 use crate::corpus;
+use crate::digest;
 use crate::error::Error;
 use crate::machine::{Limits, processor};
+use crate::results::{self, BenchResult, RunInfo, Source};
 
 /// Longest context that is timed: what a machine can hold is the user's to know, but not more than this.
 const LONGEST: u64 = 1 << 32;
 
 /// Runs the command.
-pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let policies = model.policies(&args.policies, &model.default_comparison())?;
     let length = |&length: &u64| match length {
@@ -28,8 +31,12 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         lengths: args.lengths.iter().map(length).collect::<Result<_, _>>()?,
         decode: args.decode.into(),
         rounds: args.rounds.into(),
+        truncate: args.truncate.as_ref().map(length).transpose()?,
     };
-    let text = Text::read(&TextArgs { text: None })?;
+    if let Some(folder) = &args.out {
+        results::check_target(folder)?;
+    }
+    let text = Text::read(&TextArgs { texts: Vec::new() })?;
     let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
     let tokens =
         corpus::tokens(&text.text, &model.loaded.tokenizer, Some(longest.clamp(2, 1 << 16)), cli.seed)?;
@@ -41,7 +48,9 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         limits.gemm_gflops,
         limits.copy_gbps
     );
-    let cases = (plan.policies.len() * plan.lengths.len() * plan.rounds) as u64;
+    let cases =
+        (plan.policies.len() + usize::from(plan.truncate.is_some())) * plan.lengths.len() * plan.rounds;
+    let cases = cases as u64;
     if args.probes {
         let bar = progress("bench", 3 * cases, "runs");
         let costs = probe_cost(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
@@ -87,5 +96,22 @@ pub fn run(args: &Bench, cli: &Cli, output: &Output) -> anyhow::Result<()> {
             run.peak_rss_bytes.map_or("?".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6)),
         )?;
     }
-    output.write(&words, &json!({ "model": model.loaded.name, "machine": limits, "runs": runs }))
+    let name = model.loaded.name.clone();
+    let mut data = json!({ "model": name, "machine": limits, "runs": runs });
+    if let Some(folder) = &args.out {
+        let info = RunInfo::new(
+            arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            Source { name: name.clone(), sha256: Some(model.loaded.sha256()?) },
+            Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
+            longest,
+            plan.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
+            cli.seed,
+        );
+        let trained_length = model.trained_length();
+        let result = BenchResult { model: name, trained_length, machine: limits, runs };
+        results::write_bench(folder, &result, &info)?;
+        writeln!(words, "\nresults in {}", folder.display())?;
+        data["out"] = folder.display().to_string().into();
+    }
+    output.write(&words, &data)
 }

@@ -9,13 +9,10 @@ use crate::error::Result;
 use crate::hub;
 use crate::model::{Decoder, LoadedModel, load};
 use crate::policy::PolicySpec;
+use crate::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
 
 /// Characters of the embedded text that make a prompt.
 const PROMPT: usize = 1000;
-
-/// A public-domain text that is compiled in, so that everything works without a file.
-const EMBEDDED_TEXT: &str = include_str!("../../assets/text/sample.txt");
-const EMBEDDED_TEXT_NAME: &str = "embedded: CIA World Factbook";
 
 /// A model ready to run.
 pub struct Model {
@@ -64,10 +61,10 @@ impl Model {
 
 /// The prompt that `prompt` or `text` gives.
 pub fn prompt(prompt: Option<&str>, text: &TextArgs) -> anyhow::Result<String> {
-    match (prompt, &text.text) {
-        (Some(prompt), _) => Ok(prompt.to_owned()),
-        (None, Some(_)) => Ok(Text::read(text)?.text),
-        (None, None) => Ok(EMBEDDED_TEXT.chars().take(PROMPT).collect()),
+    match prompt {
+        Some(prompt) => Ok(prompt.to_owned()),
+        None if text.texts.is_empty() => Ok(EMBEDDED_TEXT.chars().take(PROMPT).collect()),
+        None => Ok(Text::read(text)?.text),
     }
 }
 
@@ -82,13 +79,11 @@ pub struct Text {
 impl Text {
     /// Reads what `args` name.
     pub fn read(args: &TextArgs) -> anyhow::Result<Self> {
-        match args.text.as_deref() {
-            None => Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() }),
-            Some(path) => {
-                let name = if path == "-" { "standard input".into() } else { path.to_owned() };
-                let text = crate::text::read_text(path).context("--text")?;
-                Ok(Self { name, text })
-            }
+        if args.texts.is_empty() {
+            return Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() });
         }
+        let name = |path: &String| if path == "-" { "standard input" } else { path.as_str() }.to_owned();
+        let text = crate::text::read_texts(&args.texts).context("--text")?;
+        Ok(Self { name: args.texts.iter().map(name).collect::<Vec<_>>().join(", "), text })
     }
 }

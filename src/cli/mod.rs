@@ -1,16 +1,24 @@
 //! The command line: [`args`] (text, no files) → resolving (may fail) → running. Standard output is data, standard
 //! error is talk; exit code 0 fine, 1 failed, 2 misuse; a closed pipe is no error.
 
+mod ablation;
 pub mod args;
 mod bench;
 mod diagnose;
 mod generate;
+mod generation_quality;
 mod inputs;
+mod long_perplexity;
+mod merge;
 mod models;
 mod output;
 mod passkey;
 mod perplexity;
 mod plot;
+mod qasper;
+mod sweep;
+mod task;
+mod theory;
 mod train;
 
 use std::ffi::OsString;
@@ -35,12 +43,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let output = Output::new(cli.json);
     let outcome = configure_threads(cli.threads).and_then(|()| match &cli.command {
         Command::Diagnose(args) => diagnose::run(args, &cli, &arguments, &output),
-        Command::Perplexity(args) => perplexity::run(args, &cli, &output),
+        Command::Perplexity(args) => perplexity::run(args, &cli, &arguments, &output),
+        Command::Merge(args) => merge::run(args, &arguments, &output),
         Command::Generate(args) => generate::run(args, &cli, &output),
-        Command::Passkey(args) => passkey::run(args, &cli, &output),
-        Command::Bench(args) => bench::run(args, &cli, &output),
+        Command::Passkey(args) => passkey::run(args, &cli, &arguments, &output),
+        Command::Sweep(args) => sweep::run(args, &cli, &arguments, &output),
+        Command::Ablation(args) => ablation::run(args, &cli, &arguments, &output),
+        Command::Qasper(args) => qasper::run(args, &cli, &arguments, &output),
+        Command::GenerationQuality(args) => generation_quality::run(args, &cli, &arguments, &output),
+        Command::Bench(args) => bench::run(args, &cli, &arguments, &output),
         Command::Train(args) => train::run(args, &cli, &output),
         Command::Models(args) => models::run(args, &output),
+        Command::Theory => theory::run(&cli, &output),
         Command::Plot(args) => plot::run(args, &output),
     });
     match outcome {

@@ -1,5 +1,6 @@
 //! `perplexity`: the loss by position.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,13 +10,24 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, Perplexity};
 use super::inputs::{Model, Text};
+use super::long_perplexity;
 use super::output::{Output, progress};
 use crate::corpus;
 use crate::error::Error;
 use crate::evaluate::{Evaluation, evaluate};
+use crate::results;
+
+/// From this many tokens on a run is a long one, whatever was asked for: its tokens and losses would fill the memory.
+const LONG: u64 = 4 << 20;
 
 /// Runs the command.
-pub fn run(args: &Perplexity, cli: &Cli, output: &Output) -> anyhow::Result<()> {
+pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
+    let folder = args.resume.clone().or(args.out.clone());
+    let long =
+        args.shard.is_some() || args.per_token.is_none() && args.tokens.is_some_and(|tokens| tokens >= LONG);
+    if let Some(folder) = folder.or_else(|| long.then(|| results::default_folder(&args.model.model))) {
+        return long_perplexity::run(args, cli, arguments, &folder, output);
+    }
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;

@@ -1,23 +1,26 @@
 //! The probe of a diagnosis: feeds the accumulators while a model runs.
 
+use std::sync::Arc;
+
 use lm_infinite_analysis::distance::MassByDistance;
-use lm_infinite_analysis::entropy::EntropyAccumulator;
-use lm_infinite_analysis::explosion::LogitsByDistance;
+use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
+use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
+use lm_infinite_analysis::{AttentionMaps, Bins};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
 
 /// Watches one run over one text.
 ///
-/// Memory: 16 bytes per layer, head and position bin (twice) or distance bin, and 4 bytes per value of at most 577
-/// hidden states at 8 sites; independent of the length of the text.
-#[derive(Debug)]
+/// Memory: about 300 kB per head, and 4 bytes per value of at most 577 hidden states at 8 sites; independent of the length
+/// of the text, but for the one row of logits that is looked at.
+#[derive(Clone, Debug)]
 pub struct Collector {
     measurements: Measurements,
     /// The first thing that went wrong; a probe cannot return it.
-    failure: Option<lm_infinite_analysis::Error>,
+    failure: Option<Arc<lm_infinite_analysis::Error>>,
 }
 
 /// What was measured in one run.
@@ -34,6 +37,14 @@ pub struct Measurements {
     pub logits_start: LogitsByDistance,
     /// Logits of the last query alone, on all keys, as in the paper's Fig. 1a.
     pub logits_last: LogitsByDistance,
+    /// The largest logit of every query, against its position.
+    pub logits_by_length: LogitsByLength,
+    /// Quantiles of the logits of sampled queries on all keys, all heads together, by doubling distance.
+    pub logit_quantiles: LogitQuantiles,
+    /// Entropy of sampled queries against what their logits alone say of it.
+    pub entropy_rows: EntropyRows,
+    /// Sampled queries against bins of keys.
+    pub maps: AttentionMaps,
     /// Mass by distance of queries within the training length.
     pub mass_inside: MassByDistance,
     /// Mass by distance of queries beyond it.
@@ -63,6 +74,10 @@ impl Collector {
         let hidden = |&site| HiddenStates { site, positions: Vec::new(), values: Vec::new() };
         let measurements = Measurements {
             entropy: EntropyAccumulator::new(layers, heads, plan.positions.clone()),
+            logits_by_length: LogitsByLength::new(layers, heads, plan.positions.clone()),
+            logit_quantiles: LogitQuantiles::new(1, 1, Bins::doubling(tokens)),
+            entropy_rows: EntropyRows::new(layers, heads, plan.row_positions.clone()),
+            maps: AttentionMaps::new(layers, heads, plan.map_queries.clone(), plan.map_keys.clone()),
             logits_start: logits.clone(),
             logits_last: logits.clone(),
             logits,
@@ -77,14 +92,14 @@ impl Collector {
     /// What was measured, or the first report that did not fit the model.
     pub fn finish(self) -> Result<Measurements> {
         match self.failure {
-            Some(failure) => Err(failure.into()),
+            Some(failure) => Err(Error::input("probe", failure)),
             None => Ok(self.measurements),
         }
     }
 
     fn note(&mut self, outcome: lm_infinite_analysis::Result<()>) {
         if let Err(failure) = outcome {
-            self.failure.get_or_insert(failure);
+            self.failure.get_or_insert_with(|| Arc::new(failure));
         }
     }
 }
@@ -100,6 +115,9 @@ impl Measurements {
         for (head, (entropy, start_mass)) in entropies.zip(start_masses).enumerate() {
             self.entropy.push(layer, head, first, entropy, start_mass)?;
         }
+        for (head, maxima) in seen.max_logit.chunks_exact(seen.queries).enumerate() {
+            self.logits_by_length.push_maxima(layer, head, first, maxima)?;
+        }
         if seen.buckets > 0 {
             let room = self.plan.trained_length.saturating_sub(first);
             let inside = usize::try_from(room).unwrap_or(usize::MAX).min(seen.queries) * seen.buckets;
@@ -113,7 +131,12 @@ impl Measurements {
     }
 
     fn add_row(&mut self, row: &AttentionRow) -> lm_infinite_analysis::Result<()> {
+        let runs = row.runs.iter().map(|run| (run.first_key, run.logits.as_slice()));
+        self.maps.push(row.layer, row.head, row.position, runs)?;
+        let whole: Vec<f32> = row.runs.iter().flat_map(|run| &run.logits).copied().collect();
+        self.entropy_rows.push(row.layer, row.head, row.position, &whole)?;
         for run in row.runs {
+            self.logit_quantiles.push(0, 0, row.position, run.first_key, &run.logits)?;
             let starts = START_TOKENS.saturating_sub(run.first_key).min(run.logits.len() as u64);
             let (start, other) = run.logits.split_at(starts as usize);
             self.logits_start.push(row.layer, row.head, row.position, run.first_key, start)?;

@@ -2,9 +2,13 @@
 //!
 //! The frame is fitted once per site, to the states of the first run within the training length: principal components
 //! of all of them, and the region (mean and spread) of those after the first 64 tokens. Its radius is the 99th
-//! percentile of the distance of its own members: beyond it lies 1 % of what is usual.
+//! percentile of the distance of its own members: beyond it lies 1 % of what is usual. Mahalanobis distances are to the same
+//! members.
 
-use lm_infinite_analysis::drift::{Pca, StateRegion};
+use lm_infinite_analysis::drift::{
+    Mahalanobis, Pca, PositionProbe, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation,
+    StateMoments, StateRegion,
+};
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +22,9 @@ const LEAST_REFERENCE: usize = 8;
 
 /// Sampled positions over which states count as having left their region, if more than half of them are outside.
 const LEAVING_RUN: usize = 16;
+
+/// Penalty of the position probe, stronger than its default: here are a few hundred states, about as many as directions.
+const RIDGE: f64 = 0.03;
 
 /// The hidden states of one run at one site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +45,15 @@ pub struct SiteDrift {
     pub outside_share: Option<f64>,
     /// First sampled position from which most states lie outside `radius`.
     pub leaves_at: Option<u64>,
+    /// Root mean square of the Mahalanobis distance of the states after the first 64 within the training length. In the
+    /// run that the frame is fitted to it is near 1.
+    pub mahalanobis_inside: Option<f64>,
+    /// The same of the states beyond it.
+    pub mahalanobis_beyond: Option<f64>,
+    /// Distance and cosine of the start tokens to the other states within the training length.
+    pub separation: Separation,
+    /// How well a linear map reads the position out of the states within the training length.
+    pub probe: Option<ProbeResult>,
     /// All sampled states.
     pub states: Vec<ProjectedState>,
 }
@@ -60,6 +76,7 @@ pub(super) struct Frame {
     pca: Pca,
     region: StateRegion,
     radius: f64,
+    mahalanobis: Mahalanobis,
     trained_length: u64,
 }
 
@@ -87,8 +104,9 @@ impl Frame {
         let mut distances = region.distances(rest.view())?;
         distances.sort_by(f64::total_cmp);
         let radius = distances[(distances.len() * 99).div_ceil(100) - 1];
+        let mahalanobis = Mahalanobis::new(&StateMoments::of(rest.view()), Shrinkage::Oracle)?;
         let pca = Pca::fit(values.select(Axis(0), &rows(0, trained_length)).view(), 2)?;
-        Ok(Some(Self { site: states.site, pca, region, radius, trained_length }))
+        Ok(Some(Self { site: states.site, pca, region, radius, mahalanobis, trained_length }))
     }
 
     /// The states of a run in this frame; `None` if the run has none at this site.
@@ -120,7 +138,26 @@ impl Frame {
         let leaves = later.windows(LEAVING_RUN).find(|run| {
             outside(run[0]) && 2 * run.iter().filter(|state| outside(state)).count() > LEAVING_RUN
         });
+        let within = |from: u64, to: u64| {
+            let rows = (0..states.positions.len()).filter(|&i| (from..to).contains(&states.positions[i]));
+            rows.collect::<Vec<_>>()
+        };
+        let white = self.mahalanobis.distances(values)?;
+        let rms = |rows: Vec<usize>| {
+            let squares: Vec<_> =
+                rows.iter().map(|&i| white[i] * white[i]).filter(|d| d.is_finite()).collect();
+            (!squares.is_empty()).then(|| (squares.iter().sum::<f64>() / squares.len() as f64).sqrt())
+        };
+        let inside = within(0, self.trained_length);
+        let positions: Vec<u64> = inside.iter().map(|&i| states.positions[i]).collect();
+        let of_inside = values.select(Axis(0), &inside);
+        let mut separation = StartSeparation::new(values.ncols(), START_TOKENS);
+        separation.push(&positions, of_inside.view())?;
         Ok(Some(SiteDrift {
+            mahalanobis_inside: rms(within(FIRST_POSITIONS, self.trained_length)),
+            mahalanobis_beyond: rms(within(self.trained_length, u64::MAX)),
+            separation: separation.result(),
+            probe: probe(&positions, of_inside.view())?,
             layer: depth(self.site),
             explained: self.pca.explained.clone(),
             rms: self.region.rms,
@@ -132,6 +169,16 @@ impl Frame {
             states: all,
         }))
     }
+}
+
+/// The position probe of a few states of any width: they are first turned into their own span, of at most as many directions
+/// as there are states, which loses nothing and keeps the fit cheap. `None` without a finite state.
+fn probe(positions: &[u64], states: ArrayView2<f32>) -> Result<Option<ProbeResult>> {
+    let directions = states.nrows().min(states.ncols());
+    let Ok(span) = Pca::fit(states, directions) else { return Ok(None) };
+    let mut probe = PositionProbe::new(directions, ProbeRule { ridge: RIDGE, ..ProbeRule::default() })?;
+    probe.push(positions, span.project(states)?.mapv(|value| value as f32).view())?;
+    Ok(probe.result().ok())
 }
 
 impl HiddenStates {

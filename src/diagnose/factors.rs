@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lm_infinite_analysis::curve::BandCurve;
 use lm_infinite_analysis::entropy::{self, EntropyGrowth};
 use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance};
+use lm_infinite_analysis::nll::{BreakOrder, Factor};
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
@@ -12,12 +13,12 @@ use super::summary::grouped;
 use crate::policy::AttentionPolicy;
 
 /// A head's logits exceed what training showed if they rise by more than this: a factor e in unnormalized weight.
-const LOGIT_MARGIN: f32 = 1.0;
+pub(super) const LOGIT_MARGIN: f32 = 1.0;
 /// Share of the heads that must do so for the factor to count as broken.
 const LOGIT_SHARE: f64 = 0.1;
 /// Rise of the mean entropy beyond its largest value in the training length, in nats: half as many keys again share the
 /// attention. Less than that, texts do.
-const ENTROPY_MARGIN: f64 = 0.405;
+pub(super) const ENTROPY_MARGIN: f64 = 0.405;
 /// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
 const START_APART: f64 = 3.0;
 
@@ -58,8 +59,8 @@ pub struct LogitFactor {
     pub non_finite: u64,
 }
 
-/// Factor 2. Broken if the entropy (mean over heads) rises more than ln 1.5 = 0.405 nats above its largest value within
-/// the training length: attention is spread over half as many keys again.
+/// Factor 2. Broken if the entropy (mean over heads) rises, to stay, more than ln 1.5 = 0.405 nats above its largest value
+/// within the training length: attention is spread over half as many keys again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyFactor {
     /// The rule above.
@@ -165,11 +166,11 @@ impl EntropyFactor {
     pub(super) fn new(entropy: &BandCurve, start_mass: &BandCurve, trained_length: u64) -> Self {
         let growth = entropy::growth(entropy, trained_length, ENTROPY_MARGIN);
         let at = growth.and_then(|g| g.exceeds_from).map(|x| x as u64);
-        let verdict = match growth.map(|g| (g, g.outside)) {
+        let verdict = match growth.map(|g| (g, g.outside_mean)) {
             None => "not measured".to_owned(),
             Some((_, None)) => "not tested: the text ends within the training length".to_owned(),
             Some((g, Some(outside))) => format!(
-                "{}: at most {:.2} nats within the training length, {outside:.2} beyond (mean over heads){}",
+                "{}: at most {:.2} nats within the training length, {outside:.2} on average beyond (mean over heads){}",
                 if at.is_some() { "broken" } else { "holds" },
                 g.inside,
                 at.map_or(String::new(), |at| format!(
@@ -232,11 +233,13 @@ impl DriftFactor {
 }
 
 impl Factors {
-    /// The factors that broke, first to last: name and where (a distance counts as the position that first has it).
-    pub fn broken(&self) -> Vec<(&'static str, u64)> {
-        let at = [("logits", self.logits.at), ("entropy", self.entropy.at), ("drift", self.drift.at)];
-        let mut broken: Vec<_> = at.into_iter().filter_map(|(name, at)| Some((name, at?))).collect();
-        broken.sort_by_key(|&(_, at)| at);
-        broken
+    /// The factors that broke, first to last, against the first break of the loss, known to `tolerance` tokens.
+    pub fn order(&self, loss: Option<u64>, tolerance: u64) -> BreakOrder {
+        let at = [
+            (Factor::Logits, self.logits.at),
+            (Factor::Entropy, self.entropy.at),
+            (Factor::Drift, self.drift.at),
+        ];
+        BreakOrder::new(at, loss, tolerance)
     }
 }

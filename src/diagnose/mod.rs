@@ -1,21 +1,28 @@
 //! The diagnosis: what the three factors do on one model and one text, under several attention policies.
 //!
 //! A [`Collector`] watches one run through [`crate::probe`] and ends as [`Measurements`]; a [`DiagnosisBuilder`] takes
-//! one run after the other and ends as a [`Diagnosis`], from which figures, tables and the summary are made.
+//! one run after the other and ends as a [`Diagnosis`], from which figures, tables and the summary are made. [`Live`] makes
+//! the same of several policies in step, to be looked at on the way.
 
 mod collector;
 mod drift;
 mod factors;
+mod heads;
+mod live;
 mod model;
 mod plan;
 mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
-pub(crate) use summary::grouped;
+pub(crate) use summary::{first_broken, grouped};
 
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};
 pub use factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
-pub use model::{BinEdges, Curves, Diagnosis, DiagnosisBuilder, RunArrays, RunInput, RunMeasurement};
+pub use heads::HeadReport;
+pub use live::Live;
+pub use model::{
+    BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
+};
 pub use plan::{MeasurementPlan, START_TOKENS};

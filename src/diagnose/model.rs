@@ -1,13 +1,15 @@
 //! A diagnosis: every run over the same text, side by side, with all that its figures and tables need.
 
-use lm_infinite_analysis::nll::{Baseline, Break, BreakRule, NllBucket, NllByPosition};
+use lm_infinite_analysis::entropy::EntropyCurves;
+use lm_infinite_analysis::nll::{Baseline, Break, BreakOrder, BreakRule, NllBucket, NllByPosition};
 use lm_infinite_analysis::{BandCurve, Bins};
-use ndarray::Array3;
+use ndarray::{Array3, Array4};
 use serde::{Deserialize, Serialize};
 
 use super::collector::Measurements;
 use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
+use super::heads::HeadReport;
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::policy::AttentionPolicy;
@@ -48,6 +50,10 @@ pub struct BinEdges {
     pub logit_distances: Bins,
     /// Distances of probability mass.
     pub mass_distances: Bins,
+    /// Queries of the attention maps.
+    pub map_queries: Vec<u64>,
+    /// Key positions of the attention maps.
+    pub map_keys: Bins,
 }
 
 /// What one policy did.
@@ -73,6 +79,10 @@ pub struct RunMeasurement {
     pub kv_cache_bytes: u64,
     /// Which factor broke where.
     pub factors: Factors,
+    /// In which order they and the loss broke.
+    pub order: BreakOrder,
+    /// Every head, by layer.
+    pub heads: Vec<HeadReport>,
     /// Means over heads.
     pub curves: Curves,
     /// Hidden states, one entry per site.
@@ -91,10 +101,44 @@ pub struct Curves {
     pub logits_start: BandCurve,
     /// The same for the last query alone, on all keys (Fig. 1a).
     pub logits_last: BandCurve,
+    /// Mean over queries of the largest logit of a row, against the position of the query.
+    pub logits_by_length: BandCurve,
+    /// Quantiles of the logits of sampled queries on all keys, all heads together, against distance.
+    pub logit_quantiles: Vec<LogitQuantile>,
     /// Entropy against context length, in nats (Fig. 1b).
     pub entropy: BandCurve,
+    /// Effective number of attended keys, e^H, against context length.
+    pub effective_keys: BandCurve,
+    /// Entropy of sampled queries and what their logits alone say of it (appendix D).
+    pub entropy_bounds: EntropyCurves<BandCurve>,
     /// Probability on the start tokens against position.
     pub start_mass: BandCurve,
+}
+
+/// Quantiles of the logit in one bin of distance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogitQuantile {
+    /// Lower edge of the bin, in tokens.
+    pub from: u64,
+    /// The quantiles of [`LogitQuantile::SHARES`]; `None` where no key was attended.
+    pub logits: Option<[f64; 5]>,
+}
+
+impl LogitQuantile {
+    /// Shares of the logits below each quantile.
+    pub const SHARES: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
+
+    fn all(seen: &lm_infinite_analysis::explosion::LogitQuantiles) -> Result<Vec<Self>> {
+        let mut quantiles = Vec::new();
+        for share in Self::SHARES {
+            quantiles.push(seen.pooled(share)?);
+        }
+        let of = |(bin, &from): (usize, &u64)| {
+            let all: Option<Vec<f64>> = quantiles.iter().map(|quantile| quantile[bin]).collect();
+            Self { from, logits: all.and_then(|all| all.try_into().ok()) }
+        };
+        Ok(seen.bins().lower().iter().enumerate().map(of).collect())
+    }
 }
 
 /// What is too large for JSON.
@@ -109,6 +153,8 @@ pub struct RunArrays {
     pub max_logit_start: Array3<f32>,
     /// The same for the last query alone, on all keys. [layers, heads, bins]
     pub max_logit_last: Array3<f32>,
+    /// Largest logit of any query per bin of its position, on all keys; −inf where nothing was seen. [layers, heads, bins]
+    pub max_logit_by_length: Array3<f32>,
     /// Mean entropy per bin of position, in nats; NaN where nothing was seen. [layers, heads, bins]
     pub entropy: Array3<f32>,
     /// Mean probability on the start tokens per bin of position. [layers, heads, bins]
@@ -117,6 +163,11 @@ pub struct RunArrays {
     pub mass_inside: Array3<f32>,
     /// Mean mass per bin of distance, queries beyond it; NaN if there are none. [layers, heads, bins]
     pub mass_beyond: Array3<f32>,
+    /// Largest logit of sampled queries per bin of key position; −inf where none was attended.
+    /// [layers, heads, queries, bins]
+    pub map_logit: Array4<f32>,
+    /// Probability there; NaN for a query without a finite row. [layers, heads, queries, bins]
+    pub map_mass: Array4<f32>,
 }
 
 /// What the caller knows of a run.
@@ -171,6 +222,8 @@ impl DiagnosisBuilder {
                 positions: plan.positions,
                 logit_distances: plan.logit_distances,
                 mass_distances: plan.mass_distances,
+                map_queries: plan.map_queries,
+                map_keys: plan.map_keys,
             },
             runs: Vec::new(),
             reference_per_token: reference,
@@ -198,7 +251,11 @@ impl DiagnosisBuilder {
             logits: measured.logits.over_heads(),
             logits_start: measured.logits_start.over_heads(),
             logits_last: measured.logits_last.over_heads(),
+            logits_by_length: measured.logits_by_length.row_maxima().over_heads(tokens).trimmed(),
+            logit_quantiles: LogitQuantile::all(&measured.logit_quantiles)?,
             entropy: measured.entropy.entropy.over_heads(tokens).trimmed(),
+            effective_keys: measured.entropy.effective_keys.over_heads(tokens).trimmed(),
+            entropy_bounds: measured.entropy_rows.over_heads(tokens),
             start_mass: measured.entropy.start_mass.over_heads(tokens).trimmed(),
         };
         let factors = Factors {
@@ -222,6 +279,9 @@ impl DiagnosisBuilder {
                 .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
+            // Both are known to a bin: the loss to its buckets, logits to the distance between sampled queries.
+            order: factors.order(breaks.map(|at| at.position), self.bucket.max(trained_length / 8)),
+            heads: HeadReport::all(&measured),
             factors,
             curves,
             drift,
@@ -230,10 +290,13 @@ impl DiagnosisBuilder {
                 max_logit: measured.logits.maxima().clone(),
                 max_logit_start: measured.logits_start.maxima().clone(),
                 max_logit_last: measured.logits_last.maxima().clone(),
+                max_logit_by_length: measured.logits_by_length.maxima().clone(),
                 entropy: single(measured.entropy.entropy.means()),
                 start_mass: single(measured.entropy.start_mass.means()),
                 mass_inside: single(measured.mass_inside.means()),
                 mass_beyond: single(measured.mass_beyond.means()),
+                map_logit: measured.maps.logits().clone(),
+                map_mass: measured.maps.mass().clone(),
             },
         });
         Ok(())

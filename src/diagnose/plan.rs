@@ -20,6 +20,10 @@ const LATER_POSITIONS: u64 = 256;
 const ROWS_INSIDE: u64 = 8;
 const ROWS_BEYOND: u64 = 8;
 
+/// Queries of the attention maps, evenly over the whole text, and bins of their keys.
+const MAP_QUERIES: u64 = 32;
+const MAP_KEYS: u64 = 64;
+
 /// Positions, distances and layers to be measured for one model and length.
 #[derive(Clone, Debug)]
 pub struct MeasurementPlan {
@@ -37,6 +41,12 @@ pub struct MeasurementPlan {
     pub logit_distances: Bins,
     /// Bins of distance, for probability mass.
     pub mass_distances: Bins,
+    /// Bins of query position of whole attention rows, for entropy against its bounds.
+    pub row_positions: Bins,
+    /// Queries of the attention maps.
+    pub map_queries: Vec<u64>,
+    /// Bins of key position of the attention maps.
+    pub map_keys: Bins,
     /// What the session is asked for.
     pub probe: ProbePlan,
 }
@@ -47,12 +57,15 @@ impl MeasurementPlan {
         let trained = config.trained_length.max(1);
         let knee = trained.saturating_mul(32);
         let mass_distances = Bins::doubling(tokens);
+        let map_queries = spread(0, tokens, MAP_QUERIES);
+        let rows: BTreeSet<u64> =
+            row_positions(trained, tokens).into_iter().chain(map_queries.clone()).collect();
         let probe = ProbePlan {
             statistics: Some(StatisticsPlan {
                 start_tokens: START_TOKENS,
                 distance_edges: mass_distances.lower().to_vec(),
             }),
-            rows: PositionSet { at: row_positions(trained, tokens), ..PositionSet::default() },
+            rows: PositionSet { at: rows.into_iter().collect(), ..PositionSet::default() },
             hidden_positions: PositionSet {
                 below: FIRST_POSITIONS,
                 every: Some(tokens.div_ceil(LATER_POSITIONS).max(1)),
@@ -68,6 +81,9 @@ impl MeasurementPlan {
             positions: Bins::linear_then_doubling(knee, tokens, 256),
             logit_distances: Bins::linear_then_doubling(knee, tokens, 256),
             mass_distances,
+            row_positions: Bins::linear_then_doubling(knee, tokens, 64),
+            map_queries,
+            map_keys: Bins::linear(tokens, MAP_KEYS),
             probe,
         }
     }
@@ -94,7 +110,10 @@ fn row_positions(trained: u64, tokens: u64) -> Vec<u64> {
     let inside = trained.min(tokens);
     let doubling = (1..u64::BITS).map(|bit| 1 << bit).take_while(|&position| position < inside);
     let even = spread(0, inside, ROWS_INSIDE).into_iter().chain(spread(trained, tokens, ROWS_BEYOND));
-    doubling.chain(even).collect::<BTreeSet<u64>>().into_iter().collect()
+    // Where things break: the two training lengths after the first.
+    let after = trained.saturating_mul(3).min(tokens);
+    let dense = spread(trained, after, after.saturating_sub(trained).div_ceil((trained / 8).max(1)).min(16));
+    doubling.chain(even).chain(dense).collect::<BTreeSet<u64>>().into_iter().collect()
 }
 
 /// Embedding, the first three blocks (where start tokens part from the rest), quarter points, and the last block.
@@ -123,7 +142,7 @@ mod tests {
         assert_eq!(row_positions(100, 3), [0, 1, 2]);
         assert_eq!(row_positions(8, 0), [0_u64; 0]);
         let long = row_positions(4096, 200_000_000);
-        assert_eq!((long.len(), long.last()), (8 + 11 + 8, Some(&199_999_999)));
+        assert_eq!((long.len(), long.last()), (8 + 11 + 16 + 8, Some(&199_999_999)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use lm_infinite_analysis::nll::BreakOrder;
 use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
@@ -23,6 +24,7 @@ impl Diagnosis {
                 "peak_rss_bytes": run.peak_rss_bytes,
                 "kv_cache_bytes": run.kv_cache_bytes,
                 "factors": run.factors,
+                "order": run.order,
             })
         };
         json!({
@@ -69,14 +71,7 @@ impl RunMeasurement {
                 format!("breaks at token {} ({more})", grouped(at.position))
             }
         };
-        let first = match factors.broken().as_slice() {
-            [] => "no factor broke".to_owned(),
-            [(name, at), rest @ ..] => {
-                let then: String =
-                    rest.iter().map(|(name, at)| format!(", then {name} at {}", grouped(*at))).collect();
-                format!("{name} broke first, at {}{then}", grouped(*at))
-            }
-        };
+        let first = first_broken(&self.order);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
@@ -85,6 +80,22 @@ impl RunMeasurement {
         );
         text
     }
+}
+
+/// Which factor broke first, which then, and which after the loss.
+pub(crate) fn first_broken(order: &BreakOrder) -> String {
+    let [first, rest @ ..] = order.factors.as_slice() else { return "no factor broke".to_owned() };
+    let mut text = format!("{} broke first, at {}", first.factor, grouped(first.at));
+    for then in rest {
+        text.push_str(&format!(", then {} at {}", then.factor, grouped(then.at)));
+    }
+    let in_time: Vec<_> = order.before_loss().collect();
+    let late: Vec<_> = order.factors.iter().filter(|broken| !in_time.contains(broken)).collect();
+    if let Some(loss) = order.loss.filter(|_| !late.is_empty()) {
+        let late: Vec<_> = late.iter().map(|broken| broken.factor.to_string()).collect();
+        text.push_str(&format!("; the loss broke before {}, at {}", late.join(" and "), grouped(loss)));
+    }
+    text
 }
 
 /// A number with its thousands apart: `12,288`.
@@ -102,7 +113,21 @@ pub(crate) fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lm_infinite_analysis::nll::Factor;
+
     use super::*;
+
+    #[test]
+    fn factors_are_told_in_order_and_held_against_the_loss() {
+        let all = [(Factor::Drift, Some(900)), (Factor::Logits, Some(368)), (Factor::Entropy, None)];
+        let told = |loss| first_broken(&BreakOrder::new(all, loss, 32));
+        assert_eq!(told(None), "logits broke first, at 368, then drift at 900");
+        assert_eq!(
+            told(Some(352)),
+            "logits broke first, at 368, then drift at 900; the loss broke before drift, at 352"
+        );
+        assert_eq!(first_broken(&BreakOrder::new([], Some(1), 32)), "no factor broke");
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -4,7 +4,10 @@ use super::canvas::{Align, Canvas, Point};
 use super::theme::{self, GRID, INK, LABEL, MUTED, TICK};
 use crate::diagnose::grouped;
 
-/// One axis, linear.
+/// From how many training lengths on an axis of lengths is logarithmic: then lengths span decades.
+const DECADES_FROM: u64 = 32;
+
+/// One axis, linear or logarithmic.
 #[derive(Clone, Debug)]
 pub struct Axis {
     /// Data at the low end.
@@ -13,8 +16,8 @@ pub struct Axis {
     pub high: f64,
     /// What is drawn along it, with its unit.
     pub label: String,
-    /// Distance between ticks.
-    step: f64,
+    /// Distance between ticks; `None` on a logarithmic axis, which has ticks at 1, 2 and 5 times a power of ten.
+    step: Option<f64>,
 }
 
 impl Axis {
@@ -25,7 +28,22 @@ impl Axis {
         let magnitude = 10.0_f64.powf(rough.log10().floor());
         let step =
             [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|&s| s >= rough * 0.999);
-        Self { low, high, label: label.into(), step: step.unwrap_or(rough) }
+        Self { low, high, label: label.into(), step: Some(step.unwrap_or(rough)) }
+    }
+
+    /// An axis of positions or distances up to `end`: linear from 0, or, where `end` is decades beyond the training length,
+    /// logarithmic from a sixteenth of it.
+    pub fn lengths(label: impl Into<String>, end: u64, trained_length: u64) -> Self {
+        let end = end.max(1);
+        if end < trained_length.max(1).saturating_mul(DECADES_FROM) {
+            return Self::new(label, 0.0, end as f64, 7.0);
+        }
+        Self { low: (trained_length / 16).max(1) as f64, high: end as f64, label: label.into(), step: None }
+    }
+
+    /// Whether equal ratios are equally long.
+    pub fn is_logarithmic(&self) -> bool {
+        self.step.is_none()
     }
 
     /// Widens the range by a twentieth on both sides, so that no curve runs along the frame.
@@ -37,20 +55,24 @@ impl Axis {
 
     /// Share of the way from low to high.
     pub fn share(&self, value: f64) -> f64 {
+        if self.is_logarithmic() {
+            return (value.max(self.low) / self.low).ln() / (self.high / self.low).ln();
+        }
         (value - self.low) / (self.high - self.low)
     }
 
     /// Ticks, with their text.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        let decimals = (-(self.step * 1.0001).log10().floor()).max(0.0) as usize;
+        let Some(step) = self.step else { return self.logarithmic_ticks() };
+        let decimals = (-(step * 1.0001).log10().floor()).max(0.0) as usize;
         // A step of 2.5 · 10^k has one more digit.
-        let leading = self.step / 10.0_f64.powf(self.step.log10().floor());
-        let decimals = if (leading - 2.5).abs() < 1e-6 && self.step < 10.0 { decimals + 1 } else { decimals };
-        let first = (self.low / self.step - 1e-9).ceil() as i64;
-        let last = (self.high / self.step + 1e-9).floor() as i64;
+        let leading = step / 10.0_f64.powf(step.log10().floor());
+        let decimals = if (leading - 2.5).abs() < 1e-6 && step < 10.0 { decimals + 1 } else { decimals };
+        let first = (self.low / step - 1e-9).ceil() as i64;
+        let last = (self.high / step + 1e-9).floor() as i64;
         (first..=last)
             .map(|i| {
-                let value = i as f64 * self.step;
+                let value = i as f64 * step;
                 let text = if decimals == 0 && value >= 0.0 {
                     grouped(value.round() as u64)
                 } else {
@@ -59,6 +81,16 @@ impl Axis {
                 (value, text)
             })
             .collect()
+    }
+
+    /// Powers of ten, with their halves and fifths where there is room.
+    fn logarithmic_ticks(&self) -> Vec<(f64, String)> {
+        let decades = (self.high / self.low).log10();
+        let leading: &[f64] = if decades < 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
+        let all = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));
+        let inside = all.filter(|value| (self.low * 0.999..=self.high * 1.001).contains(value));
+        inside.map(|value| (value, grouped(value.round() as u64))).collect()
     }
 }
 
@@ -132,6 +164,21 @@ mod tests {
         assert_eq!(
             texts(&Axis::new("", -20.0, 5.0, 5.0)),
             ["\u{2212}20", "\u{2212}15", "\u{2212}10", "\u{2212}5", "0", "5"]
+        );
+    }
+
+    #[test]
+    fn lengths_that_span_decades_are_logarithmic() {
+        assert_eq!(Axis::lengths("", 4096, 256).ticks()[0].0, 0.0);
+        let axis = Axis::lengths("", 1_000_000, 1600);
+        assert!(axis.is_logarithmic());
+        assert_eq!(texts(&axis), ["100", "1,000", "10,000", "100,000", "1,000,000"]);
+        assert_eq!((axis.share(100.0), axis.share(3.0), axis.share(1e6)), (0.0, 0.0, 1.0));
+        assert!((axis.share(10_000.0) - 0.5).abs() < 1e-12);
+        assert_eq!(texts(&Axis::lengths("", 400, 12)), ["1", "2", "5", "10", "20", "50", "100", "200"]);
+        assert_eq!(
+            texts(&Axis::lengths("", 8000, 250)),
+            ["20", "50", "100", "200", "500", "1,000", "2,000", "5,000"]
         );
     }
 

@@ -195,7 +195,7 @@ impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     fn line(&mut self, points: &[Point], color: Color, opacity: f64, width: f64, dash: &[f64]) {
         let stroke_width = (width * self.scale).round().max(1.0) as u32;
         let style = ShapeStyle { color: rgba(color, opacity), filled: false, stroke_width };
-        for piece in dashed(points, dash) {
+        for piece in dashed(points, dash).iter().flat_map(|piece| without_spikes(piece)) {
             let path: Vec<_> = piece.iter().map(|&point| self.pixel(point)).collect();
             let outcome = self.area.draw(&PathElement::new(path, style));
             self.note(outcome);
@@ -228,6 +228,26 @@ impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     fn text_upwards(&mut self, text: &str, at: Point, size: f64, color: Color) {
         self.write_text(text, at, size, color, (HPos::Center, FontTransform::Rotate270));
     }
+}
+
+/// Cuts a line where it turns back sharply: the bitmap backend would draw the outer corner of a thick line as a long spike.
+fn without_spikes(points: &[Point]) -> Vec<Vec<Point>> {
+    let mut pieces = vec![Vec::new()];
+    for (at, &point) in points.iter().enumerate() {
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(point);
+        }
+        if at > 0 && at + 1 < points.len() {
+            let (before, after) = (points[at - 1], points[at + 1]);
+            let (a, b) = ((point.0 - before.0, point.1 - before.1), (after.0 - point.0, after.1 - point.1));
+            let along = a.0 * b.0 + a.1 * b.1;
+            // More than a right angle.
+            if along < 0.0 {
+                pieces.push(vec![point]);
+            }
+        }
+    }
+    pieces
 }
 
 /// Cuts a line into the pieces that a dash pattern draws. An empty pattern, or one without length, draws all of it.

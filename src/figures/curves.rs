@@ -49,7 +49,7 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         note: format!("Running median of {SMOOTHED} means of {} tokens{pale}{crosses}", grouped(width)),
         x_label: "token position".into(),
         y_label: "NLL (nats per token)".into(),
-        x_end: diagnosis.tokens as f64,
+        x_end: diagnosis.tokens,
         y_holds: None,
         trained_length: diagnosis.trained_length,
         series: diagnosis.runs.iter().enumerate().map(series).chain([reference]).collect(),
@@ -84,7 +84,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
     let end = diagnosis.tokens.max(2) as f64;
     // Close together where the logarithm bends.
     let bound =
-        (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(3)).map(|n| (n.max(1.0), n.max(1.0).ln()));
+        (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(6)).map(|n| (n.max(1.0), n.max(1.0).ln()));
     figure.series.push(Series {
         name: "ln n (uniform over all n keys)".into(),
         look: None,
@@ -98,6 +98,55 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
         note: format!("Entropy over the attended keys; {OVER_HEADS}"),
         x_label: "context length n (tokens)".into(),
         y_label: "attention entropy (nats)".into(),
+        y_holds: Some(0.0),
+        ..figure
+    }
+}
+
+/// Entropy of the first policy's sampled queries against what their logits alone say of it (appendix D). A lower bound
+/// below 0 says nothing; below −2 nats it is not drawn.
+pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
+    const LOWEST: f64 = -2.0;
+    let mut figure = bands(diagnosis, |run| &run.curves.entropy);
+    let run = diagnosis.runs.first();
+    let all = run.map(|run| &run.curves.entropy_bounds);
+    let curves = all.map_or(Vec::new(), |all| {
+        vec![
+            ("entropy H", &all.entropy),
+            ("ln n \u{2212} σ²/2 (Gaussian logits)", &all.gaussian),
+            ("ln n", &all.maximum),
+            ("ln n \u{2212} (max \u{2212} min)", &all.spread),
+            ("ln n \u{2212} 2B (Proposition 2)", &all.magnitude),
+        ]
+    });
+    let drawn = |curve: &BandCurve| -> Vec<Point> {
+        curve.points().map(|(x, mean, _)| (x, mean)).filter(|&(_, y)| y >= LOWEST).collect()
+    };
+    let (seen, lost): (Vec<_>, Vec<_>) =
+        curves.into_iter().partition(|(_, curve)| !drawn(curve).is_empty() || curve.x.is_empty());
+    let series = |(index, (name, curve)): (usize, (&str, &BandCurve))| Series {
+        name: name.into(),
+        look: Some(look(index)),
+        pieces: vec![drawn(curve)],
+        band: Vec::new(),
+        raw: Vec::new(),
+        crosses: Vec::new(),
+    };
+    figure.series = seen.into_iter().enumerate().map(series).collect();
+    let lost: Vec<_> = lost.into_iter().map(|(name, _)| name).collect();
+    let below = if lost.is_empty() {
+        String::new()
+    } else {
+        format!("; wholly below \u{2212}2 nats: {}", lost.join(", "))
+    };
+    LineFigure {
+        title: format!("Entropy, and what the logits alone say of it, {}", diagnosis.model),
+        note: format!(
+            "{}, sampled queries, mean over all heads{below}",
+            run.map_or("", |run| run.policy.as_str())
+        ),
+        x_label: "context length n (tokens)".into(),
+        y_label: "nats".into(),
         y_holds: Some(0.0),
         ..figure
     }
@@ -129,7 +178,7 @@ fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a
         note: String::new(),
         x_label: String::new(),
         y_label: String::new(),
-        x_end: diagnosis.tokens as f64,
+        x_end: diagnosis.tokens,
         y_holds: None,
         trained_length: diagnosis.trained_length,
         series: diagnosis.runs.iter().enumerate().map(series).collect(),

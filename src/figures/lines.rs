@@ -10,6 +10,8 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 520.0;
 const ROW: f64 = 25.0;
 const SAMPLE: f64 = 46.0;
+/// Width of a column of pixels that holds one point of a curve.
+const COLUMN: f64 = 2.0;
 /// Markers along one curve.
 const MARKERS: f64 = 9.0;
 
@@ -24,8 +26,8 @@ pub struct LineFigure {
     pub x_label: String,
     /// Label of the vertical axis, with its unit.
     pub y_label: String,
-    /// End of the horizontal axis, which begins at 0.
-    pub x_end: f64,
+    /// End of the horizontal axis, in tokens.
+    pub x_end: u64,
     /// A value that the vertical axis has to hold.
     pub y_holds: Option<f64>,
     /// Where to draw the dashed line.
@@ -78,7 +80,8 @@ impl LineFigure {
         frame.draw(canvas);
         // Many bands on top of each other would add up to mud.
         let opacity = (0.3 / self.series.len() as f64).min(0.14);
-        for series in &self.series {
+        let series: Vec<Series> = self.series.iter().map(|series| series.fitted(&frame)).collect();
+        for series in &series {
             series.draw_band(canvas, &frame, opacity);
         }
         frame.mark(
@@ -86,7 +89,7 @@ impl LineFigure {
             self.trained_length as f64,
             &format!("training length {}", grouped(self.trained_length)),
         );
-        for (index, series) in self.series.iter().enumerate() {
+        for (index, series) in series.iter().enumerate() {
             series.draw(canvas, &frame, index as f64 / self.series.len() as f64, index);
         }
     }
@@ -110,7 +113,11 @@ impl LineFigure {
     }
 
     fn x(&self) -> Axis {
-        Axis::new(self.x_label.as_str(), 0.0, self.x_end.max(1.0), 7.0)
+        let mut axis = Axis::lengths(self.x_label.as_str(), self.x_end, self.trained_length);
+        if axis.is_logarithmic() {
+            axis.label.push_str(", log scale");
+        }
+        axis
     }
 
     fn y(&self) -> Axis {
@@ -124,6 +131,26 @@ impl LineFigure {
 }
 
 impl Series {
+    /// What a frame has room for: nothing left of a logarithmic axis, and of the points that share a column of pixels their
+    /// mean.
+    fn fitted(&self, frame: &Frame) -> Self {
+        let column = |x: f64| (frame.pixel((x, frame.y.low)).0 / COLUMN) as i64;
+        let inside = |x: f64| x >= frame.x.low;
+        let cut = |pieces: &[Vec<Point>]| -> Vec<Vec<Point>> {
+            let visible =
+                |piece: &Vec<Point>| piece.iter().copied().filter(|&(x, _)| inside(x)).collect::<Vec<_>>();
+            pieces.iter().map(|piece| averaged(&visible(piece), |&(x, _)| column(x))).collect()
+        };
+        Self {
+            name: self.name.clone(),
+            look: self.look,
+            pieces: cut(&self.pieces),
+            band: self.band.iter().copied().filter(|&(x, ..)| inside(x)).collect(),
+            raw: cut(&self.raw),
+            crosses: self.crosses.iter().copied().filter(|&x| inside(x)).collect(),
+        }
+    }
+
     fn heights(&self) -> impl Iterator<Item = f64> + '_ {
         let lines = self.pieces.iter().chain(&self.raw).flatten().map(|&(_, y)| y);
         lines.chain(self.band.iter().flat_map(|&(_, low, high)| [low, high]))
@@ -190,5 +217,26 @@ impl Series {
             None => canvas.line(&line, MUTED, 1.0, 1.2, &[2.0, 3.0]),
         }
         canvas.text(&self.name, (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
+    }
+}
+
+/// The mean of each run of points of the same group.
+pub fn averaged(points: &[Point], group: impl Fn(&Point) -> i64) -> Vec<Point> {
+    let mean = |part: &[Point]| {
+        let count = part.len() as f64;
+        (part.iter().map(|&(x, _)| x).sum::<f64>() / count, part.iter().map(|&(_, y)| y).sum::<f64>() / count)
+    };
+    points.chunk_by(|a, b| group(a) == group(b)).map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_of_a_group_become_their_mean() {
+        let points = [(0.0, 1.0), (0.5, 3.0), (2.0, 7.0), (4.5, 1.0), (4.9, 2.0)];
+        assert_eq!(averaged(&points, |&(x, _)| x as i64), [(0.25, 2.0), (2.0, 7.0), (4.7, 1.5)]);
+        assert!(averaged(&[], |_| 0).is_empty());
     }
 }

@@ -3,29 +3,56 @@
 //! plotters serves as the drawing backend (SVG and bitmap); layout, dashes, markers and legends are ours, so that both
 //! formats and all sizes look the same.
 
+mod ablation;
 mod axes;
+mod bench;
 mod canvas;
 mod curves;
+mod heads;
+mod heat_map;
 mod lines;
+mod long;
+mod maps;
+mod points;
 mod states;
 mod theme;
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+pub use heat_map::{HeatMap, Panel};
+pub use points::{PointSeries, Points};
+
+use crate::ablation::Ablation;
 use crate::diagnose::Diagnosis;
 use crate::error::Result;
+use crate::results::{BenchResult, LongResult};
+use heads::HeadsFigure;
 use lines::LineFigure;
+use maps::MapsFigure;
 use states::StatesFigure;
+
+/// A figure that is data: what tasks store and draw again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chart {
+    /// Points joined by lines.
+    Points(Points),
+    /// Tables of shares as colours.
+    HeatMap(HeatMap),
+}
 
 /// How a figure of curves follows from a diagnosis.
 type Curves = fn(&Diagnosis) -> LineFigure;
 
 /// The figures of curves, by name.
-const CURVES: [(&str, Curves); 5] = [
+const CURVES: [(&str, Curves); 6] = [
     ("nll_by_position", curves::nll),
     ("logits_by_distance", curves::logits),
     ("logits_of_start_tokens", curves::logits_start),
     ("entropy_by_length", curves::entropy),
+    ("entropy_bounds", curves::entropy_bounds),
     ("start_mass_by_position", curves::start_mass),
 ];
 
@@ -45,7 +72,57 @@ pub fn draw_all(diagnosis: &Diagnosis, folder: &Path) -> Result<Vec<PathBuf>> {
     if let Some(figure) = StatesFigure::new(diagnosis) {
         save("drift_pca", figure.size(), &|canvas| figure.draw(canvas))?;
     }
+    for (name, quantity) in [("heads_logits", heads::LOGITS), ("heads_entropy", heads::ENTROPY)] {
+        if let Some(figure) = HeadsFigure::new(diagnosis, quantity) {
+            save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+        }
+    }
+    if let Some(figure) = MapsFigure::new(diagnosis) {
+        save("attention_maps", figure.size(), &|canvas| figure.draw(canvas))?;
+    }
     Ok(written)
+}
+
+/// Draws the figures of a long run into `folder`, as [`draw_all`] does. Returns the paths.
+pub fn draw_long(result: &LongResult, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    for (name, figure) in [("nll_by_length", long::nll(result)), ("memory_by_length", long::memory(result))] {
+        let path = folder.join(name);
+        canvas::write(&path, figure.size(), &|canvas| figure.draw(canvas))?;
+        written.extend(["svg", "png"].map(|extension| path.with_extension(extension)));
+    }
+    Ok(written)
+}
+
+/// Draws the figure of an ablation into `folder`, as [`draw_all`] does. Returns the paths.
+pub fn draw_ablation(ablation: &Ablation, folder: &Path) -> Result<Vec<PathBuf>> {
+    let (path, figure) = (folder.join("ablation"), ablation::excess(ablation));
+    canvas::write(&path, figure.size(), &|canvas| figure.draw(canvas))?;
+    Ok(["svg", "png"].map(|extension| path.with_extension(extension)).to_vec())
+}
+
+/// Draws the figures of a benchmark into `folder`, as [`draw_all`] does. Returns the paths.
+pub fn draw_bench(result: &BenchResult, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    for (name, figure) in [
+        ("encode_by_length", bench::encode(result)),
+        ("decode_by_length", bench::decode(result)),
+        ("memory_by_length", bench::memory(result)),
+    ] {
+        let path = folder.join(name);
+        canvas::write(&path, figure.size(), &|canvas| figure.draw(canvas))?;
+        written.extend(["svg", "png"].map(|extension| path.with_extension(extension)));
+    }
+    Ok(written)
+}
+
+/// Draws `chart` to `path` with the extensions of both formats, as [`draw_all`] does. Returns the paths.
+pub fn draw_chart(chart: &Chart, path: &Path) -> Result<Vec<PathBuf>> {
+    match chart {
+        Chart::Points(points) => canvas::write(path, points.size(), &|canvas| points.draw(canvas))?,
+        Chart::HeatMap(map) => canvas::write(path, map.size(), &|canvas| map.draw(canvas))?,
+    }
+    Ok(["svg", "png"].map(|extension| path.with_extension(extension)).to_vec())
 }
 
 #[cfg(test)]
@@ -59,7 +136,7 @@ mod tests {
         let folder = folder.path();
         let written =
             draw_all(&synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]), folder).expect("draws");
-        assert_eq!(written.len(), 12);
+        assert_eq!(written.len(), 20);
         for path in &written {
             let bytes = std::fs::read(path).expect("was written");
             let svg = path.extension().is_some_and(|extension| extension == "svg");
@@ -71,8 +148,8 @@ mod tests {
     fn almost_nothing_can_be_drawn() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
-        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), folder).expect("draws").len(), 10);
-        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), folder).expect("draws").len(), 10);
+        assert_eq!(draw_all(&synthetic::diagnosis(64, 1, &["vanilla"]), folder).expect("draws").len(), 16);
+        assert_eq!(draw_all(&synthetic::diagnosis(128, 256, &[]), folder).expect("draws").len(), 12);
     }
 
     #[test]

@@ -8,8 +8,11 @@
 //! | `run{i}_max_logit` | \[layers, heads, distances\], f32 | largest logit, keys after the first 10; −inf: none attended |
 //! | `run{i}_max_logit_start` | the same | on the first 10 tokens |
 //! | `run{i}_max_logit_last` | the same | of the last query, on all keys |
+//! | `run{i}_max_logit_by_length` | \[layers, heads, positions\], f32 | largest logit of any query, on all keys |
 //! | `run{i}_entropy`, `run{i}_start_mass` | \[layers, heads, positions\], f32 | means; NaN: nothing seen |
 //! | `run{i}_mass_inside`, `run{i}_mass_beyond` | \[layers, heads, distances\], f32 | mean mass, queries within / beyond training |
+//! | `map_queries`, `map_key_bins` | \[queries\], \[bins\], u64 | query positions and lower edges of key positions of the maps |
+//! | `run{i}_map_logit`, `run{i}_map_mass` | \[layers, heads, queries, bins\], f32 | largest logit, and probability, on the keys of a bin |
 //!
 //! Runs are numbered in the order of `runs` in `diagnosis.json`. Entries are stored without compression, so that none
 //! can claim to be larger than the file.
@@ -18,7 +21,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::path::Path;
 
-use ndarray::{Array1, Array3, ArrayView, Dimension};
+use ndarray::{Array1, Array3, Array4, ArrayView, Dimension};
 use ndarray_npy::{NpzWriter, ViewNpyExt};
 use zip::ZipArchive;
 
@@ -28,14 +31,23 @@ use crate::error::{Error, Result};
 /// The arrays with three dimensions: name, and where it lies.
 type Field = (&'static str, fn(&RunArrays) -> &Array3<f32>, fn(&mut RunArrays) -> &mut Array3<f32>);
 
-const FIELDS: [Field; 7] = [
+const FIELDS: [Field; 8] = [
     ("max_logit", |a| &a.max_logit, |a| &mut a.max_logit),
     ("max_logit_start", |a| &a.max_logit_start, |a| &mut a.max_logit_start),
     ("max_logit_last", |a| &a.max_logit_last, |a| &mut a.max_logit_last),
+    ("max_logit_by_length", |a| &a.max_logit_by_length, |a| &mut a.max_logit_by_length),
     ("entropy", |a| &a.entropy, |a| &mut a.entropy),
     ("start_mass", |a| &a.start_mass, |a| &mut a.start_mass),
     ("mass_inside", |a| &a.mass_inside, |a| &mut a.mass_inside),
     ("mass_beyond", |a| &a.mass_beyond, |a| &mut a.mass_beyond),
+];
+
+/// The attention maps.
+type Map = (&'static str, fn(&RunArrays) -> &Array4<f32>, fn(&mut RunArrays) -> &mut Array4<f32>);
+
+const MAPS: [Map; 2] = [
+    ("map_logit", |a| &a.map_logit, |a| &mut a.map_logit),
+    ("map_mass", |a| &a.map_mass, |a| &mut a.map_mass),
 ];
 
 /// Writes the arrays of all runs.
@@ -48,14 +60,19 @@ pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
         ("position_bins", &bins.positions),
         ("logit_distance_bins", &bins.logit_distances),
         ("mass_distance_bins", &bins.mass_distances),
+        ("map_key_bins", &bins.map_keys),
     ] {
         npz.add_array(name, &Array1::from(bins.lower().to_vec())).map_err(failed)?;
     }
+    npz.add_array("map_queries", &ArrayView::from(&bins.map_queries)).map_err(failed)?;
     npz.add_array("reference_nll", &ArrayView::from(&diagnosis.reference_per_token)).map_err(failed)?;
     for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter().enumerate() {
         npz.add_array(format!("run{index}_nll"), &ArrayView::from(&arrays.nll)).map_err(failed)?;
         for (name, field, _) in FIELDS {
             npz.add_array(format!("run{index}_{name}"), field(arrays)).map_err(failed)?;
+        }
+        for (name, map, _) in MAPS {
+            npz.add_array(format!("run{index}_{name}"), map(arrays)).map_err(failed)?;
         }
     }
     let file = npz.finish().map_err(failed)?;
@@ -73,6 +90,9 @@ pub fn read(path: &Path, diagnosis: &mut Diagnosis) -> Result<()> {
         arrays.nll = reader.array(&format!("run{index}_nll"))?.to_vec();
         for (name, _, field) in FIELDS {
             *field(arrays) = reader.array(&format!("run{index}_{name}"))?;
+        }
+        for (name, _, map) in MAPS {
+            *map(arrays) = reader.array(&format!("run{index}_{name}"))?;
         }
     }
     Ok(())

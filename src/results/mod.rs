@@ -8,11 +8,17 @@
 //! | `*.csv` | tables with a header row and units in the names |
 //! | `arrays.npz` | values per token and per head |
 //! | `*.svg`, `*.png` | figures |
+//! | `report.html` | all of it in words, figures and tables, in one file |
 
+mod ablation;
 mod arrays;
+mod bench;
 mod folder;
 mod info;
+mod long;
+mod report;
 mod tables;
+pub mod task;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +26,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use ablation::write_ablation;
+pub use bench::{BenchResult, write_bench};
 pub use info::{Machine, RunInfo, Source};
+pub use long::{LongResult, LongRunResult, merge_long, write_long};
 
 use crate::diagnose::Diagnosis;
 use crate::error::{Error, Result};
@@ -69,6 +78,7 @@ pub fn write(path: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<()> {
     }
     arrays::write(&at(ARRAYS), diagnosis)?;
     figures::draw_all(diagnosis, staging.path())?;
+    report::write(staging.path(), diagnosis, info)?;
     to_json(&at(RUN), info, true)?;
     staging.commit()
 }
@@ -87,12 +97,25 @@ pub fn read(path: &Path) -> Result<(RunInfo, Diagnosis)> {
     Ok((info, diagnosis))
 }
 
-/// Draws the figures of a result folder again, from what it holds. Returns their paths.
+/// Draws the figures of a result folder again, and writes its report, from what it holds. Returns their paths.
 pub fn redraw(path: &Path) -> Result<Vec<PathBuf>> {
-    let (_, diagnosis) = read(path)?;
+    if path.join(long::RESULT).is_file() {
+        return long::redraw(path);
+    }
+    if path.join(bench::RESULT).is_file() {
+        return bench::redraw(path);
+    }
+    if path.join(ablation::RESULT).is_file() {
+        return ablation::redraw(path);
+    }
+    if task::is_task(path) {
+        return task::redraw(path);
+    }
+    let (info, diagnosis) = read(path)?;
     // A name, even where the path is `.`: the new figures are drawn inside the folder and moved up.
     let staging = Staging::beside(&path.join("figures"))?;
-    let drawn = figures::draw_all(&diagnosis, staging.path())?;
+    let mut drawn = figures::draw_all(&diagnosis, staging.path())?;
+    drawn.push(report::write(staging.path(), &diagnosis, &info)?);
     let names: Vec<_> =
         drawn.iter().filter_map(|figure| figure.file_name()).map(|name| path.join(name)).collect();
     staging.commit_files(path)?;

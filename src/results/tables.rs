@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use lm_infinite_analysis::BandCurve;
+use lm_infinite_analysis::explosion::Extent;
 
 use crate::diagnose::{Diagnosis, RunMeasurement};
 
 /// Every table: file name and content.
-pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 5] {
+pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 10] {
     [
         ("nll_by_position.csv", nll(diagnosis)),
         ("logits_by_distance.csv", logits(diagnosis)),
@@ -19,7 +20,17 @@ pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 5] {
             "start_mass_by_position.csv",
             curve(diagnosis, "position_tokens,start_mass_mean,start_mass_std", |run| &run.curves.start_mass),
         ),
+        (
+            "logits_by_length.csv",
+            curve(diagnosis, "position_tokens,largest_logit_mean,largest_logit_std", |run| {
+                &run.curves.logits_by_length
+            }),
+        ),
+        ("logit_quantiles.csv", quantiles(diagnosis)),
+        ("entropy_bounds.csv", bounds(diagnosis)),
+        ("heads.csv", heads(diagnosis)),
         ("drift_pca.csv", states(diagnosis)),
+        ("drift_by_layer.csv", layers(diagnosis)),
     ]
 }
 
@@ -59,6 +70,96 @@ fn curve(diagnosis: &Diagnosis, columns: &str, of: fn(&RunMeasurement) -> &BandC
     table.text
 }
 
+fn quantiles(diagnosis: &Diagnosis) -> String {
+    let mut table =
+        Table::new("policy,from_distance_tokens,logit_q01,logit_q25,logit_q50,logit_q75,logit_q99");
+    for run in &diagnosis.runs {
+        for quantile in &run.curves.logit_quantiles {
+            let cells: Vec<_> = (0..5).map(|i| cell(quantile.logits.map(|logits| logits[i]))).collect();
+            table.row(&run.policy, &format!("{},{}", quantile.from, cells.join(",")));
+        }
+    }
+    table.text
+}
+
+/// Entropy of sampled queries beside what follows from their logits alone.
+fn bounds(diagnosis: &Diagnosis) -> String {
+    let mut table = Table::new(
+        "policy,position_tokens,entropy_nats,effective_keys,ln_n_nats,ln_n_minus_2b_nats,ln_n_minus_range_nats,\
+         ln_n_minus_half_variance_nats",
+    );
+    for run in &diagnosis.runs {
+        let all = &run.curves.entropy_bounds;
+        let curves =
+            [&all.entropy, &all.effective_keys, &all.maximum, &all.magnitude, &all.spread, &all.gaussian];
+        for (at, x) in all.entropy.x.iter().enumerate().filter(|&(at, _)| all.entropy.mean[at].is_some()) {
+            let cells: Vec<_> =
+                curves.iter().map(|curve| cell(curve.mean.get(at).copied().flatten())).collect();
+            table.row(&run.policy, &format!("{x},{}", cells.join(",")));
+        }
+    }
+    table.text
+}
+
+fn heads(diagnosis: &Diagnosis) -> String {
+    let mut table = Table::new(
+        "policy,layer,head,logit_low_inside,logit_high_inside,logit_low_outside,logit_high_outside,\
+         logit_break_distance_tokens,start_logit_high_inside,start_logit_high_outside,start_logit_break_distance_tokens,\
+         entropy_inside_nats,entropy_outside_nats,\
+         entropy_break_position_tokens,effective_keys_inside,effective_keys_beyond,start_mass_inside,start_mass_beyond,\
+         mean_distance_inside_tokens,mean_distance_beyond_tokens",
+    );
+    for run in &diagnosis.runs {
+        for head in &run.heads {
+            let extent = |extent: Option<Extent>| {
+                [extent.map(|e| f64::from(e.low)), extent.map(|e| f64::from(e.high))]
+            };
+            let at = |at: Option<u64>| at.map(|at| at as f64);
+            let mut values = Vec::new();
+            values.extend(extent(head.logits_inside));
+            values.extend(extent(head.logits_outside));
+            values.push(at(head.logits_break));
+            values.push(extent(head.start_logits_inside)[1]);
+            values.push(extent(head.start_logits_outside)[1]);
+            values.push(at(head.start_logits_break));
+            values.push(head.entropy.map(|entropy| entropy.inside));
+            values.push(head.entropy.and_then(|entropy| entropy.outside));
+            values.push(head.entropy.and_then(|entropy| entropy.exceeds_from));
+            values.extend([head.effective_keys_inside, head.effective_keys_beyond]);
+            values.extend([head.start_mass_inside, head.start_mass_beyond]);
+            values.extend([head.mean_distance_inside, head.mean_distance_beyond]);
+            let cells: Vec<_> = values.into_iter().map(cell).collect();
+            table.row(&run.policy, &format!("{},{},{}", head.layer, head.head, cells.join(",")));
+        }
+    }
+    table.text
+}
+
+fn layers(diagnosis: &Diagnosis) -> String {
+    let mut table = Table::new(
+        "policy,blocks_passed,start_distance_spreads,farthest_start_spreads,start_cosine,cosine_within,\
+         mahalanobis_inside,mahalanobis_beyond,outside_share,leaves_at_token,position_probe_r2,position_probe_held_out",
+    );
+    for run in &diagnosis.runs {
+        for site in &run.drift {
+            let values = [
+                site.start_distance,
+                site.farthest_start,
+                site.separation.cosine,
+                site.separation.cosine_within,
+                site.mahalanobis_inside,
+                site.mahalanobis_beyond,
+                site.outside_share,
+                site.leaves_at.map(|at| at as f64),
+                site.probe.as_ref().and_then(|probe| probe.r2),
+                site.probe.as_ref().map(|probe| probe.held_out as f64),
+            ];
+            table.row(&run.policy, &format!("{},{}", site.layer, values.map(cell).join(",")));
+        }
+    }
+    table.text
+}
+
 fn states(diagnosis: &Diagnosis) -> String {
     let mut table =
         Table::new("policy,blocks_passed,position_tokens,pc1_spreads,pc2_spreads,distance_spreads");
@@ -84,17 +185,20 @@ fn cell(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-struct Table {
-    text: String,
+/// A table being written.
+pub(super) struct Table {
+    /// Header and rows so far.
+    pub text: String,
 }
 
 impl Table {
-    fn new(header: &str) -> Self {
+    /// With this header.
+    pub fn new(header: &str) -> Self {
         Self { text: format!("{header}\n") }
     }
 
     /// A row whose first cell is a policy; policies hold commas, so it is quoted.
-    fn row(&mut self, policy: &str, rest: &str) {
+    pub fn row(&mut self, policy: &str, rest: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "\"{}\",{rest}", policy.replace('"', "\"\""));
     }

@@ -246,9 +246,29 @@ fn diagnose_leaves_a_whole_folder() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    for kind in ["csv", "json", "npz", "png", "svg"] {
+    for kind in ["csv", "html", "json", "npz", "png", "svg"] {
         assert!(kinds.iter().any(|k| k == kind), "no .{kind} among {kinds:?}");
     }
+}
+
+#[test]
+fn theory_is_a_table_and_json_of_the_same_claims() {
+    let desk = Desk::new();
+    let table = desk.run(&["theory"]);
+    assert!(table.status.success(), "{}", words(&table.stderr));
+    let table = words(&table.stdout);
+    let json = desk.run(&["theory", "--json", "--seed", "3"]);
+    let json: Value = serde_json::from_slice(&json.stdout).expect("stdout is one JSON value");
+    assert_eq!(json["seed"], 3);
+    let claims = json["claims"].as_array().expect("claims");
+    assert!(claims.len() >= 10, "{}", claims.len());
+    for claim in claims {
+        assert!(table.contains(claim["name"].as_str().expect("a name")), "{claim}");
+        assert!(claim["bound"].is_number() && claim["measured"].is_number(), "{claim}");
+    }
+    // What the paper prints is refuted by its counter-example; everything that we state holds.
+    let refuted: Vec<_> = claims.iter().filter(|claim| claim["verdict"] == "refuted").collect();
+    assert_eq!(refuted.len(), 1, "{refuted:?}");
 }
 
 #[test]

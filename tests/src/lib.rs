@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod claims;
 mod cli;
 mod compare;
 mod corpus;
@@ -12,10 +13,13 @@ mod docs;
 mod fixtures;
 mod goldens;
 mod loading;
+mod long_runs;
 mod memory;
 mod oracle;
 mod phenomena;
+mod python;
 mod sessions;
 mod smollm2;
 mod support;
+mod tasks;
 mod training;

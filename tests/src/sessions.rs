@@ -20,13 +20,14 @@ fn tokens(n: u32) -> Vec<u32> {
     (0..n).map(|i| (i * i * 31 + i * 7) % 97).collect()
 }
 
-const POLICIES: [&str; 6] = [
+const POLICIES: [&str; 7] = [
     "vanilla",
     "window:window=5",
     "lambda:start=2,window=5",
     "ceiling:ceiling=5",
     "lm-infinite:start=2,window=5",
     "streaming-llm:start=2,window=5",
+    "lm-infinite-topk:start=2,window=5,k=3,from_layer=1",
 ];
 
 fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::evaluate::evaluate_in_segments;
 use lm_infinite::model::Decoder;
 use lm_infinite::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use ndarray::{Array3, ArrayD};
 use serde::Deserialize;
 
 use crate::compare::{Tolerance, assert_close, line};
-use crate::support::{faq_text, golden, mean, read_npy, session, slow_tests, smollm2};
+use crate::support::{diagnose, faq_text, golden, mean, read_npy, session, slow_tests, smollm2};
 
 /// Allowed per token and for the mean, in nats.
 const PER_TOKEN: Tolerance = Tolerance::absolute(0.02);
@@ -128,6 +130,19 @@ fn every_head_has_the_statistics_of_the_reference() {
         let want = read_npy::<f32>(&format!("{name}.statistics.npy"));
         assert_close(&format!("{policy}: [statistic, layer, head]"), &means, &want, STATISTICS);
     }
+}
+
+/// Vanilla and LM-Infinite over one and a half training lengths; `None` where the model is not installed, or time is short.
+pub fn diagnosis_past_the_trained_length() -> Option<Diagnosis> {
+    if !slow_tests() {
+        eprintln!("skipped: takes minutes; set LM_INFINITE_SLOW_TESTS=1");
+        return None;
+    }
+    let (decoder, tokens) = material()?;
+    let trained = decoder.config().trained_length;
+    let tokens = &tokens[..trained as usize * 3 / 2];
+    let usual = evaluate_in_segments(decoder, tokens, None, trained, &|_| ()).expect("runs");
+    Some(diagnose(decoder, tokens, usual, &["vanilla", "lm-infinite"]))
 }
 
 #[test]

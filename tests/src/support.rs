@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
+use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
+use lm_infinite::evaluate::evaluate;
 use lm_infinite::hub::Cache;
 use lm_infinite::model::{self, Decoder, LoadedModel};
 use lm_infinite::policy::{AttentionPolicy, PolicySpec};
@@ -101,6 +103,27 @@ fn build_faq_text() -> Result<String, String> {
         Ok(status) => Err(format!("faq_text.py: {status}")),
         Err(error) => Err(format!("{needs}: python3: {error}")),
     }
+}
+
+/// A diagnosis of `decoder` over `tokens`, whose usual losses are `usual`.
+pub fn diagnose(decoder: &Arc<Decoder>, tokens: &[u32], usual: Vec<f32>, policies: &[&str]) -> Diagnosis {
+    let (config, count) = (decoder.config(), tokens.len() as u64);
+    let mut builder = DiagnosisBuilder::new("a model", config, count, usual, None);
+    for text in policies {
+        let spec = PolicySpec::parse(text, config.trained_length).expect("a policy");
+        let mut collector = Collector::new(config, count);
+        let run = evaluate(decoder, &spec.policy, tokens, Some(&mut collector), &|_| ()).expect("runs");
+        let input = RunInput {
+            policy: spec.label,
+            attention: spec.policy,
+            nll: run.nll,
+            prefill_tokens_per_second: run.prefill_tokens_per_second,
+            peak_rss_bytes: run.peak_rss_bytes,
+            kv_cache_bytes: run.kv_cache_bytes as u64,
+        };
+        builder.push(input, collector.finish().expect("whole")).expect("the same text");
+    }
+    builder.finish()
 }
 
 /// The program, built in the profile of these tests and never stale.

@@ -1,0 +1,164 @@
+//! What each head does on both sides of the training length.
+
+use std::collections::BTreeMap;
+
+use lm_infinite_analysis::drift::head_sinks;
+use lm_infinite_analysis::entropy::EntropyGrowth;
+use lm_infinite_analysis::explosion::{Extent, HeadRange, LogitsByDistance, RangeRule};
+use ndarray::{ArrayView1, s};
+use serde::{Deserialize, Serialize};
+
+use super::collector::Measurements;
+use super::factors::{ENTROPY_MARGIN, LOGIT_MARGIN};
+use super::plan::START_TOKENS;
+
+/// One head of one run. Every value is `None` where the run has nothing to take it from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadReport {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Head, from 0.
+    pub head: usize,
+    /// Smallest and largest logit at distances within the training length, on keys after the start tokens.
+    pub logits_inside: Option<Extent>,
+    /// The same beyond it. A policy with a window sees no key there.
+    pub logits_outside: Option<Extent>,
+    /// First distance, in tokens, whose largest logit lies more than 1.0 above those inside.
+    pub logits_break: Option<u64>,
+    /// The three for keys among the start tokens.
+    pub start_logits_inside: Option<Extent>,
+    /// Beyond the training length.
+    pub start_logits_outside: Option<Extent>,
+    /// First distance out of range.
+    pub start_logits_break: Option<u64>,
+    /// Largest mean entropy on both sides, in nats, and the first position more than 0.405 above.
+    pub entropy: Option<EntropyGrowth>,
+    /// Mean of `e^H` over queries within the training length, in keys.
+    pub effective_keys_inside: Option<f64>,
+    /// The same beyond it.
+    pub effective_keys_beyond: Option<f64>,
+    /// Mean probability on the start tokens, over queries within the training length that see other keys too.
+    pub start_mass_inside: Option<f64>,
+    /// The same beyond it.
+    pub start_mass_beyond: Option<f64>,
+    /// Mean distance that attention reaches, in tokens, over queries within the training length (to the width of a bin).
+    pub mean_distance_inside: Option<f64>,
+    /// The same beyond it.
+    pub mean_distance_beyond: Option<f64>,
+}
+
+impl HeadReport {
+    /// How far the largest logit beyond the training length lies above that within it.
+    pub fn logit_rise(&self) -> Option<f32> {
+        Some(self.logits_outside?.high - self.logits_inside?.high)
+    }
+
+    /// How far the largest mean entropy beyond the training length lies above that within it, in nats.
+    pub fn entropy_rise(&self) -> Option<f64> {
+        self.entropy.and_then(|growth| Some(growth.outside? - growth.inside))
+    }
+
+    /// Whether logits or entropy leave the range that training showed.
+    pub fn broke(&self) -> bool {
+        let entropy = self.entropy.is_some_and(|growth| growth.exceeds_from.is_some());
+        self.logits_break.is_some() || self.start_logits_break.is_some() || entropy
+    }
+
+    /// One report per head, by layer.
+    pub(super) fn all(seen: &Measurements) -> Vec<Self> {
+        let (trained, tokens) = (seen.plan.trained_length, seen.plan.tokens);
+        let [logits, on_start] = [&seen.logits, &seen.logits_start].map(|logits| sides(logits, trained));
+        let entropy = seen.entropy.heads(trained, tokens, ENTROPY_MARGIN);
+        let sinks = head_sinks(&seen.entropy.start_mass, START_TOKENS, trained);
+        let keys_inside = seen.entropy.effective_keys.means_between(0, trained);
+        let keys_beyond = seen.entropy.effective_keys.means_between(trained, u64::MAX);
+        let middles = middles(seen.plan.mass_distances.lower(), tokens);
+        let (near, far) = (seen.mass_inside.means(), seen.mass_beyond.means());
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        let report = |sink: &lm_infinite_analysis::drift::HeadSink| {
+            let (layer, head) = (sink.layer, sink.head);
+            let range = logits.get(&(layer, head));
+            let start = on_start.get(&(layer, head));
+            let distance = |mass: ArrayView1<f64>| {
+                finite(mass.iter().zip(&middles).map(|(mass, middle)| mass * middle).sum())
+            };
+            Self {
+                layer,
+                head,
+                logits_inside: range.map(|range| range.inside),
+                logits_outside: range.map(|range| range.outside),
+                logits_break: range.and_then(|range| range.exceeds_from),
+                start_logits_inside: start.map(|range| range.inside),
+                start_logits_outside: start.map(|range| range.outside),
+                start_logits_break: start.and_then(|range| range.exceeds_from),
+                entropy: entropy.iter().find(|e| (e.layer, e.head) == (layer, head)).map(|e| e.growth),
+                effective_keys_inside: finite(keys_inside[[layer, head]]),
+                effective_keys_beyond: finite(keys_beyond[[layer, head]]),
+                start_mass_inside: sink.inside,
+                start_mass_beyond: sink.beyond,
+                mean_distance_inside: distance(near.slice(s![layer, head, ..])),
+                mean_distance_beyond: distance(far.slice(s![layer, head, ..])),
+            }
+        };
+        sinks.iter().map(report).collect()
+    }
+}
+
+/// Logits of a head on both sides of the training length.
+struct Sides {
+    inside: Extent,
+    outside: Extent,
+    exceeds_from: Option<u64>,
+}
+
+/// The heads that saw keys on both sides.
+fn sides(logits: &LogitsByDistance, trained_length: u64) -> BTreeMap<(usize, usize), Sides> {
+    let exceeding = logits.excess(trained_length, LOGIT_MARGIN).into_iter();
+    let from: BTreeMap<_, _> = exceeding.map(|head| ((head.layer, head.head), head.exceeds_from)).collect();
+    let ranges = logits.ranges(trained_length, &RangeRule { margin: LOGIT_MARGIN }).into_iter();
+    let of = |head: HeadRange| {
+        let at = (head.layer, head.head);
+        let exceeds_from = from.get(&at).copied().flatten();
+        (at, Sides { inside: head.inside, outside: head.outside, exceeds_from })
+    };
+    ranges.map(of).collect()
+}
+
+/// Middles of bins with these lower edges over `0..end`.
+fn middles(lower: &[u64], end: u64) -> Vec<f64> {
+    let ends = lower.iter().skip(1).copied().chain([end]);
+    lower.iter().zip(ends).map(|(&from, to)| (from as f64 + to.max(from + 1) as f64 - 1.0) / 2.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::synthetic;
+
+    #[test]
+    fn every_head_has_a_report_and_only_unbounded_ones_break() {
+        let diagnosis = synthetic::diagnosis(512, 2048, &["vanilla", "lm-infinite"]);
+        let [vanilla, infinite] = diagnosis.runs.as_slice() else { panic!("two runs") };
+        let shape = (diagnosis.config.layers, diagnosis.config.heads);
+        for run in [vanilla, infinite] {
+            assert_eq!(run.heads.len(), shape.0 * shape.1);
+            assert!(
+                run.heads.iter().enumerate().all(|(i, h)| (h.layer, h.head) == (i / shape.1, i % shape.1))
+            );
+        }
+        assert!(vanilla.heads.iter().any(|head| head.logits_break.is_some_and(|at| at >= 512)));
+        assert!(
+            infinite.heads.iter().all(|head| head.logits_outside.is_none() && head.logits_break.is_none())
+        );
+        assert!(infinite.heads.iter().filter(|head| head.broke()).count() < infinite.heads.len() / 10);
+        let head = &vanilla.heads[0];
+        assert!(head.entropy.is_some() && head.effective_keys_beyond > head.effective_keys_inside);
+        assert!(head.start_mass_inside.is_some_and(|mass| (0.0..=1.0).contains(&mass)));
+    }
+
+    #[test]
+    fn middles_close_at_the_end() {
+        assert_eq!(middles(&[0, 1, 2, 4], 7), [0.0, 1.0, 2.5, 5.0]);
+        assert_eq!(middles(&[0], 0), [0.0]);
+    }
+}

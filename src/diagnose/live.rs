@@ -1,0 +1,159 @@
+//! A diagnosis while it is being made: several policies read the same text in step, and can be looked at after every one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::collector::Collector;
+use super::model::{Diagnosis, DiagnosisBuilder, RunInput};
+use crate::error::Result;
+use crate::machine;
+use crate::model::Decoder;
+use crate::policy::PolicySpec;
+use crate::session::Session;
+
+/// Policies that read one text side by side.
+pub struct Live {
+    name: String,
+    decoder: Arc<Decoder>,
+    tokens: Arc<[u32]>,
+    reference: Vec<f32>,
+    runs: Vec<LiveRun>,
+}
+
+struct LiveRun {
+    spec: PolicySpec,
+    session: Session,
+    collector: Collector,
+    nll: Vec<f32>,
+    spent: Duration,
+}
+
+impl Live {
+    /// Nothing read yet. `reference` is the loss of tokens 1..n that breaks are measured from, as for
+    /// [`DiagnosisBuilder::new`].
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn new(
+        name: impl Into<String>,
+        decoder: Arc<Decoder>,
+        tokens: Arc<[u32]>,
+        reference: Vec<f32>,
+        policies: Vec<PolicySpec>,
+    ) -> Result<Self> {
+        let run = |spec: PolicySpec| {
+            Ok(LiveRun {
+                session: Session::new(decoder.clone(), spec.policy.clone())?,
+                collector: Collector::new(decoder.config(), tokens.len() as u64),
+                nll: Vec::new(),
+                spent: Duration::ZERO,
+                spec,
+            })
+        };
+        let runs = policies.into_iter().map(run).collect::<Result<_>>()?;
+        Ok(Self { name: name.into(), decoder, tokens, reference, runs })
+    }
+
+    /// Tokens that every policy has read.
+    pub fn position(&self) -> usize {
+        self.runs.iter().map(|run| run.session.position() as usize).min().unwrap_or(self.tokens.len())
+    }
+
+    /// Tokens to read.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// True if there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Every policy reads the next `count` tokens, or what is left.
+    ///
+    /// # Errors
+    /// As [`Session::score`].
+    pub fn step(&mut self, count: usize) -> Result<()> {
+        let from = self.position();
+        let chunk = &self.tokens[from..self.tokens.len().min(from.saturating_add(count))];
+        for run in &mut self.runs {
+            let start = Instant::now();
+            run.nll.extend(run.session.score(chunk, Some(&mut run.collector))?);
+            run.spent += start.elapsed();
+        }
+        Ok(())
+    }
+
+    /// What is known so far. At the end it is the diagnosis that the command makes.
+    ///
+    /// # Errors
+    /// As [`Collector::finish`] and [`DiagnosisBuilder::push`].
+    pub fn diagnosis(&self) -> Result<Diagnosis> {
+        let (config, tokens) = (self.decoder.config(), self.tokens.len() as u64);
+        let mut builder = DiagnosisBuilder::new(&self.name, config, tokens, self.reference.clone(), None);
+        for run in &self.runs {
+            let input = RunInput {
+                policy: run.spec.label.clone(),
+                attention: run.spec.policy.clone(),
+                nll: run.nll.clone(),
+                prefill_tokens_per_second: run.session.position() as f64 / run.spent.as_secs_f64(),
+                peak_rss_bytes: machine::peak_rss_bytes(),
+                kv_cache_bytes: run.session.kv_cache_bytes() as u64,
+            };
+            builder.push(input, run.collector.clone().finish()?)?;
+        }
+        Ok(builder.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{evaluate, evaluate_in_segments};
+
+    #[test]
+    fn a_live_diagnosis_ends_as_the_whole_one_and_is_one_on_the_way() {
+        let loaded =
+            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights).expect("a whole model"));
+        let text = include_str!("../../assets/text/sample.txt");
+        let tokens: Arc<[u32]> = loaded.tokenizer.encode(&text[..6000]).expect("tokens")[..1024].into();
+        let usual = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
+        let specs: Vec<_> =
+            ["vanilla", "lm-infinite"].map(|text| PolicySpec::parse(text, 256).expect("a policy")).to_vec();
+        let mut live =
+            Live::new("m", decoder.clone(), tokens.clone(), usual.clone(), specs.clone()).expect("fits");
+        let mut whole = DiagnosisBuilder::new("m", &loaded.config, 1024, usual, None);
+        for spec in specs {
+            let mut collector = Collector::new(&loaded.config, 1024);
+            let run = evaluate(&decoder, &spec.policy, &tokens, Some(&mut collector), &|_| ()).expect("runs");
+            let input = RunInput {
+                policy: spec.label,
+                attention: spec.policy,
+                nll: run.nll,
+                prefill_tokens_per_second: 1.0,
+                peak_rss_bytes: None,
+                kv_cache_bytes: 0,
+            };
+            whole.push(input, collector.finish().expect("whole")).expect("the same text");
+        }
+        assert!(live.diagnosis().expect("of nothing").runs[0].nll.is_none());
+        live.step(512).expect("tokens");
+        let half = live.diagnosis().expect("on the way");
+        assert!(half.runs[1].nll.is_some() && half.runs[0].arrays.nll.len() == 511);
+        live.step(usize::MAX).expect("tokens");
+        live.step(1).expect("nothing is left");
+        assert_eq!(live.position(), live.len());
+        let whole = whole.finish();
+        for (live, whole) in live.diagnosis().expect("at the end").runs.iter().zip(&whole.runs) {
+            assert_eq!(
+                (&live.arrays.nll, &live.arrays.max_logit),
+                (&whole.arrays.nll, &whole.arrays.max_logit)
+            );
+            assert_eq!(
+                (&live.heads, &live.factors, &live.breaks),
+                (&whole.heads, &whole.factors, &whole.breaks)
+            );
+        }
+    }
+}

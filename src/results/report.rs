@@ -1,0 +1,422 @@
+//! `report.html`: what was run, what broke first and where, every figure with how to read it, the numbers as tables.
+//!
+//! One file that needs no other and no script. Figures are the SVG files beside it, inlined.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lm_infinite_analysis::explosion::Extent;
+use minijinja::Environment;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{RunInfo, save};
+use crate::diagnose::{
+    Diagnosis, HeadReport, RunMeasurement, START_TOKENS, SiteDrift, first_broken, grouped,
+};
+use crate::error::{Error, Result};
+
+const TEMPLATE: &str = include_str!("report.html");
+/// What a mean of no finite loss, or of no tokens, is shown as.
+const NOTHING: &str = "–";
+
+/// A figure's file name without extension, its heading, and how to read it.
+const FIGURES: [(&str, &str, &str); 10] = [
+    (
+        "nll_by_position",
+        "Loss by position",
+        "Each line is one way of attending, over the same text. The thin dotted line is the same text in pieces of the training \
+         length: what each token costs this model where nothing is out of range. A line that leaves it to the right of the \
+         dashed bar has broken; ups and downs that all lines share belong to the text.",
+    ),
+    (
+        "logits_by_distance",
+        "Factor 1: logits on unseen distances",
+        "The largest attention logit on any key up to a distance, before the softmax, mean over heads with one standard \
+         deviation. Left of the bar are the distances of training. A line that goes on rising right of it puts weight on keys for \
+         no other reason than that their distance is new. Policies with a window end at the bar: they see no other key there. \
+         The start tokens are drawn in the next figure.",
+    ),
+    (
+        "logits_of_start_tokens",
+        "Factor 1 on the start tokens",
+        "The same on the first tokens of the text, which rest attention and have large logits at every distance. A Λ mask \
+         without a ceiling still sees them at distances that training never had.",
+    ),
+    (
+        "entropy_by_length",
+        "Factor 2: entropy over an unseen number of keys",
+        "Entropy of a query's attention over the keys it sees, in nats; e to that power is the number of keys that share it. \
+         The dotted line is ln n, attention spread evenly over all n keys. Right of the bar, entropy above its largest value \
+         on the left means attention thinner than the model has ever used.",
+    ),
+    (
+        "entropy_bounds",
+        "Factor 2: what the logits alone say of the entropy",
+        "Entropy of the first policy beside the bounds that follow from the size of its logits. ln n is the most that n keys \
+         can have. The lower bounds of Proposition 2 subtract twice the largest logit, or the range of the logits: they hold, \
+         and at the logits of a real model they are far below 0. The estimate for Gaussian logits is no bound.",
+    ),
+    (
+        "start_mass_by_position",
+        "Factor 3: attention that rests on the start tokens",
+        "Share of a query's attention that goes to the first tokens. A window without start tokens takes it away at its own \
+         length: that share has to go elsewhere.",
+    ),
+    (
+        "drift_pca",
+        "Factor 3: start tokens in a region of their own",
+        "Hidden states by layer, in the two principal components of the first run: the frame is the same in every row. Axes are \
+         in units of the spread of the later tokens, on an asinh scale. Marked tokens far from the cloud are start tokens that carry \
+         something no later token has.",
+    ),
+    (
+        "heads_logits",
+        "Every head: logits against distance",
+        "One panel per head, layers downwards. The curve is the largest logit up to a distance, as in factor 1 above; a dark \
+         frame marks a head that leaves the range it had in training. Few heads explode, and they are enough.",
+    ),
+    (
+        "heads_entropy",
+        "Every head: entropy against context length",
+        "The same for entropy. A head whose curve goes on like ln n spreads its attention over everything it is given.",
+    ),
+    (
+        "attention_maps",
+        "Where three heads look",
+        "Rows are queries, columns are keys; dark is where attention goes. Everything left of the dashed line is farther away \
+         than any key in training. Under vanilla, stripes there are distances at which the position encoding happens to match \
+         again. Start tokens are the leftmost column.",
+    ),
+];
+
+/// A figure whose SVG is larger than this is not put into the page, which names its file instead: a model of thousands of
+/// heads would make a page that no browser opens.
+const LARGEST_FIGURE: usize = 6 << 20;
+
+/// Heads that the table of heads names, per run.
+const HEADS_SHOWN: usize = 8;
+
+#[derive(Serialize)]
+struct Figure {
+    title: &'static str,
+    caption: &'static str,
+    svg: Option<String>,
+    file: String,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    name: &'static str,
+    broke: bool,
+    at: Option<String>,
+    words: String,
+}
+
+#[derive(Serialize)]
+struct Run {
+    policy: String,
+    /// The policy's name, and what it sets, so that tables can put one under the other.
+    family: String,
+    parameters: String,
+    nll: String,
+    perplexity: String,
+    excess: String,
+    breaks: Option<String>,
+    factors: [Verdict; 3],
+    first: String,
+    speed: String,
+    cache: String,
+    heads_broken: usize,
+    heads: Vec<Vec<String>>,
+    layers: Vec<Vec<String>>,
+}
+
+/// One line of the table of losses: a stretch of positions, and the mean loss there of the reference and of each run.
+#[derive(Serialize)]
+struct Stretch {
+    from: String,
+    to: String,
+    beyond: bool,
+    losses: Vec<String>,
+}
+
+/// Writes `report.html` into `folder`, with the figures that lie there. Returns its path.
+pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<PathBuf> {
+    let mut figures = Vec::new();
+    for (name, title, caption) in FIGURES {
+        let path = folder.join(name).with_extension("svg");
+        if path.exists() {
+            let svg = fs::read_to_string(&path).map_err(Error::io(&path))?;
+            let file = format!("{name}.svg");
+            figures.push(Figure {
+                title,
+                caption,
+                svg: Some(svg).filter(|svg| svg.len() <= LARGEST_FIGURE),
+                file,
+            });
+        }
+    }
+    let path = folder.join("report.html");
+    save(&path, &render(diagnosis, info, &figures).map_err(|e| Error::io(&path)(std::io::Error::other(e)))?)?;
+    Ok(path)
+}
+
+fn render(
+    diagnosis: &Diagnosis,
+    info: &RunInfo,
+    figures: &[Figure],
+) -> std::result::Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    // The extension turns escaping on; figures alone are marked as safe, and escape their own texts.
+    environment.add_template("report.html", TEMPLATE)?;
+    let runs: Vec<Run> = diagnosis.runs.iter().map(|run| describe(run, diagnosis)).collect();
+    let data = json!({
+        "model": diagnosis.model,
+        "tokens": grouped(diagnosis.tokens),
+        "trained": grouped(diagnosis.trained_length),
+        "times": format!("{:.3}", diagnosis.tokens as f64 / diagnosis.trained_length.max(1) as f64)
+            .trim_end_matches('0').trim_end_matches('.'),
+        "margin": diagnosis.break_rule.margin,
+        "start_tokens": START_TOKENS,
+        "reference": loss(diagnosis.reference_nll),
+        "goes_beyond": diagnosis.tokens > diagnosis.trained_length,
+        "heads": diagnosis.config.heads * diagnosis.config.layers,
+        "layers": diagnosis.config.layers,
+        "runs": runs,
+        "stretches": stretches(diagnosis),
+        "figures": figures,
+        "info": info,
+        "command": info.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    });
+    environment.get_template("report.html")?.render(minijinja::value::Serde(&data))
+}
+
+fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
+    let factors = &run.factors;
+    let verdict = |name, broke, at: Option<u64>, words: &str| {
+        // The first word repeats what the table's mark says.
+        let words = words.split_once(": ").map_or(words, |(_, words)| words);
+        Verdict { name, broke, at: at.map(grouped), words: words.to_owned() }
+    };
+    let (family, parameters) = run.policy.split_once(':').unwrap_or((&run.policy, ""));
+    Run {
+        policy: run.policy.clone(),
+        family: family.to_owned(),
+        parameters: parameters.replace(',', ", "),
+        nll: loss(run.nll),
+        perplexity: run
+            .perplexity
+            .map_or(NOTHING.into(), |p| if p < 1e4 { format!("{p:.2}") } else { format!("{p:.2e}") }),
+        excess: run
+            .nll
+            .zip(diagnosis.reference_nll)
+            .map_or(NOTHING.into(), |(nll, usual)| format!("{:+.3}", nll - usual)),
+        breaks: run.breaks.map(|at| grouped(at.position)),
+        factors: [
+            verdict("logits", factors.logits.broke, factors.logits.at, &factors.logits.verdict),
+            verdict("entropy", factors.entropy.broke, factors.entropy.at, &factors.entropy.verdict),
+            verdict("drift", factors.drift.broke, factors.drift.at, &factors.drift.verdict),
+        ],
+        first: first_broken(&run.order),
+        speed: grouped(run.prefill_tokens_per_second.round() as u64),
+        cache: format!("{:.2}", run.kv_cache_bytes as f64 / 1e6),
+        heads_broken: run.heads.iter().filter(|head| head.broke()).count(),
+        heads: heads(run),
+        layers: layers(run),
+    }
+}
+
+/// The heads that are farthest out of range: by the rise of their logits, then of their entropy.
+fn heads(run: &RunMeasurement) -> Vec<Vec<String>> {
+    let mut broken: Vec<_> = run.heads.iter().filter(|head| head.broke()).collect();
+    let start_rise =
+        |head: &HeadReport| Some(head.start_logits_outside?.high - head.start_logits_inside?.high);
+    let rise = |head: &HeadReport| {
+        [head.logit_rise(), start_rise(head)].into_iter().flatten().fold(f32::NEG_INFINITY, f32::max)
+    };
+    broken.sort_by(|a, b| {
+        rise(b)
+            .total_cmp(&rise(a))
+            .then(b.entropy_rise().unwrap_or(0.0).total_cmp(&a.entropy_rise().unwrap_or(0.0)))
+    });
+    let row = |head: &&HeadReport| {
+        let range = |inside: Option<Extent>, outside: Option<Extent>, at: Option<u64>| match (inside, outside)
+        {
+            (Some(inside), Some(outside)) => {
+                let at = at.map_or(String::new(), |at| format!(", from {}", grouped(at)));
+                format!("{:.1} → {:.1}{at}", inside.high, outside.high)
+            }
+            _ => NOTHING.to_owned(),
+        };
+        let entropy = head.entropy.and_then(|growth| Some((growth, growth.outside?)));
+        let pair = |inside: Option<f64>, beyond: Option<f64>, decimals: usize| match (inside, beyond) {
+            (Some(inside), Some(beyond)) => format!("{inside:.decimals$} → {beyond:.decimals$}"),
+            _ => NOTHING.to_owned(),
+        };
+        vec![
+            format!("layer {}, head {}", head.layer, head.head),
+            range(head.logits_inside, head.logits_outside, head.logits_break),
+            range(head.start_logits_inside, head.start_logits_outside, head.start_logits_break),
+            entropy
+                .map_or(NOTHING.into(), |(growth, outside)| format!("{:.2} → {outside:.2}", growth.inside)),
+            pair(head.effective_keys_inside, head.effective_keys_beyond, 0),
+            pair(head.start_mass_inside, head.start_mass_beyond, 2),
+        ]
+    };
+    broken.iter().take(HEADS_SHOWN).map(row).collect()
+}
+
+/// Hidden states of a run, one line per site.
+fn layers(run: &RunMeasurement) -> Vec<Vec<String>> {
+    let number = |value: Option<f64>, decimals: usize| {
+        value.map_or(NOTHING.into(), |value| format!("{value:.decimals$}"))
+    };
+    let row = |site: &SiteDrift| {
+        vec![
+            if site.layer == 0 { "embedding".to_owned() } else { format!("after block {}", site.layer) },
+            number(site.farthest_start, 1),
+            number(site.separation.cosine, 2),
+            number(site.separation.cosine_within, 2),
+            number(site.mahalanobis_inside, 2),
+            number(site.mahalanobis_beyond, 2),
+            number(site.outside_share.map(|share| share * 100.0), 1),
+            number(site.probe.as_ref().and_then(|probe| probe.r2), 2),
+        ]
+    };
+    run.drift.iter().map(row).collect()
+}
+
+/// Mean losses over stretches that double from half of the training length on.
+fn stretches(diagnosis: &Diagnosis) -> Vec<Stretch> {
+    let (trained, tokens) = (diagnosis.trained_length.max(2), diagnosis.tokens);
+    let mut edges = vec![1, trained / 2];
+    while edges.last().is_some_and(|&edge| edge < tokens) {
+        edges.push(edges[edges.len() - 1].saturating_mul(2));
+    }
+    let mut all = vec![&diagnosis.reference_per_token];
+    all.extend(diagnosis.runs.iter().map(|run| &run.arrays.nll));
+    edges
+        .windows(2)
+        .map(|edge| (edge[0], edge[1].min(tokens)))
+        .filter(|(from, to)| from < to)
+        .map(|(from, to)| {
+            // The loss of token t is the entry t − 1.
+            let part = |nll: &Vec<f32>| {
+                let part = nll.get(from as usize - 1..(to as usize - 1).min(nll.len())).unwrap_or_default();
+                let finite: Vec<f64> = part.iter().map(|&l| f64::from(l)).filter(|l| l.is_finite()).collect();
+                loss((!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64))
+            };
+            Stretch {
+                from: grouped(from),
+                to: grouped(to),
+                beyond: from >= trained,
+                losses: all.iter().map(|nll| part(nll)).collect(),
+            }
+        })
+        .collect()
+}
+
+fn loss(nll: Option<f64>) -> String {
+    nll.map_or(NOTHING.into(), |nll| format!("{nll:.3}"))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::synthetic;
+    use crate::results::Source;
+
+    fn html(model: &str, policies: &[&str], tokens: u64) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut diagnosis = synthetic::diagnosis(128, tokens, policies);
+        diagnosis.model = model.into();
+        let info = RunInfo::new(
+            vec!["lm-infinite".into(), "diagnose".into(), "--text".into(), "my book's.txt".into()],
+            Source { name: model.into(), sha256: None },
+            Source { name: "text".into(), sha256: Some("00ff".into()) },
+            tokens,
+            [],
+            7,
+        );
+        crate::figures::draw_all(&diagnosis, folder.path()).expect("draws");
+        let path = write(folder.path(), &diagnosis, &info).expect("writes");
+        fs::read_to_string(path).expect("was written")
+    }
+
+    #[test]
+    fn it_holds_every_figure_and_policy_and_needs_nothing_else() {
+        let html = html("made-up", &["vanilla", "lm-infinite:window=64"], 512);
+        assert_eq!(html.matches("<svg").count(), FIGURES.len());
+        assert!(html.matches("lm-infinite:start=10,window=64").count() >= 3);
+        assert!(html.contains("'my book'\\''s.txt'") || html.contains("&#x27;my book"), "the command");
+        for outside in ["<script", "src=", "href=\"http", "url(", "@import"] {
+            assert!(!html.contains(outside), "{outside}");
+        }
+        assert!(html.contains("prefers-color-scheme"));
+    }
+
+    #[test]
+    fn the_worst_heads_come_first_and_only_broken_ones() {
+        let diagnosis = synthetic::diagnosis(128, 512, &["vanilla", "lm-infinite:window=64"]);
+        let shown = heads(&diagnosis.runs[0]);
+        assert_eq!(shown.len(), HEADS_SHOWN);
+        let largest = diagnosis.runs[0]
+            .heads
+            .iter()
+            .max_by(|a, b| a.logit_rise().partial_cmp(&b.logit_rise()).expect("finite"));
+        let largest = largest.expect("heads");
+        assert_eq!(shown[0][0], format!("layer {}, head {}", largest.layer, largest.head));
+        assert!(heads(&diagnosis.runs[1]).len() < HEADS_SHOWN);
+    }
+
+    #[test]
+    fn names_cannot_break_out() {
+        let html = html("<script>alert(1)</script>", &["vanilla"], 256);
+        assert!(!html.contains("<script>") && html.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn it_is_written_for_almost_nothing() {
+        assert!(html("m", &[], 256).contains("</html>"));
+        assert!(html("m", &["vanilla"], 1).contains("</html>"));
+    }
+
+    #[test]
+    fn stretches_double_and_cover_every_token_once() {
+        let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
+        diagnosis.reference_per_token = (1..600).map(|token| token as f32).collect();
+        let shown: Vec<_> = stretches(&diagnosis)
+            .into_iter()
+            .map(|s| (s.from, s.to, s.beyond, s.losses[0].clone()))
+            .collect();
+        let row = |from: u32, to: u32, beyond| {
+            let mean = f64::from(from + to - 1) / 2.0;
+            (from.to_string(), to.to_string(), beyond, format!("{mean:.3}"))
+        };
+        assert_eq!(
+            shown,
+            [
+                row(1, 64, false),
+                row(64, 128, false),
+                row(128, 256, true),
+                row(256, 512, true),
+                row(512, 600, true)
+            ]
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(["a=b,c", "", "a b", "it's"].map(quoted), ["a=b,c", "''", "'a b'", "'it'\\''s'"]);
+    }
+}
