@@ -1,0 +1,32 @@
+//! The command line of the window.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Watch attention break past the training length, and the fix hold, head by head
+#[derive(Clone, Debug, Parser)]
+#[command(name = "lm-infinite-gui", version)]
+pub struct Args {
+    /// A result folder of `lm-infinite diagnose`, shown without its model
+    #[arg(value_name = "RUN_FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// An embedded or pulled name, a .gguf file, a Hugging Face folder
+    #[arg(long, default_value = lm_infinite::hub::DEFAULT_MODEL, value_name = "MODEL")]
+    pub model: String,
+    /// A text file or folder; an embedded text by default
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "FILE")]
+    pub text: String,
+    /// The two policies, A and B [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY")]
+    pub policies: Vec<String>,
+    /// Tokens to read [default: 16 training lengths of the embedded model]
+    #[arg(long, default_value = "4k", value_name = "LENGTH", value_parser = lm_infinite::policy::parse_length)]
+    pub tokens: u64,
+    /// Begin at once, also with another model than the embedded one
+    #[arg(long)]
+    pub run: bool,
+    /// Write a picture of the window when the run is finished, and leave
+    #[arg(long, value_name = "FILE.png")]
+    pub screenshot: Option<PathBuf>,
+}

@@ -1,0 +1,212 @@
+//! A run on a thread of its own: it is told to pause, step and stop, and sends a diagnosis whenever there is a new one.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use eframe::egui;
+use lm_infinite::diagnose::{Diagnosis, Live};
+use lm_infinite::evaluate::evaluate_in_segments;
+use lm_infinite::hub::Cache;
+use lm_infinite::model::{self, Decoder};
+use lm_infinite::policy::PolicySpec;
+use lm_infinite::{corpus, text};
+
+use crate::settings::Settings;
+
+/// Tokens between two looks at what the window wants: a few hundredths of a second.
+const CHUNK: usize = 256;
+
+/// A diagnosis on the way may cost this share of the time.
+const DIAGNOSIS_SHARE: u32 = 4;
+
+/// What the job is at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// In words.
+    pub phase: String,
+    /// Tokens read by both policies.
+    pub position: u64,
+    /// Tokens to read.
+    pub total: u64,
+    /// Tokens per second, both policies together taken as one.
+    pub tokens_per_second: f64,
+    /// Nothing more will come.
+    pub finished: bool,
+    /// Why it ended early.
+    pub failure: Option<String>,
+}
+
+impl Progress {
+    /// Seconds until the end, if they can be told.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.total.saturating_sub(self.position) as f64;
+        (self.tokens_per_second > 0.0 && !self.finished).then(|| left / self.tokens_per_second)
+    }
+}
+
+/// Shared with the thread.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    paused: AtomicBool,
+    steps: AtomicU64,
+    progress: Mutex<Progress>,
+}
+
+/// A running or finished run. Dropping it stops it.
+pub struct Job {
+    shared: Arc<Shared>,
+    diagnoses: Receiver<Arc<Diagnosis>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Job {
+    /// Begins. `ctx` is asked to repaint when there is something new.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(settings: Settings, ctx: egui::Context) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        // One waits at most: what the window has not taken yet is stale when the next one is there.
+        let (sender, diagnoses) = sync_channel(1);
+        let work = {
+            let shared = shared.clone();
+            move || {
+                let outcome = run(&settings, &shared, &sender, &ctx);
+                shared.update(|progress| {
+                    progress.finished = true;
+                    progress.failure = outcome.err().map(|failure| format!("{failure:#}"));
+                });
+                ctx.request_repaint();
+            }
+        };
+        let thread = std::thread::Builder::new().name("run".into()).spawn(work)?;
+        Ok(Self { shared, diagnoses, thread: Some(thread) })
+    }
+
+    /// The newest diagnosis since the last call.
+    pub fn newest(&self) -> Option<Arc<Diagnosis>> {
+        self.diagnoses.try_iter().last()
+    }
+
+    /// What it is at.
+    pub fn progress(&self) -> Progress {
+        self.shared
+            .progress
+            .lock()
+            .map_or_else(|broken| broken.into_inner().clone(), |progress| progress.clone())
+    }
+
+    /// Waits, or goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.shared.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Whether it waits.
+    pub fn is_paused(&self) -> bool {
+        self.shared.paused.load(Ordering::Relaxed)
+    }
+
+    /// One more chunk while paused.
+    pub fn step(&self) {
+        self.shared.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends after the chunk that is being read. What was sent stays valid.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Not waited for: a chunk of a large model may take longer than a frame. The thread holds all that it needs.
+        self.stop();
+        drop(self.thread.take());
+    }
+}
+
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        if let Ok(mut progress) = self.progress.lock() {
+            change(&mut progress);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits while paused; false if the job has to end.
+    fn may_go_on(&self) -> bool {
+        while !self.stopped() && self.paused.load(Ordering::Relaxed) {
+            let step =
+                self.steps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |steps| steps.checked_sub(1));
+            if step.is_ok() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        !self.stopped()
+    }
+}
+
+fn run(
+    settings: &Settings,
+    shared: &Shared,
+    sender: &SyncSender<Arc<Diagnosis>>,
+    ctx: &egui::Context,
+) -> anyhow::Result<()> {
+    let phase = |words: &str| shared.update(|progress| progress.phase = words.to_owned());
+    phase("loading the model");
+    let loaded = model::load(&settings.model, &Cache::open()?)?;
+    let trained = loaded.config.trained_length;
+    let spec = |text: &String| PolicySpec::parse(text.trim(), trained);
+    let policies = settings.policies.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+    let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
+    phase("reading the text");
+    let text = match settings.text.trim() {
+        "" => text::EMBEDDED_TEXT.to_owned(),
+        path => text::read_texts(&[path.to_owned()])?,
+    };
+    let tokens: Arc<[u32]> = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), 0)?.into();
+    shared.update(|progress| progress.total = tokens.len() as u64);
+    phase("the same text in pieces of the training length");
+    let bos = loaded.tokenizer.bos().filter(|_| loaded.tokenizer.adds_bos());
+    let reference = evaluate_in_segments(&decoder, &tokens, bos, trained, &|_| ())?;
+    let mut live = Live::new(&loaded.name, decoder, tokens, reference, policies)?;
+    phase("both policies over the text");
+    let (mut worked, mut looked) = (Duration::ZERO, Duration::ZERO);
+    while live.position() < live.len() && shared.may_go_on() {
+        let start = Instant::now();
+        live.step(CHUNK)?;
+        worked += start.elapsed();
+        let position = live.position() as u64;
+        shared.update(|progress| {
+            progress.position = position;
+            progress.tokens_per_second = position as f64 / worked.as_secs_f64();
+        });
+        ctx.request_repaint();
+        if looked * DIAGNOSIS_SHARE <= worked || shared.paused.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            let diagnosis = Arc::new(live.diagnosis()?);
+            looked += start.elapsed();
+            if let Err(TrySendError::Disconnected(_)) = sender.try_send(diagnosis) {
+                return Ok(());
+            }
+            ctx.request_repaint();
+        }
+    }
+    phase(if shared.stopped() { "stopped" } else { "finished" });
+    // The last one has to arrive: it waits until the window has taken the one before.
+    let mut last = Arc::new(live.diagnosis()?);
+    while let Err(TrySendError::Full(back)) = sender.try_send(last) {
+        ctx.request_repaint();
+        std::thread::sleep(Duration::from_millis(5));
+        last = back;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What a run is asked for, as it stands in the run bar.
+
+use crate::args::Args;
+
+/// Longest text that the slider offers; typed lengths may be longer.
+pub const SLIDER_END: u64 = 1 << 20;
+
+/// The run bar's fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Name or path of the model.
+    pub model: String,
+    /// Path of the text; empty for the embedded one.
+    pub text: String,
+    /// Tokens to read.
+    pub tokens: u64,
+    /// A and B, as `--policy` takes them.
+    pub policies: [String; 2],
+}
+
+impl Settings {
+    /// From the command line.
+    ///
+    /// # Errors
+    /// More than two policies.
+    pub fn new(args: &Args) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            args.policies.len() <= 2,
+            "--policy: the window compares two, got {}",
+            args.policies.len()
+        );
+        let policy =
+            |at: usize, default: &str| args.policies.get(at).map_or(default, String::as_str).to_owned();
+        Ok(Self {
+            model: args.model.clone(),
+            text: args.text.clone(),
+            tokens: args.tokens.max(2),
+            policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The window by its labels, without a screen.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lm_infinite_gui::args::Args;
+use lm_infinite_gui::window::Window;
+
+fn window(arguments: &[&str]) -> Harness<'static, Window> {
+    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
+    let window = Window::new(&args).expect("a window");
+    Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
+}
+
+/// Draws frames until `reached`.
+fn wait_for(window: &mut Harness<'_, Window>, what: &str, reached: impl Fn(&Window) -> bool) {
+    let start = Instant::now();
+    while !reached(window.state()) {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What was reached is drawn.
+    window.step();
+    window.step();
+}
+
+fn position(window: &Window) -> u64 {
+    window.progress().map_or(0, |progress| progress.position)
+}
+
+fn finished(window: &Window) -> bool {
+    window.progress().is_some_and(|progress| progress.finished)
+}
+
+#[test]
+fn the_first_result_comes_by_itself_and_tells_what_broke() {
+    let mut window = window(&["--tokens", "1k"]);
+    wait_for(&mut window, "the end", finished);
+    let diagnosis = window.state().diagnosis().expect("a result");
+    assert_eq!(diagnosis.runs.len(), 2);
+    assert!(diagnosis.runs[0].factors.entropy.broke && !diagnosis.runs[1].factors.entropy.broke);
+    window.get_by_label("A  vanilla");
+    window.get_by_label("B  lm-infinite:start=10,window=256");
+    window.get_by_label("Head grid");
+    window.get_by_label("Curves: mean over all heads");
+}
+
+#[test]
+fn a_run_pauses_steps_stops_and_keeps_what_it_has() {
+    let mut window = window(&["--tokens", "200k"]);
+    wait_for(&mut window, "tokens", |window| position(window) > 0);
+    window.get_by_label("Pause").click();
+    window.run_steps(3);
+    window.get_by_label("Go on");
+    std::thread::sleep(Duration::from_millis(600));
+    window.step();
+    let before = position(window.state());
+    std::thread::sleep(Duration::from_millis(200));
+    window.step();
+    assert_eq!(position(window.state()), before, "it waits");
+    window.get_by_label("Step").click();
+    window.run_steps(3);
+    wait_for(&mut window, "a step", |window| position(window) == before + 256);
+    window.get_by_label("Stop").click();
+    window.run_steps(3);
+    wait_for(&mut window, "the end", finished);
+    assert_eq!(position(window.state()), before + 256);
+    assert!(window.state().diagnosis().is_some_and(|diagnosis| diagnosis.runs[0].nll.is_some()));
+}
+
+#[test]
+fn arrow_keys_choose_a_head() {
+    let mut window = window(&["--tokens", "600"]);
+    wait_for(&mut window, "the end", finished);
+    window.key_press(eframe::egui::Key::ArrowDown);
+    window.run_steps(3);
+    window.get_by_label("Curves: layer 0, head 0");
+    window.key_press(eframe::egui::Key::ArrowRight);
+    window.run_steps(3);
+    window.get_by_label("Curves: layer 0, head 1");
+    window.get_by_label("All heads").click();
+    window.run_steps(3);
+    window.step();
+    window.get_by_label("Curves: mean over all heads");
+}
+
+#[test]
+fn what_went_wrong_is_told_in_words() {
+    let mut window = window(&["--policy", "nonsense"]);
+    wait_for(&mut window, "the end", finished);
+    window.get_by_label_contains("The run could not go on");
+    assert!(window.state().diagnosis().is_none());
+    assert!(Args::try_parse_from(["lm-infinite-gui", "--tokens", "many"]).is_err());
+    let folder = Args::try_parse_from(["lm-infinite-gui", "nowhere"]).expect("arguments");
+    assert!(Window::new(&folder).is_err());
+    let three = ["lm-infinite-gui", "--policy", "a", "--policy", "b", "--policy", "c"];
+    assert!(Window::new(&Args::try_parse_from(three).expect("arguments")).is_err());
+}
