@@ -184,7 +184,7 @@ pub fn attend(
         .collect();
     for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {
         for row in 0..group * count {
-            let (h, t) = (row / count, row % count);
+            let (t, h) = (row / group, row % group);
             let at = ((first + t) * heads + kv_head * group + h) * head_dim;
             let sum = partial.sum[row];
             for (out, x) in out[at..at + head_dim].iter_mut().zip(&partial.output[row * head_dim..]) {
@@ -239,7 +239,7 @@ fn record(
     into: &mut HeadStatistics,
 ) {
     for row in 0..group * count {
-        let (h, t) = (row / count, row % count);
+        let (t, h) = (row / group, row % group);
         let at = (kv_head * group + h) * into.queries + first + t;
         let (sum, log_sum) = (partial.sum[row], partial.sum[row].ln());
         into.max_logit[at] = partial.max[row];

@@ -1,4 +1,6 @@
-//! One block of queries of one group of heads against a list of key runs.
+//! One block of queries of one group of heads against a list of key runs. Rows are [queries, heads of the group].
+
+use std::ops::Range;
 
 use super::blockwise::Inputs;
 use super::middle::{Chosen, absorb, choose};
@@ -15,16 +17,40 @@ use multiversion::multiversion;
 /// Up to this many rows, products are vector loops instead of matrix products.
 pub const VECTOR_ROWS: usize = 8;
 
+/// Rows of a strip of queries that goes over a run that not all of them see.
+const STRIP_ROWS: usize = 64;
+
 /// Buffers that a thread keeps between blocks; their size does not depend on the length of the text.
 #[derive(Default)]
 pub struct Scratch {
     near_queries: Vec<f32>,
     far_queries: Vec<f32>,
     middle_queries: Vec<f32>,
-    turned: Vec<f32>,
+    turned: Turned,
+    turned_far: Turned,
     angles: Vec<f32>,
     logits: Vec<f32>,
     far_logits: Vec<f32>,
+}
+
+/// Keys of a run after the position encoding.
+#[derive(Default)]
+struct Turned {
+    /// [keys, head_dim]
+    keys: Vec<f32>,
+    angles: Vec<f32>,
+}
+
+/// Some keys of a run.
+struct Keys<'a> {
+    /// Position of the first.
+    first: u64,
+    /// Its place in the run.
+    at: usize,
+    len: usize,
+    keys: &'a [f32],
+    values: &'a [f32],
+    stride: usize,
 }
 
 /// The queries of heads `kv_head · group ..` at chunk rows `first..first + count`.
@@ -64,7 +90,7 @@ impl<'a> QueryBlock<'a> {
         self.group() * self.count
     }
 
-    /// Runs the block over `runs`. Rows of the result: [group, count].
+    /// Runs the block over `runs`. Rows of the result: [count, group].
     pub fn run(&self, runs: &[Run<'_>], plan: Option<&StatisticsPlan>, scratch: &mut Scratch) -> Partial {
         let head_dim = self.inputs.shape.head_dim;
         let mut partial = Partial::new(self.rows(), head_dim, plan);
@@ -90,8 +116,8 @@ impl<'a> QueryBlock<'a> {
         scratch: &mut Scratch,
     ) {
         for (row, chosen) in self.middle(middle, scratch).iter().enumerate() {
-            let bias = self.bias(row / self.count, middle.distance);
-            absorb(partial, row, self.base() + (row % self.count) as u64, chosen, bias, plan);
+            let bias = self.bias(row % self.group(), middle.distance);
+            absorb(partial, row, self.base() + (row / self.group()) as u64, chosen, bias, plan);
         }
     }
 
@@ -102,7 +128,7 @@ impl<'a> QueryBlock<'a> {
             return vec![Vec::new(); self.rows()];
         }
         self.gather(Distance::Middle(middle.distance), scratch);
-        let end = |row| self.inputs.policy.spans(self.base() + (row % self.count) as u64).recent_begin;
+        let end = |row| self.inputs.policy.spans(self.base() + (row / self.group()) as u64).recent_begin;
         let ends: Vec<u64> = (0..self.rows()).map(end).collect();
         let k = usize::try_from(middle.k).unwrap_or(usize::MAX);
         choose(&scratch.middle_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
@@ -145,7 +171,7 @@ impl<'a> QueryBlock<'a> {
                 let at = (self.first + t) * width + (self.kv_head * self.group() + h) * head_dim;
                 head.copy_from_slice(&queries[at..at + head_dim]);
                 head.iter_mut().for_each(|x| *x *= scale);
-                let out = &mut gathered[(h * self.count + t) * head_dim..][..head_dim];
+                let out = &mut gathered[(t * self.group() + h) * head_dim..][..head_dim];
                 if let (PositionEncoding::Rope(rope), Some(table)) = (encoding, self.inputs.table) {
                     let magnitude = (rope.magnitude * rope.magnitude) as f32;
                     head[..rope.dim()].iter_mut().for_each(|x| *x *= magnitude);
@@ -158,6 +184,8 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
+    /// Takes in one run. Where not every query attends to all of it, strips of queries take the keys that they may see, so
+    /// that little is computed only to be masked.
     fn absorb_run(
         &self,
         run: &Run<'_>,
@@ -166,84 +194,124 @@ impl<'a> QueryBlock<'a> {
         partial: &mut Partial,
         scratch: &mut Scratch,
     ) {
-        let (rows, len) = (self.rows(), run.len);
-        let run_end = run.first + len as u64;
+        let run_end = run.first + run.len as u64;
         let (Some(oldest), Some(newest)) = (spans.first(), spans.last()) else { return };
-        let near = run_end > oldest.far_end;
-        let far = run.first < newest.far_end;
-        scratch.logits.resize(rows * len, 0.0);
-        if near || self.inputs.table.is_none() {
-            self.products(run, Distance::Near, scratch);
-        }
-        if far && self.inputs.table.is_some() {
-            if near {
-                std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
-                scratch.logits.resize(rows * len, 0.0);
-                self.products(run, Distance::Far, scratch);
-                std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
-            } else {
-                self.products(run, Distance::Far, scratch);
+        if let Some(table) = self.inputs.table {
+            if run_end > oldest.far_end {
+                // Near: offset from the block's first query.
+                scratch.turned.fill(run, self.base(), table, self.inputs.shape.head_dim);
+            }
+            if run.first < newest.far_end && self.inputs.policy.positions == Positions::InCache {
+                // A start key stands at its own index.
+                scratch.turned_far.fill(run, 0, table, self.inputs.shape.head_dim);
             }
         }
-        let both = near && far && self.inputs.table.is_some();
-        for (t, spans) in spans.iter().enumerate() {
-            let position = self.base() + t as u64;
+        let seen_whole = run.first >= newest.recent_begin && run_end <= self.base() + 1;
+        let strip = if seen_whole { self.count } else { (STRIP_ROWS / self.group()).max(1) };
+        for first in (0..self.count).step_by(strip) {
+            let queries = first..(first + strip).min(self.count);
+            let (oldest, newest) = (&spans[queries.start], &spans[queries.end - 1]);
             let column = |key: u64| (key.clamp(run.first, run_end) - run.first) as usize;
-            for h in 0..self.group() {
-                let row = h * self.count + t;
-                let logits = &mut scratch.logits[row * len..][..len];
-                if both {
-                    let far_columns = column(spans.far_end);
-                    logits[..far_columns].copy_from_slice(&scratch.far_logits[row * len..][..far_columns]);
-                }
-                if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
-                    let slope = slopes[self.kv_head * self.group() + h];
-                    self.add_bias(logits, run.first, position, slope);
-                }
-                logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
-                logits[column(position + 1)..].fill(MASKED);
-                partial.absorb(row, logits);
-                if let Some(plan) = plan {
-                    partial.absorb_masses(row, position, run.first, logits, plan);
-                }
+            let begin = if run.first < newest.start_end { 0 } else { column(oldest.recent_begin) };
+            let end = column(self.base() + queries.end as u64);
+            // A run of start tokens may end before the window begins.
+            let end = if run.first < newest.start_end { end.max(column(newest.start_end)) } else { end };
+            if begin < end {
+                self.absorb_strip(run, begin..end, queries, spans, plan, partial, scratch);
             }
-        }
-        let head_dim = self.inputs.shape.head_dim;
-        if rows <= VECTOR_ROWS {
-            weighted_values(&scratch.logits, run, head_dim, &mut partial.output);
-        } else {
-            let values = View::new(run.values, len, head_dim, run.stride);
-            multiply(View::new(&scratch.logits, rows, len, len), values, &mut partial.output, head_dim, true);
         }
     }
 
-    /// `logits = queries · keysᵀ` with the position encoding that turns vectors.
-    fn products(&self, run: &Run<'_>, distance: Distance, scratch: &mut Scratch) {
-        let head_dim = self.inputs.shape.head_dim;
-        let Scratch { near_queries, far_queries, turned, angles, logits, .. } = scratch;
-        let queries = if distance == Distance::Near { near_queries } else { far_queries };
-        let turn = self.inputs.table.filter(|_| match distance {
-            Distance::Near => true,
-            Distance::Far => self.inputs.policy.positions == Positions::InCache,
-            Distance::Middle(_) => false,
-        });
-        let (keys, stride) = match turn {
-            Some(table) => {
-                // Near: offset from the block's first query. Far in the cache: a start key stands at its own index.
-                let base = if distance == Distance::Near { self.base() } else { 0 };
-                turned.resize(run.len * head_dim, 0.0);
-                angles.resize(2 * table.half(), 0.0);
-                turn_keys(run, base, table, head_dim, angles, turned);
-                (&turned[..], head_dim)
-            }
-            None => (run.keys, run.stride),
+    /// Takes in the keys at `columns` of a run for `queries` of the block.
+    #[expect(clippy::too_many_arguments, reason = "one call site; the parts of one step of one loop")]
+    fn absorb_strip(
+        &self,
+        run: &Run<'_>,
+        columns: Range<usize>,
+        queries: Range<usize>,
+        spans: &[Spans],
+        plan: Option<&StatisticsPlan>,
+        partial: &mut Partial,
+        scratch: &mut Scratch,
+    ) {
+        let (group, head_dim) = (self.group(), self.inputs.shape.head_dim);
+        let rows = queries.start * group..queries.end * group;
+        let keys = Keys {
+            first: run.first + columns.start as u64,
+            at: columns.start,
+            len: columns.len(),
+            keys: &run.keys[columns.start * run.stride..],
+            values: &run.values[columns.start * run.stride..],
+            stride: run.stride,
         };
-        if self.rows() <= VECTOR_ROWS {
-            dot_products(queries, keys, stride, head_dim, run.len, logits);
+        let (len, end) = (keys.len, keys.first + keys.len as u64);
+        let near = end > spans[queries.start].far_end;
+        let far = keys.first < spans[queries.end - 1].far_end;
+        if near || self.inputs.table.is_none() {
+            self.products(&keys, Distance::Near, &rows, scratch);
+        }
+        let both = near && far && self.inputs.table.is_some();
+        if both {
+            std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+            self.products(&keys, Distance::Far, &rows, scratch);
+            std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+        } else if far && self.inputs.table.is_some() {
+            self.products(&keys, Distance::Far, &rows, scratch);
+        }
+        let column = |key: u64| (key.clamp(keys.first, end) - keys.first) as usize;
+        for row in rows.clone() {
+            let (t, h) = (row / group, row % group);
+            let (spans, position) = (&spans[t], self.base() + t as u64);
+            let at = (row - rows.start) * len;
+            let logits = &mut scratch.logits[at..][..len];
+            if both {
+                let far_columns = column(spans.far_end);
+                logits[..far_columns].copy_from_slice(&scratch.far_logits[at..][..far_columns]);
+            }
+            if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
+                let slope = slopes[self.kv_head * group + h];
+                self.add_bias(logits, keys.first, position, slope);
+            }
+            logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
+            logits[column(position + 1)..].fill(MASKED);
+            partial.absorb(row, logits);
+            if let Some(plan) = plan {
+                partial.absorb_masses(row, position, keys.first, logits, plan);
+            }
+        }
+        let output = &mut partial.output[rows.start * head_dim..rows.end * head_dim];
+        if rows.len() <= VECTOR_ROWS {
+            weighted_values(&scratch.logits[..rows.len() * len], &keys, head_dim, output);
         } else {
-            let queries = View::new(queries, self.rows(), head_dim, head_dim);
-            let keys = View::new(keys, run.len, head_dim, stride);
-            multiply(queries, keys.transposed(), logits, run.len, false);
+            let values = View::new(keys.values, len, head_dim, keys.stride);
+            multiply(View::new(&scratch.logits, rows.len(), len, len), values, output, head_dim, true);
+        }
+    }
+
+    /// `logits = queries · keysᵀ` of the block's `rows`, with the position encoding that turns vectors.
+    fn products(&self, keys: &Keys<'_>, distance: Distance, rows: &Range<usize>, scratch: &mut Scratch) {
+        let head_dim = self.inputs.shape.head_dim;
+        let Scratch { near_queries, far_queries, turned, turned_far, logits, .. } = scratch;
+        let queries = if distance == Distance::Near { near_queries } else { far_queries };
+        let queries = &queries[rows.start * head_dim..rows.end * head_dim];
+        let in_cache = self.inputs.policy.positions == Positions::InCache;
+        let turned = match distance {
+            _ if self.inputs.table.is_none() => None,
+            Distance::Near => Some(turned),
+            Distance::Far if in_cache => Some(turned_far),
+            Distance::Far | Distance::Middle(_) => None,
+        };
+        let (data, stride) = match turned {
+            Some(turned) => (&turned.keys[keys.at * head_dim..], head_dim),
+            None => (keys.keys, keys.stride),
+        };
+        logits.resize(rows.len() * keys.len, 0.0);
+        if rows.len() <= VECTOR_ROWS {
+            dot_products(queries, data, stride, head_dim, keys.len, logits);
+        } else {
+            let queries = View::new(queries, rows.len(), head_dim, head_dim);
+            let transposed = View::new(data, keys.len, head_dim, stride).transposed();
+            multiply(queries, transposed, logits, keys.len, false);
         }
     }
 
@@ -255,6 +323,15 @@ impl<'a> QueryBlock<'a> {
                 *logit -= (slope * distance as f64) as f32;
             }
         }
+    }
+}
+
+impl Turned {
+    /// Turns the keys of `run` to their offset from `base`.
+    fn fill(&mut self, run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize) {
+        self.keys.resize(run.len * head_dim, 0.0);
+        self.angles.resize(2 * table.half(), 0.0);
+        turn_keys(run, base, table, head_dim, &mut self.angles, &mut self.keys);
     }
 }
 
@@ -293,7 +370,7 @@ fn dot_products(
 
 /// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows, a register block of dimensions at a time.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn weighted_values(weights: &[f32], run: &Run<'_>, head_dim: usize, output: &mut [f32]) {
+fn weighted_values(weights: &[f32], run: &Keys<'_>, head_dim: usize, output: &mut [f32]) {
     for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
         let (blocks, rest) = output.as_chunks_mut::<32>();
         for (block, output) in blocks.iter_mut().enumerate() {

@@ -116,7 +116,9 @@ impl Points {
         let values = self.series.iter().flat_map(|series| series.values.iter().copied().flatten());
         let heights = values.filter(|v| self.drawn(*v)).map(|v| self.height(v));
         let (low, high) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        if low > high {
+            return Axis::new("", 0.0, 1.0, 6.0);
+        }
         if self.from_zero && !self.logarithmic {
             return Axis::new("", 0.0, if high > 0.0 { high * 1.05 } else { 1.0 }, 6.0);
         }
