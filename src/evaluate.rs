@@ -41,6 +41,25 @@ pub fn evaluate_in_segments(
     length: u64,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
+    let all = evaluate_in_segments_while(decoder, tokens, bos, length, &|position| {
+        progress(position);
+        true
+    });
+    Ok(all?.unwrap_or_default())
+}
+
+/// [`evaluate_in_segments`] for as long as `go_on`, which is told how many tokens were read so far, says so; `None` once
+/// it does not. It is asked every few hundred tokens.
+///
+/// # Errors
+/// As [`evaluate_in_segments`].
+pub fn evaluate_in_segments_while(
+    decoder: &Arc<Decoder>,
+    tokens: &[u32],
+    bos: Option<u32>,
+    length: u64,
+    go_on: &dyn Fn(u64) -> bool,
+) -> Result<Option<Vec<f32>>> {
     let length = usize::try_from(length).unwrap_or(usize::MAX).max(2);
     let mut nll = Vec::with_capacity(tokens.len());
     let mut begin = 0usize;
@@ -49,12 +68,18 @@ pub fn evaluate_in_segments(
         let bos = bos.filter(|_| begin > 0);
         let end = tokens.len().min(begin.saturating_add(length - usize::from(bos.is_some())));
         let segment: Vec<u32> = bos.into_iter().chain(tokens[begin..end].iter().copied()).collect();
-        let losses = Session::new(decoder.clone(), AttentionPolicy::default())?.score(&segment, None)?;
+        let mut session = Session::new(decoder.clone(), AttentionPolicy::default())?;
+        let mut losses = Vec::with_capacity(segment.len());
+        for chunk in segment.chunks(STEP) {
+            losses.extend(session.score(chunk, None)?);
+            if !go_on((begin as u64 + session.position()).min(end as u64)) {
+                return Ok(None);
+            }
+        }
         nll.extend(&losses[losses.len() - (end - 1 - nll.len())..]);
-        progress(end as u64);
         begin = end - (length / 2).min(end);
     }
-    Ok(nll)
+    Ok(Some(nll))
 }
 
 /// Reads `tokens` from an empty cache under `policy`; `progress` is told how many were read so far.
@@ -86,4 +111,27 @@ pub fn evaluate(
         peak_rss_bytes: machine::peak_rss_bytes(),
         kv_cache_bytes: session.kv_cache_bytes(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_end_when_they_are_told_to() {
+        let loaded =
+            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
+        let tokens: Vec<u32> = (0..200).collect();
+        let calls = std::cell::Cell::new(0);
+        let twice = |_| {
+            calls.set(calls.get() + 1);
+            calls.get() < 2
+        };
+        let part = evaluate_in_segments_while(&decoder, &tokens, None, 64, &twice).expect("runs");
+        assert_eq!((part, calls.get()), (None, 2));
+        let whole = evaluate_in_segments_while(&decoder, &tokens, None, 64, &|_| true).expect("runs");
+        assert_eq!(whole.as_ref().map(Vec::len), Some(199));
+        assert_eq!(whole, Some(evaluate_in_segments(&decoder, &tokens, None, 64, &|_| ()).expect("runs")));
+    }
 }

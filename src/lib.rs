@@ -5,6 +5,7 @@
 pub mod ablation;
 pub mod archive;
 pub mod attention;
+pub mod attention_window;
 pub mod bench;
 pub mod cache;
 pub mod cli;

@@ -28,9 +28,11 @@ pub trait Probe {
 pub struct ProbePlan {
     /// Per-layer, per-head, per-query statistics from inside the attention pass.
     pub statistics: Option<StatisticsPlan>,
-    /// Query positions whose whole attention rows are wanted, at every layer and head; costs
-    /// `4 · attended keys` bytes while a row is reported, and as much time as decoding one token.
+    /// Query positions whose whole attention rows are wanted, at every layer and head unless [`Self::row_head`] says which;
+    /// costs `4 · attended keys` bytes while a row is reported, and as much time as decoding one token.
     pub rows: PositionSet,
+    /// The only layer and head whose rows are wanted.
+    pub row_head: Option<(usize, usize)>,
     /// Positions whose hidden states are wanted; costs `4 · hidden` bytes while reported.
     pub hidden_positions: PositionSet,
     /// Sites of those hidden states.

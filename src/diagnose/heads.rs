@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use lm_infinite_analysis::drift::head_sinks;
-use lm_infinite_analysis::entropy::EntropyGrowth;
+use lm_infinite_analysis::entropy::{EntropyCurves, EntropyGrowth};
 use lm_infinite_analysis::explosion::{Extent, HeadRange, LogitsByDistance, RangeRule};
-use ndarray::{ArrayView1, s};
+use ndarray::{Array3, ArrayView1, s};
 use serde::{Deserialize, Serialize};
 
 use super::collector::Measurements;
@@ -45,6 +45,9 @@ pub struct HeadReport {
     pub mean_distance_inside: Option<f64>,
     /// The same beyond it.
     pub mean_distance_beyond: Option<f64>,
+    /// Entropy of the longest rows seen whole, and what their logits alone say of it (appendix D).
+    #[serde(default)]
+    pub longest_rows: Option<EntropyCurves<f64>>,
 }
 
 impl HeadReport {
@@ -73,6 +76,7 @@ impl HeadReport {
         let keys_inside = seen.entropy.effective_keys.means_between(0, trained);
         let keys_beyond = seen.entropy.effective_keys.means_between(trained, u64::MAX);
         let middles = middles(seen.plan.mass_distances.lower(), tokens);
+        let rows = seen.entropy_rows.means();
         let (near, far) = (seen.mass_inside.means(), seen.mass_beyond.means());
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let report = |sink: &lm_infinite_analysis::drift::HeadSink| {
@@ -98,10 +102,18 @@ impl HeadReport {
                 start_mass_beyond: sink.beyond,
                 mean_distance_inside: distance(near.slice(s![layer, head, ..])),
                 mean_distance_beyond: distance(far.slice(s![layer, head, ..])),
+                longest_rows: longest(&rows, layer, head),
             }
         };
         sinks.iter().map(report).collect()
     }
+}
+
+/// The last bin of position that has a row of this head.
+fn longest(rows: &EntropyCurves<Array3<f64>>, layer: usize, head: usize) -> Option<EntropyCurves<f64>> {
+    let seen = rows.entropy.slice(s![layer, head, ..]);
+    let bin = seen.iter().rposition(|entropy| entropy.is_finite())?;
+    Some(rows.map(|values| values[[layer, head, bin]]))
 }
 
 /// Logits of a head on both sides of the training length.

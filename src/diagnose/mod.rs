@@ -11,6 +11,7 @@ mod heads;
 mod live;
 mod model;
 mod plan;
+mod statements;
 mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -26,3 +27,4 @@ pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };
 pub use plan::{MeasurementPlan, START_TOKENS};
+pub use statements::{HeadStatement, head_statements};

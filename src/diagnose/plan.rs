@@ -66,6 +66,7 @@ impl MeasurementPlan {
                 distance_edges: mass_distances.lower().to_vec(),
             }),
             rows: PositionSet { at: rows.into_iter().collect(), ..PositionSet::default() },
+            row_head: None,
             hidden_positions: PositionSet {
                 below: FIRST_POSITIONS,
                 every: Some(tokens.div_ceil(LATER_POSITIONS).max(1)),

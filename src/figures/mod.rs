@@ -58,6 +58,16 @@ const CURVES: [(&str, Curves); 6] = [
 
 /// Draws every figure of `diagnosis` into `folder`, each as SVG and as PNG at twice the layout's size. Returns the paths.
 pub fn draw_all(diagnosis: &Diagnosis, folder: &Path) -> Result<Vec<PathBuf>> {
+    draw(diagnosis, &|_| true, folder)
+}
+
+/// Draws the figure called `name`, as `draw_all` would, into `folder`. Returns the paths: none if `diagnosis` has no such
+/// figure.
+pub fn draw_named(diagnosis: &Diagnosis, name: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    draw(diagnosis, &|figure| figure == name, folder)
+}
+
+fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     let mut save = |name: &str, size, draw: &dyn Fn(&mut dyn canvas::Canvas)| -> Result<()> {
         let path = folder.join(name);
@@ -65,19 +75,19 @@ pub fn draw_all(diagnosis: &Diagnosis, folder: &Path) -> Result<Vec<PathBuf>> {
         written.extend(["svg", "png"].map(|extension| path.with_extension(extension)));
         Ok(())
     };
-    for (name, figure) in CURVES {
+    for (name, figure) in CURVES.into_iter().filter(|(name, _)| wanted(name)) {
         let figure = figure(diagnosis);
         save(name, figure.size(), &|canvas| figure.draw(canvas))?;
     }
-    if let Some(figure) = StatesFigure::new(diagnosis) {
+    if let Some(figure) = wanted("drift_pca").then(|| StatesFigure::new(diagnosis)).flatten() {
         save("drift_pca", figure.size(), &|canvas| figure.draw(canvas))?;
     }
     for (name, quantity) in [("heads_logits", heads::LOGITS), ("heads_entropy", heads::ENTROPY)] {
-        if let Some(figure) = HeadsFigure::new(diagnosis, quantity) {
+        if let Some(figure) = wanted(name).then(|| HeadsFigure::new(diagnosis, quantity)).flatten() {
             save(name, figure.size(), &|canvas| figure.draw(canvas))?;
         }
     }
-    if let Some(figure) = MapsFigure::new(diagnosis) {
+    if let Some(figure) = wanted("attention_maps").then(|| MapsFigure::new(diagnosis)).flatten() {
         save("attention_maps", figure.size(), &|canvas| figure.draw(canvas))?;
     }
     Ok(written)
@@ -142,6 +152,20 @@ mod tests {
             let svg = path.extension().is_some_and(|extension| extension == "svg");
             assert!(bytes.starts_with(if svg { b"<svg" } else { b"\x89PNG" }), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn one_figure_is_the_one_of_all() {
+        let (all, one) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let diagnosis = synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]);
+        for path in draw_all(&diagnosis, all.path()).expect("draws") {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let drawn = draw_named(&diagnosis, &name, one.path()).expect("draws");
+            assert_eq!(drawn.len(), 2, "{name}");
+            let alone = one.path().join(path.file_name().expect("a name"));
+            assert_eq!(std::fs::read(&path).expect("was drawn"), std::fs::read(alone).expect("was drawn"));
+        }
+        assert!(draw_named(&diagnosis, "nonsense", one.path()).expect("nothing").is_empty());
     }
 
     #[test]

@@ -174,8 +174,9 @@ impl Decoder {
         }
         if let Some(probe) = probe.as_deref_mut() {
             let asked = |t: &usize| plan.rows.contains(inputs.first_position + *t as u64);
+            let wanted = |&head: &usize| plan.row_head.is_none_or(|only| only == (index, head));
             for t in (0..tokens).filter(asked) {
-                for head in 0..heads {
+                for head in (0..heads).filter(wanted) {
                     let runs = attention_row(&inputs, head, t);
                     let position = inputs.first_position + t as u64;
                     probe.attention_row(&AttentionRow { layer: index, head, position, runs: &runs });

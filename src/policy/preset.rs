@@ -139,6 +139,52 @@ impl PolicySpec {
     }
 }
 
+impl PolicySpec {
+    /// The preset.
+    pub fn preset(&self) -> &str {
+        self.label.split_once(':').map_or(self.label.as_str(), |(name, _)| name)
+    }
+
+    /// Every parameter that the preset takes, with its value: what [`Self::with`] changes.
+    pub fn parameters(&self) -> Vec<(&'static str, f64)> {
+        let policy = &self.policy;
+        let middle = |part: fn(Middle) -> u64| policy.middle.map(|middle| part(middle) as f64);
+        let factor = match policy.scaling {
+            PositionScaling::Linear { factor }
+            | PositionScaling::Ntk { factor }
+            | PositionScaling::Yarn { factor, .. }
+            | PositionScaling::Llama3 { factor, .. } => Some(factor),
+            PositionScaling::None => None,
+        };
+        let capped = policy.ceiling.map(|ceiling| ceiling as f64);
+        let window = policy.window.map(|window| window as f64);
+        // Only `window` keeps no start tokens.
+        let start = window.filter(|_| self.preset() != "window").map(|_| policy.start as f64);
+        let all = [
+            ("start", start),
+            ("window", window),
+            ("ceiling", capped),
+            ("k", middle(|middle| middle.k)),
+            ("from_layer", middle(|middle| middle.from_layer)),
+            ("distance", middle(|middle| middle.distance)),
+            ("factor", factor),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    /// The same with `key` at `value`. A ceiling that stands at the window follows it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn with(&self, key: &str, value: f64, trained_length: u64) -> Result<Self> {
+        let follows = key != "ceiling" && self.policy.ceiling == self.policy.window;
+        let parts = self.parameters().into_iter().filter(|&(name, _)| !(follows && name == "ceiling"));
+        let parts: Vec<_> =
+            parts.map(|(name, old)| format!("{name}={}", if name == key { value } else { old })).collect();
+        Self::parse(&format!("{}:{}", self.preset(), parts.join(",")), trained_length)
+    }
+}
+
 fn label(name: &str, keys: &[&str], policy: &AttentionPolicy) -> String {
     let value = |key: &str| match key {
         "start" => Some(policy.start.to_string()),
@@ -237,6 +283,27 @@ mod tests {
         let at = |layer| policy("lm-infinite-topk").at_layer(layer).middle;
         assert!(at(3).is_none() && at(4).is_some());
         assert!(policy("lm-infinite-topk:k=0,from_layer=0").at_layer(9).middle.is_none());
+    }
+
+    #[test]
+    fn parameters_are_all_that_a_preset_takes_and_can_be_changed() {
+        for (name, _) in PRESETS {
+            let spec = PolicySpec::parse(name, 256).expect("valid");
+            assert_eq!(&spec.preset(), name);
+            for (key, value) in spec.parameters() {
+                assert_eq!(spec.with(key, value, 256).expect("the same").policy, spec.policy, "{name} {key}");
+                let changed = spec.with(key, value + 1.0, 256).expect("one more");
+                let now = changed.parameters();
+                assert!(now.contains(&(key, value + 1.0)), "{name} {key}: {}", changed.label);
+            }
+        }
+        let spec = PolicySpec::parse("lm-infinite", 256).expect("valid");
+        let wider = spec.with("window", 300.0, 256).expect("valid");
+        assert_eq!((wider.policy.window, wider.policy.ceiling), (Some(300), Some(300)));
+        let capped =
+            spec.with("ceiling", 99.0, 256).expect("valid").with("window", 300.0, 256).expect("valid");
+        assert_eq!((capped.policy.window, capped.policy.ceiling), (Some(300), Some(99)));
+        assert!(spec.with("window", 0.0, 256).is_err() && spec.with("window", 0.5, 256).is_err());
     }
 
     #[test]

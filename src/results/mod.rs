@@ -83,6 +83,11 @@ pub fn write(path: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<()> {
     staging.commit()
 }
 
+/// The CSV table called `name` (`nll_by_position.csv`), as [`write()`] writes it.
+pub fn table(diagnosis: &Diagnosis, name: &str) -> Option<String> {
+    tables::all(diagnosis).into_iter().find(|(table, _)| *table == name).map(|(_, text)| text)
+}
+
 /// Reads a result folder.
 pub fn read(path: &Path) -> Result<(RunInfo, Diagnosis)> {
     let info: RunInfo = from_json(&path.join(RUN))?;
@@ -177,6 +182,8 @@ pub(crate) mod tests {
                 (&b.policy, &b.attention, b.buckets.len())
             );
         }
+        let csv = fs::read_to_string(folder.join("heads.csv")).expect("is there");
+        assert_eq!((table(&diagnosis, "heads.csv"), table(&diagnosis, "nonsense")), (Some(csv), None));
         let figure = folder.join("logits_by_distance.svg");
         let first = fs::read_to_string(&figure).expect("is there");
         fs::remove_file(&figure).expect("is there");

@@ -181,6 +181,7 @@ fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
         plan: ProbePlan {
             statistics: Some(StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 4] }),
             rows: PositionSet { at: vec![0, 30], ..Default::default() },
+            row_head: None,
             hidden_positions: PositionSet { below: 2, every: Some(20), at: vec![] },
             hidden_sites: vec![HiddenSite::Embedding, HiddenSite::AfterBlock(1)],
         },

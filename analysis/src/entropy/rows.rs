@@ -36,7 +36,8 @@ pub struct EntropyCurves<T> {
 }
 
 impl<T> EntropyCurves<T> {
-    fn map<U>(&self, f: impl Fn(&T) -> U) -> EntropyCurves<U> {
+    /// The same of every quantity.
+    pub fn map<U>(&self, f: impl Fn(&T) -> U) -> EntropyCurves<U> {
         EntropyCurves {
             entropy: f(&self.entropy),
             effective_keys: f(&self.effective_keys),
