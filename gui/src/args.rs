@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::tab::{TABS, Tab};
+
 /// Watch attention break past the training length, and the fix hold, head by head
 #[derive(Clone, Debug, Parser)]
 #[command(name = "lm-infinite-gui", version)]
@@ -29,4 +31,24 @@ pub struct Args {
     /// Write a picture of the window when the run is finished, and leave
     #[arg(long, value_name = "FILE.png")]
     pub screenshot: Option<PathBuf>,
+    /// The tab to show first
+    #[arg(long, value_name = "NAME", value_parser = parse_tab)]
+    pub tab: Option<Tab>,
+    /// Dark or light; that of the system by default
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<Theme>,
+}
+
+/// Dark on light, or light on dark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Theme {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+fn parse_tab(name: &str) -> Result<Tab, String> {
+    let names = || TABS.iter().map(|entry| entry.name.to_lowercase()).collect::<Vec<_>>().join(", ");
+    Tab::named(name).ok_or_else(|| format!("no tab `{name}`; there are {}", names()))
 }

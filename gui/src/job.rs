@@ -8,16 +8,20 @@ use std::time::{Duration, Instant};
 
 use eframe::egui;
 use lm_infinite::diagnose::{Diagnosis, Live};
-use lm_infinite::evaluate::evaluate_in_segments;
+use lm_infinite::evaluate::evaluate_in_segments_while;
 use lm_infinite::hub::Cache;
 use lm_infinite::model::{self, Decoder};
 use lm_infinite::policy::PolicySpec;
+use lm_infinite::tokenizer::Tokenizer;
 use lm_infinite::{corpus, text};
 
 use crate::settings::Settings;
 
 /// Tokens between two looks at what the window wants: a few hundredths of a second.
 const CHUNK: usize = 256;
+
+/// A piece of a chunk may take this long before what the window wants is looked at.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A diagnosis on the way may cost this share of the time.
 const DIAGNOSIS_SHARE: u32 = 4;
@@ -47,6 +51,33 @@ impl Progress {
     }
 }
 
+/// What a run reads, and with what: enough to measure more.
+pub struct Inputs {
+    /// Name of the model.
+    pub model: String,
+    /// The model.
+    pub decoder: Arc<Decoder>,
+    /// What makes its tokens.
+    pub tokenizer: Tokenizer,
+    /// The text.
+    pub tokens: Arc<[u32]>,
+    /// A and B.
+    pub policies: Vec<PolicySpec>,
+    /// What the run bar said.
+    pub settings: Settings,
+    /// The whole text, of which [`Self::tokens`] may be the beginning.
+    pub text: Arc<str>,
+}
+
+/// What the job sends: a diagnosis, and what it is of.
+#[derive(Clone)]
+pub struct Update {
+    /// What is known so far.
+    pub diagnosis: Arc<Diagnosis>,
+    /// What was read.
+    pub inputs: Arc<Inputs>,
+}
+
 /// Shared with the thread.
 #[derive(Default)]
 struct Shared {
@@ -59,7 +90,7 @@ struct Shared {
 /// A running or finished run. Dropping it stops it.
 pub struct Job {
     shared: Arc<Shared>,
-    diagnoses: Receiver<Arc<Diagnosis>>,
+    updates: Receiver<Update>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,7 +102,7 @@ impl Job {
     pub fn start(settings: Settings, ctx: egui::Context) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         // One waits at most: what the window has not taken yet is stale when the next one is there.
-        let (sender, diagnoses) = sync_channel(1);
+        let (sender, updates) = sync_channel(1);
         let work = {
             let shared = shared.clone();
             move || {
@@ -84,20 +115,23 @@ impl Job {
             }
         };
         let thread = std::thread::Builder::new().name("run".into()).spawn(work)?;
-        Ok(Self { shared, diagnoses, thread: Some(thread) })
+        Ok(Self { shared, updates, thread: Some(thread) })
     }
 
-    /// The newest diagnosis since the last call.
-    pub fn newest(&self) -> Option<Arc<Diagnosis>> {
-        self.diagnoses.try_iter().last()
+    /// The newest since the last call.
+    pub fn newest(&self) -> Option<Update> {
+        self.updates.try_iter().last()
     }
 
-    /// What it is at.
+    /// What it is at. A job that was told to stop is over for who asks, though its thread may need a moment more.
     pub fn progress(&self) -> Progress {
-        self.shared
-            .progress
-            .lock()
-            .map_or_else(|broken| broken.into_inner().clone(), |progress| progress.clone())
+        let progress = self.shared.progress.lock();
+        let mut progress =
+            progress.map_or_else(|broken| broken.into_inner().clone(), |progress| progress.clone());
+        if self.shared.stopped() && !progress.finished {
+            (progress.finished, progress.phase) = (true, "stopped".to_owned());
+        }
+        progress
     }
 
     /// Waits, or goes on.
@@ -115,7 +149,7 @@ impl Job {
         self.shared.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends after the chunk that is being read. What was sent stays valid.
+    /// Ends after the piece that is being read. What was sent stays valid.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
@@ -157,7 +191,7 @@ impl Shared {
 fn run(
     settings: &Settings,
     shared: &Shared,
-    sender: &SyncSender<Arc<Diagnosis>>,
+    sender: &SyncSender<Update>,
     ctx: &egui::Context,
 ) -> anyhow::Result<()> {
     let phase = |words: &str| shared.update(|progress| progress.phase = words.to_owned());
@@ -168,22 +202,46 @@ fn run(
     let policies = settings.policies.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
     phase("reading the text");
-    let text = match settings.text.trim() {
-        "" => text::EMBEDDED_TEXT.to_owned(),
-        path => text::read_texts(&[path.to_owned()])?,
+    let text: Arc<str> = match (&settings.pasted, settings.text.trim()) {
+        (Some(pasted), _) => pasted.clone(),
+        (None, "") => text::EMBEDDED_TEXT.into(),
+        (None, path) => text::read_texts(&[path.to_owned()])?.into(),
     };
+    if shared.stopped() {
+        return Ok(());
+    }
     let tokens: Arc<[u32]> = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), 0)?.into();
     shared.update(|progress| progress.total = tokens.len() as u64);
     phase("the same text in pieces of the training length");
     let bos = loaded.tokenizer.bos().filter(|_| loaded.tokenizer.adds_bos());
-    let reference = evaluate_in_segments(&decoder, &tokens, bos, trained, &|_| ())?;
-    let mut live = Live::new(&loaded.name, decoder, tokens, reference, policies)?;
+    let go_on = |_| !shared.stopped();
+    let Some(reference) = evaluate_in_segments_while(&decoder, &tokens, bos, trained, &go_on)? else {
+        return Ok(());
+    };
+    let inputs = Arc::new(Inputs {
+        model: loaded.name,
+        decoder: decoder.clone(),
+        tokenizer: loaded.tokenizer,
+        tokens: tokens.clone(),
+        policies: policies.clone(),
+        settings: settings.clone(),
+        text,
+    });
+    let update = |live: &Live| -> anyhow::Result<Update> {
+        Ok(Update { diagnosis: Arc::new(live.diagnosis()?), inputs: inputs.clone() })
+    };
+    let mut live = Live::new(&inputs.model, decoder, tokens, reference, policies)?;
     phase("both policies over the text");
-    let (mut worked, mut looked) = (Duration::ZERO, Duration::ZERO);
+    let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
     while live.position() < live.len() && shared.may_go_on() {
-        let start = Instant::now();
-        live.step(CHUNK)?;
-        worked += start.elapsed();
+        let end = live.position() + CHUNK;
+        while live.position() < end.min(live.len()) && !shared.stopped() {
+            let start = Instant::now();
+            live.step(piece.min(end - live.position()))?;
+            worked += start.elapsed();
+            let slow = start.elapsed() > PATIENCE;
+            piece = if slow { (piece / 2).max(8) } else { (piece * 2).min(CHUNK) };
+        }
         let position = live.position() as u64;
         shared.update(|progress| {
             progress.position = position;
@@ -192,9 +250,9 @@ fn run(
         ctx.request_repaint();
         if looked * DIAGNOSIS_SHARE <= worked || shared.paused.load(Ordering::Relaxed) {
             let start = Instant::now();
-            let diagnosis = Arc::new(live.diagnosis()?);
+            let newest = update(&live)?;
             looked += start.elapsed();
-            if let Err(TrySendError::Disconnected(_)) = sender.try_send(diagnosis) {
+            if let Err(TrySendError::Disconnected(_)) = sender.try_send(newest) {
                 return Ok(());
             }
             ctx.request_repaint();
@@ -202,7 +260,7 @@ fn run(
     }
     phase(if shared.stopped() { "stopped" } else { "finished" });
     // The last one has to arrive: it waits until the window has taken the one before.
-    let mut last = Arc::new(live.diagnosis()?);
+    let mut last = update(&live)?;
     while let Err(TrySendError::Full(back)) = sender.try_send(last) {
         ctx.request_repaint();
         std::thread::sleep(Duration::from_millis(5));

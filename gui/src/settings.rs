@@ -1,17 +1,24 @@
 //! What a run is asked for, as it stands in the run bar.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::args::Args;
 
 /// Longest text that the slider offers; typed lengths may be longer.
-pub const SLIDER_END: u64 = 1 << 20;
+pub const SLIDER_END: u64 = 1_000_000;
 
 /// The run bar's fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Name or path of the model.
     pub model: String,
     /// Path of the text; empty for the embedded one.
     pub text: String,
+    /// A text that was pasted; it goes before [`Self::text`].
+    #[serde(skip)]
+    pub pasted: Option<Arc<str>>,
     /// Tokens to read.
     pub tokens: u64,
     /// A and B, as `--policy` takes them.
@@ -34,8 +41,18 @@ impl Settings {
         Ok(Self {
             model: args.model.clone(),
             text: args.text.clone(),
+            pasted: None,
             tokens: args.tokens.max(2),
             policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
         })
+    }
+
+    /// What the text is called.
+    pub fn text_name(&self) -> &str {
+        match (&self.pasted, self.text.trim()) {
+            (Some(_), _) => "pasted",
+            (None, "") => lm_infinite::text::EMBEDDED_TEXT_NAME,
+            (None, path) => path,
+        }
     }
 }

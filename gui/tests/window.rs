@@ -99,3 +99,64 @@ fn what_went_wrong_is_told_in_words() {
     let three = ["lm-infinite-gui", "--policy", "a", "--policy", "b", "--policy", "c"];
     assert!(Window::new(&Args::try_parse_from(three).expect("arguments")).is_err());
 }
+
+#[test]
+fn a_stopped_run_is_over_at_once() {
+    let mut window = window(&["--tokens", "200k"]);
+    wait_for(&mut window, "tokens", |window| position(window) > 0);
+    window.get_by_label("Stop").click();
+    window.step();
+    let start = Instant::now();
+    wait_for(&mut window, "the end", finished);
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    window.get_by_label_contains("stopped: ");
+}
+
+#[test]
+fn a_changed_parameter_begins_anew() {
+    let mut window = window(&["--tokens", "16k"]);
+    wait_for(&mut window, "a result", |window| window.diagnosis().is_some());
+    let policy = |window: &Window| window.diagnosis().map(|diagnosis| diagnosis.runs[1].policy.clone());
+    assert_eq!(policy(window.state()).as_deref(), Some("lm-infinite:start=10,window=256"));
+    window.get_by_label("B window").focus();
+    window.run_steps(2);
+    window.key_press(eframe::egui::Key::ArrowUp);
+    window.run_steps(2);
+    wait_for(&mut window, "a new run", |window| {
+        policy(window).is_some_and(|policy| policy != "lm-infinite:start=10,window=256")
+    });
+    assert!(policy(window.state()).is_some_and(|policy| policy.starts_with("lm-infinite:start=10,window=")));
+}
+
+#[test]
+fn both_policies_go_on_with_a_prompt() {
+    let mut window = window(&["--tokens", "1k", "--tab", "generate"]);
+    wait_for(&mut window, "the end", finished);
+    window.get_all_by_label("Generate").last().expect("the button").click();
+    let start = Instant::now();
+    while window.query_all_by_label_contains("200 tokens, ").count() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "both policies generate");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn theory_is_told_of_the_chosen_head() {
+    let mut window = window(&["--tokens", "1k", "--tab", "theory"]);
+    wait_for(&mut window, "the end", finished);
+    window.get_by_label_contains("Choose a head in the grid");
+    window.key_press(eframe::egui::Key::ArrowDown);
+    let start = Instant::now();
+    while window.query_by_label_contains("Every statement of the paper").is_none() {
+        assert!(start.elapsed() < Duration::from_secs(30), "the statements are computed");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    window.run_steps(3);
+    window.get_by_label("Layer 0, head 0: measured against bound");
+    window.get_by_label_contains("Proposition 2: far out");
+    window.key_press(eframe::egui::Key::Num1);
+    window.run_steps(2);
+    assert!(window.query_by_label_contains("Proposition 2: far out").is_none(), "the tab of the curves");
+}

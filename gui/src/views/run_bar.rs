@@ -1,87 +1,224 @@
 //! The run bar: what to run, and the buttons.
 
-use eframe::egui::{self, Color32, DragValue, ProgressBar, RichText, Slider, TextEdit, Ui};
+use std::sync::Arc;
 
-use super::{NAMES, SIDES};
+use eframe::egui::{self, Button, ComboBox, DragValue, ProgressBar, RichText, Slider, TextEdit, Ui};
+use lm_infinite::hub;
+use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
+
+use super::NAMES;
+use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
+use crate::theme;
 
-/// What was asked for.
+/// What the small window asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Begin, or begin anew.
-    Run,
-    /// Wait, or go on.
-    Pause,
-    /// One chunk more.
-    Step,
-    /// End.
-    Stop,
+enum Asked {
+    Model,
+    Text,
+    Paste,
 }
 
-/// Draws the bar; returns the button that was pressed.
-pub fn show(
-    ui: &mut Ui,
-    settings: &mut Settings,
-    progress: Option<&Progress>,
-    paused: bool,
-) -> Option<Command> {
-    let mut command = None;
+/// The bar, and what is being typed in its small window.
+pub struct Bar {
+    /// Models that can be used at once.
+    models: Vec<&'static str>,
+    asked: Option<(Asked, String)>,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        let listed = hub::Cache::open().map(|cache| hub::list(&cache).0).unwrap_or_default();
+        let models = listed.iter().filter(|model| model.present).map(|model| model.name).collect();
+        Self { models, asked: None }
+    }
+}
+
+impl Bar {
+    /// Draws the bar. `trained_length` is that of the model, once it is known.
+    pub fn show(
+        &mut self,
+        ui: &mut Ui,
+        settings: &mut Settings,
+        trained_length: Option<u64>,
+        progress: Option<&Progress>,
+        paused: bool,
+        commands: &mut Vec<Command>,
+    ) {
+        ui.horizontal_wrapped(|ui| {
+            self.model(ui, settings);
+            self.text(ui, settings);
+            length(ui, &mut settings.tokens);
+        });
+        for side in 0..2 {
+            ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], trained_length));
+        }
+        buttons(ui, progress, paused, commands);
+        self.ask(ui.ctx(), settings);
+    }
+
+    fn model(&mut self, ui: &mut Ui, settings: &mut Settings) {
+        let label = ui.label("Model");
+        let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
+            for &name in &self.models {
+                ui.selectable_value(&mut settings.model, name.to_owned(), name);
+            }
+        });
+        combo.response.labelled_by(label.id).on_hover_text("A built-in or pulled model");
+        let open = ui.button("Open model…");
+        if open
+            .on_hover_text("A .gguf file or a Hugging Face folder; dropping it on the window does the same")
+            .clicked()
+        {
+            self.asked = Some((Asked::Model, settings.model.clone()));
+        }
+    }
+
+    fn text(&mut self, ui: &mut Ui, settings: &mut Settings) {
+        ui.label("Text");
+        ui.label(RichText::new(short(settings.text_name())).strong()).on_hover_text(settings.text_name());
+        if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
+            (settings.text, settings.pasted) = (String::new(), None);
+        }
+        let open = ui.button("Open text…");
+        if open
+            .on_hover_text("A text file or a folder of them; dropping it on the window does the same")
+            .clicked()
+        {
+            self.asked = Some((Asked::Text, settings.text.clone()));
+        }
+        if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
+            self.asked = Some((Asked::Paste, settings.pasted.as_deref().unwrap_or_default().to_owned()));
+        }
+    }
+
+    /// The small window.
+    fn ask(&mut self, ctx: &egui::Context, settings: &mut Settings) {
+        let Some((asked, typed)) = &mut self.asked else { return };
+        let (title, name) = match asked {
+            Asked::Model => ("Open a model", "Path of the model"),
+            Asked::Text => ("Open a text", "Path of the text"),
+            Asked::Paste => ("Paste a text", "Pasted text"),
+        };
+        let (mut taken, mut closed) = (false, false);
+        egui::Window::new(title).collapsible(false).show(ctx, |ui| {
+            let edit = match asked {
+                Asked::Paste => TextEdit::multiline(typed).desired_rows(8),
+                _ => TextEdit::singleline(typed),
+            };
+            let label = ui.label(name);
+            let field = ui.add(edit.desired_width(420.0)).labelled_by(label.id).on_hover_text(name);
+            taken = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            ui.horizontal(|ui| {
+                taken |= ui.button("Use it").on_hover_text("Reads it at the next run").clicked();
+                closed = ui.button("Cancel").on_hover_text("Leaves everything as it is").clicked();
+            });
+        });
+        closed |= ctx.input(|input| input.key_pressed(egui::Key::Escape));
+        if taken && !typed.trim().is_empty() {
+            match asked {
+                Asked::Model => settings.model = typed.trim().to_owned(),
+                Asked::Text => (settings.text, settings.pasted) = (typed.trim().to_owned(), None),
+                Asked::Paste => settings.pasted = Some(Arc::from(typed.as_str())),
+            }
+        }
+        if taken || closed {
+            self.asked = None;
+        }
+    }
+}
+
+fn length(ui: &mut Ui, tokens: &mut u64) {
+    let label = ui.label("Tokens");
+    ui.add(
+        Slider::new(tokens, 256..=SLIDER_END)
+            .logarithmic(true)
+            .clamping(egui::SliderClamping::Never)
+            .show_value(false),
+    )
+    .labelled_by(label.id)
+    .on_hover_text("How much of the text to read");
+    let typed = DragValue::new(tokens)
+        .range(2..=u64::from(u32::MAX))
+        .speed(16.0)
+        .custom_parser(|text| parse_length(text.trim()).ok().map(|length| length as f64));
+    let response = ui.add(typed).on_hover_text("How much of the text to read, typed: 4096, 32k, 1M");
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
+}
+
+/// A preset and its parameters.
+fn policy(ui: &mut Ui, side: usize, text: &mut String, trained_length: Option<u64>) {
+    let name = NAMES[side];
+    let label = ui.label(RichText::new(format!("Policy {name}")).color(theme::SIDES[side]).strong());
+    let chosen = text.split(':').next().unwrap_or_default().to_owned();
+    let combo =
+        ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(130.0).show_ui(ui, |ui| {
+            for (preset, help) in PRESETS {
+                if ui.selectable_label(*preset == chosen, *preset).on_hover_text(*help).clicked() {
+                    *text = (*preset).to_owned();
+                }
+            }
+        });
+    let help = PRESETS.iter().find(|(preset, _)| *preset == chosen).map_or("", |(_, help)| help);
+    combo.response.labelled_by(label.id).on_hover_text(help);
+    // Without a model nobody knows the defaults.
+    let Some(trained_length) = trained_length else { return };
+    match PolicySpec::parse(text.trim(), trained_length) {
+        Ok(spec) => {
+            for (key, value) in spec.parameters() {
+                let words = key.replace('_', " ");
+                ui.label(&words);
+                let mut changed = value;
+                let mut field = DragValue::new(&mut changed);
+                field = match key {
+                    "factor" => field.range(1.0..=1e4).speed(0.05).max_decimals(2),
+                    "start" | "from_layer" | "k" => field.range(0.0..=65_536.0).speed(0.2).max_decimals(0),
+                    _ => field.range(1.0..=1e9).speed(2.0).max_decimals(0),
+                };
+                let response = ui.add(field).on_hover_text(meaning(key));
+                response.widget_info(|| {
+                    egui::WidgetInfo::labeled(egui::Role::SpinButton, true, format!("{name} {words}"))
+                });
+                if changed != value
+                    && let Ok(spec) = spec.with(key, changed, trained_length)
+                {
+                    *text = spec.label;
+                }
+            }
+        }
+        Err(reason) => {
+            ui.colored_label(theme::BAD, reason.to_string());
+        }
+    }
+}
+
+fn meaning(key: &str) -> &'static str {
+    match key {
+        "start" => "First tokens of the text that every query attends to",
+        "window" => "Most recent keys that a query attends to, in tokens",
+        "ceiling" => "Largest distance that the position encoding is given, in tokens",
+        "k" => "Keys between start and window that are attended all the same, per head",
+        "from_layer" => "First layer that attends to keys in between",
+        "distance" => "Distance that the position encoding is given for keys in between, in tokens",
+        _ => "Ratio of the wanted length to the training length",
+    }
+}
+
+fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mut Vec<Command>) {
     let running = progress.is_some_and(|progress| !progress.finished);
     ui.horizontal_wrapped(|ui| {
-        let field = |ui: &mut Ui, name: &str, value: &mut String, width: f32, hint: &str, help: &str| {
-            let label = ui.label(name);
-            let edit = TextEdit::singleline(value).desired_width(width).hint_text(hint);
-            ui.add(edit).labelled_by(label.id).on_hover_text(help)
-        };
-        field(
-            ui,
-            "Model",
-            &mut settings.model,
-            130.0,
-            "tiny-rope",
-            "An embedded or pulled name, a .gguf file, or a Hugging Face folder",
-        );
-        field(
-            ui,
-            "Text",
-            &mut settings.text,
-            130.0,
-            "embedded text",
-            "A text file or a folder of them; empty for the embedded text",
-        );
-        let label = ui.label("Tokens");
-        ui.add(Slider::new(&mut settings.tokens, 256..=SLIDER_END).logarithmic(true).show_value(false))
-            .labelled_by(label.id)
-            .on_hover_text("How much of the text to read");
-        ui.add(DragValue::new(&mut settings.tokens).range(2..=u64::from(u32::MAX)).speed(16.0))
-            .on_hover_text("How much of the text to read, typed");
-        for side in 0..2 {
-            ui.label(RichText::new(NAMES[side]).color(SIDES[side]).strong());
-            let help = "NAME[:key=value,…]: vanilla, window, lambda, ceiling, lm-infinite, lm-infinite-topk, \
-                        streaming-llm, pi, ntk, yarn";
-            let name = format!("Policy {}", NAMES[side]);
-            let edit = TextEdit::singleline(&mut settings.policies[side]).desired_width(170.0);
-            let response = ui.add(edit).on_hover_text(help);
-            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, &name));
-        }
-    });
-    ui.horizontal(|ui| {
         let mut button = |ui: &mut Ui, name: &str, enabled: bool, help: &str, pressed: Command| {
-            if ui.add_enabled(enabled, egui::Button::new(name)).on_hover_text(help).clicked() {
-                command = Some(pressed);
+            if ui.add_enabled(enabled, Button::new(name)).on_hover_text(help).clicked() {
+                commands.push(pressed);
             }
         };
-        button(
-            ui,
-            if running { "Run again" } else { "Run" },
-            true,
-            "Read the text under both policies",
-            Command::Run,
-        );
-        button(ui, if paused { "Go on" } else { "Pause" }, running, "Wait, and go on later", Command::Pause);
-        button(ui, "Step", running && paused, "Read the next 256 tokens", Command::Step);
-        button(ui, "Stop", running, "End here; what was measured stays", Command::Stop);
+        let again = if running { "Run again" } else { "Run" };
+        button(ui, again, true, "Read the text under both policies (Ctrl+R)", Command::Run);
+        let pause = if paused { "Go on" } else { "Pause" };
+        button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
+        button(ui, "Step", running && paused, "Read the next 256 tokens (S)", Command::Step);
+        button(ui, "Stop", running, "End here; what was measured stays (Esc)", Command::Stop);
         if let Some(progress) = progress {
             let share = progress.position as f32 / progress.total.max(1) as f32;
             let left = match progress.seconds_left() {
@@ -97,7 +234,29 @@ pub fn show(
         }
     });
     if let Some(failure) = progress.and_then(|progress| progress.failure.as_ref()) {
-        ui.colored_label(Color32::from_rgb(200, 60, 20), format!("The run could not go on. {failure}"));
+        ui.colored_label(theme::BAD, format!("The run could not go on. {failure}"));
     }
-    command
+}
+
+/// The end of a long path.
+fn short(path: &str) -> String {
+    const MOST: usize = 28;
+    let count = path.chars().count();
+    if count <= MOST {
+        path.to_owned()
+    } else {
+        format!("…{}", path.chars().skip(count + 1 - MOST).collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_paths_keep_their_end() {
+        assert_eq!(short("tiny-rope"), "tiny-rope");
+        let long = short(&format!("/é{}/model.gguf", "x".repeat(60)));
+        assert!(long.starts_with('…') && long.ends_with("/model.gguf") && long.chars().count() == 28);
+    }
 }

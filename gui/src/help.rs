@@ -1,0 +1,44 @@
+//! The keys, over everything else.
+
+use eframe::egui::{self, Align2, Context, Grid, Key, Modifiers};
+
+/// Every key, and what it does.
+const KEYS: &[(&str, &str)] = &[
+    ("Ctrl R", "run, or run again"),
+    ("Space", "pause, and go on"),
+    ("S", "read the next 256 tokens while paused"),
+    ("1 … 9", "choose a tab"),
+    ("arrow keys", "choose a head"),
+    ("drag, wheel with Ctrl", "move and zoom a plot; double click shows all of it"),
+    ("Ctrl +, Ctrl −, Ctrl 0", "larger, smaller, usual size"),
+    ("F1", "this list"),
+    ("Esc", "close what lies over the window, or else stop the run"),
+];
+
+/// F1 opens and closes the list, Escape closes it.
+pub fn keys(ctx: &Context, open: &mut bool) {
+    if ctx.input(|input| input.key_pressed(Key::F1)) {
+        *open = !*open;
+    }
+    if *open && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+        *open = false;
+    }
+}
+
+/// Draws the list while it is `open`.
+pub fn show(ctx: &Context, open: &mut bool) {
+    egui::Window::new("Keys")
+        .open(open)
+        .collapsible(false)
+        .resizable(false)
+        .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
+        .show(ctx, |ui| {
+            Grid::new("keys").num_columns(2).spacing([18.0, 6.0]).show(ui, |ui| {
+                for (keys, words) in KEYS {
+                    ui.strong(*keys);
+                    ui.label(*words);
+                    ui.end_row();
+                }
+            });
+        });
+}

@@ -1,0 +1,88 @@
+//! What the window remembers from one start to the next, as JSON in the user's folder for settings.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// How the window was left. What is missing, or what a later version wrote otherwise, is as at the first start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Dark, or light; `None` follows the system.
+    pub dark: Option<bool>,
+    /// Zoom of everything; 1 is usual.
+    pub zoom: Option<f32>,
+    /// Width and height of the window, in points at the usual size.
+    pub size: Option<[f32; 2]>,
+    /// Width of the head grid, in points.
+    pub heads: Option<f32>,
+    /// Name of the tab.
+    pub tab: Option<String>,
+    /// What the run bar said.
+    pub settings: Option<Settings>,
+    /// The tour was offered.
+    pub tour_offered: bool,
+}
+
+impl Memory {
+    /// Where it is kept; `None` for a user without a home.
+    pub fn path() -> Option<PathBuf> {
+        let folders = directories::ProjectDirs::from("", "", "lm-infinite")?;
+        Some(folders.config_dir().join("window.json"))
+    }
+
+    /// Reads it; a file that is missing or damaged remembers nothing.
+    pub fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let partial = path.with_extension(format!("partial-{}", std::process::id()));
+        fs::write(&partial, serde_json::to_string_pretty(self)?)?;
+        fs::rename(&partial, path)
+    }
+
+    /// Size of the window, where it is one that can be used.
+    pub fn usable_size(&self) -> Option<[f32; 2]> {
+        self.size.filter(|size| size.iter().all(|side| (300.0..=10_000.0).contains(side)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_damage_is_a_first_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deeper").join("window.json");
+        assert_eq!(Memory::read(&path), Memory::default());
+        let memory = Memory {
+            dark: Some(false),
+            size: Some([900.0, 700.0]),
+            tab: Some("Theory".into()),
+            tour_offered: true,
+            ..Memory::default()
+        };
+        memory.write(&path).expect("writes");
+        assert_eq!(Memory::read(&path), memory);
+        assert_eq!(fs::read_dir(folder.path().join("deeper")).expect("a folder").count(), 1);
+        fs::write(&path, "{\"dark\": true, \"later\": 1}").expect("writes");
+        assert_eq!(Memory::read(&path), Memory { dark: Some(true), ..Memory::default() });
+        fs::write(&path, "{\"dark\": \"no\"").expect("writes");
+        assert_eq!(Memory::read(&path), Memory::default());
+        assert_eq!(Memory { size: Some([f32::NAN, 5.0]), ..memory }.usable_size(), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! The guided tour: six sentences, each with the view that shows it.
+
+use eframe::egui::{
+    self, Align2, Context, CornerRadius, Id, Key, LayerId, Modifiers, Order, Rect, Stroke, StrokeKind,
+};
+
+use crate::theme;
+
+/// A part of the window that can be pointed at. Whoever draws it says where it is, with [`mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Model, text and policies.
+    RunBar,
+    /// The head grid.
+    Heads,
+    /// One line per policy.
+    Verdicts,
+    /// The curve of the loss.
+    Loss,
+    /// The curve of logits.
+    Logits,
+    /// The curve of entropy.
+    Entropy,
+}
+
+/// What is said, and of what.
+pub struct Step {
+    /// A sentence.
+    pub words: &'static str,
+    /// What to look at.
+    pub part: Part,
+}
+
+/// All of the tour.
+pub const STEPS: [Step; 6] = [
+    Step {
+        part: Part::Loss,
+        words: "The loss breaks: past the dashed bar, the length that the model was trained on, A (orange) rises far \
+                above what the same text costs in short pieces (grey).",
+    },
+    Step {
+        part: Part::Logits,
+        words: "Logits on unseen distances: a query that looks further back than training ever showed gets logits \
+                larger than any in training.",
+    },
+    Step {
+        part: Part::Entropy,
+        words: "Entropy: the more keys a query sees, the thinner its attention is spread, so the curve of A keeps on \
+                rising.",
+    },
+    Step {
+        part: Part::Heads,
+        words: "Start tokens: many heads rest on the first few tokens; choose “mass on start tokens” to see which ones \
+                lose their hold when these are dropped.",
+    },
+    Step {
+        part: Part::RunBar,
+        words: "Mask and ceiling: policy B attends to the start tokens and a window of recent ones, and never tells the \
+                model of a distance beyond that window.",
+    },
+    Step {
+        part: Part::Verdicts,
+        words: "Flat again: under B nothing leaves the range of training, and the loss stays where it was, however long \
+                the text.",
+    },
+];
+
+/// Where the reader is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tour {
+    /// Nowhere.
+    #[default]
+    Closed,
+    /// Asked whether to begin.
+    Offered,
+    /// At a step, from 0.
+    At(usize),
+}
+
+/// Remembers where `part` was drawn.
+pub fn mark(ctx: &Context, part: Part, rect: Rect) {
+    ctx.data_mut(|data| data.insert_temp(Id::unique(part), rect));
+}
+
+impl Tour {
+    /// The first step, which shows the tab of the curves.
+    pub fn begin(&mut self) {
+        *self = Self::At(0);
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::At(step) if step + 1 < STEPS.len() => Self::At(step + 1),
+            Self::Offered => Self::At(0),
+            _ => Self::Closed,
+        }
+    }
+
+    fn back(self) -> Self {
+        match self {
+            Self::At(step) => Self::At(step.saturating_sub(1)),
+            other => other,
+        }
+    }
+
+    /// Escape ends it.
+    pub fn keys(&mut self, ctx: &Context) {
+        if *self != Self::Closed && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+            *self = Self::Closed;
+        }
+    }
+
+    /// Draws the sentence, and a frame around what it is about.
+    pub fn show(&mut self, ctx: &Context) {
+        let (title, words) = match *self {
+            Self::Closed => return,
+            Self::Offered => {
+                ("Tour".to_owned(), "New here? Six steps show how attention breaks, and what holds it.")
+            }
+            Self::At(step) => (format!("Tour, step {} of {}", step + 1, STEPS.len()), STEPS[step].words),
+        };
+        let target = match *self {
+            Self::At(step) => ctx.data(|data| data.get_temp::<Rect>(Id::unique(STEPS[step].part))),
+            _ => None,
+        };
+        if let Some(rect) = target {
+            let painter = ctx.layer_painter(LayerId::new(Order::Foreground, Id::unique("tour frame")));
+            let stroke = Stroke::new(3.0, theme::SPOTLIGHT);
+            painter.rect_stroke(rect, CornerRadius::same(4), stroke, StrokeKind::Inside);
+        }
+        // Where it does not hide what it is about.
+        let middle = ctx.content_rect().center().y;
+        let below = target.is_none_or(|rect| rect.center().y < middle);
+        let (anchor, offset) =
+            if below { (Align2::CENTER_BOTTOM, [0.0, -24.0]) } else { (Align2::CENTER_TOP, [0.0, 24.0]) };
+        egui::Window::new(title)
+            .id(Id::unique("tour"))
+            .collapsible(false)
+            .resizable(false)
+            .order(Order::Foreground)
+            .anchor(anchor, offset)
+            .default_width(460.0)
+            .show(ctx, |ui| {
+                ui.label(words);
+                ui.add_space(4.0);
+                ui.horizontal(|ui| match *self {
+                    Self::At(step) => {
+                        let last = step + 1 == STEPS.len();
+                        let back = ui.add_enabled(step > 0, egui::Button::new("Back"));
+                        if back.on_hover_text("The step before").clicked() {
+                            *self = self.back();
+                        }
+                        let next = ui.button(if last { "Done" } else { "Next" });
+                        if next.on_hover_text("Go on with the tour").clicked() {
+                            *self = self.next();
+                        }
+                        if !last && ui.button("Skip").on_hover_text("End the tour (Esc)").clicked() {
+                            *self = Self::Closed;
+                        }
+                    }
+                    _ => {
+                        if ui.button("Show me").on_hover_text("Begin the tour").clicked() {
+                            *self = self.next();
+                        }
+                        if ui.button("No, thanks").on_hover_text("Tour begins it later").clicked() {
+                            *self = Self::Closed;
+                        }
+                    }
+                });
+            });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tour_has_an_end_in_both_directions() {
+        assert_eq!((Tour::Offered.next(), Tour::At(0).back()), (Tour::At(0), Tour::At(0)));
+        let mut tour = Tour::At(0);
+        for step in 1..STEPS.len() {
+            tour = tour.next();
+            assert_eq!(tour, Tour::At(step));
+        }
+        assert_eq!((tour.next(), tour.back()), (Tour::Closed, Tour::At(STEPS.len() - 2)));
+    }
+}

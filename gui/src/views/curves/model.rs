@@ -1,0 +1,328 @@
+//! What the plots show: lines with their bands, made once for a diagnosis, a head and an axis.
+
+use egui_plot::PlotPoint;
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
+use lm_infinite_analysis::BandCurve;
+use lm_infinite_analysis::nll::NllBucket;
+use ndarray::Array3;
+
+use super::axis::{Axis, Spacing};
+use crate::tour::Part;
+use crate::views::NAMES;
+
+/// Buckets of the loss in one running mean.
+const SMOOTHED: usize = 5;
+/// A lower bound of the entropy below 0 says nothing; below this it is not drawn.
+const LOWEST_BOUND: f64 = -2.0;
+/// Points of a line, at most: a screen has no room for more, and every frame draws them all.
+const COLUMNS: usize = 800;
+
+/// What a plot shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// Loss by position.
+    Loss,
+    /// Largest logit up to a distance.
+    Logits,
+    /// Entropy against context length.
+    Entropy,
+}
+
+impl Curve {
+    /// All, in the order of the window.
+    pub const ALL: [Self; 3] = [Self::Loss, Self::Logits, Self::Entropy];
+
+    /// What it is called, with its unit.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Loss => "Loss by position (nats per token)",
+            Self::Logits => "Largest logit up to a distance",
+            Self::Entropy => "Attention entropy by context length (nats)",
+        }
+    }
+
+    /// What the tour calls it.
+    pub(super) fn part(self) -> Part {
+        match self {
+            Self::Loss => Part::Loss,
+            Self::Logits => Part::Logits,
+            Self::Entropy => Part::Entropy,
+        }
+    }
+
+    /// What goes across.
+    pub fn across(self) -> &'static str {
+        match self {
+            Self::Loss => "position (tokens)",
+            Self::Logits => "distance between query and key (tokens)",
+            Self::Entropy => "context length (tokens)",
+        }
+    }
+}
+
+/// What the reader asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// One head; `None` for the mean over all.
+    pub head: Option<(usize, usize)>,
+    /// Of the horizontal axis.
+    pub spacing: Spacing,
+    /// Bounds of the entropy of A (0) or B (1).
+    pub bounds: Option<usize>,
+}
+
+/// Whose line it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A (0) or B (1).
+    Side(usize),
+    /// The text in pieces of the training length.
+    Reference,
+    /// A bound of the entropy, by number.
+    Bound(usize),
+}
+
+/// A line with its band, in places of the axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Whose.
+    pub kind: Kind,
+    /// In words.
+    pub name: String,
+    /// From left to right.
+    pub points: Vec<PlotPoint>,
+    /// Places, lower ends and upper ends of the band: mean less and plus one standard deviation over heads.
+    pub band: [Vec<f64>; 3],
+}
+
+impl Line {
+    fn new(kind: Kind, name: impl Into<String>, axis: &Axis, points: impl Iterator<Item = [f64; 2]>) -> Self {
+        let placed = points.filter_map(|[x, y]| Some(PlotPoint::new(axis.place(x)?, y)));
+        Self { kind, name: name.into(), points: thinned(placed.collect(), axis), band: Default::default() }
+    }
+
+    fn with_band(mut self, axis: &Axis, curve: &BandCurve) -> Self {
+        for (x, mean, std) in curve.points() {
+            if let Some(place) = axis.place(x) {
+                let ends = [place, mean - std, mean + std];
+                self.band.iter_mut().zip(ends).for_each(|(all, one)| all.push(one));
+            }
+        }
+        self
+    }
+
+    /// The value at a place, between the points around it; `None` outside.
+    pub fn value(&self, place: f64) -> Option<f64> {
+        interpolated(self.points.len(), place, |at| (self.points[at].x, self.points[at].y))
+    }
+
+    /// The standard deviation over heads there.
+    pub fn deviation(&self, place: f64) -> Option<f64> {
+        let [places, low, high] = &self.band;
+        interpolated(places.len(), place, |at| (places[at], (high[at] - low[at]) / 2.0))
+    }
+}
+
+/// The means of columns of the axis, where there are more points than columns.
+fn thinned(points: Vec<PlotPoint>, axis: &Axis) -> Vec<PlotPoint> {
+    if points.len() <= COLUMNS {
+        return points;
+    }
+    let [low, high] = axis.ends();
+    let column = |point: &PlotPoint| ((point.x - low) / (high - low) * COLUMNS as f64) as i64;
+    let mean = |part: &[PlotPoint]| {
+        let (x, y) = part.iter().fold((0.0, 0.0), |(x, y), point| (x + point.x, y + point.y));
+        PlotPoint::new(x / part.len() as f64, y / part.len() as f64)
+    };
+    points.chunk_by(|a, b| column(a) == column(b)).map(mean).collect()
+}
+
+/// Between the two of `count` points (ascending in x) that lie around `x`.
+fn interpolated(count: usize, x: f64, point: impl Fn(usize) -> (f64, f64)) -> Option<f64> {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if point(middle).0 <= x { low = middle + 1 } else { high = middle }
+    }
+    let (x0, y0) = point(low.checked_sub(1)?);
+    if low == count {
+        return (x == x0).then_some(y0);
+    }
+    let (x1, y1) = point(low);
+    Some(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+}
+
+/// All lines of one plot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawing {
+    /// Which.
+    pub curve: Curve,
+    /// Of A, of B, and what they are held against.
+    pub lines: Vec<Line>,
+    /// What is not drawn, and why.
+    pub note: String,
+}
+
+impl Drawing {
+    /// Of one curve.
+    pub fn new(diagnosis: &Diagnosis, curve: Curve, asked: Asked, axis: &Axis) -> Self {
+        let mut lines = Vec::new();
+        for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
+            let name = format!("{} {}", NAMES[side], run.policy);
+            let points = points(curve, diagnosis, run, asked.head);
+            let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
+            lines.push(match (curve, asked.head) {
+                (Curve::Logits, None) => line.with_band(axis, &run.curves.logits),
+                (Curve::Entropy, None) => line.with_band(axis, &run.curves.entropy),
+                _ => line,
+            });
+        }
+        let mut note = String::new();
+        if curve == Curve::Loss {
+            let points = smoothed(&diagnosis.reference).into_iter();
+            lines.push(Line::new(Kind::Reference, "in pieces of the training length", axis, points));
+        }
+        if let (Curve::Entropy, Some(run)) = (curve, asked.bounds.and_then(|side| diagnosis.runs.get(side))) {
+            note = bounds(run, asked.head, axis, &mut lines);
+        }
+        Self { curve, lines, note }
+    }
+}
+
+/// Adds what the entropy of a run is held against (appendix D of the paper); tells what is left out.
+fn bounds(run: &RunMeasurement, head: Option<(usize, usize)>, axis: &Axis, lines: &mut Vec<Line>) -> String {
+    let all = &run.curves.entropy_bounds;
+    let mut curves = vec![("ln n", &all.maximum)];
+    if head.is_none() {
+        curves.extend([
+            ("ln n \u{2212} σ²/2", &all.gaussian),
+            ("ln n \u{2212} (max \u{2212} min)", &all.spread),
+            ("ln n \u{2212} 2B", &all.magnitude),
+        ]);
+    }
+    let mut below = Vec::new();
+    for (number, (name, curve)) in curves.into_iter().enumerate() {
+        let points = curve.points().map(|(x, mean, _)| [x, mean]).filter(|&[_, y]| y >= LOWEST_BOUND);
+        let line = Line::new(Kind::Bound(number), name, axis, points);
+        if line.points.is_empty() {
+            below.push(name);
+        } else {
+            lines.push(line);
+        }
+    }
+    match (head, below.is_empty()) {
+        (Some(_), _) => "the bounds by the logits are known as means over all heads".to_owned(),
+        (None, false) => format!("below \u{2212}2 nats: {}", below.join(", ")),
+        (None, true) => String::new(),
+    }
+}
+
+/// Points of a run, in tokens: of `head`, or the mean over heads. The loss has no heads.
+fn points(
+    curve: Curve,
+    diagnosis: &Diagnosis,
+    run: &RunMeasurement,
+    head: Option<(usize, usize)>,
+) -> Vec<[f64; 2]> {
+    let of_heads = |curve: &BandCurve| curve.points().map(|(x, y, _)| [x, y]).collect();
+    match (curve, head) {
+        (Curve::Loss, _) => smoothed(&run.buckets),
+        (Curve::Logits, None) => of_heads(&run.curves.logits),
+        (Curve::Entropy, None) => of_heads(&run.curves.entropy),
+        (Curve::Logits, Some(head)) => {
+            let mut most = f64::NEG_INFINITY;
+            let edges = diagnosis.bins.logit_distances.lower();
+            let values = row(&run.arrays.max_logit, head).zip(edges).filter(|(value, _)| value.is_finite());
+            let so_far = values.map(|(value, &edge)| {
+                most = most.max(value);
+                [edge as f64, most]
+            });
+            so_far.collect()
+        }
+        (Curve::Entropy, Some(head)) => {
+            let edges = diagnosis.bins.positions.lower();
+            let values = row(&run.arrays.entropy, head).zip(edges).filter(|(value, _)| value.is_finite());
+            values.map(|(value, &edge)| [edge as f64, value]).collect()
+        }
+    }
+}
+
+/// Values of one head of an array [layers, heads, bins]; nothing where the head does not exist.
+fn row(values: &Array3<f32>, (layer, head): (usize, usize)) -> impl Iterator<Item = f64> + '_ {
+    let bins = values.dim().2;
+    (0..bins).filter_map(move |bin| values.get([layer, head, bin]).map(|&value| f64::from(value)))
+}
+
+fn smoothed(buckets: &[NllBucket]) -> Vec<[f64; 2]> {
+    let finite: Vec<_> =
+        buckets.iter().filter_map(|b| Some(((b.from + b.to) as f64 / 2.0, b.nll?))).collect();
+    let mean = |part: &[(f64, f64)]| {
+        let count = part.len() as f64;
+        [part.iter().map(|p| p.0).sum::<f64>() / count, part.iter().map(|p| p.1).sum::<f64>() / count]
+    };
+    if finite.len() < SMOOTHED {
+        return finite.into_iter().map(|(x, y)| [x, y]).collect();
+    }
+    finite.windows(SMOOTHED).map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(at: u64, nll: Option<f64>) -> NllBucket {
+        NllBucket { from: 10 * at, to: 10 * at + 10, nll, non_finite: u64::from(nll.is_none()) }
+    }
+
+    #[test]
+    fn losses_are_running_means_of_what_is_finite() {
+        let few = [bucket(0, Some(1.0)), bucket(1, None), bucket(2, Some(3.0))];
+        assert_eq!(smoothed(&few), [[5.0, 1.0], [25.0, 3.0]]);
+        let many: Vec<_> = (0..6).map(|at| bucket(at, Some(at as f64))).collect();
+        assert_eq!(smoothed(&many), [[25.0, 2.0], [35.0, 3.0]]);
+        assert!(smoothed(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_head_that_does_not_exist_has_no_values() {
+        let values = Array3::from_shape_fn((1, 2, 3), |(_, head, bin)| (10 * head + bin) as f32);
+        assert_eq!(row(&values, (0, 1)).collect::<Vec<_>>(), [10.0, 11.0, 12.0]);
+        assert_eq!(row(&values, (1, 0)).count() + row(&values, (0, 2)).count(), 0);
+    }
+
+    #[test]
+    fn values_are_read_between_points_and_not_outside() {
+        let axis = Axis::new(Spacing::Linear, 100, 10);
+        let points = [[10.0, 1.0], [20.0, 3.0], [40.0, 3.0]];
+        let band = BandCurve {
+            x: vec![10.0, 20.0],
+            mean: vec![Some(1.0), Some(3.0)],
+            std: vec![Some(0.5), Some(1.5)],
+        };
+        let line = Line::new(Kind::Side(0), "A", &axis, points.into_iter()).with_band(&axis, &band);
+        let values = [9.9, 10.0, 15.0, 30.0, 40.0, 40.1].map(|at| line.value(at));
+        assert_eq!(values, [None, Some(1.0), Some(2.0), Some(3.0), Some(3.0), None]);
+        assert_eq!([15.0, 30.0].map(|at| line.deviation(at)), [Some(1.0), None]);
+        assert_eq!(Line::new(Kind::Reference, "", &axis, [].into_iter()).value(1.0), None);
+    }
+
+    #[test]
+    fn a_line_of_many_points_is_thinned_to_what_a_screen_shows() {
+        for spacing in [Spacing::Linear, Spacing::Logarithmic] {
+            let axis = Axis::new(spacing, 1 << 20, 256);
+            let points = (1..=16_384).map(|at| [f64::from(at) * 64.0, if at <= 8192 { 1.0 } else { 5.0 }]);
+            let line = Line::new(Kind::Side(0), "A", &axis, points);
+            assert!(line.points.len() <= COLUMNS + 1, "{}", line.points.len());
+            assert!(line.points.windows(2).all(|pair| pair[0].x < pair[1].x));
+            let ends = [line.points.first(), line.points.last()].map(|point| point.map(|point| point.y));
+            assert_eq!(ends, [Some(1.0), Some(5.0)], "a step stays a step");
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_leaves_out_what_lies_left_of_it() {
+        let axis = Axis::new(Spacing::Logarithmic, 10_000, 160);
+        let line = Line::new(Kind::Side(0), "A", &axis, [[0.0, 1.0], [9.0, 2.0], [100.0, 3.0]].into_iter());
+        assert_eq!(line.points, [PlotPoint::new(2.0, 3.0)]);
+    }
+}

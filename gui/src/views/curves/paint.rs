@@ -1,0 +1,91 @@
+//! How a plot looks: A solid and B dashed, so that they differ in grey too, the training length, and the cursor.
+
+use eframe::egui::{Color32, Stroke, Ui, Vec2b};
+use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, VLine};
+
+use super::axis::{Axis, grouped, round_marks, round_words};
+use super::model::{Drawing, Kind};
+use crate::theme;
+
+/// Of bounds, beside those of A and B in the same palette.
+const BOUNDS: [Color32; 4] = [
+    Color32::from_rgb(128, 128, 128),
+    Color32::from_rgb(0, 158, 115),
+    Color32::from_rgb(204, 121, 167),
+    Color32::from_rgb(230, 159, 0),
+];
+/// Opacity of a band.
+const BAND: f32 = 0.16;
+/// Of grid lines.
+const GRID: f32 = 0.16;
+/// Numbers along a vertical axis, about, and their width: the same for all plots, so that their axes are in line.
+const UPWARDS: f64 = 5.0;
+const NUMBERS: f32 = 44.0;
+
+/// The colour of a side, lighter on dark ground.
+pub fn side(ui: &Ui, side: usize) -> Color32 {
+    theme::side(ui.visuals(), side)
+}
+
+/// The colour of a bound of the entropy.
+pub fn bound(number: usize) -> Color32 {
+    BOUNDS[number % BOUNDS.len()]
+}
+
+/// Draws a plot; returns the place that the pointer is over. `cursor` is marked, whichever plot it comes from.
+pub fn plot(
+    ui: &mut Ui,
+    drawing: &Drawing,
+    axis: &Axis,
+    trained: u64,
+    cursor: Option<f64>,
+    height: f32,
+) -> Option<f64> {
+    let colors = [side(ui, 0), side(ui, 1)];
+    let (ink, grey) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
+    let [low, high] = axis.ends();
+    let marks = *axis;
+    let plot = Plot::new(drawing.curve.title())
+        .height(height)
+        .x_axis_label(drawing.curve.across())
+        .allow_scroll(false)
+        .allow_zoom(Vec2b::TRUE)
+        .include_x(low)
+        .include_x(high)
+        .x_grid_spacer(move |input| marks.marks(input.bounds))
+        .x_axis_formatter(move |mark, _| grouped(marks.tokens(mark.value)))
+        .y_grid_spacer(|input| round_marks(input.bounds, UPWARDS))
+        .y_axis_formatter(|mark, range| round_words(mark.value, (*range.start(), *range.end()), UPWARDS))
+        .y_axis_min_width(NUMBERS)
+        .grid_color(ui.visuals().text_color().gamma_multiply(GRID))
+        .grid_fade(0.0)
+        .show_crosshair(false)
+        .label_formatter(|_| None);
+    let response = plot.show(ui, |plot| {
+        for line in &drawing.lines {
+            let [places, low, high] = &line.band;
+            if let (Kind::Side(side), false) = (line.kind, places.is_empty()) {
+                let area = FilledArea::new("", places, low, high);
+                plot.add(area.fill_color(colors[side].gamma_multiply(BAND)).allow_hover(false));
+            }
+        }
+        if let Some(at) = axis.place(trained as f64) {
+            plot.vline(VLine::new("", at).color(grey).style(LineStyle::dashed_loose()));
+        }
+        for line in &drawing.lines {
+            let (width, color, style) = match line.kind {
+                Kind::Side(0) => (2.2, colors[0], LineStyle::Solid),
+                Kind::Side(_) => (1.8, colors[1], LineStyle::dashed_dense()),
+                Kind::Reference => (1.2, grey, LineStyle::dotted_dense()),
+                Kind::Bound(number) => (1.6, bound(number), LineStyle::dotted_dense()),
+            };
+            let drawn = Line::new(line.name.as_str(), PlotPoints::from(line.points.as_slice()));
+            plot.line(drawn.stroke(Stroke::new(width, color)).style(style).allow_hover(false));
+        }
+        if let Some(cursor) = cursor {
+            plot.vline(VLine::new("", cursor).color(ink).width(1.0).allow_hover(false));
+        }
+        plot.response().hovered().then(|| plot.pointer_coordinate()).flatten().map(|at| at.x)
+    });
+    response.inner
+}

@@ -1,0 +1,204 @@
+//! The head grid: every head coloured by a measure of A, of B, or of their difference, by layer or the strongest first.
+
+mod layout;
+mod model;
+mod paint;
+
+use std::sync::Arc;
+
+use eframe::egui::{
+    Button, ComboBox, Grid, Id, Key, Response, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
+};
+use lm_infinite::diagnose::Diagnosis;
+
+pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
+
+use self::layout::Layout;
+use super::NAMES;
+use super::memo::Memo;
+
+/// What a table is made of, beside the diagnosis.
+type Asked = (Measure, Side, Order);
+
+/// Room below the grid for the legend and the chosen head.
+const BELOW: f32 = 240.0;
+/// Width that the scroll bar takes.
+const SCROLL_BAR: f32 = 14.0;
+
+/// Draws the grid and its menus; clicks and arrow keys change `choice`.
+pub fn show(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, choice: &mut Choice) {
+    menus(ui, choice);
+    let table = table(ui, diagnosis, *choice);
+    if table.is_empty() {
+        ui.label("no heads");
+        return;
+    }
+    grid(ui, diagnosis, &table, choice);
+    legend(ui, &table, *choice);
+    match choice.head {
+        None => {
+            ui.label("Curves: mean over all heads");
+            ui.weak("Click a head, or press an arrow key.");
+        }
+        Some((layer, head)) => {
+            ui.strong(format!("Curves: layer {layer}, head {head}"));
+            let value = choice.measure.words(table.value((layer, head)));
+            ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
+            describe(ui, diagnosis, (layer, head));
+        }
+    }
+}
+
+/// The table, made anew only for another diagnosis or choice.
+fn table(ui: &Ui, diagnosis: &Arc<Diagnosis>, choice: Choice) -> Arc<Table> {
+    let id = Id::unique("head table");
+    let Choice { measure, side, order, .. } = choice;
+    let mut memo: Memo<Asked, Table> = ui.data(|data| data.get_temp(id)).unwrap_or_default();
+    let table = memo.get(diagnosis, (measure, side, order), || Table::new(diagnosis, measure, side, order));
+    ui.data_mut(|data| data.insert_temp(id, memo));
+    table
+}
+
+fn menus(ui: &mut Ui, choice: &mut Choice) {
+    ui.horizontal_wrapped(|ui| {
+        let label = ui.strong("Heads");
+        let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name());
+        let menu = menu.show_ui(ui, |ui| {
+            for measure in Measure::ALL {
+                ui.selectable_value(&mut choice.measure, measure, measure.name());
+            }
+        });
+        menu.response.labelled_by(label.id).on_hover_text("What colours a head");
+    });
+    ui.horizontal_wrapped(|ui| {
+        for side in Side::ALL {
+            let help = match side {
+                Side::A => "Heads under policy A",
+                Side::B => "Heads under policy B",
+                Side::Difference => "What A has more than B",
+            };
+            ui.selectable_value(&mut choice.side, side, side.name()).on_hover_text(help);
+        }
+        let all = ui.add_enabled(choice.head.is_some(), Button::new("All heads"));
+        if all.on_hover_text("Curves show the mean over all heads").clicked() {
+            choice.head = None;
+        }
+    });
+    ui.horizontal_wrapped(|ui| {
+        ui.selectable_value(&mut choice.order, Order::Layers, "By layer")
+            .on_hover_text("Rows are layers, columns are heads");
+        ui.selectable_value(&mut choice.order, Order::Strongest, "Strongest first")
+            .on_hover_text("Sorted by the measure; each cell is named layer.head");
+    });
+}
+
+fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Choice) {
+    let height = (ui.available_height() - BELOW).max(160.0);
+    let space = vec2(ui.available_width() - SCROLL_BAR, height);
+    let layout = Layout::new(choice.order, table.layers, table.heads, space);
+    let named = choice.order == Order::Strongest;
+    ScrollArea::both().id_salt(("heads", named)).max_height(height).auto_shrink([false, true]).show(
+        ui,
+        |ui| {
+            let (area, response) = ui.allocate_exact_size(layout.size(), Sense::click());
+            response.widget_info(|| WidgetInfo::labeled(Role::Grid, true, "Head grid"));
+            let origin = area.min;
+            paint::cells(ui, origin, &layout, table, named);
+            let moved = pressed(ui, &response, &layout, table, choice);
+            if let Some(head) = choice.head
+                && let Some(place) = table.place_of(head)
+            {
+                let rect = layout.rect(origin, place);
+                paint::chosen(ui, rect);
+                let cell = ui.interact(rect, response.id.with("chosen"), Sense::hover());
+                let name = format!("Chosen head: layer {}, head {}", head.0, head.1);
+                cell.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &name));
+                if moved {
+                    ui.scroll_to_rect(rect, None);
+                }
+            }
+            let under = response.hover_pos().and_then(|at| layout.place(origin, at));
+            if let Some(head) = under.and_then(|place| table.head_at(place)) {
+                response.on_hover_ui_at_pointer(|ui| describe(ui, diagnosis, head));
+            }
+        },
+    );
+}
+
+/// Lets clicks and arrow keys choose; true if a key did.
+fn pressed(ui: &Ui, response: &Response, layout: &Layout, table: &Table, choice: &mut Choice) -> bool {
+    if response.clicked() {
+        let at = response.interact_pointer_pos();
+        let place = at.and_then(|at| layout.place(response.rect.min, at));
+        if let Some(head) = place.and_then(|place| table.head_at(place)) {
+            choice.head = Some(head);
+        }
+        response.request_focus();
+    }
+    // Arrow keys move the cursor where something is typed, and the slider that has the focus.
+    if ui.ctx().memory(|memory| memory.focused().is_some_and(|id| id != response.id)) {
+        return false;
+    }
+    ui.memory_mut(|memory| {
+        let filter = eframe::egui::EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..Default::default()
+        };
+        memory.set_focus_lock_filter(response.id, filter);
+    });
+    const ARROWS: [(Key, isize, isize); 4] =
+        [(Key::ArrowDown, 1, 0), (Key::ArrowUp, -1, 0), (Key::ArrowRight, 0, 1), (Key::ArrowLeft, 0, -1)];
+    let mut moved = false;
+    for (key, down, right) in ARROWS {
+        if ui.input(|input| input.key_pressed(key)) {
+            let place = choice.head.and_then(|head| table.place_of(head));
+            choice.head = layout.moved(place, down, right).and_then(|place| table.head_at(place));
+            moved = true;
+        }
+    }
+    moved
+}
+
+/// The colour scale, and what its colours mean.
+fn legend(ui: &mut Ui, table: &Table, choice: Choice) {
+    let Some(scale) = table.scale else {
+        let words = if choice.measure == Measure::FirstBreak { "no head breaks" } else { "not measured yet" };
+        ui.small(words);
+        return;
+    };
+    ui.add_space(4.0);
+    let size = vec2((ui.available_width() - SCROLL_BAR).min(360.0), paint::legend_height());
+    let (area, response) = ui.allocate_exact_size(size, Sense::hover());
+    paint::legend(ui.painter(), ui, area, &scale, choice.measure);
+    let words = |value: f64| choice.measure.words(Some(value));
+    let name = format!(
+        "Colours: {}, {}, from {} to {}",
+        choice.measure.name(),
+        choice.side.name(),
+        words(scale.value(0.0)),
+        words(scale.value(1.0))
+    );
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &name));
+    response.on_hover_text(name.as_str());
+}
+
+/// Everything about one head, under A and under B.
+fn describe(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
+    let at = layer * diagnosis.config.heads + head;
+    Grid::new(("head", layer, head)).num_columns(3).spacing([12.0, 2.0]).show(ui, |ui| {
+        ui.label(format!("layer {layer}, head {head}"));
+        for name in NAMES.iter().take(diagnosis.runs.len()) {
+            ui.strong(*name);
+        }
+        ui.end_row();
+        for measure in Measure::ALL {
+            ui.label(measure.name());
+            for run in diagnosis.runs.iter().take(2) {
+                let value = run.heads.get(at).and_then(|report| measure.of(run, report));
+                ui.label(measure.words(value));
+            }
+            ui.end_row();
+        }
+    });
+}

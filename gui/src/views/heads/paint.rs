@@ -1,0 +1,161 @@
+//! How the head grid looks: cells, the names in them, and the legend.
+
+use eframe::egui::epaint::{Mesh, Shape};
+use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
+
+use super::layout::Layout;
+use super::model::{Measure, Scale, Table};
+use crate::views::SIDES;
+
+/// Height of the legend's bar.
+const BAR: f32 = 10.0;
+/// Steps of the legend's bar.
+const STEPS: u8 = 48;
+
+/// Neither more under A nor more under B.
+const EVEN: Color32 = Color32::from_rgb(236, 236, 232);
+
+/// The colour of a value.
+pub fn color(scale: &Scale, value: f64) -> Color32 {
+    let share = scale.share(value);
+    if scale.diverging { diverging(share) } else { shade(share) }
+}
+
+/// From light green (0) over teal to dark violet (1): lightness falls evenly, so that it also reads in grey.
+fn shade(share: f64) -> Color32 {
+    const STOPS: [Color32; 4] = [
+        Color32::from_rgb(208, 235, 180),
+        Color32::from_rgb(70, 178, 140),
+        Color32::from_rgb(59, 82, 139),
+        Color32::from_rgb(68, 1, 84),
+    ];
+    let at = if share.is_finite() { share.clamp(0.0, 1.0) as f32 * (STOPS.len() - 1) as f32 } else { 0.0 };
+    let low = (at as usize).min(STOPS.len() - 2);
+    mix(STOPS[low], STOPS[low + 1], at - low as f32)
+}
+
+/// From the colour of B (0: more under B) over light grey to the colour of A (1).
+fn diverging(share: f64) -> Color32 {
+    let [a, b] = SIDES;
+    let from_even = if share.is_finite() { (share.clamp(0.0, 1.0) as f32 - 0.5) * 2.0 } else { 0.0 };
+    mix(EVEN, if from_even > 0.0 { a } else { b }, from_even.abs())
+}
+
+fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
+    let channel = |at: usize| {
+        let (from, to) = (f32::from(from[at]), f32::from(to[at]));
+        (from + (to - from) * part).round() as u8
+    };
+    Color32::from_rgb(channel(0), channel(1), channel(2))
+}
+
+/// Black or white, whichever is read better on `background`.
+fn ink_on(background: Color32) -> Color32 {
+    let [r, g, b, _] = background.to_array().map(f32::from);
+    if 0.299 * r + 0.587 * g + 0.114 * b > 125.0 { Color32::BLACK } else { Color32::WHITE }
+}
+
+/// The cells that are in sight, with the numbers of their layers, or of their heads if they are `named`.
+pub fn cells(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool) {
+    let sight = ui.clip_rect();
+    let painter = ui.painter();
+    let mut mesh = Mesh::default();
+    let mut words = Vec::new();
+    let empty = ui.visuals().faint_bg_color;
+    for row in layout.rows_between(sight.top() - origin.y, sight.bottom() - origin.y) {
+        for place in layout.places(row) {
+            let Some(head) = table.head_at(place) else { continue };
+            let rect = layout.rect(origin, place);
+            let fill = match (table.scale, table.value(head)) {
+                (Some(scale), Some(value)) => color(&scale, value),
+                _ => empty,
+            };
+            mesh.add_colored_rect(rect, fill);
+            let ink = if fill == empty { ui.visuals().weak_text_color() } else { ink_on(fill) };
+            if named {
+                words.push((rect.center(), Align2::CENTER_CENTER, format!("{}.{}", head.0, head.1), ink));
+            }
+        }
+        if !named && (layout.cell.y >= 12.0 || row % 5 == 0) {
+            let at = pos2(origin.x, layout.rect(origin, layout.places(row).start).center().y);
+            words.push((at, Align2::LEFT_CENTER, row.to_string(), ui.visuals().weak_text_color()));
+        }
+    }
+    // One mesh for all cells: a shape for each would cost a frame's time with thousands of heads.
+    painter.add(Shape::mesh(mesh));
+    for (at, align, text, ink) in words {
+        painter.text(at, align, text, FontId::proportional(11.0), ink);
+    }
+}
+
+/// The frame of the chosen head: two rings, of which one stands out on any colour.
+pub fn chosen(ui: &Ui, rect: Rect) {
+    let painter = ui.painter();
+    painter.rect_stroke(rect, 1.0, Stroke::new(2.0, ui.visuals().strong_text_color()), StrokeKind::Outside);
+    painter.rect_stroke(rect, 1.0, Stroke::new(1.0, ui.visuals().extreme_bg_color), StrokeKind::Inside);
+}
+
+/// The colour scale with its numbers, in a row of `width`.
+pub fn legend(painter: &Painter, ui: &Ui, area: Rect, scale: &Scale, measure: Measure) {
+    let step = area.width() / f32::from(STEPS);
+    for at in 0..STEPS {
+        let corner = area.min + vec2(step * f32::from(at), 0.0);
+        let share = (f64::from(at) + 0.5) / f64::from(STEPS);
+        let fill = if scale.diverging { diverging(share) } else { shade(share) };
+        painter.rect_filled(Rect::from_min_size(corner, vec2(step + 0.5, BAR)), 0.0, fill);
+    }
+    let below = area.min.y + BAR + 2.0;
+    let ink = ui.visuals().text_color();
+    let ends = [
+        (0.0, Align2::LEFT_TOP, if scale.diverging { "  more under B" } else { "" }),
+        (0.5, Align2::CENTER_TOP, ""),
+        (1.0, Align2::RIGHT_TOP, if scale.diverging { "more under A  " } else { "" }),
+    ];
+    for (share, align, words) in ends {
+        let number = measure.words(Some(scale.value(share)));
+        let text = if share > 0.5 { format!("{words}{number}") } else { format!("{number}{words}") };
+        let x = area.min.x + share as f32 * area.width();
+        painter.text(pos2(x, below), align, text, FontId::proportional(11.0), ink);
+    }
+}
+
+/// Height of the legend with its numbers.
+pub fn legend_height() -> f32 {
+    BAR + 16.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lightness(color: Color32) -> f32 {
+        let [r, g, b, _] = color.to_array().map(f32::from);
+        0.299 * r + 0.587 * g + 0.114 * b
+    }
+
+    #[test]
+    fn shades_grow_darker_and_take_any_number() {
+        let light = |share: f64| lightness(shade(share));
+        assert!((0..10).all(|i| light(f64::from(i) / 10.0) > light(f64::from(i + 1) / 10.0)));
+        assert_eq!((shade(f64::NAN), shade(-3.0)), (shade(0.0), shade(0.0)));
+    }
+
+    #[test]
+    fn a_difference_is_lightest_at_zero_and_ends_in_the_colours_of_the_sides() {
+        assert_eq!([diverging(1.0), diverging(0.0), diverging(0.5)], [SIDES[0], SIDES[1], EVEN]);
+        assert_eq!(diverging(f64::NAN), EVEN);
+        for i in 0..5 {
+            let (near, far) = (f64::from(i) / 10.0, f64::from(i + 1) / 10.0);
+            assert!(lightness(diverging(0.5 + near)) > lightness(diverging(0.5 + far)));
+            assert!(lightness(diverging(0.5 - near)) > lightness(diverging(0.5 - far)));
+        }
+    }
+
+    #[test]
+    fn names_are_legible_on_every_colour() {
+        let colors = (0..=20).flat_map(|i| [shade(f64::from(i) / 20.0), diverging(f64::from(i) / 20.0)]);
+        for color in colors {
+            assert!((lightness(ink_on(color)) - lightness(color)).abs() > 100.0, "{color:?}");
+        }
+    }
+}

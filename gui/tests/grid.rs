@@ -1,0 +1,213 @@
+//! The head grid by its labels, on models of any shape.
+
+mod made_up;
+
+use std::sync::Arc;
+
+use eframe::egui::accesskit::Role;
+use eframe::egui::{Key, Pos2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lm_infinite::diagnose::Diagnosis;
+use lm_infinite_gui::views::Shown;
+use lm_infinite_gui::views::heads::{self, Choice, Measure, Order, Side};
+
+fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Choice> {
+    let show = move |ui: &mut eframe::egui::Ui, choice: &mut Choice| heads::show(ui, &diagnosis, choice);
+    Harness::builder().with_size([360.0, 700.0]).build_ui_state(show, Choice::default())
+}
+
+fn click(grid: &mut Harness<'_, Choice>, label: &str) {
+    grid.get_by_role_and_label(Role::Button, label).click();
+    grid.run_steps(3);
+}
+
+fn press(grid: &mut Harness<'_, Choice>, key: Key) {
+    grid.key_press(key);
+    grid.run_steps(3);
+}
+
+fn corner(grid: &Harness<'_, Choice>) -> Pos2 {
+    grid.get_by_label("Head grid").rect().min
+}
+
+#[test]
+fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
+    let mut grid = grid(made_up::diagnosis(3, 4));
+    grid.get_by_label("Curves: mean over all heads");
+    let at = corner(&grid) + vec2(26.0 + 54.0 * 1.5, 30.0 * 2.5);
+    grid.drag_at(at);
+    grid.drop_at(at);
+    grid.run_steps(3);
+    assert_eq!(grid.state().head, Some((2, 1)));
+    grid.get_by_label("Curves: layer 2, head 1");
+    grid.get_by_label("Chosen head: layer 2, head 1");
+    grid.get_by_label("rise of the largest logit, A: 1.48");
+    click(&mut grid, "All heads");
+    assert_eq!(grid.state().head, None);
+    assert!(grid.query_by_label_contains("Chosen head").is_none());
+}
+
+#[test]
+fn hovering_tells_every_measure_of_both_policies() {
+    let mut grid = grid(made_up::diagnosis(3, 4));
+    assert!(grid.query_by_label("layer 0, head 0").is_none());
+    grid.hover_at(corner(&grid) + vec2(30.0, 5.0));
+    grid.run_steps(20);
+    grid.get_by_label("layer 0, head 0");
+    for measure in Measure::ALL {
+        // In the tooltip; the measure of the colours stands in the menu too.
+        assert!(grid.query_all_by_label(measure.name()).count() >= 1, "{}", measure.name());
+    }
+}
+
+#[test]
+fn sorted_heads_stand_by_strength_and_arrow_keys_follow_that_order() {
+    let mut grid = grid(made_up::diagnosis(3, 4));
+    click(&mut grid, "Strongest first");
+    click(&mut grid, "B");
+    assert_eq!((grid.state().order, grid.state().side), (Order::Strongest, Side::B));
+    // Under B the last head of the model is the strongest.
+    press(&mut grid, Key::ArrowRight);
+    assert_eq!(grid.state().head, Some((2, 3)));
+    press(&mut grid, Key::ArrowRight);
+    assert_eq!(grid.state().head, Some((2, 2)));
+    press(&mut grid, Key::ArrowLeft);
+    assert_eq!(grid.state().head, Some((2, 3)));
+    click(&mut grid, "A");
+    press(&mut grid, Key::ArrowLeft);
+    assert_eq!(grid.state().head, Some((2, 2)), "the weakest under A, and the one before it");
+    click(&mut grid, "By layer");
+    press(&mut grid, Key::ArrowUp);
+    assert_eq!(grid.state().head, Some((1, 2)));
+}
+
+#[test]
+fn the_grid_keeps_its_width_in_a_panel() {
+    let diagnosis = made_up::diagnosis(3, 4);
+    let show = move |ui: &mut eframe::egui::Ui, choice: &mut Choice| {
+        let panel = eframe::egui::Panel::left("heads").default_size(330.0).size_range(240.0..=620.0);
+        panel.show(ui, |ui| heads::show(ui, &diagnosis, choice));
+    };
+    let mut grid = Harness::builder().with_size([900.0, 700.0]).build_ui_state(show, Choice::default());
+    let width = |grid: &Harness<'_, Choice>| grid.get_by_label("Head grid").rect().width();
+    let before = width(&grid);
+    grid.run_steps(20);
+    assert_eq!(width(&grid), before);
+    assert!(before > 230.0, "{before}");
+}
+
+#[test]
+fn a_difference_is_told_with_its_sign_and_a_symmetric_scale() {
+    let mut grid = grid(made_up::diagnosis(3, 4));
+    click(&mut grid, "A \u{2212} B");
+    press(&mut grid, Key::ArrowDown);
+    grid.get_by_label_contains("rise of the largest logit, A \u{2212} B: 5.");
+    grid.get_by_label_contains("Colours: rise of the largest logit, A \u{2212} B, from \u{2212}5.");
+    for _ in 0..3 {
+        press(&mut grid, Key::ArrowDown);
+        press(&mut grid, Key::ArrowRight);
+    }
+    assert_eq!(grid.state().head, Some((2, 3)));
+    grid.get_by_label_contains("A \u{2212} B: \u{2212}5.");
+}
+
+#[test]
+fn the_measure_is_chosen_in_the_menu() {
+    let mut grid = grid(made_up::diagnosis(3, 4));
+    press(&mut grid, Key::ArrowDown);
+    grid.get_by_role_and_label(Role::ComboBox, "Heads").click();
+    grid.run_steps(3);
+    click(&mut grid, "mass on start tokens");
+    assert_eq!(grid.state().measure, Measure::StartMass);
+    grid.get_by_label("mass on start tokens, A: 0.25");
+}
+
+#[test]
+fn every_head_of_a_large_model_can_be_reached() {
+    for (layers, heads) in [(30, 9), (80, 64)] {
+        let mut grid = grid(made_up::enlarged(layers, heads));
+        for order in ["Strongest first", "By layer"] {
+            click(&mut grid, order);
+            grid.state_mut().head = Some((layers - 1, heads - 1));
+            press(&mut grid, Key::ArrowDown);
+            grid.run_steps(10);
+            let chosen = grid.get_by_label_contains("Chosen head").rect();
+            assert!(chosen.width() >= 9.0 && chosen.height() >= 9.0, "{chosen:?}");
+            let area = grid.get_by_label("All heads").rect().bottom()
+                ..=grid.get_by_label_contains("Colours").rect().top();
+            assert!(area.contains(&chosen.center().y), "{order}: {chosen:?} in {area:?}");
+            assert!((0.0..=360.0).contains(&chosen.center().x), "{order}: {chosen:?}");
+        }
+    }
+}
+
+fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>> {
+    let mut view = lm_infinite_gui::views::curves::view();
+    let show = move |ui: &mut eframe::egui::Ui, head: &mut Option<(usize, usize)>| {
+        let shown = Shown { diagnosis: &diagnosis, inputs: None, head: *head, hover: None, mark: None };
+        view.show(ui, &shown, &mut Vec::new());
+    };
+    Harness::builder().with_size([900.0, 800.0]).build_ui_state(show, None)
+}
+
+/// Points at the middle of the plot below the title.
+fn point_below(curves: &mut Harness<'_, Option<(usize, usize)>>, title: &str) {
+    let at = curves.get_by_label(title).rect().left_bottom() + vec2(450.0, 90.0);
+    curves.hover_at(at);
+    curves.run_steps(4);
+}
+
+#[test]
+fn pointing_at_a_plot_reads_both_policies_in_all_plots() {
+    let mut curves = curves(made_up::diagnosis(3, 4));
+    assert_eq!(curves.query_all_by_label("point at a plot to read values").count(), 3);
+    point_below(&mut curves, "Attention entropy by context length (nats)");
+    assert_eq!(curves.query_all_by_label("point at a plot to read values").count(), 0);
+    // Past the training length A has lost 6 nats and B 2; the entropies are equal.
+    curves.get_by_label_contains("A 6.000, B 2.000, in pieces 2.000");
+    let mut entropy = curves.query_all_by_label_contains("± 0.00").filter_map(|node| node.value());
+    let entropy = entropy.next_back().expect("a reading");
+    let mut values = entropy.split(": ").nth(1).expect("values").split(", ");
+    let (a, b) = (values.next().expect("A"), values.next().expect("B"));
+    assert_eq!(a.strip_prefix("A "), b.strip_prefix("B "), "{entropy}");
+}
+
+#[test]
+fn curves_are_of_the_chosen_head() {
+    let mut curves = curves(made_up::diagnosis(3, 4));
+    assert_eq!(curves.query_all_by_label("mean over heads ± one standard deviation").count(), 2);
+    let logits = |curves: &Harness<'_, Option<(usize, usize)>>| -> [f64; 2] {
+        let all = curves.query_all_by_label_contains("at ").filter_map(|node| node.value());
+        let values = all.filter(|text| text.starts_with("at ")).nth(1).expect("a reading");
+        let number = |name: &str| {
+            let rest = values.split(&format!("{name} ")).nth(1).expect("a value");
+            rest.split([',', ' ']).next().and_then(|text| text.parse().ok()).expect("a number")
+        };
+        [number("A"), number("B")]
+    };
+    *curves.state_mut() = Some((0, 0));
+    point_below(&mut curves, "Largest logit up to a distance");
+    assert_eq!(curves.query_all_by_label("layer 0, head 0").count(), 2);
+    // The first head rises most under A, the last under B.
+    let [a, b] = logits(&curves);
+    assert!(a > 4.0 * b, "{a} {b}");
+    *curves.state_mut() = Some((2, 3));
+    curves.run_steps(3);
+    let [a, b] = logits(&curves);
+    assert!(b > 4.0 * a, "{a} {b}");
+}
+
+#[test]
+fn bounds_of_the_entropy_are_shown_for_one_policy() {
+    let mut curves = curves(made_up::diagnosis(3, 4));
+    curves.get_by_role_and_label(Role::Button, "of A").click();
+    curves.run_steps(3);
+    point_below(&mut curves, "Attention entropy by context length (nats)");
+    curves.get_by_label("dotted: ln n \u{2212} 2B");
+    curves.get_by_label_contains(", ln n \u{2212} 2B ");
+    *curves.state_mut() = Some((0, 0));
+    curves.run_steps(3);
+    assert!(curves.query_by_label_contains("ln n \u{2212} 2B").is_none());
+    curves.get_by_label_contains("known as means over all heads");
+}

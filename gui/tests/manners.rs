@@ -1,0 +1,107 @@
+//! What makes the window a good guest: the tour, the keys, light and dark, and what it remembers.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lm_infinite_gui::args::Args;
+use lm_infinite_gui::memory::Memory;
+use lm_infinite_gui::window::Window;
+
+fn window(arguments: &[&str]) -> Harness<'static, Window> {
+    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
+    let window = Window::new(&args).expect("a window");
+    Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
+}
+
+/// Draws frames until `reached`.
+fn wait_for(window: &mut Harness<'_, Window>, what: &str, reached: impl Fn(&Window) -> bool) {
+    let start = Instant::now();
+    while !reached(window.state()) {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What was reached is drawn.
+    window.step();
+    window.step();
+}
+
+fn finished(window: &Window) -> bool {
+    window.progress().is_some_and(|progress| progress.finished)
+}
+
+#[test]
+fn the_tour_points_at_six_views_and_can_be_left() {
+    let mut window = window(&["--tokens", "600"]);
+    wait_for(&mut window, "the end", finished);
+    window.get_by_label("Tour").click();
+    window.run_steps(3);
+    for step in 1..=6 {
+        window.get_by_label(&format!("Tour, step {step} of 6"));
+        if step == 2 {
+            window.get_by_label("Back").click();
+            window.run_steps(3);
+            window.get_by_label("Tour, step 1 of 6");
+            window.get_by_label("Next").click();
+            window.run_steps(3);
+        }
+        window.get_by_label(if step < 6 { "Next" } else { "Done" }).click();
+        window.run_steps(3);
+    }
+    assert!(window.query_by_label_contains("Tour, step").is_none());
+    window.get_by_label("Tour").click();
+    window.run_steps(3);
+    window.get_by_label("Skip").click();
+    window.run_steps(3);
+    assert!(window.query_by_label_contains("Tour, step").is_none());
+}
+
+#[test]
+fn keys_are_listed_and_light_and_dark_are_a_press_apart() {
+    let mut window = window(&["--tokens", "600"]);
+    wait_for(&mut window, "the end", finished);
+    window.key_press(eframe::egui::Key::F1);
+    window.run_steps(3);
+    window.get_by_label("choose a head");
+    window.key_press(eframe::egui::Key::Escape);
+    window.run_steps(3);
+    assert!(window.query_by_label("choose a head").is_none());
+    window.get_by_label("Light").click();
+    window.run_steps(3);
+    window.get_by_label("Dark");
+}
+
+#[test]
+fn a_window_opens_as_it_was_left_and_offers_the_tour_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("window.json");
+    let opened = |arguments: &[&str]| {
+        let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
+        let mut window = Window::new(&args).expect("a window");
+        window.remember(path.clone(), Memory::read(&path), arguments.is_empty());
+        Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
+    };
+    let mut first = opened(&["--tokens", "600"]);
+    wait_for(&mut first, "the end", finished);
+    first.get_by_label("No, thanks").click();
+    first.run_steps(3);
+    first.get_by_label("Theory").click();
+    first.get_by_label("Light").click();
+    first.run_steps(3);
+    eframe::App::on_exit(first.state_mut(), None);
+
+    let mut second = opened(&[]);
+    wait_for(&mut second, "the end", finished);
+    assert!(second.query_by_label("No, thanks").is_none());
+    second.get_by_label("Dark");
+    second.get_by_label_contains("Choose a head in the grid");
+    assert_eq!(second.state().diagnosis().map(|diagnosis| diagnosis.tokens), Some(600));
+
+    // What is asked for goes first.
+    let mut third = opened(&["--tokens", "700"]);
+    wait_for(&mut third, "the end", finished);
+    assert_eq!(third.state().diagnosis().map(|diagnosis| diagnosis.tokens), Some(700));
+    assert!(third.query_by_label_contains("Choose a head in the grid").is_none());
+}

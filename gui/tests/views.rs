@@ -1,0 +1,181 @@
+//! Attention maps, hidden states and the text by their labels, without a screen.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use eframe::egui::accesskit::Role;
+use eframe::egui::{Modifiers, MouseWheelUnit, Pos2, Vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+use lm_infinite::results::{RunInfo, Source, write};
+use lm_infinite_gui::args::Args;
+use lm_infinite_gui::window::Window;
+
+type Shown = Harness<'static, Window>;
+
+fn window(arguments: &[&str]) -> Shown {
+    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
+    let window = Window::new(&args).expect("a window");
+    Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| window)
+}
+
+fn wait_for(window: &mut Shown, what: &str, reached: impl Fn(&Shown) -> bool) {
+    let start = Instant::now();
+    while !reached(window) {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    window.run_steps(3);
+}
+
+fn open(window: &mut Shown, tab: &str) {
+    window.get_by_role_and_label(Role::Button, tab).click();
+    window.run_steps(3);
+}
+
+/// A finished run with one tab open.
+fn opened(tokens: &str, tab: &str) -> Shown {
+    let mut window = window(&["--tokens", tokens]);
+    wait_for(&mut window, "the end", |window| window.state().progress().is_some_and(|p| p.finished));
+    open(&mut window, tab);
+    window
+}
+
+fn says(window: &Shown, words: &str) -> bool {
+    window.query_all_by_label_contains(words).next().is_some()
+}
+
+/// The middle of a widget, moved by these shares of its size.
+fn point(window: &Shown, label: &str, across: f32, down: f32) -> Pos2 {
+    let rect = window.get_by_label(label).rect();
+    rect.min + rect.size() * Vec2::new(across, down)
+}
+
+fn point_at(window: &mut Shown, at: Pos2) {
+    window.hover_at(at);
+    window.run_steps(3);
+}
+
+#[test]
+fn a_map_is_there_at_once_and_a_place_is_read_again() {
+    let mut window = opened("2k", "Map");
+    assert!(says(&window, "Overview: 32 sampled queries on"));
+    let place = point(&window, "Attention map of B", 0.03, 0.95);
+    point_at(&mut window, place);
+    assert!(says(&window, "at most") && says(&window, "together"), "numbers of a bin");
+    wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 8 × 8 tokens"));
+    point_at(&mut window, place);
+    assert!(says(&window, "(of 8 × 8 tokens)") && !says(&window, "together"), "numbers of a square");
+    window.get_by_label("End").click();
+    window.run_steps(3);
+    wait_for(&mut window, "every logit", |window| says(window, "Every logit, read again"));
+    // A query near the end, a key just before it: recent for both.
+    let place = point(&window, "Attention map of A", 0.80, 0.90);
+    point_at(&mut window, place);
+    assert!(!says(&window, "at most") && says(&window, "recent") && says(&window, "query 1,9"));
+    // The same pair is farther away than the window of B in the lower left corner.
+    let place = point(&window, "Attention map of A", 0.05, 0.95);
+    point_at(&mut window, place);
+    assert!(says(&window, "recent") && says(&window, "masked"));
+    window.get_by_label("Logit").click();
+    window.run_steps(3);
+    window.get_by_label("logit");
+    window.get_by_label("Whole text").click();
+    window.run_steps(3);
+    assert!(says(&window, "Overview: 32 sampled queries on") && !says(&window, "Every logit, read"));
+}
+
+#[test]
+fn the_wheel_zooms_and_a_drag_moves_both_maps() {
+    let mut window = opened("1k", "Map");
+    let at = point(&window, "Attention map of A", 0.5, 0.5);
+    point_at(&mut window, at);
+    let shown = |window: &Shown| {
+        let value = window.get_by_label("Tokens shown").accesskit_node().numeric_value();
+        value.expect("a number")
+    };
+    let before = shown(&window);
+    for _ in 0..4 {
+        let wheel = eframe::egui::Event::MouseWheel {
+            unit: MouseWheelUnit::Line,
+            delta: Vec2::new(0.0, 3.0),
+            phase: eframe::egui::TouchPhase::Move,
+            modifiers: Modifiers::NONE,
+            source: eframe::egui::MouseWheelSource::Unknown,
+        };
+        window.event(wheel);
+        window.run_steps(8);
+    }
+    assert!(shown(&window) < before / 2.0, "{} of {before}", shown(&window));
+    let from =
+        |window: &Shown| window.get_by_label("Keys from").accesskit_node().numeric_value().expect("a number");
+    let before = from(&window);
+    window.drag_at(at);
+    window.run_steps(2);
+    window.hover_at(at + Vec2::new(-60.0, 0.0));
+    window.run_steps(2);
+    window.drop_at(at + Vec2::new(-60.0, 0.0));
+    window.run_steps(2);
+    assert!(from(&window) > before + 10.0, "{} after {before}", from(&window));
+}
+
+#[test]
+fn a_result_folder_has_the_overview_alone_and_says_so() {
+    let folder = std::env::temp_dir().join(format!("lm-infinite-views-{}", std::process::id()));
+    let mut window = opened("600", "Map");
+    let diagnosis = window.state().diagnosis().expect("a result").clone();
+    drop(window);
+    let source = |name: &str| Source { name: name.to_owned(), sha256: None };
+    let policies = diagnosis.runs.iter().map(|run| (run.policy.clone(), run.attention.clone()));
+    let command = vec!["lm-infinite".to_owned(), "diagnose".to_owned()];
+    let info = RunInfo::new(command, source("tiny-rope"), source("text"), diagnosis.tokens, policies, 0);
+    write(&folder, &diagnosis, &info).expect("written");
+    let name = folder.to_str().expect("a name").to_owned();
+    let args = Args::try_parse_from(["lm-infinite-gui", &name]).expect("arguments");
+    let opened = Window::new(&args).expect("a window");
+    window = Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| opened);
+    window.run_steps(3);
+    open(&mut window, "Map");
+    window.get_by_label("End").click();
+    window.run_steps(3);
+    assert!(says(&window, "Overview only"));
+    open(&mut window, "Text");
+    assert!(says(&window, "neither the text nor the model"));
+    std::fs::remove_dir_all(folder).expect("removed");
+}
+
+#[test]
+fn features_tell_layer_and_numbers() {
+    let mut window = opened("1k", "Features");
+    assert!(says(&window, "position read out, R²") && says(&window, "the first 10 tokens"));
+    window.get_by_label("Logarithmic far out").click();
+    window.run_steps(3);
+    window.get_by_role_and_label(Role::Slider, "Layer");
+}
+
+#[test]
+fn a_marked_token_shows_its_attention_in_text_and_map() {
+    let mut window = opened("2k", "Text");
+    window.run_steps(10);
+    assert!(says(&window, "Point at a token"));
+    window.get_by_label("Training length").click();
+    window.run_steps(5);
+    let at = Pos2::new(640.0, 700.0);
+    point_at(&mut window, at);
+    assert!(says(&window, "token ") && says(&window, " nats"));
+    window.drag_at(at);
+    window.run_steps(1);
+    window.drop_at(at);
+    window.run_steps(3);
+    window.get_by_label("Attention A").click();
+    window.run_steps(2);
+    wait_for(&mut window, "its attention", |window| {
+        says(window, "probability of layer") && !says(window, "reading the attention")
+    });
+    window.get_by_label("Show in the map").click();
+    window.run_steps(3);
+    window.get_by_label("Unmark").click();
+    window.run_steps(3);
+    assert!(!says(&window, "Unmark"));
+}
