@@ -64,9 +64,9 @@ fn a_map_is_there_at_once_and_a_place_is_read_again() {
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
     assert!(says(&window, "at most") && says(&window, "together"), "numbers of a bin");
-    wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 8 × 8 tokens"));
+    wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
     point_at(&mut window, place);
-    assert!(says(&window, "(of 8 × 8 tokens)") && !says(&window, "together"), "numbers of a square");
+    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "together"), "numbers of a square");
     window.get_by_label("End").click();
     window.run_steps(3);
     wait_for(&mut window, "every logit", |window| says(window, "Every logit, read again"));

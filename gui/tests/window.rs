@@ -155,8 +155,8 @@ fn theory_is_told_of_the_chosen_head() {
     }
     window.run_steps(3);
     window.get_by_label("Layer 0, head 0: measured against bound");
-    window.get_by_label_contains("Proposition 2: far out");
+    window.get_by_label_contains("Proposition 2: entropy of the longest rows");
     window.key_press(eframe::egui::Key::Num1);
     window.run_steps(2);
-    assert!(window.query_by_label_contains("Proposition 2: far out").is_none(), "the tab of the curves");
+    assert!(window.query_by_label_contains("Proposition 2: entropy of the longest rows").is_none(), "the tab of the curves");
 }

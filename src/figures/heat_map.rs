@@ -35,7 +35,7 @@ pub struct HeatMap {
 pub struct Panel {
     /// Its name.
     pub name: String,
-    /// [rows][columns]; `None` where nothing was measured.
+    /// Rows of columns; `None` where nothing was measured.
     pub cells: Vec<Vec<Option<f64>>>,
 }
 

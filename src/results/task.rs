@@ -40,7 +40,7 @@ pub struct Table {
     pub name: String,
     /// Names of the columns, with units.
     pub columns: Vec<String>,
-    /// [rows][columns]; empty where there is no value.
+    /// Rows of columns; empty where there is no value.
     pub rows: Vec<Vec<String>>,
 }
 
