@@ -158,5 +158,8 @@ fn theory_is_told_of_the_chosen_head() {
     window.get_by_label_contains("Proposition 2: entropy of the longest rows");
     window.key_press(eframe::egui::Key::Num1);
     window.run_steps(2);
-    assert!(window.query_by_label_contains("Proposition 2: entropy of the longest rows").is_none(), "the tab of the curves");
+    assert!(
+        window.query_by_label_contains("Proposition 2: entropy of the longest rows").is_none(),
+        "the tab of the curves"
+    );
 }
