@@ -10,8 +10,11 @@ use crate::policy::AttentionPolicy;
 use crate::probe::Probe;
 use crate::session::Session;
 
-/// Tokens between two reports of progress.
-const STEP: usize = 512;
+/// Tokens that are read at once. Who reads the same text in the same pieces gets the same numbers, bit for bit.
+pub const PIECE: usize = 512;
+
+/// A segment has its BOS, a token that is known from the segment before, and a new one.
+const SHORTEST: usize = 3;
 
 /// Outcome of [`evaluate`].
 #[derive(Clone, Debug)]
@@ -41,45 +44,74 @@ pub fn evaluate_in_segments(
     length: u64,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
-    let all = evaluate_in_segments_while(decoder, tokens, bos, length, &|position| {
-        progress(position);
-        true
-    });
-    Ok(all?.unwrap_or_default())
+    let mut nll = Vec::with_capacity(tokens.len());
+    for piece in Segments::new(decoder, tokens, bos, length) {
+        nll.extend(piece?);
+        progress(nll.len() as u64 + 1);
+    }
+    Ok(nll)
 }
 
-/// [`evaluate_in_segments`] for as long as `go_on`, which is told how many tokens were read so far, says so; `None` once
-/// it does not. It is asked every few hundred tokens.
-///
-/// # Errors
-/// As [`evaluate_in_segments`].
-pub fn evaluate_in_segments_while(
-    decoder: &Arc<Decoder>,
-    tokens: &[u32],
+/// The losses of [`evaluate_in_segments`], one piece after the other.
+pub struct Segments<'a> {
+    decoder: &'a Arc<Decoder>,
+    tokens: &'a [u32],
     bos: Option<u32>,
-    length: u64,
-    go_on: &dyn Fn(u64) -> bool,
-) -> Result<Option<Vec<f32>>> {
-    let length = usize::try_from(length).unwrap_or(usize::MAX).max(2);
-    let mut nll = Vec::with_capacity(tokens.len());
-    let mut begin = 0usize;
-    while nll.len() + 1 < tokens.len() {
-        // The text's own BOS is in the first segment.
-        let bos = bos.filter(|_| begin > 0);
-        let end = tokens.len().min(begin.saturating_add(length - usize::from(bos.is_some())));
-        let segment: Vec<u32> = bos.into_iter().chain(tokens[begin..end].iter().copied()).collect();
-        let mut session = Session::new(decoder.clone(), AttentionPolicy::default())?;
-        let mut losses = Vec::with_capacity(segment.len());
-        for chunk in segment.chunks(STEP) {
-            losses.extend(session.score(chunk, None)?);
-            if !go_on((begin as u64 + session.position()).min(end as u64)) {
-                return Ok(None);
-            }
-        }
-        nll.extend(&losses[losses.len() - (end - 1 - nll.len())..]);
-        begin = end - (length / 2).min(end);
+    length: usize,
+    /// The segment that is being read, and the place of its first token in the text.
+    segment: Option<(Session, Vec<u32>)>,
+    begin: usize,
+    /// Losses given so far.
+    told: usize,
+}
+
+impl<'a> Segments<'a> {
+    /// Nothing read yet; as [`evaluate_in_segments`].
+    pub fn new(decoder: &'a Arc<Decoder>, tokens: &'a [u32], bos: Option<u32>, length: u64) -> Self {
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(SHORTEST);
+        Self { decoder, tokens, bos, length, segment: None, begin: 0, told: 0 }
     }
-    Ok(Some(nll))
+
+    /// Losses given so far.
+    pub fn told(&self) -> usize {
+        self.told
+    }
+
+    fn piece(&mut self) -> Result<Vec<f32>> {
+        // The text's own BOS is in the first segment.
+        let bos = self.bos.filter(|_| self.begin > 0);
+        let end = self.tokens.len().min(self.begin.saturating_add(self.length - usize::from(bos.is_some())));
+        let (mut session, segment) = match self.segment.take() {
+            Some(segment) => segment,
+            None => {
+                let own = self.tokens[self.begin..end].iter().copied();
+                let session = Session::new(self.decoder.clone(), AttentionPolicy::default())?;
+                (session, bos.into_iter().chain(own).collect())
+            }
+        };
+        let read = session.position() as usize;
+        let mut losses = session.score(&segment[read..segment.len().min(read + PIECE)], None)?;
+        let read = session.position() as usize;
+        // Of the overlap with the segment before, losses were given then.
+        let new = (self.begin + read - usize::from(bos.is_some())).saturating_sub(1 + self.told);
+        losses.drain(..losses.len() - new);
+        self.told += new;
+        if read == segment.len() {
+            self.begin = end - (self.length / 2).min(end);
+        } else {
+            self.segment = Some((session, segment));
+        }
+        Ok(losses)
+    }
+}
+
+impl Iterator for Segments<'_> {
+    type Item = Result<Vec<f32>>;
+
+    /// The losses that one piece more gives: of tokens `told + 1` onwards; none in an overlap.
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.told + 1 < self.tokens.len()).then(|| self.piece())
+    }
 }
 
 /// Reads `tokens` from an empty cache under `policy`; `progress` is told how many were read so far.
@@ -97,7 +129,7 @@ pub fn evaluate(
     let mut session = Session::new(decoder.clone(), policy.clone())?;
     let mut nll = Vec::with_capacity(tokens.len());
     let start = Instant::now();
-    for chunk in tokens.chunks(STEP) {
+    for chunk in tokens.chunks(PIECE) {
         let probe: Option<&mut dyn Probe> = match &mut probe {
             Some(probe) => Some(&mut **probe),
             None => None,
@@ -118,20 +150,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_end_when_they_are_told_to() {
+    fn segments_are_texts_of_their_own_read_in_pieces() {
         let loaded =
             crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
         let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
-        let tokens: Vec<u32> = (0..200).collect();
-        let calls = std::cell::Cell::new(0);
-        let twice = |_| {
-            calls.set(calls.get() + 1);
-            calls.get() < 2
+        let alone = |segment: &[u32]| {
+            evaluate(&decoder, &AttentionPolicy::default(), segment, None, &|_| ()).expect("runs").nll
         };
-        let part = evaluate_in_segments_while(&decoder, &tokens, None, 64, &twice).expect("runs");
-        assert_eq!((part, calls.get()), (None, 2));
-        let whole = evaluate_in_segments_while(&decoder, &tokens, None, 64, &|_| true).expect("runs");
-        assert_eq!(whole.as_ref().map(Vec::len), Some(199));
-        assert_eq!(whole, Some(evaluate_in_segments(&decoder, &tokens, None, 64, &|_| ()).expect("runs")));
+        let text: Vec<u32> = (0..1500).map(|at| at * 7 % 500).collect();
+        for (count, length, bos) in
+            [(0, 64, None), (1, 64, None), (200, 64, Some(3)), (9, 2, Some(3)), (1500, 1100, None)]
+        {
+            let tokens = &text[..count];
+            let mut expected = Vec::new();
+            let (mut begin, own) = (0, length.max(3) as usize - usize::from(bos.is_some()));
+            while expected.len() + 1 < count {
+                let end = count.min(if begin == 0 { length.max(3) as usize } else { begin + own });
+                let head = bos.filter(|_| begin > 0);
+                let segment: Vec<u32> = head.into_iter().chain(tokens[begin..end].iter().copied()).collect();
+                let losses = alone(&segment);
+                expected.extend(&losses[losses.len() - (end - 1 - expected.len())..]);
+                begin = end - length.max(3) as usize / 2;
+            }
+            let all = evaluate_in_segments(&decoder, tokens, bos, length, &|_| ()).expect("runs");
+            assert_eq!(all, expected, "{count} tokens in segments of {length}");
+        }
     }
 }

@@ -21,6 +21,8 @@ pub enum Command {
     Mark(Option<u64>),
     /// Show the list of keys, or close it.
     Help,
+    /// Show what can be exported, or close it.
+    Export,
     /// Begin the guided tour.
     Tour,
     /// The pointer is over this; forgotten at the next frame unless a view says so again.

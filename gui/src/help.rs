@@ -6,11 +6,12 @@ use eframe::egui::{self, Align2, Context, Grid, Key, Modifiers};
 const KEYS: &[(&str, &str)] = &[
     ("Ctrl R", "run, or run again"),
     ("Space", "pause, and go on"),
-    ("S", "read the next 256 tokens while paused"),
+    ("S", "read the next 512 tokens while paused"),
     ("1 … 9", "choose a tab"),
     ("arrow keys", "choose a head"),
     ("drag, wheel with Ctrl", "move and zoom a plot; double click shows all of it"),
     ("Ctrl +, Ctrl −, Ctrl 0", "larger, smaller, usual size"),
+    ("Ctrl E", "export figures, numbers, or everything"),
     ("F1", "this list"),
     ("Esc", "close what lies over the window, or else stop the run"),
 ];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui;
 use lm_infinite::diagnose::{Diagnosis, Live};
-use lm_infinite::evaluate::evaluate_in_segments_while;
+use lm_infinite::evaluate::{PIECE, Segments};
 use lm_infinite::hub::Cache;
 use lm_infinite::model::{self, Decoder};
 use lm_infinite::policy::PolicySpec;
@@ -17,10 +17,13 @@ use lm_infinite::{corpus, text};
 
 use crate::settings::Settings;
 
-/// Tokens between two looks at what the window wants: a few hundredths of a second.
-const CHUNK: usize = 256;
+/// Tokens between two looks at what the window wants. These are the pieces of `diagnose`, so that the numbers are the same.
+const CHUNK: usize = PIECE;
 
-/// A piece of a chunk may take this long before what the window wants is looked at.
+/// Models with more parameters in their blocks are read in smaller pieces: numbers differ from those of `diagnose` by rounding then.
+const SMALL: u64 = 20_000_000;
+
+/// A piece of a chunk of a large model may take this long before what the window wants is looked at.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A diagnosis on the way may cost this share of the time.
@@ -212,12 +215,8 @@ fn run(
     }
     let tokens: Arc<[u32]> = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), 0)?.into();
     shared.update(|progress| progress.total = tokens.len() as u64);
-    phase("the same text in pieces of the training length");
     let bos = loaded.tokenizer.bos().filter(|_| loaded.tokenizer.adds_bos());
-    let go_on = |_| !shared.stopped();
-    let Some(reference) = evaluate_in_segments_while(&decoder, &tokens, bos, trained, &go_on)? else {
-        return Ok(());
-    };
+    let small = decoder.config().block_parameters() <= SMALL;
     let inputs = Arc::new(Inputs {
         model: loaded.name,
         decoder: decoder.clone(),
@@ -230,18 +229,25 @@ fn run(
     let update = |live: &Live| -> anyhow::Result<Update> {
         Ok(Update { diagnosis: Arc::new(live.diagnosis()?), inputs: inputs.clone() })
     };
-    let mut live = Live::new(&inputs.model, decoder, tokens, reference, policies)?;
+    let mut live = Live::new(&inputs.model, decoder.clone(), tokens.clone(), Vec::new(), policies)?;
+    // The same text in pieces of the training length, always a little ahead of the policies.
+    let mut usual = Segments::new(&decoder, &tokens, bos, trained);
     phase("both policies over the text");
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
     while live.position() < live.len() && shared.may_go_on() {
+        let start = Instant::now();
         let end = live.position() + CHUNK;
+        while usual.told() < end && !shared.stopped() {
+            let Some(losses) = usual.next() else { break };
+            live.extend_reference(&losses?);
+        }
         while live.position() < end.min(live.len()) && !shared.stopped() {
             let start = Instant::now();
             live.step(piece.min(end - live.position()))?;
-            worked += start.elapsed();
-            let slow = start.elapsed() > PATIENCE;
+            let slow = !small && start.elapsed() > PATIENCE;
             piece = if slow { (piece / 2).max(8) } else { (piece * 2).min(CHUNK) };
         }
+        worked += start.elapsed();
         let position = live.position() as u64;
         shared.update(|progress| {
             progress.position = position;

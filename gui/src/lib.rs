@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod command;
+pub mod export;
 pub mod generation;
 pub mod help;
 pub mod job;

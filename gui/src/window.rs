@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use eframe::egui::{self, CentralPanel, ColorImage, Context, Key, Panel, ScrollArea, Ui, ViewportCommand};
 use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::results::RunInfo;
 
 use crate::args::{Args, Theme};
 use crate::command::{Command, Hover};
+use crate::export::Origin;
 use crate::job::{Inputs, Job, Progress};
 use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::tab::{TABS, Tab, View};
 use crate::tour::{self, Part, Tour};
-use crate::views::{Shown, heads, run_bar, verdicts};
+use crate::views::{Shown, export, heads, run_bar, verdicts};
 use crate::{help, theme};
 
 /// Frames between the last result and the picture, so that everything is laid out.
@@ -35,6 +37,9 @@ pub struct Window {
     progress: Option<Progress>,
     diagnosis: Option<Arc<Diagnosis>>,
     inputs: Option<Arc<Inputs>>,
+    /// What the result folder on screen says of itself.
+    folder: Option<Arc<RunInfo>>,
+    export: export::Panel,
     choice: heads::Choice,
     hover: Option<Hover>,
     mark: Option<u64>,
@@ -65,9 +70,10 @@ impl Window {
     /// # Errors
     /// A result folder that cannot be read; more than two policies.
     pub fn new(args: &Args) -> anyhow::Result<Self> {
-        let diagnosis = match &args.folder {
-            Some(folder) => Some(Arc::new(lm_infinite::results::read(folder)?.1)),
-            None => None,
+        let read = args.folder.as_deref().map(lm_infinite::results::read).transpose()?;
+        let (folder, diagnosis) = match read {
+            Some((info, diagnosis)) => (Some(Arc::new(info)), Some(Arc::new(diagnosis))),
+            None => (None, None),
         };
         let embedded = args.model == lm_infinite::hub::DEFAULT_MODEL;
         Ok(Self {
@@ -80,6 +86,8 @@ impl Window {
             begin: diagnosis.is_none() && (embedded || args.run || args.screenshot.is_some()),
             diagnosis,
             inputs: None,
+            folder,
+            export: export::Panel::default(),
             choice: heads::Choice::default(),
             hover: None,
             mark: None,
@@ -179,6 +187,7 @@ impl Window {
         if let Some(job) = &self.job {
             if let Some(newest) = job.newest() {
                 (self.diagnosis, self.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
+                self.folder = None;
             }
             self.progress = Some(job.progress());
         }
@@ -224,8 +233,9 @@ impl Window {
     /// Shows a result folder; what is on screen stays if it cannot be read.
     fn open_folder(&mut self, path: &Path) {
         match lm_infinite::results::read(path) {
-            Ok((_, diagnosis)) => {
+            Ok((info, diagnosis)) => {
                 (self.job, self.progress, self.inputs, self.error) = (None, None, None, None);
+                self.folder = Some(Arc::new(info));
                 self.diagnosis = Some(Arc::new(diagnosis));
             }
             Err(failure) => self.error = Some(format!("The result folder could not be opened: {failure}")),
@@ -237,6 +247,7 @@ impl Window {
         let mut commands = Vec::new();
         // What lies over the window takes Escape before the run does.
         help::keys(ui.ctx(), &mut self.help);
+        self.export.keys(ui.ctx());
         self.tour.keys(ui.ctx());
         self.keys(ui, &mut commands);
         self.take_dropped(ui);
@@ -263,6 +274,11 @@ impl Window {
                     });
                 });
             }
+        }
+        if let Some(diagnosis) = &self.diagnosis {
+            let made = self.inputs.clone().map(Origin::Inputs);
+            let origin = made.or_else(|| self.folder.clone().map(Origin::Folder));
+            self.export.show(ui.ctx(), diagnosis, self.choice.head, origin.as_ref());
         }
         help::show(ui.ctx(), &mut self.help);
         self.tour.show(ui.ctx());
@@ -310,6 +326,11 @@ impl Window {
         if ui.button(other).on_hover_text("Switch between dark and light").clicked() {
             ui.ctx().set_theme(if dark { egui::Theme::Light } else { egui::Theme::Dark });
         }
+        let ready = self.diagnosis.is_some();
+        let export = ui.add_enabled(ready, egui::Button::new("Export…"));
+        if export.on_hover_text("Figures and numbers as files, or everything (Ctrl+E)").clicked() {
+            commands.push(Command::Export);
+        }
         if ui.button("Keys").on_hover_text("All keys (F1)").clicked() {
             commands.push(Command::Help);
         }
@@ -343,6 +364,9 @@ impl Window {
         if ui.input(|input| input.modifiers.command && input.key_pressed(Key::R)) {
             commands.push(Command::Run);
         }
+        if ui.input(|input| input.modifiers.command && input.key_pressed(Key::E)) {
+            commands.push(Command::Export);
+        }
         for (key, entry) in NUMBERS.into_iter().zip(TABS) {
             if ui.input(|input| input.key_pressed(key)) {
                 commands.push(Command::Show(entry.tab));
@@ -361,6 +385,10 @@ impl Window {
             (Command::Show(tab), _) => self.tab = tab,
             (Command::Choose(head), _) => self.choice.head = head,
             (Command::Mark(query), _) => self.mark = query,
+            (Command::Export, _) => {
+                let model = self.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
+                self.export.toggle(self.tab, model);
+            }
             (Command::Help, _) => self.help = !self.help,
             (Command::Tour, _) => {
                 self.tab = Tab::Curves;

@@ -63,11 +63,11 @@ fn a_run_pauses_steps_stops_and_keeps_what_it_has() {
     assert_eq!(position(window.state()), before, "it waits");
     window.get_by_label("Step").click();
     window.run_steps(3);
-    wait_for(&mut window, "a step", |window| position(window) == before + 256);
+    wait_for(&mut window, "a step", |window| position(window) == before + 512);
     window.get_by_label("Stop").click();
     window.run_steps(3);
     wait_for(&mut window, "the end", finished);
-    assert_eq!(position(window.state()), before + 256);
+    assert_eq!(position(window.state()), before + 512);
     assert!(window.state().diagnosis().is_some_and(|diagnosis| diagnosis.runs[0].nll.is_some()));
 }
 

@@ -437,8 +437,18 @@ pub enum Models {
 /// `plot`
 #[derive(Debug, Args)]
 pub struct Plot {
-    /// A folder that `diagnose` wrote
+    /// A folder that a command wrote
     pub folder: PathBuf,
+    /// Draw the curves and the attention map of one head, repeatable; layer and head from 0
+    #[arg(long = "head", value_name = "LAYER.HEAD", value_parser = parse_head)]
+    pub heads: Vec<Head>,
+}
+
+/// Layer and head.
+fn parse_head(text: &str) -> Result<Head, String> {
+    let parsed =
+        text.split_once('.').and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
+    parsed.ok_or_else(|| "expected LAYER.HEAD, as in 4.1".to_owned())
 }
 
 /// Seconds, 0 or more.

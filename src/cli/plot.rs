@@ -1,14 +1,20 @@
-//! `plot`: draws the figures of a result folder again, without the model.
+//! `plot`: draws the figures of a result folder again, or those of one head, without the model.
 
 use serde_json::json;
 
 use super::args::Plot;
 use super::output::Output;
-use crate::results;
+use crate::{figures, results};
 
 /// Runs the command.
 pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
-    let figures = results::redraw(&args.folder)?;
+    let figures = if args.heads.is_empty() {
+        results::redraw(&args.folder)?
+    } else {
+        let (_, diagnosis) = results::read(&args.folder)?;
+        let of_each = args.heads.iter().map(|&head| figures::draw_head(&diagnosis, head, &args.folder));
+        of_each.collect::<crate::error::Result<Vec<_>>>()?.concat()
+    };
     let figures: Vec<String> = figures.iter().map(|path| path.display().to_string()).collect();
     output
         .write(&figures.join("\n"), &json!({ "out": args.folder.display().to_string(), "figures": figures }))

@@ -30,7 +30,7 @@ struct LiveRun {
 
 impl Live {
     /// Nothing read yet. `reference` is the loss of tokens 1..n that breaks are measured from, as for
-    /// [`DiagnosisBuilder::new`].
+    /// [`DiagnosisBuilder::new`]: all of it, or what is known by now (see [`Self::extend_reference`]).
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -57,6 +57,11 @@ impl Live {
     /// Tokens that every policy has read.
     pub fn position(&self) -> usize {
         self.runs.iter().map(|run| run.session.position() as usize).min().unwrap_or(self.tokens.len())
+    }
+
+    /// More of the reference. Breaks are told as far as it goes, so it should be ahead of what is read.
+    pub fn extend_reference(&mut self, losses: &[f32]) {
+        self.reference.extend(losses);
     }
 
     /// Tokens to read.

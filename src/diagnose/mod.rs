@@ -10,6 +10,7 @@ mod factors;
 mod heads;
 mod live;
 mod model;
+mod one_head;
 mod plan;
 mod statements;
 mod summary;
@@ -26,5 +27,6 @@ pub use live::Live;
 pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };
+pub use one_head::Head;
 pub use plan::{MeasurementPlan, START_TOKENS};
 pub use statements::{HeadStatement, head_statements};

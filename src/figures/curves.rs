@@ -15,7 +15,13 @@ const DRAWN_RAW: usize = 2;
 /// Crosses for losses that are not finite, at most.
 const CROSSES: usize = 60;
 
-const OVER_HEADS: &str = "mean ± standard deviation over all heads";
+/// What a curve is of.
+fn over_heads(diagnosis: &Diagnosis) -> String {
+    match diagnosis.runs.first().map(|run| run.heads.as_slice()) {
+        Some([head]) => format!("layer {}, head {}", head.layer, head.head),
+        _ => "mean ± standard deviation over all heads".to_owned(),
+    }
+}
 
 /// Loss by token position (paper Figs. 3–5).
 pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
@@ -60,7 +66,10 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
 pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Largest attention logit up to a distance, {}", diagnosis.model),
-        note: format!("Prefix maximum, keys after the first {START_TOKENS}, sampled queries; {OVER_HEADS}"),
+        note: format!(
+            "Prefix maximum, keys after the first {START_TOKENS}, sampled queries; {}",
+            over_heads(diagnosis)
+        ),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
         ..bands(diagnosis, |run| &run.curves.logits)
@@ -71,7 +80,7 @@ pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
 pub fn logits_start(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Largest logit on the first {START_TOKENS} tokens, {}", diagnosis.model),
-        note: format!("Prefix maximum over distance, sampled queries; {OVER_HEADS}"),
+        note: format!("Prefix maximum over distance, sampled queries; {}", over_heads(diagnosis)),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
         ..bands(diagnosis, |run| &run.curves.logits_start)
@@ -95,7 +104,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
     });
     LineFigure {
         title: format!("Attention entropy against context length, {}", diagnosis.model),
-        note: format!("Entropy over the attended keys; {OVER_HEADS}"),
+        note: format!("Entropy over the attended keys; {}", over_heads(diagnosis)),
         x_label: "context length n (tokens)".into(),
         y_label: "attention entropy (nats)".into(),
         y_holds: Some(0.0),
@@ -156,7 +165,7 @@ pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
 pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Attention on the first {START_TOKENS} tokens, {}", diagnosis.model),
-        note: format!("Share of a query's attention; {OVER_HEADS}"),
+        note: format!("Share of a query's attention; {}", over_heads(diagnosis)),
         x_label: "position of the query (tokens)".into(),
         y_label: "attention probability".into(),
         y_holds: Some(0.0),

@@ -38,7 +38,10 @@ impl<'a> MapsFigure<'a> {
             most("entropy rises most", HeadReport::entropy_rise),
             most("most on start tokens", |head| head.start_mass_inside),
         ];
-        let mut heads: Vec<(_, usize, usize)> = Vec::new();
+        let mut heads: Vec<(_, usize, usize)> = match first.heads.as_slice() {
+            [only] => vec![("", only.layer, only.head)],
+            _ => Vec::new(),
+        };
         for (why, layer, head) in chosen.into_iter().flatten() {
             if !heads.iter().any(|&(_, l, h)| (l, h) == (layer, head)) {
                 heads.push((why, layer, head));

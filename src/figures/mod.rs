@@ -25,8 +25,8 @@ pub use heat_map::{HeatMap, Panel};
 pub use points::{PointSeries, Points};
 
 use crate::ablation::Ablation;
-use crate::diagnose::Diagnosis;
-use crate::error::Result;
+use crate::diagnose::{Diagnosis, Head};
+use crate::error::{Error, Result};
 use crate::results::{BenchResult, LongResult};
 use heads::HeadsFigure;
 use lines::LineFigure;
@@ -65,6 +65,34 @@ pub fn draw_all(diagnosis: &Diagnosis, folder: &Path) -> Result<Vec<PathBuf>> {
 /// figure.
 pub fn draw_named(diagnosis: &Diagnosis, name: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     draw(diagnosis, &|figure| figure == name, folder)
+}
+
+/// The figures that one head has too, with curves of its own or its attention map: see [`Diagnosis::of_head`].
+pub const OF_HEADS: [&str; 5] = [
+    "logits_by_distance",
+    "logits_of_start_tokens",
+    "entropy_by_length",
+    "start_mass_by_position",
+    "attention_maps",
+];
+
+/// Draws [`OF_HEADS`] for one head into `folder`, called `NAME_layerL_headH`. Returns the paths.
+///
+/// # Errors
+/// A head that the model does not have; a folder that cannot be written.
+pub fn draw_head(diagnosis: &Diagnosis, (layer, head): Head, folder: &Path) -> Result<Vec<PathBuf>> {
+    let missing = || Error::input(format!("head {layer}.{head}"), "the model has no such layer or head");
+    let one = diagnosis.of_head((layer, head)).ok_or_else(missing)?;
+    let drawn = tempfile::tempdir_in(folder).map_err(Error::io(folder))?;
+    let mut written = Vec::new();
+    for path in draw(&one, &|figure| OF_HEADS.contains(&figure), drawn.path())? {
+        let (name, format) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
+        let (name, format) = (name.to_string_lossy(), format.to_string_lossy());
+        let target = folder.join(format!("{name}_layer{layer}_head{head}.{format}"));
+        std::fs::rename(&path, &target).map_err(Error::io(&target))?;
+        written.push(target);
+    }
+    Ok(written)
 }
 
 fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -166,6 +194,19 @@ mod tests {
             assert_eq!(std::fs::read(&path).expect("was drawn"), std::fs::read(alone).expect("was drawn"));
         }
         assert!(draw_named(&diagnosis, "nonsense", one.path()).expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn a_head_has_figures_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let diagnosis = synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]);
+        let written = draw_head(&diagnosis, (1, 2), folder.path()).expect("draws");
+        assert_eq!(written.len(), 2 * OF_HEADS.len());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), written.len());
+        let svg = std::fs::read_to_string(folder.path().join("entropy_by_length_layer1_head2.svg"));
+        assert!(svg.expect("was written").contains("layer 1, head 2"));
+        let refused = draw_head(&diagnosis, (1, 99), folder.path()).expect_err("no such head");
+        assert!(refused.to_string().contains("1.99"), "{refused}");
     }
 
     #[test]

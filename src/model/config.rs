@@ -90,4 +90,10 @@ impl ModelConfig {
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
+
+    /// Weights in the matrices of all blocks: what a token costs in multiplications, attention and vocabulary aside.
+    pub fn block_parameters(&self) -> u64 {
+        let attention = 2 * self.hidden * (self.heads + self.kv_heads) * self.head_dim;
+        (self.layers * (attention + 3 * self.hidden * self.intermediate)) as u64
+    }
 }

@@ -19,7 +19,7 @@ pub struct EntropyRows {
 }
 
 /// One `T` for each quantity of a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EntropyCurves<T> {
     /// `H`, in nats.
     pub entropy: T,

@@ -1,6 +1,7 @@
 //! What is drawn. A view takes what is [`Shown`], and pushes commands for what the reader asks for.
 
 pub mod curves;
+pub mod export;
 pub mod features;
 pub mod generate;
 pub mod heads;

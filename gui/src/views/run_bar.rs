@@ -217,7 +217,7 @@ fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mu
         button(ui, again, true, "Read the text under both policies (Ctrl+R)", Command::Run);
         let pause = if paused { "Go on" } else { "Pause" };
         button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
-        button(ui, "Step", running && paused, "Read the next 256 tokens (S)", Command::Step);
+        button(ui, "Step", running && paused, "Read the next 512 tokens (S)", Command::Step);
         button(ui, "Stop", running, "End here; what was measured stays (Esc)", Command::Stop);
         if let Some(progress) = progress {
             let share = progress.position as f32 / progress.total.max(1) as f32;

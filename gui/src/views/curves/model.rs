@@ -4,7 +4,6 @@ use egui_plot::PlotPoint;
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
-use ndarray::Array3;
 
 use super::axis::{Axis, Spacing};
 use crate::tour::Part;
@@ -169,7 +168,7 @@ impl Drawing {
         let mut lines = Vec::new();
         for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
             let name = format!("{} {}", NAMES[side], run.policy);
-            let points = points(curve, diagnosis, run, asked.head);
+            let points = points(curve, run, asked.head);
             let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
             lines.push(match (curve, asked.head) {
                 (Curve::Logits, None) => line.with_band(axis, &run.curves.logits),
@@ -218,39 +217,17 @@ fn bounds(run: &RunMeasurement, head: Option<(usize, usize)>, axis: &Axis, lines
 }
 
 /// Points of a run, in tokens: of `head`, or the mean over heads. The loss has no heads.
-fn points(
-    curve: Curve,
-    diagnosis: &Diagnosis,
-    run: &RunMeasurement,
-    head: Option<(usize, usize)>,
-) -> Vec<[f64; 2]> {
+fn points(curve: Curve, run: &RunMeasurement, head: Option<(usize, usize)>) -> Vec<[f64; 2]> {
     let of_heads = |curve: &BandCurve| curve.points().map(|(x, y, _)| [x, y]).collect();
-    match (curve, head) {
+    let of_head = head.map(|head| run.curves_of_head(head));
+    match (curve, &of_head) {
         (Curve::Loss, _) => smoothed(&run.buckets),
+        (_, Some(None)) => Vec::new(),
         (Curve::Logits, None) => of_heads(&run.curves.logits),
+        (Curve::Logits, Some(Some(curves))) => of_heads(&curves.logits),
         (Curve::Entropy, None) => of_heads(&run.curves.entropy),
-        (Curve::Logits, Some(head)) => {
-            let mut most = f64::NEG_INFINITY;
-            let edges = diagnosis.bins.logit_distances.lower();
-            let values = row(&run.arrays.max_logit, head).zip(edges).filter(|(value, _)| value.is_finite());
-            let so_far = values.map(|(value, &edge)| {
-                most = most.max(value);
-                [edge as f64, most]
-            });
-            so_far.collect()
-        }
-        (Curve::Entropy, Some(head)) => {
-            let edges = diagnosis.bins.positions.lower();
-            let values = row(&run.arrays.entropy, head).zip(edges).filter(|(value, _)| value.is_finite());
-            values.map(|(value, &edge)| [edge as f64, value]).collect()
-        }
+        (Curve::Entropy, Some(Some(curves))) => of_heads(&curves.entropy),
     }
-}
-
-/// Values of one head of an array [layers, heads, bins]; nothing where the head does not exist.
-fn row(values: &Array3<f32>, (layer, head): (usize, usize)) -> impl Iterator<Item = f64> + '_ {
-    let bins = values.dim().2;
-    (0..bins).filter_map(move |bin| values.get([layer, head, bin]).map(|&value| f64::from(value)))
 }
 
 fn smoothed(buckets: &[NllBucket]) -> Vec<[f64; 2]> {
@@ -281,13 +258,6 @@ mod tests {
         let many: Vec<_> = (0..6).map(|at| bucket(at, Some(at as f64))).collect();
         assert_eq!(smoothed(&many), [[25.0, 2.0], [35.0, 3.0]]);
         assert!(smoothed(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_head_that_does_not_exist_has_no_values() {
-        let values = Array3::from_shape_fn((1, 2, 3), |(_, head, bin)| (10 * head + bin) as f32);
-        assert_eq!(row(&values, (0, 1)).collect::<Vec<_>>(), [10.0, 11.0, 12.0]);
-        assert_eq!(row(&values, (1, 0)).count() + row(&values, (0, 2)).count(), 0);
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! One head alone: its own curves in place of the means over all heads, so that figures and tables can be of one head.
+
+use lm_infinite_analysis::BandCurve;
+use lm_infinite_analysis::entropy::EntropyCurves;
+use ndarray::Array3;
+
+use super::model::{Curves, Diagnosis, RunMeasurement};
+
+/// Layer and head, both from 0.
+pub type Head = (usize, usize);
+
+impl Diagnosis {
+    /// The same diagnosis with the curves of one head (their standard deviation is 0) and the report of no other. What is known of
+    /// all heads together only (quantiles, bounds of the entropy, effective keys, logits by length) is left empty. `None`
+    /// where there is no such head.
+    pub fn of_head(&self, head: Head) -> Option<Self> {
+        let mut diagnosis = self.clone();
+        for run in &mut diagnosis.runs {
+            run.curves = run.curves_of_head(head)?;
+            run.heads.retain(|report| (report.layer, report.head) == head);
+        }
+        (!diagnosis.runs.is_empty()).then_some(diagnosis)
+    }
+}
+
+impl RunMeasurement {
+    /// Curves of one head, on the axes of the means over heads; see [`Diagnosis::of_head`].
+    pub fn curves_of_head(&self, head: Head) -> Option<Curves> {
+        let (pooled, arrays) = (&self.curves, &self.arrays);
+        Some(Curves {
+            logits: so_far(curve(&pooled.logits, &arrays.max_logit, head)?),
+            logits_start: so_far(curve(&pooled.logits_start, &arrays.max_logit_start, head)?),
+            logits_last: so_far(curve(&pooled.logits_last, &arrays.max_logit_last, head)?),
+            logits_by_length: BandCurve::default(),
+            logit_quantiles: Vec::new(),
+            entropy: curve(&pooled.entropy, &arrays.entropy, head)?,
+            effective_keys: BandCurve::default(),
+            entropy_bounds: EntropyCurves::default(),
+            start_mass: curve(&pooled.start_mass, &arrays.start_mass, head)?,
+        })
+    }
+}
+
+/// The values of `head` [layers, heads, bins], at the places of the mean over heads.
+fn curve(pooled: &BandCurve, values: &Array3<f32>, (layer, head): Head) -> Option<BandCurve> {
+    let (layers, heads, _) = values.dim();
+    if layer >= layers || head >= heads {
+        return None;
+    }
+    let finite = |&value: &f32| value.is_finite().then_some(f64::from(value));
+    let mean: Vec<_> =
+        values.slice(ndarray::s![layer, head, ..]).iter().map(finite).take(pooled.x.len()).collect();
+    let std = mean.iter().map(|value| value.map(|_| 0.0)).collect();
+    Some(BandCurve { x: pooled.x[..mean.len()].to_vec(), mean, std })
+}
+
+/// Prefix maximum: a bin without a key keeps what was there before it.
+fn so_far(mut curve: BandCurve) -> BandCurve {
+    let mut most: Option<f64> = None;
+    for (mean, std) in curve.mean.iter_mut().zip(&mut curve.std) {
+        most = most.into_iter().chain(*mean).reduce(f64::max);
+        (*mean, *std) = (most, most.map(|_| 0.0));
+    }
+    curve
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::synthetic;
+
+    #[test]
+    fn the_curves_of_all_heads_have_the_mean_of_the_whole() {
+        let whole = synthetic::diagnosis(128, 512, &["vanilla", "lm-infinite"]);
+        let (layers, heads, _) = whole.runs[0].arrays.entropy.dim();
+        for run in &whole.runs {
+            let each: Vec<Curves> = (0..layers * heads)
+                .map(|at| run.curves_of_head((at / heads, at % heads)).expect("a head"))
+                .collect();
+            for curve in [
+                |curves: &Curves| curves.logits.clone(),
+                |curves: &Curves| curves.logits_last.clone(),
+                |curves: &Curves| curves.entropy.clone(),
+                |curves: &Curves| curves.start_mass.clone(),
+            ] {
+                let pooled = curve(&run.curves);
+                assert!(!pooled.x.is_empty());
+                for (bin, mean) in pooled.mean.iter().enumerate() {
+                    let values: Vec<f64> = each.iter().filter_map(|curves| curve(curves).mean[bin]).collect();
+                    let of_heads = values.iter().sum::<f64>() / values.len() as f64;
+                    assert!(mean.is_none_or(|mean| (mean - of_heads).abs() < 1e-5), "{mean:?} {of_heads}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_diagnosis_of_one_head_reports_no_other() {
+        let whole = synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite"]);
+        let one = whole.of_head((1, 2)).expect("a head");
+        assert!(one.runs.iter().all(|run| run.heads.len() == 1 && run.heads[0].layer == 1));
+        assert!(one.runs[0].curves.entropy.std.iter().flatten().all(|&std| std == 0.0));
+        assert!(whole.of_head((99, 0)).is_none() && whole.of_head((0, 99)).is_none());
+    }
+}
