@@ -29,6 +29,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A diagnosis on the way may cost this share of the time.
 const DIAGNOSIS_SHARE: u32 = 4;
 
+/// Whether a second of work goes far.
+pub fn is_small(decoder: &Decoder) -> bool {
+    decoder.config().block_parameters() <= SMALL
+}
+
 /// What the job is at.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
@@ -216,7 +221,7 @@ fn run(
     let tokens: Arc<[u32]> = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), 0)?.into();
     shared.update(|progress| progress.total = tokens.len() as u64);
     let bos = loaded.tokenizer.bos().filter(|_| loaded.tokenizer.adds_bos());
-    let small = decoder.config().block_parameters() <= SMALL;
+    let small = is_small(&decoder);
     let inputs = Arc::new(Inputs {
         model: loaded.name,
         decoder: decoder.clone(),

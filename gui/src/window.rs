@@ -465,6 +465,13 @@ impl eframe::App for Window {
         self.draw(ui);
     }
 
+    fn raw_input_hook(&mut self, _ctx: &Context, input: &mut egui::RawInput) {
+        // A picture is the same wherever the pointer rests.
+        if self.screenshot.is_some() {
+            input.events.retain(|event| !matches!(event, egui::Event::PointerMoved(_)));
+        }
+    }
+
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         if let Some(path) = &self.memory_path
             && let Err(failure) = self.memory().write(path)

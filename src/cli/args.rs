@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::diagnose::Head;
 use crate::hub::DEFAULT_MODEL;
 use crate::long_run::Shard;
 use crate::policy::parse_length;

@@ -6,6 +6,7 @@ use lm_infinite::sampler::SamplingParams;
 use super::{NAMES, SIDES, Shown};
 use crate::command::Command;
 use crate::generation::{Generation, Piece, Request};
+use crate::job::is_small;
 use crate::tab::View;
 use crate::theme;
 
@@ -51,8 +52,11 @@ impl View for Generate {
             ui.add(DragValue::new(&mut self.temperature).range(0.0..=4.0).speed(0.02))
                 .labelled_by(label.id)
                 .on_hover_text("0 always takes the most probable token");
+            // A small model is asked at once: an empty tab tells nobody what it is for.
+            let first = self.generation.is_none() && self.error.is_none() && is_small(&inputs.decoder);
             let going = self.generation.as_ref().is_some_and(|generation| !generation.finished);
-            if ui.button("Generate").on_hover_text("Both policies go on after the prompt").clicked() {
+            let asked = ui.button("Generate").on_hover_text("Both policies go on after the prompt").clicked();
+            if asked || first {
                 let sampling = SamplingParams { temperature: self.temperature, ..SamplingParams::default() };
                 let request = Request { prompt: *prompt as usize, tokens: self.tokens as usize, sampling };
                 match Generation::start(inputs.clone(), request, ui.ctx().clone()) {
@@ -81,6 +85,10 @@ impl View for Generate {
                 ));
             }
         }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.generation.as_ref().is_some_and(|generation| !generation.finished)
     }
 }
 
