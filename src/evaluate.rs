@@ -162,7 +162,7 @@ mod tests {
             [(0, 64, None), (1, 64, None), (200, 64, Some(3)), (9, 2, Some(3)), (1500, 1100, None)]
         {
             let tokens = &text[..count];
-            let mut expected = Vec::new();
+            let mut expected: Vec<f32> = Vec::new();
             let (mut begin, own) = (0, length.max(3) as usize - usize::from(bos.is_some()));
             while expected.len() + 1 < count {
                 let end = count.min(if begin == 0 { length.max(3) as usize } else { begin + own });

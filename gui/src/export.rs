@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::Context as _;
 use eframe::egui::{ColorImage, Context};
@@ -68,7 +68,7 @@ impl Export {
         origin: Origin,
         ctx: Context,
     ) -> std::io::Result<Self> {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(1);
         let work = move || {
             let done = match wanted {
                 Wanted::Figure(name, form) => figure(&diagnosis, name, form, head, &folder),

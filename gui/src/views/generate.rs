@@ -3,7 +3,7 @@
 use eframe::egui::{self, Button, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
 use lm_infinite::sampler::SamplingParams;
 
-use super::{NAMES, SIDES, Shown};
+use super::{NAMES, Shown};
 use crate::command::Command;
 use crate::generation::{Generation, Piece, Request};
 use crate::job::is_small;
@@ -109,7 +109,11 @@ fn result(ui: &mut Ui, generation: &Generation) {
     let policies: Vec<_> = generation.inputs.policies.iter().take(NAMES.len()).enumerate().collect();
     ui.columns(policies.len().max(1), |columns| {
         for ((side, spec), ui) in policies.into_iter().zip(columns) {
-            ui.label(RichText::new(format!("{}  {}", NAMES[side], spec.label)).color(SIDES[side]).strong());
+            ui.label(
+                RichText::new(format!("{}  {}", NAMES[side], spec.label))
+                    .color(theme::side(ui.visuals(), side))
+                    .strong(),
+            );
             let pieces = &generation.pieces[side];
             ui.label(mean(pieces));
             ScrollArea::vertical().id_salt(("generated", side)).show(ui, |ui| {

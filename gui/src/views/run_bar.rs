@@ -150,7 +150,8 @@ fn length(ui: &mut Ui, tokens: &mut u64) {
 /// A preset and its parameters.
 fn policy(ui: &mut Ui, side: usize, text: &mut String, trained_length: Option<u64>) {
     let name = NAMES[side];
-    let label = ui.label(RichText::new(format!("Policy {name}")).color(theme::SIDES[side]).strong());
+    let label =
+        ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
     let chosen = text.split(':').next().unwrap_or_default().to_owned();
     let combo =
         ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(130.0).show_ui(ui, |ui| {

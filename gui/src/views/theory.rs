@@ -7,7 +7,7 @@ use eframe::egui::{Context, Grid, RichText, ScrollArea, Ui};
 use lm_infinite::diagnose::{Diagnosis, HeadStatement, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
-use super::{NAMES, SIDES, Shown};
+use super::{NAMES, Shown};
 use crate::command::Command;
 use crate::tab::View;
 use crate::theme;
@@ -97,7 +97,7 @@ impl Theory {
             ui.label("");
             for (side, run) in shown.diagnosis.runs.iter().take(NAMES.len()).enumerate() {
                 let name = format!("{}  {}", NAMES[side], run.policy);
-                ui.label(RichText::new(name).color(SIDES[side]).strong());
+                ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
             }
             ui.end_row();
             for row in 0..sides.iter().map(Vec::len).min().unwrap_or(0) {

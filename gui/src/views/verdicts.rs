@@ -3,7 +3,8 @@
 use eframe::egui::{Grid, RichText, Ui};
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 
-use super::{NAMES, SIDES};
+use super::NAMES;
+use crate::theme;
 
 /// Draws the verdicts.
 pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
@@ -18,7 +19,11 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
         }
         ui.end_row();
         for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
-            ui.label(RichText::new(format!("{}  {}", NAMES[side], run.policy)).color(SIDES[side]).strong());
+            ui.label(
+                RichText::new(format!("{}  {}", NAMES[side], run.policy))
+                    .color(theme::side(ui.visuals(), side))
+                    .strong(),
+            );
             ui.label(run.nll.map_or("–".to_owned(), |nll| format!("{nll:.3}")));
             ui.label(run.breaks.map_or("no".to_owned(), |at| format!("at {}", at.position)));
             for (broke, at, words) in factors(run) {
