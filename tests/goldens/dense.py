@@ -26,6 +26,10 @@ class Policy:
     in_cache: bool = False
     linear: float = 1.0
     ntk: float = 1.0
+    # From block `from_layer` on, also the `k` keys between start and window with the largest logits, all at `distance`.
+    k: int = 0
+    from_layer: int = 0
+    distance: int = 0
 
     @staticmethod
     def parse(label):
@@ -34,8 +38,10 @@ class Policy:
         keys = dict(part.split("=") for part in rest.split(",") if part)
         number = {key: int(value) for key, value in keys.items() if key != "factor"}
         policy = Policy(label, number.get("start", 0), number.get("window"), number.get("ceiling"))
-        if name == "lm-infinite" and policy.ceiling is None:
+        if name.startswith("lm-infinite") and policy.ceiling is None:
             policy.ceiling = policy.window
+        if name == "lm-infinite-topk":
+            policy.k, policy.from_layer, policy.distance = number["k"], number["from_layer"], number["distance"]
         policy.in_cache = name == "streaming-llm"
         if name == "pi":
             policy.linear = float(keys["factor"])
@@ -150,7 +156,7 @@ class Model:
         turned[..., self.pairs[1]] = first * sin + second * cos
         return turned
 
-    def logits_of_block(self, q, k, i, policy, frequencies):
+    def logits_of_block(self, q, k, i, policy, frequencies, layer):
         """Scaled attention logits [heads, queries, keys] of queries q at positions i [queries]; −inf where not attended."""
         n = k.shape[1]
         j = torch.arange(n)[None]
@@ -166,7 +172,14 @@ class Model:
         elif policy.ceiling is not None:
             changed = row - j > policy.ceiling
             logits = torch.where(changed, dots(policy.ceiling, 0), logits)
-        return logits.masked_fill(~policy.attended(row, j), -math.inf)
+        logits = logits.masked_fill(~policy.attended(row, j), -math.inf)
+        if policy.k and layer >= policy.from_layer:
+            middle = (row - j >= policy.window) & (j >= policy.start)
+            found = dots(policy.distance, 0).masked_fill(~middle, -math.inf)
+            best = found.topk(min(policy.k, n), -1).indices
+            chosen = torch.zeros_like(found, dtype=torch.bool).scatter(-1, best, True) & middle
+            logits = torch.where(chosen, found, logits)
+        return logits
 
     @torch.no_grad()
     def run(self, tokens, policy, start_tokens=None, distance_edges=(), block=256):
@@ -192,7 +205,7 @@ class Model:
                 i = torch.arange(begin, min(begin + block, n))
                 # Later keys are never attended by these queries.
                 keys = slice(0, int(i[-1]) + 1)
-                logits = self.logits_of_block(q[:, i], k[:, keys], i, policy, frequencies)
+                logits = self.logits_of_block(q[:, i], k[:, keys], i, policy, frequencies, layer)
                 lse = logits.logsumexp(-1, keepdim=True)
                 p = (logits - lse).exp()
                 mixed.append(p @ v[:, keys])

@@ -134,3 +134,74 @@ fn a_benchmark_leaves_figures_and_times_truncation_too() {
     assert!(program().args(["plot", out]).output().expect("it starts").status.success());
     refused(&["bench", "--truncate", "0"], "from 1");
 }
+
+#[test]
+fn a_sweep_measures_every_value_and_leaves_a_figure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("sweep");
+    let out = out.to_str().expect("UTF-8");
+    let arguments =
+        ["sweep", "--key", "window", "--values", "128,256,768", "--length", "1k", "--samples", "4"];
+    let json = json(&run(&[&arguments[..], &["--out", out]].concat()));
+    let runs = json["runs"].as_array().expect("runs");
+    let nll: Vec<f64> = runs.iter().map(|run| run["nll"].as_f64().expect("a loss")).collect();
+    // A window longer than the training length has distances that training never had, short of the ceiling.
+    assert!(nll.len() == 3 && (nll[0] - nll[1]).abs() < 0.2 && nll[2] > nll[1] + 0.5, "{nll:?}");
+    let table = std::fs::read_to_string(folder.path().join("sweep/sweep.csv")).expect("a table");
+    assert!(table.starts_with("policy,window,length_tokens,samples,nll_nats") && table.lines().count() == 4);
+    redrawn(&folder.path().join("sweep"), "sweep.svg");
+
+    refused(&["sweep", "--key", "colour", "--values", "1"], "colour");
+    refused(&["sweep", "--key", "k", "--values", "1"], "k");
+    refused(&["sweep", "--key", "window", "--values", "some"], "some");
+    refused(&["sweep", "--key", "window", "--values", "64", "--length", "100"], "--length");
+}
+
+#[test]
+fn a_passkey_out_of_the_window_is_lost_to_truncation_and_found_by_top_k() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("keys");
+    let out = out.to_str().expect("UTF-8");
+    let policies = ["--policy", "truncate", "--policy", "lm-infinite-topk"];
+    let arguments = ["passkey", "--lengths", "200,1k", "--depth", "0,1", "--samples", "5", "--out", out];
+    let json = json(&run(&[&arguments[..], &policies].concat()));
+    let at =
+        |run: usize, depth: usize| json["runs"][run]["depths"][depth]["accuracy"].as_f64().expect("a share");
+    let length = |run: usize| json["runs"][run]["length"].as_u64().expect("a length");
+    let policy = |run: usize| json["runs"][run]["policy"].as_str().expect("a name").to_owned();
+    for run in 0..4 {
+        let lost = policy(run).starts_with("truncate") && length(run) == 1024;
+        assert_eq!(at(run, 0), if lost { 0.0 } else { 1.0 }, "{} at {}", policy(run), length(run));
+        assert_eq!(at(run, 1), 1.0, "{} at {}", policy(run), length(run));
+    }
+    let names = std::fs::read_dir(folder.path().join("keys")).expect("a folder");
+    let figures =
+        names.filter(|name| name.as_ref().is_ok_and(|n| n.path().extension().is_some_and(|e| e == "svg")));
+    assert_eq!(figures.count(), 2, "accuracy by length, and by depth and length");
+    refused(&["passkey", "--lengths", "5", "--samples", "1"], "tokens");
+}
+
+#[test]
+fn a_task_keeps_its_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("qasper");
+    let path = golden("qasper/two-articles.json");
+    let arguments =
+        ["qasper", "--data", path.to_str().expect("UTF-8"), "--length", "200", "--policy", "truncate"];
+    json(&run(&[&arguments[..], &["--out", out.to_str().expect("UTF-8")]].concat()));
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(out.join("result.json")).expect("a result")).expect("JSON");
+    assert!(result.to_string().contains("boats"), "{result}");
+    let csv = std::fs::read_dir(&out).expect("a folder").filter(|name| {
+        name.as_ref().is_ok_and(|name| name.path().extension().is_some_and(|extension| extension == "csv"))
+    });
+    assert!(csv.count() >= 1 && out.join("run.json").is_file() && out.join("summary.txt").is_file());
+}
+
+/// A figure that was removed is drawn again, the same.
+fn redrawn(folder: &std::path::Path, figure: &str) {
+    let drawn = std::fs::read(folder.join(figure)).expect("a figure");
+    std::fs::remove_file(folder.join(figure)).expect("removed");
+    assert!(program().arg("plot").arg(folder).output().expect("it starts").status.success());
+    assert_eq!(std::fs::read(folder.join(figure)).expect("drawn again"), drawn);
+}

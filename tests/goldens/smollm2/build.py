@@ -25,8 +25,14 @@ SHORT = (600, [
     "lambda:start=10,window=128",
     "streaming-llm:start=4,window=128",
     "window:window=128",
+    "lm-infinite-topk:start=10,window=128,k=5,from_layer=4,distance=64",
 ])
-MEDIUM = (2048, ["vanilla", "lm-infinite:start=10,window=512", "window:window=512"])
+MEDIUM = (2048, [
+    "vanilla",
+    "lm-infinite:start=10,window=512",
+    "window:window=512",
+    "lm-infinite-topk:start=10,window=512,k=5,from_layer=4,distance=256",
+])
 LONG = (12288, ["vanilla", "lm-infinite:start=10,window=2048"])
 LONG_BUCKET = 1024
 STATISTICS = ["max_logit", "lse", "entropy", "start_mass"]
