@@ -278,7 +278,8 @@ impl Window {
         if let Some(diagnosis) = &self.diagnosis {
             let made = self.inputs.clone().map(Origin::Inputs);
             let origin = made.or_else(|| self.folder.clone().map(Origin::Folder));
-            self.export.show(ui.ctx(), diagnosis, self.choice.head, origin.as_ref());
+            let whole = self.progress.as_ref().is_none_or(|progress| progress.position == progress.total);
+            self.export.show(ui.ctx(), diagnosis, self.choice.head, origin.as_ref(), whole);
         }
         help::show(ui.ctx(), &mut self.help);
         self.tour.show(ui.ctx());

@@ -67,13 +67,14 @@ impl Panel {
         }
     }
 
-    /// Draws it while it is open, and takes what an export has to say.
+    /// Draws it while it is open, and takes what an export has to say. A result folder is of the `whole` text.
     pub fn show(
         &mut self,
         ctx: &Context,
         diagnosis: &Arc<Diagnosis>,
         head: Option<Head>,
         origin: Option<&Origin>,
+        whole: bool,
     ) {
         self.take(ctx);
         let mut open = self.open;
@@ -84,7 +85,7 @@ impl Panel {
             .resizable(false)
             .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
             .show(ctx, |ui| {
-                wanted = self.ask(ui, head, origin.is_some());
+                wanted = self.ask(ui, head, origin.is_some(), whole);
                 match &self.said {
                     _ if self.running.is_some() => drop(ui.label("Writing …")),
                     Some(Ok(words)) => drop(ui.label(words)),
@@ -104,7 +105,7 @@ impl Panel {
         }
     }
 
-    fn ask(&mut self, ui: &mut Ui, head: Option<Head>, ready: bool) -> Option<Wanted> {
+    fn ask(&mut self, ui: &mut Ui, head: Option<Head>, ready: bool, whole: bool) -> Option<Wanted> {
         let mut wanted = None;
         let (name, title, table) = FIGURES[self.figure];
         ui.horizontal(|ui| {
@@ -142,9 +143,10 @@ impl Panel {
         });
         ui.separator();
         path(ui, "Result folder", &mut self.whole);
-        let all = ui.add_enabled(ready && self.running.is_none(), Button::new("Export everything"));
+        let all = ui.add_enabled(ready && whole && self.running.is_none(), Button::new("Export everything"));
         if all
             .on_hover_text("The result folder that `lm-infinite diagnose` writes: figures, tables, report")
+            .on_disabled_hover_text("Once the whole text has been read")
             .clicked()
         {
             wanted = Some(Wanted::Everything);
