@@ -1,5 +1,7 @@
 //! What is watched while a model runs. Sites are named by type; a probe that asks for nothing costs nothing.
 
+use std::num::NonZeroU64;
+
 use crate::policy::Region;
 
 /// Watches a forward pass. A session asks [`Probe::plan`] once per call and then reports what the plan names.
@@ -46,6 +48,9 @@ pub struct StatisticsPlan {
     pub start_tokens: u64,
     /// Ascending lower edges of the buckets of true distance, the first 0; the last bucket is open. Empty: no buckets.
     pub distance_edges: Vec<u64>,
+    /// Tokens from side to side of the squares of [`HeadStatistics::cells`], if they are wanted. Costs about 1 byte per
+    /// query and key cell while a block of queries is read: take a side that leaves some hundred of them.
+    pub cell: Option<NonZeroU64>,
 }
 
 /// Where a hidden state is read in the residual stream.
@@ -100,6 +105,24 @@ pub struct HeadStatistics {
     pub start_mass: Vec<f32>,
     /// Probability by bucket of true distance. [heads, queries, buckets]
     pub bucket_mass: Vec<f32>,
+    /// Largest values in squares of tokens; one square may be told of more than once, each time of other queries.
+    pub cells: Vec<CellMaxima>,
+}
+
+/// The largest values of one head in a row of squares of [`StatisticsPlan::cell`] tokens from side to side: of some of the
+/// queries of `query_cell`, and the keys of consecutive cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellMaxima {
+    /// Query head, from 0.
+    pub head: usize,
+    /// Position of the queries, divided by the side.
+    pub query_cell: u64,
+    /// Position of the keys of the first cell, divided by the side.
+    pub first_key_cell: u64,
+    /// Largest logit; −inf where no key is attended. NaN in cells of a row that is not finite. [cells]
+    pub logits: Vec<f32>,
+    /// Logarithm of the largest probability, in nats; as above. [cells]
+    pub log_probabilities: Vec<f32>,
 }
 
 /// The attention of one query of one head, before the softmax.

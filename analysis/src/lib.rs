@@ -14,8 +14,8 @@
 //! | [`theory`] | the statements themselves | appendices C, D and F |
 //!
 //! Shared by them: [`Bins`] of positions or distances, [`HeadMeans`] by head and bin, [`BandCurve`]s over heads,
-//! [`AttentionMaps`], [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax sees them, positions and distances
-//! in tokens.
+//! [`AttentionMaps`] and [`PooledMaps`], [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax
+//! sees them, positions and distances in tokens.
 
 pub mod bins;
 pub mod curve;
@@ -30,6 +30,7 @@ mod linalg;
 pub mod map;
 pub mod moments;
 pub mod nll;
+pub mod pooled;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
@@ -41,6 +42,7 @@ pub use error::{Error, Result};
 pub use head_means::HeadMeans;
 pub use map::AttentionMaps;
 pub use moments::Moments;
+pub use pooled::PooledMaps;
 pub use sketch::QuantileSketch;
 
 /// The program in the README is compiled and run.

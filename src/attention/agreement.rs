@@ -1,5 +1,8 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
 use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
 use crate::archive::Storage;
@@ -38,8 +41,11 @@ struct Outcome {
     last_rows: Vec<Vec<(u64, f32)>>,
 }
 
+/// Tokens of a cell; divides neither blocks nor chunks.
+const CELL: u64 = 5;
+
 fn plan() -> StatisticsPlan {
-    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64] }
+    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64], cell: NonZeroU64::new(CELL) }
 }
 
 impl Case {
@@ -154,6 +160,7 @@ impl Case {
                         .statistics
                         .iter()
                         .for_each(|s| self.check_statistics(s, &logits, tolerance, &what));
+                    self.check_cells(&outcome.statistics, &logits, tolerance, &what);
                 }
                 for (row, logits) in outcome.last_rows.iter().zip(&logits) {
                     let attended: Vec<(u64, f64)> = (self.positions.iter().copied())
@@ -200,6 +207,43 @@ impl Case {
                     let inside = |j: u64| (edge..next).contains(&(position - j));
                     close("bucket", got.bucket_mass[at * got.buckets + bucket], mass(&inside));
                 }
+            }
+        }
+    }
+}
+
+impl Case {
+    /// Every cell with an attended key is told of, and no other, with the largest of all its pairs.
+    fn check_cells(&self, got: &[HeadStatistics], logits: &[Vec<f64>], tolerance: f64, what: &str) {
+        let most = |cells: &mut BTreeMap<_, [f64; 2]>, at: (usize, u64, u64), values: [f64; 2]| {
+            let cell = cells.entry(at).or_insert([f64::NEG_INFINITY; 2]);
+            cell.iter_mut().zip(values).for_each(|(most, value)| *most = most.max(value));
+        };
+        let (mut told, mut expected) = (BTreeMap::new(), BTreeMap::new());
+        for report in got.iter().flat_map(|statistics| &statistics.cells) {
+            let values = report.logits.iter().zip(&report.log_probabilities);
+            for (key_cell, (&logit, &log)) in (report.first_key_cell..).zip(values) {
+                assert_eq!(logit.is_finite(), log.is_finite(), "{what}");
+                if logit.is_finite() {
+                    let at = (report.head, report.query_cell, key_cell);
+                    most(&mut told, at, [f64::from(logit), f64::from(log)]);
+                }
+            }
+        }
+        for (head, logits) in logits.iter().enumerate() {
+            for (query, row) in self.positions.iter().zip(logits.chunks(self.positions.len())) {
+                let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
+                let all = max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
+                for (key, &logit) in self.positions.iter().zip(row).filter(|(_, logit)| logit.is_finite()) {
+                    most(&mut expected, (head, query / CELL, key / CELL), [logit, logit - all]);
+                }
+            }
+        }
+        let keys = |cells: &BTreeMap<_, _>| cells.keys().copied().collect::<Vec<(usize, u64, u64)>>();
+        assert_eq!(keys(&told), keys(&expected), "{what}");
+        for ((at, told), expected) in told.iter().zip(expected.values()) {
+            for (told, expected) in told.iter().zip(expected) {
+                assert!((told - expected).abs() <= 4.0 * tolerance, "{what}: cell {at:?}: {told} {expected}");
             }
         }
     }

@@ -229,6 +229,7 @@ fn empty(inputs: &Inputs<'_>, plan: &StatisticsPlan) -> HeadStatistics {
         entropy: zeros(),
         start_mass: zeros(),
         bucket_mass: vec![0.0; heads * queries * buckets],
+        cells: Vec::new(),
     }
 }
 
@@ -250,6 +251,15 @@ fn record(
         let masses = &partial.distance[row * into.buckets..][..into.buckets];
         for (out, mass) in into.bucket_mass[at * into.buckets..].iter_mut().zip(masses) {
             *out = mass / sum;
+        }
+    }
+    if let Some(cells) = &partial.cells {
+        let begin = into.first_position + first as u64;
+        for h in 0..group {
+            let row = |t: usize| t * group + h;
+            let log_sum_exp = |t| partial.max[row(t)] + partial.sum[row(t)].ln();
+            let queries = begin..begin + count as u64;
+            into.cells.extend(cells.report(kv_head * group + h, queries, row, log_sum_exp));
         }
     }
 }

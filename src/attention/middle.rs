@@ -251,6 +251,11 @@ pub fn absorb(
         return;
     }
     let mut weights: Vec<f32> = chosen.iter().map(|key| key.logit - bias).collect();
+    if let Some(cells) = &mut partial.cells {
+        for (key, &logit) in chosen.iter().zip(&weights) {
+            cells.absorb(row, key.position, &[logit]);
+        }
+    }
     partial.absorb(row, &mut weights);
     for (key, &weight) in chosen.iter().zip(&weights) {
         if let Some(plan) = plan {

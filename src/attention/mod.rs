@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement;
 mod blockwise;
+mod cells;
 pub mod dense;
 mod middle;
 mod partial;

@@ -1,5 +1,6 @@
 //! Running softmax of a set of rows over part of the keys: mergeable, so that keys can be split between threads.
 
+use super::cells::RowCells;
 use crate::kernels::elementwise::{exp_shifted, exp_shifted_with_entropy, maximum, sum};
 use crate::probe::StatisticsPlan;
 
@@ -23,6 +24,8 @@ pub struct Partial {
     pub start: Vec<f32>,
     /// Σ e by bucket of true distance. [rows, buckets]
     pub distance: Vec<f32>,
+    /// Largest logits by cell of keys, where they are wanted.
+    pub cells: Option<RowCells>,
 }
 
 impl Partial {
@@ -38,6 +41,7 @@ impl Partial {
             weighted: vec![0.0; watched],
             start: vec![0.0; watched],
             distance: vec![0.0; watched * buckets],
+            cells: None,
         }
     }
 
@@ -100,6 +104,9 @@ impl Partial {
             (&mut self.distance, &other.distance),
         ] {
             into.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        }
+        if let (Some(own), Some(more)) = (&mut self.cells, &other.cells) {
+            own.merge(more);
         }
     }
 

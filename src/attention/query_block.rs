@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::blockwise::Inputs;
+use super::cells::RowCells;
 use super::middle::{Chosen, absorb, choose};
 use super::partial::{MASKED, Partial};
 use crate::cache::Run;
@@ -94,6 +95,9 @@ impl<'a> QueryBlock<'a> {
     pub fn run(&self, runs: &[Run<'_>], plan: Option<&StatisticsPlan>, scratch: &mut Scratch) -> Partial {
         let head_dim = self.inputs.shape.head_dim;
         let mut partial = Partial::new(self.rows(), head_dim, plan);
+        let queries = self.base()..self.base() + self.count as u64;
+        let cells = |side| RowCells::new(side, self.rows(), queries, self.inputs.policy);
+        partial.cells = plan.and_then(|plan| plan.cell).map(cells);
         let spans: Vec<Spans> =
             (0..self.count).map(|t| self.inputs.policy.spans(self.base() + t as u64)).collect();
         self.gather(Distance::Near, scratch);
@@ -274,6 +278,9 @@ impl<'a> QueryBlock<'a> {
             }
             logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
             logits[column(position + 1)..].fill(MASKED);
+            if let Some(cells) = &mut partial.cells {
+                cells.absorb(row, keys.first, logits);
+            }
             partial.absorb(row, logits);
             if let Some(plan) = plan {
                 partial.absorb_masses(row, position, keys.first, logits, plan);

@@ -1,16 +1,20 @@
 //! The probe of a diagnosis: feeds the accumulators while a model runs.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
-use lm_infinite_analysis::{AttentionMaps, Bins};
+use lm_infinite_analysis::{AttentionMaps, Bins, PooledMaps};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
-use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
+use crate::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
+
+/// Most cells from side to side of a pooled map.
+const POOLED_SIDE: u64 = 256;
 
 /// Watches one run over one text.
 ///
@@ -45,6 +49,8 @@ pub struct Measurements {
     pub entropy_rows: EntropyRows,
     /// Sampled queries against bins of keys.
     pub maps: AttentionMaps,
+    /// All queries on all keys in squares of tokens, where they are wanted ([`Collector::with_pooled_maps`]).
+    pub pooled: Option<PooledMaps>,
     /// Mass by distance of queries within the training length.
     pub mass_inside: MassByDistance,
     /// Mass by distance of queries beyond it.
@@ -78,6 +84,7 @@ impl Collector {
             logit_quantiles: LogitQuantiles::new(1, 1, Bins::doubling(tokens)),
             entropy_rows: EntropyRows::new(layers, heads, plan.row_positions.clone()),
             maps: AttentionMaps::new(layers, heads, plan.map_queries.clone(), plan.map_keys.clone()),
+            pooled: None,
             logits_start: logits.clone(),
             logits_last: logits.clone(),
             logits,
@@ -87,6 +94,21 @@ impl Collector {
             plan,
         };
         Self { measurements, failure: None }
+    }
+
+    /// Gathers pooled attention maps too: the largest logit and probability in at most 256 × 256 squares, of every query.
+    ///
+    /// Memory: up to 260 kB per head more. Time: a few hundredths of the attention at lengths where squares are large.
+    #[must_use]
+    pub fn with_pooled_maps(mut self) -> Self {
+        let plan = &mut self.measurements.plan;
+        let side = plan.tokens.div_ceil(POOLED_SIDE).max(1).next_power_of_two();
+        let side = NonZeroU64::new(side).unwrap_or(NonZeroU64::MIN);
+        self.measurements.pooled = Some(PooledMaps::new(plan.layers, plan.heads, side));
+        if let Some(statistics) = &mut plan.probe.statistics {
+            statistics.cell = Some(side);
+        }
+        self
     }
 
     /// What was measured, or the first report that did not fit the model.
@@ -117,6 +139,12 @@ impl Measurements {
         }
         for (head, maxima) in seen.max_logit.chunks_exact(seen.queries).enumerate() {
             self.logits_by_length.push_maxima(layer, head, first, maxima)?;
+        }
+        if let Some(pooled) = &mut self.pooled {
+            for CellMaxima { head, query_cell, first_key_cell, logits, log_probabilities } in &seen.cells {
+                let (row, first) = (*query_cell as usize, *first_key_cell as usize);
+                pooled.push((layer, *head), row, first, logits, log_probabilities)?;
+            }
         }
         if seen.buckets > 0 {
             let room = self.plan.trained_length.saturating_sub(first);

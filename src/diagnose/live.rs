@@ -44,7 +44,7 @@ impl Live {
         let run = |spec: PolicySpec| {
             Ok(LiveRun {
                 session: Session::new(decoder.clone(), spec.policy.clone())?,
-                collector: Collector::new(decoder.config(), tokens.len() as u64),
+                collector: Collector::new(decoder.config(), tokens.len() as u64).with_pooled_maps(),
                 nll: Vec::new(),
                 spent: Duration::ZERO,
                 spec,

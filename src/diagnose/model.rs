@@ -2,7 +2,7 @@
 
 use lm_infinite_analysis::entropy::EntropyCurves;
 use lm_infinite_analysis::nll::{Baseline, Break, BreakOrder, BreakRule, NllBucket, NllByPosition};
-use lm_infinite_analysis::{BandCurve, Bins};
+use lm_infinite_analysis::{BandCurve, Bins, PooledMaps};
 use ndarray::{Array3, Array4};
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,9 @@ pub struct RunArrays {
     pub map_logit: Array4<f32>,
     /// Probability there; NaN for a query without a finite row. [layers, heads, queries, bins]
     pub map_mass: Array4<f32>,
+    /// Largest logit and probability of every query in squares of tokens, where they were gathered
+    /// ([`Collector::with_pooled_maps`](super::Collector::with_pooled_maps)); not kept in result folders.
+    pub pooled: Option<PooledMaps>,
 }
 
 /// What the caller knows of a run.
@@ -297,6 +300,7 @@ impl DiagnosisBuilder {
                 mass_beyond: single(measured.mass_beyond.means()),
                 map_logit: measured.maps.logits().clone(),
                 map_mass: measured.maps.mass().clone(),
+                pooled: measured.pooled,
             },
         });
         Ok(())

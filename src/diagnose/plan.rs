@@ -64,6 +64,7 @@ impl MeasurementPlan {
             statistics: Some(StatisticsPlan {
                 start_tokens: START_TOKENS,
                 distance_edges: mass_distances.lower().to_vec(),
+                cell: None,
             }),
             rows: PositionSet { at: rows.into_iter().collect(), ..PositionSet::default() },
             row_head: None,

@@ -1,0 +1,213 @@
+//! Attention maps of every query, pooled: the largest values in squares of tokens, by layer and head.
+//!
+//! The cell of the queries `a·s .. (a + 1)·s` and the keys `b·s .. (b + 1)·s` holds
+//!
+//! ```text
+//! logit            max_ij w_ij       −inf where none is attended
+//! log probability  max_ij ln p_ij    p = softmax over the attended keys of the whole row; nats
+//! ```
+//!
+//! with `s` the side, so that no single strong pair is lost at any length. [`AttentionMaps`](crate::AttentionMaps) in
+//! contrast has a few queries, and what a bin of keys has together. Memory: 8 bytes per cell below the diagonal, layer
+//! and head. A row of cells is shared between copies until it changes: a copy on the way costs one row.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use ndarray::Array3;
+
+use crate::error::{Error, Result};
+
+/// Streaming pooled maps of all heads; shards merge, in any order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PooledMaps {
+    layers: usize,
+    heads: usize,
+    side: NonZeroU64,
+    rows: Vec<Arc<Row>>,
+}
+
+/// The cells of `side` queries. [layers, heads, row + 1]
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    logits: Array3<f32>,
+    log_probabilities: Array3<f32>,
+}
+
+/// The largest values in a square of tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PooledCell {
+    /// Largest logit; −inf where no key is attended, NaN where one is not a number.
+    pub logit: f32,
+    /// Logarithm of the largest probability, in nats; as above.
+    pub log_probability: f32,
+}
+
+impl PooledMaps {
+    /// Empty maps with cells of `side` × `side` tokens.
+    pub fn new(layers: usize, heads: usize, side: NonZeroU64) -> Self {
+        Self { layers, heads, side, rows: Vec::new() }
+    }
+
+    /// Tokens from side to side of a cell.
+    pub fn side(&self) -> u64 {
+        self.side.get()
+    }
+
+    /// Raises consecutive cells of one head in the row of cells `row`, from column `first` on, to at least these values.
+    ///
+    /// # Errors
+    /// A head that does not exist; more logits than log probabilities or fewer; cells whose keys all come after the queries.
+    pub fn push(
+        &mut self,
+        (layer, head): (usize, usize),
+        row: usize,
+        first: usize,
+        logits: &[f32],
+        log_probabilities: &[f32],
+    ) -> Result<()> {
+        let operation = "pooled maps";
+        if layer >= self.layers || head >= self.heads {
+            let expected = format!("a head of {} layers × {} heads", self.layers, self.heads);
+            return Err(Error::mismatch(operation, expected, format!("layer {layer}, head {head}")));
+        }
+        let columns = logits.len();
+        if log_probabilities.len() != columns {
+            let got = format!("{columns} and {}", log_probabilities.len());
+            return Err(Error::mismatch(operation, "as many log probabilities as logits", got));
+        }
+        if first.checked_add(columns).is_none_or(|end| end > row + 1) {
+            let expected = format!("at most {} cells in row {row}", row + 1);
+            return Err(Error::mismatch(operation, expected, format!("{columns} cells from {first}")));
+        }
+        while self.rows.len() <= row {
+            self.rows.push(Arc::new(Row::new((self.layers, self.heads, self.rows.len() + 1))));
+        }
+        let cells = Arc::make_mut(&mut self.rows[row]);
+        for (column, (&logit, &log_probability)) in (first..).zip(logits.iter().zip(log_probabilities)) {
+            raise(&mut cells.logits[[layer, head, column]], logit);
+            raise(&mut cells.log_probabilities[[layer, head, column]], log_probability);
+        }
+        Ok(())
+    }
+
+    /// Takes in what `other` saw.
+    ///
+    /// # Errors
+    /// Maps of another shape.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        let shape = |maps: &Self| (maps.layers, maps.heads, maps.side);
+        if shape(self) != shape(other) {
+            let (expected, got) = (format!("{:?}", shape(self)), format!("{:?}", shape(other)));
+            return Err(Error::mismatch("merging pooled maps", expected, got));
+        }
+        for (own, more) in self.rows.iter_mut().zip(&other.rows) {
+            let own = Arc::make_mut(own);
+            own.logits.zip_mut_with(&more.logits, |own, &more| raise(own, more));
+            own.log_probabilities.zip_mut_with(&more.log_probabilities, |own, &more| raise(own, more));
+        }
+        self.rows.extend(other.rows.iter().skip(self.rows.len()).cloned());
+        Ok(())
+    }
+
+    /// The cell of a pair of tokens; `None` where nothing has been seen yet, where the key's cell comes after the query's,
+    /// and for a head that does not exist.
+    pub fn at(&self, (layer, head): (usize, usize), query: u64, key: u64) -> Option<PooledCell> {
+        let row = self.rows.get(usize::try_from(query / self.side).ok()?)?;
+        let at = [layer, head, usize::try_from(key / self.side).ok()?];
+        Some(PooledCell { logit: *row.logits.get(at)?, log_probability: *row.log_probabilities.get(at)? })
+    }
+}
+
+impl Row {
+    fn new(shape: (usize, usize, usize)) -> Self {
+        let nothing = Array3::from_elem(shape, f32::NEG_INFINITY);
+        Self { logits: nothing.clone(), log_probabilities: nothing }
+    }
+}
+
+/// The larger of the two, or NaN if one is.
+fn raise(most: &mut f32, value: f32) {
+    if value.is_nan() || value > *most {
+        *most = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: f32 = f32::NEG_INFINITY;
+
+    fn maps() -> PooledMaps {
+        of_side(4)
+    }
+
+    fn of_side(side: u64) -> PooledMaps {
+        PooledMaps::new(2, 3, NonZeroU64::new(side).expect("at least a token"))
+    }
+
+    fn cell(maps: &PooledMaps, query: u64, key: u64) -> Option<(f32, f32)> {
+        maps.at((1, 2), query, key).map(|cell| (cell.logit, cell.log_probability))
+    }
+
+    #[test]
+    fn cells_keep_the_largest_and_rows_are_triangular() {
+        let mut maps = maps();
+        maps.push((1, 2), 2, 1, &[1.0, 5.0], &[-3.0, -0.5]).expect("in the triangle");
+        maps.push((1, 2), 2, 0, &[0.0, 2.0], &[-9.0, -4.0]).expect("in the triangle");
+        assert_eq!((cell(&maps, 8, 3), cell(&maps, 11, 4)), (Some((0.0, -9.0)), Some((2.0, -3.0))));
+        assert_eq!((cell(&maps, 9, 11), cell(&maps, 9, 12)), (Some((5.0, -0.5)), None));
+        assert_eq!((cell(&maps, 7, 0), cell(&maps, 12, 0)), (Some((NOTHING, NOTHING)), None));
+        assert_eq!(maps.at((0, 0), 8, 0).map(|cell| cell.logit), Some(NOTHING));
+        assert_eq!(maps.at((2, 0), 8, 0), None);
+    }
+
+    #[test]
+    fn merged_is_whole_in_any_order() {
+        let push = |maps: &mut PooledMaps, part: usize| match part {
+            0 => maps.push((1, 2), 0, 0, &[1.0], &[-1.0]),
+            1 => maps.push((1, 2), 1, 0, &[3.0, 2.0], &[-2.0, -3.0]),
+            _ => maps.push((1, 2), 1, 1, &[f32::NAN], &[f32::NAN]),
+        };
+        let mut whole = maps();
+        (0..3).for_each(|part| push(&mut whole, part).expect("in the triangle"));
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut merged = maps();
+            for part in order {
+                let mut one = maps();
+                push(&mut one, part).expect("in the triangle");
+                merged.merge(&one).expect("the same shape");
+            }
+            for (query, key) in [(0, 0), (4, 0), (7, 3)] {
+                assert_eq!(cell(&merged, query, key), cell(&whole, query, key));
+            }
+            assert!(cell(&merged, 4, 4).expect("seen").0.is_nan(), "once not a number, never one again");
+        }
+    }
+
+    #[test]
+    fn a_copy_shares_rows_until_they_change() {
+        let mut maps = maps();
+        maps.push((0, 0), 0, 0, &[1.0], &[-1.0]).expect("in the triangle");
+        maps.push((0, 0), 1, 0, &[1.0], &[-1.0]).expect("in the triangle");
+        let copy = maps.clone();
+        maps.push((0, 0), 1, 0, &[2.0], &[-1.0]).expect("in the triangle");
+        assert!(Arc::ptr_eq(&maps.rows[0], &copy.rows[0]) && !Arc::ptr_eq(&maps.rows[1], &copy.rows[1]));
+        assert_eq!(copy.at((0, 0), 4, 0).map(|cell| cell.logit), Some(1.0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut maps = maps();
+        for (outcome, words) in [
+            (maps.push((2, 0), 0, 0, &[], &[]), "layer 2, head 0"),
+            (maps.push((0, 0), 0, 0, &[1.0], &[]), "1 and 0"),
+            (maps.push((0, 0), 1, 1, &[1.0; 2], &[1.0; 2]), "at most 2 cells in row 1, got 2 cells from 1"),
+            (maps.merge(&of_side(8)), "(2, 3, 4), got (2, 3, 8)"),
+        ] {
+            let message = outcome.expect_err(words).to_string();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+}
