@@ -60,13 +60,15 @@ fn point_at(window: &mut Shown, at: Pos2) {
 #[test]
 fn a_map_is_there_at_once_and_a_place_is_read_again() {
     let mut window = opened("2k", "Map");
-    assert!(says(&window, "Overview: 32 sampled queries on"));
+    const OVERVIEW: &str =
+        "Overview: largest logit and probability in squares of 8 × 8 tokens, of every query";
+    assert!(says(&window, OVERVIEW));
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
-    assert!(says(&window, "at most") && says(&window, "together"), "numbers of a bin");
+    assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a square of the overview");
     wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
     point_at(&mut window, place);
-    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "together"), "numbers of a square");
+    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller square");
     window.get_by_label("End").click();
     window.run_steps(3);
     wait_for(&mut window, "every logit", |window| says(window, "Every logit, read again"));
@@ -83,7 +85,7 @@ fn a_map_is_there_at_once_and_a_place_is_read_again() {
     window.get_by_label("logit");
     window.get_by_label("Whole text").click();
     window.run_steps(3);
-    assert!(says(&window, "Overview: 32 sampled queries on") && !says(&window, "Every logit, read"));
+    assert!(says(&window, OVERVIEW) && !says(&window, "Every logit, read"));
 }
 
 #[test]
@@ -137,6 +139,10 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
     window = Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| opened);
     window.run_steps(3);
     open(&mut window, "Map");
+    assert!(says(&window, "Overview: 32 sampled queries on"));
+    let place = point(&window, "Attention map of B", 0.03, 0.95);
+    point_at(&mut window, place);
+    assert!(says(&window, "at most") && says(&window, "together"), "numbers of a bin");
     window.get_by_label("End").click();
     window.run_steps(3);
     assert!(says(&window, "Overview only"));

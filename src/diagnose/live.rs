@@ -114,7 +114,35 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention_window::{AttentionWindow, WindowRequest};
+    use crate::diagnose::RunMeasurement;
     use crate::evaluate::{evaluate, evaluate_in_segments};
+    use crate::policy::AttentionPolicy;
+
+    /// Pooled maps gathered on the way are those of a window that is read again.
+    fn check_pooled(decoder: &Arc<Decoder>, tokens: &[u32], run: &RunMeasurement, policy: &AttentionPolicy) {
+        let maps = run.arrays.pooled.as_ref().expect("gathered");
+        let end = tokens.len() as u64;
+        for (begin, layer, head) in [(0, 0, 0), (end - 160, 5, 3)] {
+            let (queries, keys) = (begin..begin + 160, begin..begin + 160);
+            let request = WindowRequest { layer, head, queries, keys: keys.clone(), pool: maps.side() };
+            let window = AttentionWindow::read(decoder, policy, tokens, &request, &|_, _| true);
+            let window = window.expect("runs").expect("nobody stopped it");
+            for query in request.queries.clone().step_by(maps.side() as usize) {
+                for key in keys.clone().step_by(maps.side() as usize).take_while(|&key| key <= query) {
+                    let cell = maps.at((layer, head), query, key).expect("seen");
+                    let logit = window.logit(query, key).expect("inside");
+                    let log = window.probability(query, key).expect("inside").ln();
+                    for (name, got, wanted) in
+                        [("logit", cell.logit, logit), ("log", cell.log_probability, log)]
+                    {
+                        let close = got == wanted || (got - wanted).abs() < 2e-3;
+                        assert!(close, "{} {name} {query} {key}: {got} {wanted}", run.policy);
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_live_diagnosis_ends_as_the_whole_one_and_is_one_on_the_way() {
@@ -129,7 +157,7 @@ mod tests {
         let mut live =
             Live::new("m", decoder.clone(), tokens.clone(), usual.clone(), specs.clone()).expect("fits");
         let mut whole = DiagnosisBuilder::new("m", &loaded.config, 1024, usual, None);
-        for spec in specs {
+        for spec in specs.clone() {
             let mut collector = Collector::new(&loaded.config, 1024);
             let run = evaluate(&decoder, &spec.policy, &tokens, Some(&mut collector), &|_| ()).expect("runs");
             let input = RunInput {
@@ -149,6 +177,10 @@ mod tests {
         live.step(usize::MAX).expect("tokens");
         live.step(1).expect("nothing is left");
         assert_eq!(live.position(), live.len());
+        let last = live.diagnosis().expect("at the end");
+        for (run, spec) in last.runs.iter().zip(&specs) {
+            check_pooled(&decoder, &tokens, run, &spec.policy);
+        }
         let whole = whole.finish();
         for (live, whole) in live.diagnosis().expect("at the end").runs.iter().zip(&whole.runs) {
             assert_eq!(

@@ -3,6 +3,7 @@
 
 mod layout;
 mod model;
+mod overview;
 mod paint;
 
 use std::sync::{Arc, Weak};
@@ -19,7 +20,8 @@ pub use self::model::{Scale, Sight};
 pub use self::paint::ramp;
 
 use self::layout::{Plane, squares};
-use self::model::{Overview, Reading, extremes, refine};
+use self::model::{Reading, extremes, refine};
+use self::overview::Overview;
 use super::{NAMES, SIDES, Shown, tokens};
 use crate::command::{Command, Hover};
 use crate::reread::{Question, Reread};
@@ -386,9 +388,9 @@ impl Maps {
                     pool => format!("Largest logit and probability of {pool} × {pool} tokens, read again for this place."),
                 });
             } else {
-                let queries = shown.diagnosis.bins.map_queries.len();
-                let keys = shown.diagnosis.bins.map_keys.len();
-                ui.label(format!("Overview: {queries} sampled queries on {keys} bins of keys (largest logit, probability together)."));
+                if let Some(run) = shown.diagnosis.runs.first() {
+                    ui.label(Overview { bins: &shown.diagnosis.bins, run, head }.words());
+                }
                 if shown.inputs.is_none() {
                     ui.label("Overview only: every logit of a place needs the model, which a result folder does not have.");
                 } else if pool > 1 {

@@ -1,10 +1,11 @@
-//! What an attention map shows: a place in the text, cells, and what is to be said of one of them.
+//! What an attention map shows: a place in the text, cells, and what is to be said of a pair.
 
 use std::ops::Range;
 
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
-use lm_infinite::diagnose::{BinEdges, RunMeasurement};
 use lm_infinite::policy::{AttentionPolicy, Region, region};
+
+use super::overview::{Coarse, Share};
 
 /// Fewest tokens that are shown from side to side.
 const CLOSEST: f64 = 8.0;
@@ -34,7 +35,7 @@ impl Scale {
         }
     }
 
-    fn of_probability(self, probability: f32) -> f32 {
+    pub(super) fn of_probability(self, probability: f32) -> f32 {
         match self {
             Self::LogProbability => probability.max(f32::MIN_POSITIVE).log10(),
             _ => probability,
@@ -154,83 +155,6 @@ pub enum Cell {
     Value(f32),
 }
 
-/// The overview of one head: sampled queries on bins of keys, gathered while the model ran.
-#[derive(Clone, Copy)]
-pub struct Overview<'a> {
-    /// The bins.
-    pub bins: &'a BinEdges,
-    /// The run.
-    pub run: &'a RunMeasurement,
-    /// Layer and head.
-    pub head: (usize, usize),
-}
-
-/// What the overview has at one place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Coarse {
-    /// The sampled query.
-    pub query: u64,
-    /// The bin of keys.
-    pub keys: Range<u64>,
-    /// Largest logit on them.
-    pub logit: f32,
-    /// Probability on all of them.
-    pub mass: f32,
-}
-
-impl Overview<'_> {
-    /// The cell of a pair.
-    pub fn at(&self, query: u64, key: u64) -> Option<Coarse> {
-        let row = self.row(query)?;
-        let bin = self.bins.map_keys.index(key);
-        self.coarse(row, bin)
-    }
-
-    fn row(&self, query: u64) -> Option<usize> {
-        let row = self.bins.map_queries.partition_point(|&sampled| sampled < query);
-        (row < self.bins.map_queries.len()).then_some(row)
-    }
-
-    fn coarse(&self, row: usize, bin: usize) -> Option<Coarse> {
-        let at = [self.head.0, self.head.1, row, bin];
-        let (logit, mass) = (*self.run.arrays.map_logit.get(at)?, *self.run.arrays.map_mass.get(at)?);
-        let query = self.bins.map_queries[row];
-        let end = self.bins.map_keys.end(bin).unwrap_or(u64::MAX).min(query + 1);
-        Some(Coarse { query, keys: self.bins.map_keys.lower()[bin]..end, logit, mass })
-    }
-
-    /// Cells at the middles of `size` × `size` squares, row by row.
-    pub fn cells(&self, sight: Sight, tokens: u64, size: usize, scale: Scale) -> Vec<Cell> {
-        let keys: Vec<u64> = places(sight.key, sight.span, size, tokens);
-        let columns: Vec<usize> = keys.iter().map(|&key| self.bins.map_keys.index(key)).collect();
-        let read = self.run.arrays.nll.len() as u64 + 1;
-        let mut cells = Vec::with_capacity(size * size);
-        for query in places(sight.query, sight.span, size, tokens) {
-            let row = self.row(query);
-            for (&key, &bin) in keys.iter().zip(&columns) {
-                let coarse = row.and_then(|row| self.coarse(row, bin));
-                cells.push(match coarse {
-                    _ if key > query => Cell::Future,
-                    Some(coarse) if coarse.query < read => coarse.cell(scale),
-                    _ => Cell::Unseen,
-                });
-            }
-        }
-        cells
-    }
-}
-
-impl Coarse {
-    fn cell(&self, scale: Scale) -> Cell {
-        match scale {
-            _ if self.mass.is_nan() => Cell::NotFinite,
-            _ if self.logit == f32::NEG_INFINITY => Cell::Masked,
-            Scale::Logit => Cell::Value(self.logit),
-            _ => Cell::Value(scale.of_probability(self.mass)),
-        }
-    }
-}
-
 /// The cell of a pair in a window that was read again; `None` outside of it.
 pub fn exact(window: &AttentionWindow, query: u64, key: u64, scale: Scale) -> Option<Cell> {
     let (logit, probability) = (window.logit(query, key)?, window.probability(query, key)?);
@@ -265,7 +189,7 @@ pub fn refine(
 }
 
 /// Tokens at the middles of `size` equal parts.
-fn places(from: f64, span: f64, size: usize, tokens: u64) -> Vec<u64> {
+pub(super) fn places(from: f64, span: f64, size: usize, tokens: u64) -> Vec<u64> {
     let at = |part: usize| (from + span * (part as f64 + 0.5) / size as f64) as u64;
     (0..size).map(|part| at(part).min(tokens.saturating_sub(1))).collect()
 }
@@ -312,14 +236,13 @@ impl Reading {
                 format!("at most {logit:.2} (of {pool} × {pool} tokens)"),
                 format!("at most {}", probability_words(probability)),
             ),
-            (_, None, Some(coarse)) => {
-                let Range { start, end } = coarse.keys;
-                let place = format!("query {}, keys {start}–{}", coarse.query, end.saturating_sub(1));
-                (
-                    format!("at most {:.2} ({place})", coarse.logit),
-                    format!("{} together", probability_words(coarse.mass)),
-                )
-            }
+            (_, None, Some(coarse)) => (
+                format!("at most {:.2} ({})", coarse.logit, coarse.place),
+                match coarse.probability {
+                    Share::Largest(probability) => format!("at most {}", probability_words(probability)),
+                    Share::Together(mass) => format!("{} together", probability_words(mass)),
+                },
+            ),
             (_, None, None) => ("not read".to_owned(), "not read".to_owned()),
         };
         let name = match region {
@@ -404,12 +327,15 @@ mod tests {
     fn readings_tell_region_distance_and_where_a_number_is_from() {
         let policy =
             AttentionPolicy { start: 10, window: Some(64), ceiling: Some(64), ..AttentionPolicy::default() };
-        let coarse = Coarse { query: 127, keys: 0..64, logit: 2.5, mass: 0.25 };
-        let reading = Reading::new(&policy, (120, 3), None, Some(coarse.clone()));
+        let coarse = |logit, probability| Coarse { logit, probability, place: "there".to_owned() };
+        let sampled = coarse(2.5, Share::Together(0.25));
+        let reading = Reading::new(&policy, (120, 3), None, Some(sampled.clone()));
         assert_eq!((reading.region, reading.effective_distance), ("start", Some(64)));
-        assert_eq!(reading.logit, "at most 2.50 (query 127, keys 0–63)");
+        assert_eq!(reading.logit, "at most 2.50 (there)");
         assert_eq!(reading.probability, "0.2500 together");
-        let masked = Reading::new(&policy, (120, 20), None, Some(coarse));
+        let pooled = Reading::new(&policy, (120, 3), None, Some(coarse(2.5, Share::Largest(0.25))));
+        assert_eq!(pooled.probability, "at most 0.2500");
+        let masked = Reading::new(&policy, (120, 20), None, Some(sampled));
         assert_eq!(
             (masked.region, masked.effective_distance, masked.probability.as_str()),
             ("masked", None, "0")
@@ -420,15 +346,5 @@ mod tests {
             ("recent", Some(20), "not read")
         );
         assert_eq!(Reading::new(&policy, (1, 2), None, None).region, "future");
-    }
-
-    #[test]
-    fn coarse_cells_tell_masked_from_not_finite() {
-        let cell = |logit, mass| Coarse { query: 1, keys: 0..1, logit, mass };
-        assert_eq!(cell(f32::NEG_INFINITY, 0.0).cell(Scale::Logit), Cell::Masked);
-        assert_eq!(cell(f32::NEG_INFINITY, f32::NAN).cell(Scale::Logit), Cell::NotFinite);
-        assert_eq!(cell(1.5, 0.5).cell(Scale::Logit), Cell::Value(1.5));
-        assert_eq!(cell(1.5, 0.5).cell(Scale::Probability), Cell::Value(0.5));
-        assert_eq!(cell(1.5, 0.1).cell(Scale::LogProbability), Cell::Value(-1.0));
     }
 }

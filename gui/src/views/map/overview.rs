@@ -1,0 +1,141 @@
+//! The overview of one head, gathered while the model ran: every query in squares of tokens, or, from a result folder, a few
+//! queries on bins of keys.
+
+use std::ops::Range;
+
+use lm_infinite::diagnose::{BinEdges, RunMeasurement};
+use lm_infinite_analysis::PooledMaps;
+
+use super::model::{Cell, Scale, Sight, places};
+
+/// The overview of one head.
+#[derive(Clone, Copy)]
+pub struct Overview<'a> {
+    /// Bins of what a result folder has.
+    pub bins: &'a BinEdges,
+    /// The run.
+    pub run: &'a RunMeasurement,
+    /// Layer and head.
+    pub head: (usize, usize),
+}
+
+/// What the overview has at one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coarse {
+    /// Largest logit.
+    pub logit: f32,
+    /// Of the same.
+    pub probability: Share,
+    /// Which pairs, in words.
+    pub place: String,
+}
+
+/// A probability of many keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
+    /// Of the one that has most.
+    Largest(f32),
+    /// Of all of them.
+    Together(f32),
+}
+
+impl Overview<'_> {
+    /// What is shown, in words.
+    pub fn words(&self) -> String {
+        if let Some(side) = self.run.arrays.pooled.as_ref().map(PooledMaps::side) {
+            return match side {
+                1 => "Overview: every logit, gathered while the text was read.".to_owned(),
+                side => format!(
+                    "Overview: largest logit and probability in squares of {side} × {side} tokens, of every query, gathered while the text was read."
+                ),
+            };
+        }
+        let (queries, keys) = (self.bins.map_queries.len(), self.bins.map_keys.len());
+        format!(
+            "Overview: {queries} sampled queries on {keys} bins of keys (largest logit, probability together)."
+        )
+    }
+
+    /// What is known of a pair.
+    pub fn at(&self, query: u64, key: u64) -> Option<Coarse> {
+        let (logit, share) = self.value(query, key)?;
+        let place = match (&self.run.arrays.pooled, self.row(query)) {
+            (Some(maps), _) => format!("of {side} × {side} tokens", side = maps.side()),
+            (None, Some(row)) => {
+                let query = self.bins.map_queries[row];
+                let Range { start, end } = self.keys(key, query);
+                format!("query {query}, keys {start}–{}", end.saturating_sub(1))
+            }
+            (None, None) => return None,
+        };
+        Some(Coarse { logit, probability: share, place })
+    }
+
+    /// Cells at the middles of `size` × `size` squares, row by row.
+    pub fn cells(&self, sight: Sight, tokens: u64, size: usize, scale: Scale) -> Vec<Cell> {
+        let keys: Vec<u64> = places(sight.key, sight.span, size, tokens);
+        let read = self.run.arrays.nll.len() as u64 + 1;
+        let mut cells = Vec::with_capacity(size * size);
+        for query in places(sight.query, sight.span, size, tokens) {
+            // A sampled query stands for those before it.
+            let seen = match (&self.run.arrays.pooled, self.row(query)) {
+                (Some(_), _) => query < read,
+                (None, row) => row.is_some_and(|row| self.bins.map_queries[row] < read),
+            };
+            cells.extend(keys.iter().map(|&key| match self.value(query, key) {
+                _ if key > query => Cell::Future,
+                Some((logit, share)) if seen => cell(logit, share, scale),
+                _ => Cell::Unseen,
+            }));
+        }
+        cells
+    }
+
+    fn value(&self, query: u64, key: u64) -> Option<(f32, Share)> {
+        if let Some(maps) = &self.run.arrays.pooled {
+            let cell = maps.at(self.head, query, key)?;
+            return Some((cell.logit, Share::Largest(cell.log_probability.exp())));
+        }
+        let at = [self.head.0, self.head.1, self.row(query)?, self.bins.map_keys.index(key)];
+        let arrays = &self.run.arrays;
+        Some((*arrays.map_logit.get(at)?, Share::Together(*arrays.map_mass.get(at)?)))
+    }
+
+    /// The sampled query at or after `query`.
+    fn row(&self, query: u64) -> Option<usize> {
+        let row = self.bins.map_queries.partition_point(|&sampled| sampled < query);
+        (row < self.bins.map_queries.len()).then_some(row)
+    }
+
+    /// The bin of a key, as far as the sampled query sees it.
+    fn keys(&self, key: u64, query: u64) -> Range<u64> {
+        let bin = self.bins.map_keys.index(key);
+        self.bins.map_keys.lower()[bin]..self.bins.map_keys.end(bin).unwrap_or(u64::MAX).min(query + 1)
+    }
+}
+
+fn cell(logit: f32, share: Share, scale: Scale) -> Cell {
+    let (Share::Largest(probability) | Share::Together(probability)) = share;
+    match scale {
+        _ if logit.is_nan() || probability.is_nan() => Cell::NotFinite,
+        _ if logit == f32::NEG_INFINITY => Cell::Masked,
+        Scale::Logit => Cell::Value(logit),
+        _ => Cell::Value(scale.of_probability(probability)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_tell_masked_from_not_finite() {
+        let together = |logit, mass, scale| cell(logit, Share::Together(mass), scale);
+        assert_eq!(together(f32::NEG_INFINITY, 0.0, Scale::Logit), Cell::Masked);
+        assert_eq!(together(f32::NEG_INFINITY, f32::NAN, Scale::Logit), Cell::NotFinite);
+        assert_eq!(together(1.5, 0.5, Scale::Logit), Cell::Value(1.5));
+        assert_eq!(together(1.5, 0.5, Scale::Probability), Cell::Value(0.5));
+        assert_eq!(together(1.5, 0.1, Scale::LogProbability), Cell::Value(-1.0));
+        assert_eq!(cell(1.5, Share::Largest(0.01), Scale::LogProbability), Cell::Value(-2.0));
+    }
+}
