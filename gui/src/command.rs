@@ -1,5 +1,7 @@
 //! What views ask for. They push commands; [`Window`](crate::window::Window) alone obeys them, after everything is drawn.
 
+use std::path::PathBuf;
+
 use crate::tab::Tab;
 
 /// A wish of the reader.
@@ -19,6 +21,10 @@ pub enum Command {
     Choose(Option<(usize, usize)>),
     /// Keep a query marked, of which views show the attention; or none.
     Mark(Option<u64>),
+    /// Ask for a result folder.
+    AskForResults,
+    /// Show a result folder.
+    Open(PathBuf),
     /// Show the list of keys, or close it.
     Help,
     /// Show what can be exported, or close it.

@@ -11,6 +11,7 @@ const KEYS: &[(&str, &str)] = &[
     ("arrow keys", "choose a head"),
     ("drag, wheel with Ctrl", "move and zoom a plot; double click shows all of it"),
     ("Ctrl +, Ctrl −, Ctrl 0", "larger, smaller, usual size"),
+    ("Ctrl O", "open a result folder"),
     ("Ctrl E", "export figures, numbers, or everything"),
     ("F1", "this list"),
     ("Esc", "close what lies over the window, or else stop the run"),

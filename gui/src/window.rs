@@ -247,6 +247,7 @@ impl Window {
         let mut commands = Vec::new();
         // What lies over the window takes Escape before the run does.
         help::keys(ui.ctx(), &mut self.help);
+        self.bar.keys(ui.ctx());
         self.export.keys(ui.ctx());
         self.tour.keys(ui.ctx());
         self.keys(ui, &mut commands);
@@ -327,6 +328,13 @@ impl Window {
         if ui.button(other).on_hover_text("Switch between dark and light").clicked() {
             ui.ctx().set_theme(if dark { egui::Theme::Light } else { egui::Theme::Dark });
         }
+        let open = ui.button("Open results…");
+        if open
+            .on_hover_text("A result folder of `diagnose`; dropping it on the window does the same (Ctrl+O)")
+            .clicked()
+        {
+            commands.push(Command::AskForResults);
+        }
         let ready = self.diagnosis.is_some();
         let export = ui.add_enabled(ready, egui::Button::new("Export…"));
         if export.on_hover_text("Figures and numbers as files, or everything (Ctrl+E)").clicked() {
@@ -368,6 +376,9 @@ impl Window {
         if ui.input(|input| input.modifiers.command && input.key_pressed(Key::E)) {
             commands.push(Command::Export);
         }
+        if ui.input(|input| input.modifiers.command && input.key_pressed(Key::O)) {
+            commands.push(Command::AskForResults);
+        }
         for (key, entry) in NUMBERS.into_iter().zip(TABS) {
             if ui.input(|input| input.key_pressed(key)) {
                 commands.push(Command::Show(entry.tab));
@@ -390,6 +401,8 @@ impl Window {
                 let model = self.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
                 self.export.toggle(self.tab, model);
             }
+            (Command::AskForResults, _) => self.bar.ask_for_results(),
+            (Command::Open(folder), _) => self.open_folder(&folder),
             (Command::Help, _) => self.help = !self.help,
             (Command::Tour, _) => {
                 self.tab = Tab::Curves;

@@ -4,14 +4,14 @@ use super::axes::Axis;
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
 use super::theme::look;
-use crate::long_run::Tally;
+use crate::long_run::{MemorySample, Tally};
 use crate::results::LongResult;
 
 /// Loss in buckets that grow with the position.
 pub fn nll(result: &LongResult) -> LineFigure {
     let points = |tally: &Tally| {
         let buckets = tally.logarithmic.buckets(result.tokens).into_iter();
-        buckets.filter_map(|b| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?))).collect()
+        vec![buckets.filter_map(|b| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?))).collect()]
     };
     LineFigure {
         title: format!("Loss over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
@@ -21,28 +21,32 @@ pub fn nll(result: &LongResult) -> LineFigure {
     }
 }
 
-/// Resident memory on the way.
+/// Resident memory on the way. Every shard is a process of its own, whose clock begins anew, and gets a line of its own.
 pub fn memory(result: &LongResult) -> LineFigure {
     let points = |tally: &Tally| {
-        let samples = tally.memory.iter();
-        samples.filter_map(|s| Some((s.position as f64, s.rss_bytes? as f64 / 1e6))).collect()
+        let shards = tally.memory.chunk_by(|before, after| before.seconds <= after.seconds);
+        let point = |s: &MemorySample| Some((s.position as f64, s.rss_bytes? as f64 / 1e6));
+        shards.map(|samples| samples.iter().filter_map(point).collect()).collect::<Vec<Vec<Point>>>()
     };
+    let in_shards = result.runs.iter().any(|run| points(&run.tally).len() > 1);
+    let shards = if in_shards { "; one line for each shard that was merged" } else { "" };
     LineFigure {
         title: format!("Memory over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
-        note: "Resident memory of the whole process, the model's file included".into(),
+        note: format!("Resident memory of the whole process, the model's file included{shards}"),
         y_label: "resident memory (MB)".into(),
         y_holds: Some(0.0),
         ..figure(result, points)
     }
 }
 
-fn figure(result: &LongResult, points: impl Fn(&Tally) -> Vec<Point>) -> LineFigure {
+fn figure(result: &LongResult, points: impl Fn(&Tally) -> Vec<Vec<Point>>) -> LineFigure {
     // Left of this a logarithmic axis has nothing, and a bucket is a token or two.
     let low = Axis::lengths("", result.tokens, result.trained_length).low;
+    let visible = |points: Vec<Point>| points.into_iter().filter(|&(x, _)| x >= low).collect();
     let series = |(index, run): (usize, &crate::results::LongRunResult)| Series {
         name: run.policy.clone(),
         look: Some(look(index)),
-        pieces: vec![points(&run.tally).into_iter().filter(|&(x, _)| x >= low).collect()],
+        pieces: points(&run.tally).into_iter().map(visible).collect(),
         band: Vec::new(),
         raw: Vec::new(),
         crosses: Vec::new(),

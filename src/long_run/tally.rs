@@ -90,16 +90,21 @@ impl Tally {
         self.linear.merge(&other.linear)?;
         self.logarithmic.merge(&other.logarithmic)?;
         // Tokens that were read and seconds of work, halos included.
-        self.position += other.position - other.begin;
+        self.position += other.tokens_read();
         self.seconds += other.seconds;
         self.memory.extend(&other.memory);
         self.memory.sort_by_key(|sample| sample.position);
         Ok(())
     }
 
-    /// Tokens read, halos included, per second.
+    /// Tokens read, halos included.
+    pub fn tokens_read(&self) -> u64 {
+        self.position - self.begin
+    }
+
+    /// Tokens read per second of work; shards that run at once count their seconds each.
     pub fn tokens_per_second(&self) -> f64 {
-        if self.seconds > 0.0 { (self.position - self.begin) as f64 / self.seconds } else { 0.0 }
+        if self.seconds > 0.0 { self.tokens_read() as f64 / self.seconds } else { 0.0 }
     }
 
     /// Largest resident memory that was seen.

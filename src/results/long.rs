@@ -86,19 +86,25 @@ impl LongResult {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{policy}\n  {} nats per token over {} tokens, {:.0} tokens/s, at most {} MB",
+                "{policy}\n  {} nats per token\n  {} tokens read in {:.0} s of work ({:.0} tokens/s), at most {} MB",
                 loss(tally.linear.mean()),
-                tally.position,
+                tally.tokens_read(),
+                tally.seconds,
                 tally.tokens_per_second(),
                 megabytes(tally.peak_rss_bytes()),
             );
-            let mut from = 0;
+            let (mut from, mut seen) = (0, false);
             for bucket in tally.logarithmic.buckets(self.tokens) {
+                seen |= bucket.nll.is_some() || bucket.non_finite > 0;
                 // One line to a doubling.
                 if bucket.to.is_power_of_two() || bucket.to == self.tokens {
                     let mean = tally.logarithmic.mean_between(from, bucket.to);
-                    let _ = writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean.or(bucket.nll)));
-                    from = bucket.to;
+                    // What another shard reads, and the first token, have no loss here.
+                    if seen {
+                        let _ =
+                            writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean.or(bucket.nll)));
+                    }
+                    (from, seen) = (bucket.to, false);
                 }
             }
         }

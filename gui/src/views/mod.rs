@@ -1,5 +1,6 @@
 //! What is drawn. A view takes what is [`Shown`], and pushes commands for what the reader asks for.
 
+pub mod ask;
 pub mod curves;
 pub mod export;
 pub mod features;

@@ -1,37 +1,28 @@
 //! The run bar: what to run, and the buttons.
 
-use std::sync::Arc;
-
-use eframe::egui::{self, Button, ComboBox, DragValue, ProgressBar, RichText, Slider, TextEdit, Ui};
+use eframe::egui::{self, Button, ComboBox, DragValue, ProgressBar, RichText, Slider, Ui};
 use lm_infinite::hub;
 use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
 
 use super::NAMES;
+use super::ask::{Answer, Ask, Asked};
 use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
 use crate::theme;
 
-/// What the small window asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Model,
-    Text,
-    Paste,
-}
-
-/// The bar, and what is being typed in its small window.
+/// The bar, and its small window.
 pub struct Bar {
     /// Models that can be used at once.
     models: Vec<&'static str>,
-    asked: Option<(Asked, String)>,
+    ask: Ask,
 }
 
 impl Default for Bar {
     fn default() -> Self {
         let listed = hub::Cache::open().map(|cache| hub::list(&cache).0).unwrap_or_default();
         let models = listed.iter().filter(|model| model.present).map(|model| model.name).collect();
-        Self { models, asked: None }
+        Self { models, ask: Ask::default() }
     }
 }
 
@@ -55,7 +46,23 @@ impl Bar {
             ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], trained_length));
         }
         buttons(ui, progress, paused, commands);
-        self.ask(ui.ctx(), settings);
+        match self.ask.show(ui.ctx()) {
+            Some(Answer::Model(name)) => settings.model = name,
+            Some(Answer::Text(path)) => (settings.text, settings.pasted) = (path, None),
+            Some(Answer::Pasted(text)) => settings.pasted = Some(text),
+            Some(Answer::Results(path)) => commands.push(Command::Open(path)),
+            None => {}
+        }
+    }
+
+    /// Asks for a result folder.
+    pub fn ask_for_results(&mut self) {
+        self.ask.open(Asked::Results, "results");
+    }
+
+    /// Escape closes the small window.
+    pub fn keys(&mut self, ctx: &egui::Context) {
+        self.ask.keys(ctx);
     }
 
     fn model(&mut self, ui: &mut Ui, settings: &mut Settings) {
@@ -71,7 +78,7 @@ impl Bar {
             .on_hover_text("A .gguf file or a Hugging Face folder; dropping it on the window does the same")
             .clicked()
         {
-            self.asked = Some((Asked::Model, settings.model.clone()));
+            self.ask.open(Asked::Model, &settings.model);
         }
     }
 
@@ -86,45 +93,10 @@ impl Bar {
             .on_hover_text("A text file or a folder of them; dropping it on the window does the same")
             .clicked()
         {
-            self.asked = Some((Asked::Text, settings.text.clone()));
+            self.ask.open(Asked::Text, &settings.text);
         }
         if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
-            self.asked = Some((Asked::Paste, settings.pasted.as_deref().unwrap_or_default().to_owned()));
-        }
-    }
-
-    /// The small window.
-    fn ask(&mut self, ctx: &egui::Context, settings: &mut Settings) {
-        let Some((asked, typed)) = &mut self.asked else { return };
-        let (title, name) = match asked {
-            Asked::Model => ("Open a model", "Path of the model"),
-            Asked::Text => ("Open a text", "Path of the text"),
-            Asked::Paste => ("Paste a text", "Pasted text"),
-        };
-        let (mut taken, mut closed) = (false, false);
-        egui::Window::new(title).collapsible(false).show(ctx, |ui| {
-            let edit = match asked {
-                Asked::Paste => TextEdit::multiline(typed).desired_rows(8),
-                _ => TextEdit::singleline(typed),
-            };
-            let label = ui.label(name);
-            let field = ui.add(edit.desired_width(420.0)).labelled_by(label.id).on_hover_text(name);
-            taken = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            ui.horizontal(|ui| {
-                taken |= ui.button("Use it").on_hover_text("Reads it at the next run").clicked();
-                closed = ui.button("Cancel").on_hover_text("Leaves everything as it is").clicked();
-            });
-        });
-        closed |= ctx.input(|input| input.key_pressed(egui::Key::Escape));
-        if taken && !typed.trim().is_empty() {
-            match asked {
-                Asked::Model => settings.model = typed.trim().to_owned(),
-                Asked::Text => (settings.text, settings.pasted) = (typed.trim().to_owned(), None),
-                Asked::Paste => settings.pasted = Some(Arc::from(typed.as_str())),
-            }
-        }
-        if taken || closed {
-            self.asked = None;
+            self.ask.open(Asked::Paste, settings.pasted.as_deref().unwrap_or_default());
         }
     }
 }

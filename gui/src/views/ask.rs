@@ -1,0 +1,167 @@
+//! The small window that asks for a model, a text or a result folder: typed, pasted, or chosen among files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eframe::egui::{Context, Key, Modifiers, TextEdit, Ui, Window};
+use egui_file::{FileDialog, State};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A `.gguf` file or a Hugging Face folder.
+    Model,
+    /// A text file, or a folder of them.
+    Text,
+    /// The text itself.
+    Paste,
+    /// A folder that `diagnose` wrote.
+    Results,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Name or path.
+    Model(String),
+    /// Path.
+    Text(String),
+    /// The text itself.
+    Pasted(Arc<str>),
+    /// Path.
+    Results(PathBuf),
+}
+
+/// The small window, and the list of files over it.
+#[derive(Default)]
+pub struct Ask {
+    /// What is asked for, and what has been typed.
+    open: Option<(Asked, String)>,
+    files: Option<FileDialog>,
+}
+
+impl Asked {
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Model => ("Open a model", "Path of the model"),
+            Self::Text => ("Open a text", "Path of the text"),
+            Self::Paste => ("Paste a text", "Pasted text"),
+            Self::Results => ("Open results", "Path of the result folder"),
+        }
+    }
+
+    fn answer(self, typed: &str) -> Option<Answer> {
+        let path = typed.trim();
+        if path.is_empty() {
+            return None;
+        }
+        Some(match self {
+            Self::Model => Answer::Model(path.to_owned()),
+            Self::Text => Answer::Text(path.to_owned()),
+            Self::Paste => Answer::Pasted(typed.into()),
+            Self::Results => Answer::Results(path.into()),
+        })
+    }
+}
+
+impl Ask {
+    /// Opens the window with what was said before.
+    pub fn open(&mut self, asked: Asked, before: &str) {
+        (self.open, self.files) = (Some((asked, before.to_owned())), None);
+    }
+
+    /// Escape closes what lies on top.
+    pub fn keys(&mut self, ctx: &Context) {
+        if self.open.is_some() && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+            // Without files over it, the window itself.
+            if self.files.take().is_none() {
+                self.open = None;
+            }
+        }
+    }
+
+    /// Draws it while it is open; an answer closes it.
+    pub fn show(&mut self, ctx: &Context) -> Option<Answer> {
+        let (asked, typed) = self.open.as_mut()?;
+        let asked = *asked;
+        let (title, name) = asked.words();
+        let (mut taken, mut closed) = (false, false);
+        Window::new(title).collapsible(false).show(ctx, |ui| {
+            let edit = match asked {
+                Asked::Paste => TextEdit::multiline(typed).desired_rows(8),
+                _ => TextEdit::singleline(typed),
+            };
+            let label = ui.label(name);
+            let field = ui.add(edit.desired_width(420.0)).labelled_by(label.id).on_hover_text(name);
+            let enter = ui.input(|input| input.key_pressed(Key::Enter));
+            taken = field.lost_focus() && enter && asked != Asked::Paste;
+            ui.horizontal(|ui| {
+                if let Some(files) = files(ui, asked, typed) {
+                    self.files = Some(files);
+                }
+                taken |= ui.button("Use it").on_hover_text("Reads it at the next run").clicked();
+                closed = ui.button("Cancel").on_hover_text("Leaves everything as it is").clicked();
+            });
+        });
+        if let Some(files) = &mut self.files {
+            match files.show(ctx).state() {
+                State::Selected => {
+                    let path = files.path().unwrap_or(files.directory());
+                    (*typed, taken) = (path.display().to_string(), true);
+                }
+                State::Open => {}
+                State::Closed | State::Cancelled => self.files = None,
+            }
+        }
+        let answer = if taken { asked.answer(typed) } else { None };
+        if taken || closed {
+            (self.open, self.files) = (None, None);
+        }
+        answer
+    }
+}
+
+/// The buttons that list files, beginning where the typed path is.
+fn files(ui: &mut Ui, asked: Asked, typed: &str) -> Option<FileDialog> {
+    let here = Path::new(typed.trim()).ancestors().find(|path| path.is_dir());
+    let here = here.map(Path::to_owned).or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    let begun = |files: FileDialog| {
+        // Nothing is made, renamed or written here.
+        let mut files = files.initial_path(here.clone()).show_rename(false).show_new_folder(false);
+        files.open();
+        Some(files)
+    };
+    let mut listed = None;
+    if matches!(asked, Asked::Model | Asked::Text)
+        && ui.button("File…").on_hover_text("Choose a file in a list").clicked()
+    {
+        let models = asked == Asked::Model;
+        let shown = move |path: &Path| {
+            !models || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+        };
+        let title = if models { "Open a .gguf file" } else { "Open a text file" };
+        listed = begun(FileDialog::open_file().title(title).show_files_filter(Box::new(shown)));
+    }
+    let folder = match asked {
+        Asked::Model => "A folder with config.json and .safetensors files",
+        Asked::Text => "A folder of text files",
+        Asked::Results => "A folder that `lm-infinite diagnose` wrote",
+        Asked::Paste => return listed,
+    };
+    if ui.button("Folder…").on_hover_text(folder).clicked() {
+        listed = begun(FileDialog::select_folder().title(folder).open_button_text("Use this folder".into()));
+    }
+    listed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_paths_without_blanks_and_texts_as_they_are() {
+        assert_eq!(Asked::Model.answer(" a.gguf "), Some(Answer::Model("a.gguf".into())));
+        assert_eq!(Asked::Paste.answer(" x\n"), Some(Answer::Pasted(" x\n".into())));
+        assert_eq!((Asked::Text.answer(" "), Asked::Paste.answer("\n")), (None, None));
+    }
+}
