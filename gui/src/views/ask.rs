@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use eframe::egui::{Context, Key, Modifiers, TextEdit, Ui, Window};
+use eframe::egui::{Align2, Context, Key, Modifiers, TextEdit, Ui, Window};
 use egui_file::{FileDialog, State};
 
 /// What is asked for.
@@ -35,9 +35,17 @@ pub enum Answer {
 /// The small window, and the list of files over it.
 #[derive(Default)]
 pub struct Ask {
-    /// What is asked for, and what has been typed.
-    open: Option<(Asked, String)>,
+    open: Option<Question>,
+    /// The list.
     files: Option<FileDialog>,
+}
+
+/// One small window.
+struct Question {
+    asked: Asked,
+    typed: String,
+    /// Not drawn yet: letters go to its field.
+    fresh: bool,
 }
 
 impl Asked {
@@ -47,6 +55,13 @@ impl Asked {
             Self::Text => ("Open a text", "Path of the text"),
             Self::Paste => ("Paste a text", "Pasted text"),
             Self::Results => ("Open results", "Path of the result folder"),
+        }
+    }
+
+    fn effect(self) -> &'static str {
+        match self {
+            Self::Model | Self::Text | Self::Paste => "Reads it at the next run",
+            Self::Results => "Shows it at once, instead of the run",
         }
     }
 
@@ -67,7 +82,8 @@ impl Asked {
 impl Ask {
     /// Opens the window with what was said before.
     pub fn open(&mut self, asked: Asked, before: &str) {
-        (self.open, self.files) = (Some((asked, before.to_owned())), None);
+        self.open = Some(Question { asked, typed: before.to_owned(), fresh: true });
+        self.files = None;
     }
 
     /// Escape closes what lies on top.
@@ -82,24 +98,29 @@ impl Ask {
 
     /// Draws it while it is open; an answer closes it.
     pub fn show(&mut self, ctx: &Context) -> Option<Answer> {
-        let (asked, typed) = self.open.as_mut()?;
+        let Question { asked, typed, fresh } = self.open.as_mut()?;
         let asked = *asked;
         let (title, name) = asked.words();
         let (mut taken, mut closed) = (false, false);
-        Window::new(title).collapsible(false).show(ctx, |ui| {
+        let middle = ctx.content_rect().center();
+        let window = Window::new(title).collapsible(false).pivot(Align2::CENTER_CENTER).default_pos(middle);
+        window.show(ctx, |ui| {
             let edit = match asked {
                 Asked::Paste => TextEdit::multiline(typed).desired_rows(8),
                 _ => TextEdit::singleline(typed),
             };
             let label = ui.label(name);
             let field = ui.add(edit.desired_width(420.0)).labelled_by(label.id).on_hover_text(name);
+            if std::mem::take(fresh) {
+                field.request_focus();
+            }
             let enter = ui.input(|input| input.key_pressed(Key::Enter));
             taken = field.lost_focus() && enter && asked != Asked::Paste;
             ui.horizontal(|ui| {
                 if let Some(files) = files(ui, asked, typed) {
                     self.files = Some(files);
                 }
-                taken |= ui.button("Use it").on_hover_text("Reads it at the next run").clicked();
+                taken |= ui.button("Use it").on_hover_text(asked.effect()).clicked();
                 closed = ui.button("Cancel").on_hover_text("Leaves everything as it is").clicked();
             });
         });
@@ -127,7 +148,8 @@ fn files(ui: &mut Ui, asked: Asked, typed: &str) -> Option<FileDialog> {
     let here = here.map(Path::to_owned).or_else(|| std::env::current_dir().ok()).unwrap_or_default();
     let begun = |files: FileDialog| {
         // Nothing is made, renamed or written here.
-        let mut files = files.initial_path(here.clone()).show_rename(false).show_new_folder(false);
+        let files = files.initial_path(here.clone()).show_rename(false).show_new_folder(false);
+        let mut files = files.anchor(Align2::CENTER_CENTER, [0.0, 0.0]);
         files.open();
         Some(files)
     };
@@ -145,11 +167,16 @@ fn files(ui: &mut Ui, asked: Asked, typed: &str) -> Option<FileDialog> {
     let folder = match asked {
         Asked::Model => "A folder with config.json and .safetensors files",
         Asked::Text => "A folder of text files",
-        Asked::Results => "A folder that `lm-infinite diagnose` wrote",
+        Asked::Results => "A folder that diagnose wrote",
         Asked::Paste => return listed,
     };
     if ui.button("Folder…").on_hover_text(folder).clicked() {
-        listed = begun(FileDialog::select_folder().title(folder).open_button_text("Use this folder".into()));
+        listed = begun(
+            FileDialog::select_folder()
+                .title(folder)
+                .open_button_text("Use this folder".into())
+                .file_label_text("Folder:".into()),
+        );
     }
     listed
 }
