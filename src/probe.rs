@@ -119,9 +119,9 @@ pub struct CellMaxima {
     pub query_cell: u64,
     /// Position of the keys of the first cell, divided by the side.
     pub first_key_cell: u64,
-    /// Largest logit; −inf where no key is attended. NaN in cells of a row that is not finite. [cells]
+    /// Largest logit; −inf where no key is attended. NaN in cells of a row that is not finite. One per cell.
     pub logits: Vec<f32>,
-    /// Logarithm of the largest probability, in nats; as above. [cells]
+    /// Logarithm of the largest probability, in nats; as above. One per cell.
     pub log_probabilities: Vec<f32>,
 }
 

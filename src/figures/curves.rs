@@ -163,13 +163,18 @@ pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
 
 /// Probability on the start tokens against position.
 pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
+    let mut figure = bands(diagnosis, |run| &run.curves.start_mass);
+    // No head is outside, however far the deviation reaches.
+    for (_, low, high) in figure.series.iter_mut().flat_map(|series| &mut series.band) {
+        (*low, *high) = (low.max(0.0), high.min(1.0));
+    }
     LineFigure {
         title: format!("Attention on the first {START_TOKENS} tokens, {}", diagnosis.model),
         note: format!("Share of a query's attention; {}", over_heads(diagnosis)),
         x_label: "position of the query (tokens)".into(),
         y_label: "attention probability".into(),
         y_holds: Some(0.0),
-        ..bands(diagnosis, |run| &run.curves.start_mass)
+        ..figure
     }
 }
 
