@@ -145,6 +145,8 @@ fn shards_merge_into_the_whole_run() {
     refused(&desk.merge(&[folders[0], folders[0], folders[1]], "twice"), "was expected");
     refused(&desk.merge(&[folders[0], folders[1], "whole"], "mixed"), "another run");
     refused(&desk.merge(&["nothing"], "out"), "nothing");
+    refused(&desk.merge(&folders, "./shard-1"), "would be lost");
+    json(&desk.merge(&folders, "after all"));
 }
 
 #[test]
