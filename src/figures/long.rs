@@ -21,10 +21,10 @@ pub fn nll(result: &LongResult) -> LineFigure {
     }
 }
 
-/// Resident memory on the way. Every shard is a process of its own, whose clock begins anew, and gets a line of its own.
+/// Resident memory on the way. Every shard is a process of its own, and has a line of its own.
 pub fn memory(result: &LongResult) -> LineFigure {
     let points = |tally: &Tally| {
-        let shards = tally.memory.chunk_by(|before, after| before.seconds <= after.seconds);
+        let shards = tally.memory.chunk_by(|before, after| before.shard == after.shard);
         let point = |s: &MemorySample| Some((s.position as f64, s.rss_bytes? as f64 / 1e6));
         shards.map(|samples| samples.iter().filter_map(point).collect()).collect::<Vec<Vec<Point>>>()
     };

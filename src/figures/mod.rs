@@ -11,7 +11,7 @@ mod curves;
 mod heads;
 mod heat_map;
 mod lines;
-mod long;
+pub(crate) mod long;
 mod maps;
 mod points;
 mod states;

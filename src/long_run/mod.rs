@@ -84,6 +84,7 @@ impl LongRun {
                     saved = Instant::now();
                 }
             }
+            tally.look_at_memory(session.kv_cache_bytes() as u64);
             done.push(tally);
             workspace.save(&done, None)?;
         }
@@ -96,7 +97,7 @@ impl LongRun {
         let begin = shard.begin(tokens, self.decoder.config().layers, policy)?;
         let mut session = Session::new(self.decoder.clone(), policy.clone())?;
         let mut tally = Tally::new(tokens, bucket);
-        tally.from = shard.part(tokens).start;
+        (tally.shard, tally.from) = (shard.index, shard.part(tokens).start);
         if begin > 0 {
             let mut stream = self.stream()?;
             session.feed(&stream.take(usize::try_from(policy.start).unwrap_or(usize::MAX))?, None)?;

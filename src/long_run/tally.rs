@@ -14,6 +14,8 @@ const PER_OCTAVE: i32 = 4;
 /// Losses and costs of one policy so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
+    /// Index of the shard.
+    pub shard: u64,
     /// Position of the next token.
     pub position: u64,
     /// Position at which reading began, after the start tokens.
@@ -28,7 +30,7 @@ pub struct Tally {
     pub linear: NllByPosition,
     /// Loss in buckets that grow with the position, four to a doubling.
     pub logarithmic: NllByPosition,
-    /// Memory on the way, as often.
+    /// Memory on the way, whenever a quarter more has been read, and at the end.
     pub memory: Vec<MemorySample>,
     /// Next position at which memory is looked at.
     next_sample: u64,
@@ -37,7 +39,9 @@ pub struct Tally {
 /// Memory at one position.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemorySample {
-    /// Tokens read.
+    /// Index of the shard, whose process this is.
+    pub shard: u64,
+    /// Position of the next token.
     pub position: u64,
     /// Seconds of work until then.
     pub seconds: f64,
@@ -51,6 +55,7 @@ impl Tally {
     /// Of nothing, for a text of `tokens` tokens, with linear buckets of width `bucket`.
     pub fn new(tokens: u64, bucket: u64) -> Self {
         Self {
+            shard: 0,
             position: 0,
             begin: 0,
             from: 0,
@@ -75,10 +80,17 @@ impl Tally {
         self.seconds += seconds;
         self.mark = mark;
         if self.position >= self.next_sample {
-            let (position, seconds) = (self.position, self.seconds);
+            self.look_at_memory(kv_cache_bytes);
+        }
+    }
+
+    /// Notes how much memory there is now, once for a position.
+    pub fn look_at_memory(&mut self, kv_cache_bytes: u64) {
+        let Self { shard, position, seconds, .. } = *self;
+        if self.memory.last().is_none_or(|last| last.position < position) {
             let rss_bytes = machine::rss_bytes();
-            self.memory.push(MemorySample { position, seconds, rss_bytes, kv_cache_bytes });
-            self.next_sample = position + position / PER_OCTAVE as u64 + 1;
+            self.memory.push(MemorySample { shard, position, seconds, rss_bytes, kv_cache_bytes });
+            self.next_sample = position + self.tokens_read() / PER_OCTAVE as u64 + 1;
         }
     }
 
@@ -93,7 +105,6 @@ impl Tally {
         self.position += other.tokens_read();
         self.seconds += other.seconds;
         self.memory.extend(&other.memory);
-        self.memory.sort_by_key(|sample| sample.position);
         Ok(())
     }
 
@@ -156,7 +167,7 @@ mod tests {
     #[test]
     fn what_a_shard_warms_up_on_does_not_count() {
         let losses: Vec<f32> = (0..100).map(|t| t as f32).collect();
-        let mut shard = Tally { position: 40, begin: 40, from: 63, ..Tally::new(100, 10) };
+        let mut shard = Tally { shard: 1, position: 40, begin: 40, from: 63, ..Tally::new(100, 10) };
         shard.add(20, &losses[40..60], Mark::default(), 1.0, 0);
         shard.add(40, &losses[60..], Mark::default(), 1.0, 0);
         let mut first = Tally::new(100, 10);
@@ -164,6 +175,12 @@ mod tests {
         let mut whole = Tally::new(100, 10);
         whole.add(100, &losses[1..], Mark::default(), 1.0, 0);
         first.merge(&shard).expect("equal buckets");
+        let seen: Vec<_> = first.memory.iter().map(|sample| (sample.shard, sample.position)).collect();
+        assert_eq!(
+            seen,
+            [(0, 63), (1, 60), (1, 100)],
+            "as often as the shard has read more, its halo included"
+        );
         assert_eq!((&first.linear, &first.logarithmic), (&whole.linear, &whole.logarithmic));
         assert_eq!((first.position, first.seconds), (63 + 60, 3.0));
         assert!(first.merge(&Tally::new(100, 20)).is_err());

@@ -18,7 +18,7 @@ use super::tables::Table;
 use super::{RUN, RunInfo, from_json, save, to_json};
 use crate::error::{Error, Result};
 use crate::figures;
-use crate::long_run::{Shard, Tally};
+use crate::long_run::{MemorySample, Shard, Tally};
 
 pub(super) const RESULT: &str = "perplexity.json";
 
@@ -93,16 +93,16 @@ impl LongResult {
                 tally.tokens_per_second(),
                 megabytes(tally.peak_rss_bytes()),
             );
+            // One line to a doubling, and one for the rest. What another shard reads, and the first token, have no loss here.
+            let buckets = tally.logarithmic.buckets(self.shard.part(self.tokens).end);
             let (mut from, mut seen) = (0, false);
-            for bucket in tally.logarithmic.buckets(self.tokens) {
+            for (at, bucket) in buckets.iter().enumerate() {
                 seen |= bucket.nll.is_some() || bucket.non_finite > 0;
-                // One line to a doubling.
-                if bucket.to.is_power_of_two() || bucket.to == self.tokens {
-                    let mean = tally.logarithmic.mean_between(from, bucket.to);
-                    // What another shard reads, and the first token, have no loss here.
+                let last = at + 1 == buckets.len();
+                if bucket.to.is_power_of_two() || last {
+                    let mean = tally.logarithmic.mean_between(from, if last { u64::MAX } else { bucket.to });
                     if seen {
-                        let _ =
-                            writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean.or(bucket.nll)));
+                        let _ = writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean));
                     }
                     (from, seen) = (bucket.to, false);
                 }
@@ -128,11 +128,12 @@ pub fn write_long(folder: &Path, result: &LongResult, info: &RunInfo) -> Result<
     };
     save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
     save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
-    let mut memory = Table::new("policy,position_tokens,seconds,rss_bytes,kv_cache_bytes");
+    let mut memory = Table::new("policy,shard,position_tokens,seconds,rss_bytes,kv_cache_bytes");
     for run in &result.runs {
         for sample in &run.tally.memory {
             let rss = sample.rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-            let row = format!("{},{:.3},{rss},{}", sample.position, sample.seconds, sample.kv_cache_bytes);
+            let MemorySample { shard, position, seconds, kv_cache_bytes, .. } = sample;
+            let row = format!("{shard},{position},{seconds:.3},{rss},{kv_cache_bytes}");
             memory.row(&run.policy, &row);
         }
     }
@@ -192,4 +193,72 @@ pub fn merge_long(folders: &[PathBuf]) -> Result<(LongResult, RunInfo)> {
 /// Draws the figures again. Returns their paths.
 pub(super) fn redraw(folder: &Path) -> Result<Vec<PathBuf>> {
     figures::draw_long(&from_json::<LongResult>(&folder.join(RESULT))?, folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures;
+    use crate::long_run::Mark;
+
+    /// Two shards of a text of 100 tokens, whose losses are their positions, the second with a halo of 10.
+    fn shards() -> [LongResult; 2] {
+        let losses: Vec<f32> = (0..100).map(|position| position as f32).collect();
+        [(0, 0, 0, 50), (1, 40, 50, 100)].map(|(index, begin, from, end)| {
+            let mut tally = Tally::new(100, 10);
+            (tally.shard, tally.position, tally.begin, tally.from) = (index, begin, begin, from);
+            for at in (begin..end).step_by(10) {
+                let first = if at == 0 { 1 } else { at };
+                tally.add(10, &losses[first as usize..at as usize + 10], Mark::default(), 1.0, 0);
+            }
+            tally.look_at_memory(0);
+            LongResult {
+                model: "tiny".into(),
+                trained_length: 16,
+                tokens: 100,
+                shard: Shard { index, count: 2 },
+                runs: vec![LongRunResult { policy: "lm-infinite".into(), tally }],
+            }
+        })
+    }
+
+    fn merged() -> LongResult {
+        let [mut whole, more] = shards();
+        whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
+        whole.shard = Shard::WHOLE;
+        whole
+    }
+
+    #[test]
+    fn a_summary_has_one_line_for_each_doubling_with_losses_and_all_of_the_last_one() {
+        let lines = |result: &LongResult| -> Vec<String> {
+            let text = result.summary();
+            let words =
+                text.lines().skip(3).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            words.collect()
+        };
+        let all = lines(&merged());
+        assert_eq!(all[0], "1 … 2 1.0000", "the first token has no loss");
+        assert_eq!(all[all.len() - 2..], ["32 … 64 47.5000", "64 … 100 81.5000"]);
+        let [first, second] = shards();
+        assert_eq!(lines(&first).last().map(String::as_str), Some("32 … 50 40.5000"), "0 to 49");
+        assert_eq!(lines(&second), ["32 … 64 56.5000", "64 … 100 81.5000"], "50 to 99");
+        let mut damaged = merged();
+        damaged.runs[0].tally.logarithmic = lm_infinite_analysis::nll::NllByPosition::new(1);
+        damaged.runs[0].tally.logarithmic.extend(1, &[f32::NAN]);
+        assert_eq!(lines(&damaged), ["1 … 2 not finite"]);
+    }
+
+    #[test]
+    fn every_shard_has_a_line_of_memory_though_halos_overlap() {
+        let result = merged();
+        let figure = figures::long::memory(&result);
+        let positions = |piece: &Vec<(f64, f64)>| piece.iter().map(|&(x, _)| x).collect::<Vec<_>>();
+        let seen: Vec<_> = figure.series[0].pieces.iter().map(positions).collect();
+        if crate::machine::rss_bytes().is_some() {
+            assert_eq!(seen, [vec![10.0, 20.0, 30.0, 40.0, 50.0], vec![50.0, 60.0, 70.0, 80.0, 100.0]]);
+        }
+        assert!(figure.note.contains("one line for each shard"));
+        assert!(!figures::long::memory(&shards()[0]).note.contains("shard"));
+    }
 }

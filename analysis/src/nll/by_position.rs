@@ -154,7 +154,8 @@ impl NllByPosition {
         Cell::total(&self.cells).mean()
     }
 
-    /// Mean over the bins that lie in `from..to`, in nats.
+    /// Mean over the bins that lie in `from..to`, in nats. The last of given bins has no end, so it lies in `from..u64::MAX`
+    /// alone.
     pub fn mean_between(&self, from: u64, to: u64) -> Option<f64> {
         let cells = self
             .cells
