@@ -89,6 +89,25 @@ fn a_map_is_there_at_once_and_a_place_is_read_again() {
 }
 
 #[test]
+fn nothing_is_told_of_a_query_that_has_not_been_read() {
+    let mut window = window(&["--tokens", "1000000", "--tab", "map"]);
+    let read = |window: &Shown| window.state().progress().map_or(0, |progress| progress.position);
+    wait_for(&mut window, "tokens", |window| read(window) > 0);
+    window.get_by_label("Pause").click();
+    wait_for(&mut window, "a map", |window| says(window, "in squares of 4096 × 4096 tokens"));
+    let point_at_query = |window: &mut Shown, query: f32| {
+        let at = point(window, "Attention map of A", 0.0, query / 1e6);
+        point_at(window, at);
+    };
+    point_at_query(&mut window, 0.0);
+    assert!(says(&window, "(of 4096 × 4096 tokens)"));
+    // In the same square, and behind what has been read.
+    point_at_query(&mut window, 4000.0);
+    assert!(read(&window) < 3000 && says(&window, "query 3,9") && says(&window, "not read"));
+    assert!(!says(&window, "(of 4096 × 4096 tokens)"));
+}
+
+#[test]
 fn the_wheel_zooms_and_a_drag_moves_both_maps() {
     let mut window = opened("1k", "Map");
     let at = point(&window, "Attention map of A", 0.5, 0.5);

@@ -236,6 +236,12 @@ impl Reading {
                 format!("at most {logit:.2} (of {pool} × {pool} tokens)"),
                 format!("at most {}", probability_words(probability)),
             ),
+            (_, None, Some(Coarse { logit: f32::NEG_INFINITY, place, .. })) => {
+                (format!("– ({place}: none attended)"), "0".to_owned())
+            }
+            (_, None, Some(coarse)) if coarse.logit.is_nan() => {
+                (format!("not a number ({})", coarse.place), "not a number".to_owned())
+            }
             (_, None, Some(coarse)) => (
                 format!("at most {:.2} ({})", coarse.logit, coarse.place),
                 match coarse.probability {
@@ -335,6 +341,15 @@ mod tests {
         assert_eq!(reading.probability, "0.2500 together");
         let pooled = Reading::new(&policy, (120, 3), None, Some(coarse(2.5, Share::Largest(0.25))));
         assert_eq!(pooled.probability, "at most 0.2500");
+        let told = |coarse| {
+            let Reading { logit, probability, .. } = Reading::new(&policy, (120, 3), None, Some(coarse));
+            (logit, probability)
+        };
+        let words = |logit: &str, probability: &str| (logit.to_owned(), probability.to_owned());
+        let none = told(coarse(f32::NEG_INFINITY, Share::Largest(0.0)));
+        assert_eq!(none, words("– (there: none attended)", "0"));
+        let nan = told(coarse(f32::NAN, Share::Largest(f32::NAN)));
+        assert_eq!(nan, words("not a number (there)", "not a number"));
         let masked = Reading::new(&policy, (120, 20), None, Some(sampled));
         assert_eq!(
             (masked.region, masked.effective_distance, masked.probability.as_str()),

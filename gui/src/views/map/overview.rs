@@ -56,8 +56,11 @@ impl Overview<'_> {
         )
     }
 
-    /// What is known of a pair.
+    /// What is known of a pair; nothing of a query that has not been read.
     pub fn at(&self, query: u64, key: u64) -> Option<Coarse> {
+        if !self.has_read(query) {
+            return None;
+        }
         let (logit, share) = self.value(query, key)?;
         let place = match (&self.run.arrays.pooled, self.row(query)) {
             (Some(maps), _) => format!("of {side} × {side} tokens", side = maps.side()),
@@ -74,14 +77,9 @@ impl Overview<'_> {
     /// Cells at the middles of `size` × `size` squares, row by row.
     pub fn cells(&self, sight: Sight, tokens: u64, size: usize, scale: Scale) -> Vec<Cell> {
         let keys: Vec<u64> = places(sight.key, sight.span, size, tokens);
-        let read = self.run.arrays.nll.len() as u64 + 1;
         let mut cells = Vec::with_capacity(size * size);
         for query in places(sight.query, sight.span, size, tokens) {
-            // A sampled query stands for those before it.
-            let seen = match (&self.run.arrays.pooled, self.row(query)) {
-                (Some(_), _) => query < read,
-                (None, row) => row.is_some_and(|row| self.bins.map_queries[row] < read),
-            };
+            let seen = self.has_read(query);
             cells.extend(keys.iter().map(|&key| match self.value(query, key) {
                 _ if key > query => Cell::Future,
                 Some((logit, share)) if seen => cell(logit, share, scale),
@@ -89,6 +87,15 @@ impl Overview<'_> {
             }));
         }
         cells
+    }
+
+    /// Whether the query has been read, or the sampled one that stands for it.
+    fn has_read(&self, query: u64) -> bool {
+        let read = self.run.arrays.nll.len() as u64 + 1;
+        match &self.run.arrays.pooled {
+            Some(_) => query < read,
+            None => self.row(query).is_some_and(|row| self.bins.map_queries[row] < read),
+        }
     }
 
     fn value(&self, query: u64, key: u64) -> Option<(f32, Share)> {
