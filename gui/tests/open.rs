@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, Node};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::window::Window;
 
@@ -102,6 +103,33 @@ fn a_text_is_chosen_in_a_list_and_read_at_the_next_run() {
     window.run_steps(3);
     click(&mut window, "Open");
     assert!(text(&window).ends_with("tale.txt"), "{}", text(&window));
+}
+
+#[test]
+fn a_list_begun_in_a_relative_folder_leads_upwards_and_takes_only_what_exists() {
+    let mut window = window();
+    let text = |window: &Shown| window.state().memory().settings.expect("always there").text;
+    let before = text(&window);
+    click(&mut window, "Open text…");
+    // Tests run in the folder of their package.
+    type_into(&mut window, "Path of the text", Path::new("tests"));
+    click(&mut window, "File…");
+    assert!(says(&window, "open.rs"));
+    click(&mut window, "⬆");
+    assert!(says(&window, "Cargo.toml"), "the folder above");
+    click(&mut window, "⬆");
+    assert!(says(&window, "README.md"), "the one above that");
+    // A path that is typed there and does not exist is not taken.
+    let above = std::env::current_dir().expect("a folder").parent().expect("a parent").display().to_string();
+    let is_field = |node: &Node<'_>| node.value().as_ref() == Some(&above);
+    window.get_all_by_role(Role::TextInput).find(is_field).expect("the folder").focus();
+    window.run_steps(2);
+    window.get_all_by_role(Role::TextInput).find(is_field).expect("the folder").type_text("/not-there.txt");
+    window.run_steps(2);
+    window.key_press(Key::Enter);
+    window.run_steps(3);
+    assert!(!says(&window, "README.md") && says(&window, "Path of the text"), "the list alone is closed");
+    assert_eq!(text(&window), before);
 }
 
 #[test]

@@ -65,6 +65,15 @@ impl Asked {
         }
     }
 
+    /// A path of the list.
+    fn chosen(self, path: PathBuf) -> Option<Answer> {
+        match self {
+            Self::Results => Some(Answer::Results(path)),
+            // Names of models and texts are words.
+            Self::Model | Self::Text | Self::Paste => self.answer(path.to_str()?),
+        }
+    }
+
     fn answer(self, typed: &str) -> Option<Answer> {
         let path = typed.trim();
         if path.is_empty() {
@@ -124,18 +133,25 @@ impl Ask {
                 closed = ui.button("Cancel").on_hover_text("Leaves everything as it is").clicked();
             });
         });
+        let mut answer = if taken { asked.answer(typed) } else { None };
         if let Some(files) = &mut self.files {
             match files.show(ctx).state() {
                 State::Selected => {
-                    let path = files.path().unwrap_or(files.directory());
-                    (*typed, taken) = (path.display().to_string(), true);
+                    let path = files.path().unwrap_or(files.directory()).to_owned();
+                    // What is typed into the list counts as chosen there, whether or not it exists.
+                    if path.exists() {
+                        answer = asked.chosen(path);
+                    }
+                    self.files = None;
                 }
                 State::Open => {}
                 State::Closed | State::Cancelled => self.files = None,
             }
         }
-        let answer = if taken { asked.answer(typed) } else { None };
-        if taken || closed {
+        if closed {
+            answer = None;
+        }
+        if taken || closed || answer.is_some() {
             (self.open, self.files) = (None, None);
         }
         answer
@@ -145,7 +161,9 @@ impl Ask {
 /// The buttons that list files, beginning where the typed path is.
 fn files(ui: &mut Ui, asked: Asked, typed: &str) -> Option<FileDialog> {
     let here = Path::new(typed.trim()).ancestors().find(|path| path.is_dir());
-    let here = here.map(Path::to_owned).or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    // An absolute path, so that the list can leave it upwards.
+    let here = here.and_then(|path| std::path::absolute(path).ok()).or_else(|| std::env::current_dir().ok());
+    let here = here.unwrap_or_default();
     let begun = |files: FileDialog| {
         // Nothing is made, renamed or written here.
         let files = files.initial_path(here.clone()).show_rename(false).show_new_folder(false);
@@ -189,6 +207,7 @@ mod tests {
     fn answers_are_paths_without_blanks_and_texts_as_they_are() {
         assert_eq!(Asked::Model.answer(" a.gguf "), Some(Answer::Model("a.gguf".into())));
         assert_eq!(Asked::Paste.answer(" x\n"), Some(Answer::Pasted(" x\n".into())));
+        assert_eq!(Asked::Results.chosen("a ".into()), Some(Answer::Results("a ".into())));
         assert_eq!((Asked::Text.answer(" "), Asked::Paste.answer("\n")), (None, None));
     }
 }
