@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use lm_infinite_analysis::pooled::raise;
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
@@ -223,13 +224,6 @@ impl Probe for Rows {
                 raise(&mut log_probabilities[column], logit - all);
             }
         }
-    }
-}
-
-/// The larger of the two, or NaN if one is.
-fn raise(most: &mut f32, value: f32) {
-    if value.is_nan() || value > *most {
-        *most = value;
     }
 }
 

@@ -24,6 +24,7 @@ pub struct PooledMaps {
     layers: usize,
     heads: usize,
     side: NonZeroU64,
+    most: usize,
     rows: Vec<Arc<Row>>,
 }
 
@@ -37,16 +38,16 @@ struct Row {
 /// The largest values in a square of tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PooledCell {
-    /// Largest logit; −inf where no key is attended, NaN where one is not a number.
+    /// Largest logit; −inf where no key is attended, NaN where a query of the cell has a value that is not finite.
     pub logit: f32,
     /// Logarithm of the largest probability, in nats; as above.
     pub log_probability: f32,
 }
 
 impl PooledMaps {
-    /// Empty maps with cells of `side` × `side` tokens.
-    pub fn new(layers: usize, heads: usize, side: NonZeroU64) -> Self {
-        Self { layers, heads, side, rows: Vec::new() }
+    /// Empty maps of at most `rows` × `rows` cells of `side` × `side` tokens.
+    pub fn new(layers: usize, heads: usize, rows: usize, side: NonZeroU64) -> Self {
+        Self { layers, heads, side, most: rows, rows: Vec::new() }
     }
 
     /// Tokens from side to side of a cell.
@@ -57,7 +58,8 @@ impl PooledMaps {
     /// Raises consecutive cells of one head in the row of cells `row`, from column `first` on, to at least these values.
     ///
     /// # Errors
-    /// A head that does not exist; more logits than log probabilities or fewer; cells whose keys all come after the queries.
+    /// A head or a row that does not exist; more logits than log probabilities or fewer; cells whose keys all come after
+    /// the queries.
     pub fn push(
         &mut self,
         (layer, head): (usize, usize),
@@ -70,6 +72,10 @@ impl PooledMaps {
         if layer >= self.layers || head >= self.heads {
             let expected = format!("a head of {} layers × {} heads", self.layers, self.heads);
             return Err(Error::mismatch(operation, expected, format!("layer {layer}, head {head}")));
+        }
+        if row >= self.most {
+            let expected = format!("one of {} rows of cells", self.most);
+            return Err(Error::mismatch(operation, expected, format!("row {row}")));
         }
         let columns = logits.len();
         if log_probabilities.len() != columns {
@@ -96,7 +102,7 @@ impl PooledMaps {
     /// # Errors
     /// Maps of another shape.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        let shape = |maps: &Self| (maps.layers, maps.heads, maps.side);
+        let shape = |maps: &Self| (maps.layers, maps.heads, maps.most, maps.side);
         if shape(self) != shape(other) {
             let (expected, got) = (format!("{:?}", shape(self)), format!("{:?}", shape(other)));
             return Err(Error::mismatch("merging pooled maps", expected, got));
@@ -126,8 +132,8 @@ impl Row {
     }
 }
 
-/// The larger of the two, or NaN if one is.
-fn raise(most: &mut f32, value: f32) {
+/// Raises `most` to at least `value`; NaN stays, and makes NaN.
+pub fn raise(most: &mut f32, value: f32) {
     if value.is_nan() || value > *most {
         *most = value;
     }
@@ -144,7 +150,7 @@ mod tests {
     }
 
     fn of_side(side: u64) -> PooledMaps {
-        PooledMaps::new(2, 3, NonZeroU64::new(side).expect("at least a token"))
+        PooledMaps::new(2, 3, 5, NonZeroU64::new(side).expect("at least a token"))
     }
 
     fn cell(maps: &PooledMaps, query: u64, key: u64) -> Option<(f32, f32)> {
@@ -204,7 +210,9 @@ mod tests {
             (maps.push((2, 0), 0, 0, &[], &[]), "layer 2, head 0"),
             (maps.push((0, 0), 0, 0, &[1.0], &[]), "1 and 0"),
             (maps.push((0, 0), 1, 1, &[1.0; 2], &[1.0; 2]), "at most 2 cells in row 1, got 2 cells from 1"),
-            (maps.merge(&of_side(8)), "(2, 3, 4), got (2, 3, 8)"),
+            (maps.push((0, 0), 5, 0, &[], &[]), "one of 5 rows of cells, got row 5"),
+            (maps.push((0, 0), usize::MAX, 0, &[1.0], &[1.0]), "one of 5 rows"),
+            (maps.merge(&of_side(8)), "(2, 3, 5, 4), got (2, 3, 5, 8)"),
         ] {
             let message = outcome.expect_err(words).to_string();
             assert!(message.contains(words), "{message}");

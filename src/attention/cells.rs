@@ -3,6 +3,8 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
+use lm_infinite_analysis::pooled::raise;
+
 use super::partial::MASKED;
 use crate::kernels::elementwise::maximum;
 use crate::policy::AttentionPolicy;
@@ -84,13 +86,11 @@ impl RowCells {
                     logits.iter_mut().zip(&mut log_probabilities).zip(maxima)
                 {
                     if !all.is_finite() {
+                        // Which keys it attends to is not known any more.
                         (*logit, *log_probability) = (f32::NAN, f32::NAN);
                     } else if most > MASKED {
-                        // The maximum with NaN is the other number: what is not a number has to stay.
-                        *logit = if logit.is_nan() { f32::NAN } else { logit.max(most) };
-                        let log = most - all;
-                        *log_probability =
-                            if log_probability.is_nan() { f32::NAN } else { log_probability.max(log) };
+                        raise(logit, most);
+                        raise(log_probability, most - all);
                     }
                 }
             }

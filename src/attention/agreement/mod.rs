@@ -1,6 +1,7 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
-use std::collections::BTreeMap;
+mod cells;
+
 use std::num::NonZeroU64;
 
 use super::dense::dense;
@@ -29,7 +30,10 @@ struct Case {
     encoding: PositionEncoding,
     /// Positions of the tokens: consecutive, but for one gap at most.
     positions: Vec<u64>,
+    /// Queries, keys, values: [tokens, heads or kv_heads, head_dim].
     data: [Vec<f32>; 3],
+    /// Tokens from side to side of a cell of the statistics.
+    cell: u64,
 }
 
 struct Outcome {
@@ -44,8 +48,8 @@ struct Outcome {
 /// Tokens of a cell; divides neither blocks nor chunks.
 const CELL: u64 = 5;
 
-fn plan() -> StatisticsPlan {
-    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64], cell: NonZeroU64::new(CELL) }
+fn plan(cell: u64) -> StatisticsPlan {
+    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64], cell: NonZeroU64::new(cell) }
 }
 
 impl Case {
@@ -56,7 +60,7 @@ impl Case {
             values(2, n * shape.kv_heads * shape.head_dim),
             values(3, n * shape.kv_heads * shape.head_dim),
         ];
-        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data }
+        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data, cell: CELL }
     }
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
@@ -100,7 +104,7 @@ impl Case {
             };
             let mut output = vec![0.0; queries.len()];
             let mut statistics = HeadStatistics::default();
-            attend(&inputs, &mut output, watched.then_some((&plan(), &mut statistics)));
+            attend(&inputs, &mut output, watched.then_some((&plan(self.cell), &mut statistics)));
             outcome.output.extend(output);
             outcome.statistics.push(statistics);
             outcome.last_rows = (0..heads)
@@ -178,7 +182,7 @@ impl Case {
     }
 
     fn check_statistics(&self, got: &HeadStatistics, logits: &[Vec<f64>], tolerance: f64, what: &str) {
-        let (n, plan) = (self.positions.len(), plan());
+        let (n, plan) = (self.positions.len(), plan(self.cell));
         for (head, logits) in logits.iter().enumerate() {
             for query in 0..got.queries {
                 let position = got.first_position + query as u64;
@@ -207,43 +211,6 @@ impl Case {
                     let inside = |j: u64| (edge..next).contains(&(position - j));
                     close("bucket", got.bucket_mass[at * got.buckets + bucket], mass(&inside));
                 }
-            }
-        }
-    }
-}
-
-impl Case {
-    /// Every cell with an attended key is told of, and no other, with the largest of all its pairs.
-    fn check_cells(&self, got: &[HeadStatistics], logits: &[Vec<f64>], tolerance: f64, what: &str) {
-        let most = |cells: &mut BTreeMap<_, [f64; 2]>, at: (usize, u64, u64), values: [f64; 2]| {
-            let cell = cells.entry(at).or_insert([f64::NEG_INFINITY; 2]);
-            cell.iter_mut().zip(values).for_each(|(most, value)| *most = most.max(value));
-        };
-        let (mut told, mut expected) = (BTreeMap::new(), BTreeMap::new());
-        for report in got.iter().flat_map(|statistics| &statistics.cells) {
-            let values = report.logits.iter().zip(&report.log_probabilities);
-            for (key_cell, (&logit, &log)) in (report.first_key_cell..).zip(values) {
-                assert_eq!(logit.is_finite(), log.is_finite(), "{what}");
-                if logit.is_finite() {
-                    let at = (report.head, report.query_cell, key_cell);
-                    most(&mut told, at, [f64::from(logit), f64::from(log)]);
-                }
-            }
-        }
-        for (head, logits) in logits.iter().enumerate() {
-            for (query, row) in self.positions.iter().zip(logits.chunks(self.positions.len())) {
-                let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
-                let all = max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
-                for (key, &logit) in self.positions.iter().zip(row).filter(|(_, logit)| logit.is_finite()) {
-                    most(&mut expected, (head, query / CELL, key / CELL), [logit, logit - all]);
-                }
-            }
-        }
-        let keys = |cells: &BTreeMap<_, _>| cells.keys().copied().collect::<Vec<(usize, u64, u64)>>();
-        assert_eq!(keys(&told), keys(&expected), "{what}");
-        for ((at, told), expected) in told.iter().zip(expected.values()) {
-            for (told, expected) in told.iter().zip(expected) {
-                assert!((told - expected).abs() <= 4.0 * tolerance, "{what}: cell {at:?}: {told} {expected}");
             }
         }
     }
