@@ -118,9 +118,14 @@ impl PooledMaps {
 
     /// The cell of a pair of tokens; `None` where nothing has been seen yet, where the key's cell comes after the query's,
     /// and for a head that does not exist.
-    pub fn at(&self, (layer, head): (usize, usize), query: u64, key: u64) -> Option<PooledCell> {
-        let row = self.rows.get(usize::try_from(query / self.side).ok()?)?;
-        let at = [layer, head, usize::try_from(key / self.side).ok()?];
+    pub fn at(&self, head: (usize, usize), query: u64, key: u64) -> Option<PooledCell> {
+        let [row, column] = [query, key].map(|token| usize::try_from(token / self.side).ok());
+        self.cell(head, row?, column?)
+    }
+
+    /// The cell of a row and a column of cells; `None` as above.
+    pub fn cell(&self, (layer, head): (usize, usize), row: usize, column: usize) -> Option<PooledCell> {
+        let (row, at) = (self.rows.get(row)?, [layer, head, column]);
         Some(PooledCell { logit: *row.logits.get(at)?, log_probability: *row.log_probabilities.get(at)? })
     }
 }

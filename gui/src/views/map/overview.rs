@@ -58,60 +58,86 @@ impl Overview<'_> {
 
     /// What is known of a pair; nothing of a query that has not been read.
     pub fn at(&self, query: u64, key: u64) -> Option<Coarse> {
-        if !self.has_read(query) {
-            return None;
-        }
-        let (logit, share) = self.value(query, key)?;
-        let place = match (&self.run.arrays.pooled, self.row(query)) {
-            (Some(maps), _) => format!("of {side} × {side} tokens", side = maps.side()),
-            (None, Some(row)) => {
+        let row = self.row(query).filter(|&row| self.has_read(query, row))?;
+        let (logit, share) = self.value(row, self.column(key))?;
+        let place = match &self.run.arrays.pooled {
+            Some(maps) => format!("of {side} × {side} tokens", side = maps.side()),
+            None => {
                 let query = self.bins.map_queries[row];
                 let Range { start, end } = self.keys(key, query);
                 format!("query {query}, keys {start}–{}", end.saturating_sub(1))
             }
-            (None, None) => return None,
         };
         Some(Coarse { logit, probability: share, place })
     }
 
     /// Cells at the middles of `size` × `size` squares, row by row.
     pub fn cells(&self, sight: Sight, tokens: u64, size: usize, scale: Scale) -> Vec<Cell> {
-        let keys: Vec<u64> = places(sight.key, sight.span, size, tokens);
+        let keys: Vec<(u64, usize)> = places(sight.key, sight.span, size, tokens)
+            .into_iter()
+            .map(|key| (key, self.column(key)))
+            .collect();
         let mut cells = Vec::with_capacity(size * size);
+        // Many squares on screen are of one row and column: those are looked up once.
+        let mut known = (None, Vec::new());
         for query in places(sight.query, sight.span, size, tokens) {
-            let seen = self.has_read(query);
-            cells.extend(keys.iter().map(|&key| match self.value(query, key) {
-                _ if key > query => Cell::Future,
-                Some((logit, share)) if seen => cell(logit, share, scale),
-                _ => Cell::Unseen,
-            }));
+            let row = self.row(query).filter(|&row| self.has_read(query, row));
+            if known.0 != row || known.1.is_empty() {
+                known = (row, self.row_cells(row, &keys, scale));
+            }
+            let cell = |(&(key, _), &cell)| if key > query { Cell::Future } else { cell };
+            cells.extend(keys.iter().zip(&known.1).map(cell));
         }
         cells
     }
 
+    /// One for each key.
+    fn row_cells(&self, row: Option<usize>, keys: &[(u64, usize)], scale: Scale) -> Vec<Cell> {
+        let mut known = None;
+        let cell = |&(_, column): &(u64, usize)| match known {
+            Some((of, cell)) if of == column => cell,
+            _ => {
+                let value = row.and_then(|row| self.value(row, column));
+                let cell = value.map_or(Cell::Unseen, |(logit, share)| cell(logit, share, scale));
+                known = Some((column, cell));
+                cell
+            }
+        };
+        keys.iter().map(cell).collect()
+    }
+
     /// Whether the query has been read, or the sampled one that stands for it.
-    fn has_read(&self, query: u64) -> bool {
+    fn has_read(&self, query: u64, row: usize) -> bool {
         let read = self.run.arrays.nll.len() as u64 + 1;
-        match &self.run.arrays.pooled {
-            Some(_) => query < read,
-            None => self.row(query).is_some_and(|row| self.bins.map_queries[row] < read),
-        }
+        let query = if self.run.arrays.pooled.is_some() { query } else { self.bins.map_queries[row] };
+        query < read
     }
 
-    fn value(&self, query: u64, key: u64) -> Option<(f32, Share)> {
-        if let Some(maps) = &self.run.arrays.pooled {
-            let cell = maps.at(self.head, query, key)?;
-            return Some((cell.logit, Share::Largest(cell.log_probability.exp())));
-        }
-        let at = [self.head.0, self.head.1, self.row(query)?, self.bins.map_keys.index(key)];
-        let arrays = &self.run.arrays;
-        Some((*arrays.map_logit.get(at)?, Share::Together(*arrays.map_mass.get(at)?)))
-    }
-
-    /// The sampled query at or after `query`.
+    /// The row of cells of a query; of a sampled map, the sampled query at or after it.
     fn row(&self, query: u64) -> Option<usize> {
+        if let Some(maps) = &self.run.arrays.pooled {
+            return usize::try_from(query / maps.side()).ok();
+        }
         let row = self.bins.map_queries.partition_point(|&sampled| sampled < query);
         (row < self.bins.map_queries.len()).then_some(row)
+    }
+
+    /// The column of cells of a key.
+    fn column(&self, key: u64) -> usize {
+        match &self.run.arrays.pooled {
+            Some(maps) => (key / maps.side()) as usize,
+            None => self.bins.map_keys.index(key),
+        }
+    }
+
+    fn value(&self, row: usize, column: usize) -> Option<(f32, Share)> {
+        if let Some(maps) = &self.run.arrays.pooled {
+            let cell = maps.cell(self.head, row, column)?;
+            return Some((cell.logit, Share::Largest(cell.log_probability.exp())));
+        }
+        let at = [self.head.0, self.head.1, row, column];
+        let arrays = &self.run.arrays;
+        Some((*arrays.map_logit.get(at)?, Share::Together(*arrays.map_mass.get(at)?)))
     }
 
     /// The bin of a key, as far as the sampled query sees it.
