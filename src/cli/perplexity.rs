@@ -20,6 +20,9 @@ use crate::results;
 /// From this many tokens on a run is a long one, whatever was asked for: its tokens and losses would fill the memory.
 const LONG: u64 = 4 << 20;
 
+/// Most lines of buckets in words, unless their width was asked for; the JSON object has them all.
+const LINES: u64 = 40;
+
 /// Runs the command.
 pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let folder = args.resume.clone().or(args.out.clone());
@@ -44,6 +47,9 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     if bucket == 0 {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
+    let count = tokens.len() as u64;
+    let joined = count.div_ceil(bucket).div_ceil(LINES).max(1).next_power_of_two();
+    let line = args.bucket.unwrap_or(bucket.saturating_mul(joined));
     let (mut runs, mut words, mut rows) = (Vec::new(), String::new(), Vec::new());
     for spec in &policies {
         let bar = progress(&spec.label, tokens.len() as u64, "tokens");
@@ -52,8 +58,8 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         bar.finish_and_clear();
         let mut losses = NllByPosition::new(bucket);
         losses.extend(1, &evaluation.nll);
-        runs.push(to_json(&spec.label, &evaluation, &losses, tokens.len() as u64));
-        describe(&mut words, &spec.label, &evaluation, &losses, tokens.len() as u64)?;
+        runs.push(to_json(&spec.label, &evaluation, &losses, count));
+        describe(&mut words, &spec.label, &evaluation, &losses, (count, line))?;
         if args.per_token.is_some() {
             rows.push(evaluation.nll);
         }
@@ -93,7 +99,7 @@ fn describe(
     policy: &str,
     run: &Evaluation,
     losses: &NllByPosition,
-    tokens: u64,
+    (tokens, line): (u64, u64),
 ) -> std::fmt::Result {
     let number = |nll: Option<f64>| nll.map_or("not finite".to_owned(), |nll| format!("{nll:.4}"));
     writeln!(
@@ -104,8 +110,12 @@ fn describe(
         run.prefill_tokens_per_second,
         run.kv_cache_bytes as f64 / 1e6,
     )?;
-    for bucket in losses.buckets(tokens) {
-        writeln!(words, "  {:>9} … {:>9}  {}", bucket.from, bucket.to, number(bucket.nll))?;
+    let mut from = 0;
+    while from < tokens {
+        let end = from.saturating_add(line);
+        let nll = losses.mean_between(from, end);
+        writeln!(words, "  {from:>9} … {:>9}  {}", end.min(tokens), number(nll))?;
+        from = end;
     }
     Ok(())
 }

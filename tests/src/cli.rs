@@ -118,6 +118,32 @@ fn per_token_losses_are_the_ones_behind_the_mean() {
     assert!((f64::from(losses.mean().expect("losses")) - nll).abs() < 1e-4);
 }
 
+/// Of the built-in model: buckets of 32 tokens.
+#[test]
+fn a_long_text_has_few_lines_unless_a_width_is_asked_for() {
+    let desk = Desk::new();
+    let lines = |more: &[&str]| -> Vec<String> {
+        let output = desk.run(&[&["perplexity", "--tokens"], more].concat());
+        assert!(output.status.success(), "{}", words(&output.stderr));
+        words(&output.stdout).lines().skip(2).map(str::to_owned).collect()
+    };
+    let ends = |line: &String| -> Vec<u64> {
+        line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    for (arguments, count, last) in [
+        (&["3000"][..], 24, [2944, 3000]),
+        (&["1280"], 40, [1248, 1280]),
+        (&["1281"], 21, [1280, 1281]),
+        (&["3000", "--bucket", "32"], 94, [2976, 3000]),
+        (&["3000", "--bucket", "7000"], 1, [0, 3000]),
+    ] {
+        let lines = lines(arguments);
+        assert_eq!(lines.len(), count, "{arguments:?}");
+        assert_eq!(lines.last().map(ends), Some(last.to_vec()), "{arguments:?}");
+        assert!(lines.iter().all(|line| !line.contains("finite")), "{arguments:?}");
+    }
+}
+
 #[test]
 fn the_same_command_gives_the_same_numbers_on_any_number_of_threads() {
     let desk = Desk::new();
