@@ -315,12 +315,14 @@ fn bounded_distances_do_not_notice_how_long_the_gap_is() {
 #[test]
 fn threads_do_not_change_a_bit() {
     let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
-    let case = Case::new(GROUPED, &policies(300)[4], encoding, (0..700).collect());
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        pool.install(|| [case.run(512, true).output, case.run(1, true).output])
-    };
-    assert_eq!(on(1), on(4));
+    for policy in [&policies(300)[4], &middle_policies(100)[2]] {
+        let case = Case::new(GROUPED, policy, encoding, (0..700).collect());
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| [case.run(512, true).output, case.run(1, true).output])
+        };
+        assert_eq!(on(1), on(4), "{policy:?}");
+    }
 }
 
 /// Policies with middle keys, at a window.
@@ -427,15 +429,4 @@ fn ties_go_to_the_earlier_key() {
         }
         case.check(&[1, 7, 1000]);
     }
-}
-
-#[test]
-fn threads_do_not_change_a_bit_of_middle_keys() {
-    let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
-    let case = Case::new(GROUPED, &middle_policies(100)[2], encoding, (0..700).collect());
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        pool.install(|| [case.run(512, true).output, case.run(1, true).output])
-    };
-    assert_eq!(on(1), on(4));
 }
