@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use lm_infinite_analysis::Bins;
 use lm_infinite_analysis::nll::{BandBucket, DocumentBootstrap};
+use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::session::Decoder;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, evaluate_in_segments};
-use crate::model::Decoder;
-use crate::policy::PolicySpec;
 
 /// Replicates of the bootstrap, and the share of them that a band holds.
 const REPLICATES: usize = 1000;

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
+use lm_infinite_runtime::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::machine;
-use crate::model::Decoder;
-use crate::policy::{AttentionPolicy, PolicySpec};
-use crate::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
-use crate::session::Session;
 
 /// What to measure.
 #[derive(Clone, Debug)]

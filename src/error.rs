@@ -1,6 +1,8 @@
-//! The one error type of the library: every variant says what was being read or done, what was expected and what was got.
+//! What can go wrong in a measurement: what the runtime, the analysis or the training report, and figures.
 
 use std::path::PathBuf;
+
+use lm_infinite_runtime as runtime;
 
 /// Result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -8,48 +10,15 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What can go wrong, in words a user can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused a file.
-    #[error("{}: {reason}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        reason: std::io::Error,
-    },
-    /// A file is not what its format says it should be.
-    #[error("{}: {field}: expected {expected}, got {got}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The tensor, header field or line.
-        field: String,
-        /// What the format asks for.
-        expected: String,
-        /// What the file holds.
-        got: String,
-    },
-    /// A well-formed file asks for something this program does not do.
-    #[error("{what} is not supported: {detail}")]
-    Unsupported {
-        /// The feature.
-        what: String,
-        /// Where it was asked for, and what is supported.
-        detail: String,
-    },
-    /// An attention policy that makes no sense, or does not fit the model.
-    #[error("policy `{policy}`: {reason}")]
-    Policy {
-        /// The policy as written.
-        policy: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A file, a model, a policy or an argument that cannot be used.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
     /// A measurement that cannot be computed.
     #[error(transparent)]
     Analysis(#[from] lm_infinite_analysis::Error),
-    /// A training graph that cannot be computed.
-    #[error("training: {0}")]
-    Graph(#[from] candle_core::Error),
+    /// A model that cannot be trained.
+    #[error(transparent)]
+    Train(#[from] lm_infinite_train::Error),
     /// A figure that cannot be drawn.
     #[error("figure `{figure}`: {reason}")]
     Figure {
@@ -58,45 +27,32 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// An argument or a text that cannot be used.
-    #[error("{what}: {reason}")]
-    Input {
-        /// The argument or text.
-        what: String,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl Error {
-    /// An [`Error::Io`] on `path`.
+    /// The operating system refused `path`.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |reason| Self::Io { path, reason }
+        let error = runtime::Error::io(path);
+        move |reason| Self::Runtime(error(reason))
     }
 
-    /// An [`Error::Malformed`] on `path`.
+    /// The file at `path` is not what its format says it should be.
     pub fn malformed(
         path: impl Into<PathBuf>,
         field: impl Into<String>,
         expected: impl ToString,
         got: impl ToString,
     ) -> Self {
-        Self::Malformed {
-            path: path.into(),
-            field: field.into(),
-            expected: expected.to_string(),
-            got: got.to_string(),
-        }
+        Self::Runtime(runtime::Error::malformed(path, field, expected, got))
     }
 
-    /// An [`Error::Input`].
-    pub fn input(what: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Input { what: what.into(), reason: reason.to_string() }
-    }
-
-    /// An [`Error::Unsupported`].
+    /// A well-formed file asks for something this program does not do.
     pub fn unsupported(what: impl Into<String>, detail: impl ToString) -> Self {
-        Self::Unsupported { what: what.into(), detail: detail.to_string() }
+        Self::Runtime(runtime::Error::unsupported(what, detail))
+    }
+
+    /// An argument or a text that cannot be used.
+    pub fn input(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Runtime(runtime::Error::input(what, reason))
     }
 }

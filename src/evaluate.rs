@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::probe::Probe;
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
+
 use crate::error::Result;
 use crate::machine;
-use crate::model::Decoder;
-use crate::policy::AttentionPolicy;
-use crate::probe::Probe;
-use crate::session::Session;
 
 /// Tokens that are read at once. Who reads the same text in the same pieces gets the same numbers, bit for bit.
 pub const PIECE: usize = 512;
@@ -151,8 +152,11 @@ mod tests {
 
     #[test]
     fn segments_are_texts_of_their_own_read_in_pieces() {
-        let loaded =
-            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let loaded = lm_infinite_runtime::checkpoint::load(
+            "tiny-rope",
+            &lm_infinite_runtime::hub::Cache::open().expect("a folder"),
+        )
+        .expect("it");
         let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
         let alone = |segment: &[u32]| {
             evaluate(&decoder, &AttentionPolicy::default(), segment, None, &|_| ()).expect("runs").nll

@@ -3,38 +3,26 @@
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
 pub mod ablation;
-pub mod archive;
-pub mod attention;
-pub mod attention_window;
 pub mod bench;
-pub mod cache;
 pub mod cli;
-pub mod corpus;
 pub mod diagnose;
-pub mod digest;
 pub mod error;
 pub mod evaluate;
 pub mod figures;
-pub mod files;
-pub mod generate;
-pub mod hub;
-pub mod kernels;
 pub mod long_run;
 pub mod machine;
 pub mod method;
-pub mod model;
 pub mod passkey;
-pub mod policy;
-pub mod position;
-pub mod probe;
 pub mod qasper;
 pub mod results;
-pub mod sampler;
 pub mod scores;
-pub mod session;
-pub mod text;
-pub mod tokenizer;
-pub mod train;
+
+pub use lm_infinite_analysis as analysis;
+pub use lm_infinite_runtime::{
+    archive, attention, attention_window, cache, checkpoint, corpus, digest, files, formats, generate, hub,
+    kernels, model, policy, position, probe, sampler, session, text, tokenizer,
+};
+pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
 

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
+use lm_infinite_runtime::kernels::matmul::{View, multiply};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-use crate::kernels::matmul::{View, multiply};
 
 /// The machine's own limits, measured now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use lm_infinite_runtime::generate::Generator;
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec, parse_length};
+use lm_infinite_runtime::sampler::{Sampler, SamplingParams};
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
+use lm_infinite_runtime::tokenizer::Tokenizer;
+
 use crate::error::{Error, Result};
-use crate::generate::Generator;
-use crate::model::Decoder;
-use crate::policy::{AttentionPolicy, PolicySpec, parse_length};
-use crate::sampler::{Sampler, SamplingParams};
-use crate::session::Session;
-use crate::tokenizer::Tokenizer;
 
 /// A policy, or `truncate`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,9 @@ impl Method {
     /// # Errors
     /// As [`PolicySpec::parse`].
     pub fn parse(text: &str, trained_length: u64) -> Result<Self> {
-        let refuse = |reason: String| Error::Policy { policy: text.to_owned(), reason };
+        let refuse = |reason: String| {
+            Error::from(lm_infinite_runtime::Error::Policy { policy: text.to_owned(), reason })
+        };
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         if name != "truncate" {
             let PolicySpec { label, policy } = PolicySpec::parse(text, trained_length)?;
@@ -76,7 +79,8 @@ pub fn continuation(
     let prompt = method.cut(prompt, count, bos);
     let session = Session::new(decoder.clone(), method.policy.clone())?;
     let sampler = Sampler::new(SamplingParams::default())?;
-    Ok(Generator::new(session, &prompt, sampler, stop)?.take(count))
+    let tokens = Generator::new(session, &prompt, sampler, stop)?;
+    Ok(tokens.take(count).map(|token| Ok(token?)))
 }
 
 #[cfg(test)]

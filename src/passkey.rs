@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::tokenizer::Tokenizer;
+use lm_infinite_train::wording::{FILLER, TASK, needle, question};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::error::{Error, Result};
 use crate::method::{Method, continuation};
-use crate::model::Decoder;
-use crate::tokenizer::Tokenizer;
-
-/// What stands at the head of a prompt.
-pub const TASK: &str = "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. I will \
-                        quiz you about the important information there.";
-
-/// What the number is hidden in, again and again.
-pub const FILLER: &str =
-    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
 
 /// The paper's name of the number.
 pub const NAME: &str = "pass key";
@@ -26,16 +19,6 @@ pub const ANSWER_TOKENS: usize = 10;
 
 /// Largest key.
 const LARGEST: u64 = 10_000_000;
-
-/// The number as it is told.
-pub fn told(name: &str, number: u64) -> String {
-    format!("The {name} is {number}. Remember it. {number} is the {name}.")
-}
-
-/// The question, up to where the answer is to come.
-pub fn asked(name: &str) -> String {
-    format!("What is the {name}? The {name} is")
-}
 
 /// A prompt and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +42,9 @@ impl Prompt {
         // Lines: cut between them, a text has the same tokens as in one piece.
         let mut tokens = tokenizer.encode(TASK)?;
         let line = |text: &str| tokenizer.encode_continuation(&format!("\n{text}"));
-        let (told, asked) = (line(&told(NAME, key))?, line(&asked(NAME))?);
+        let (needle_line, question_line) = (line(&needle(NAME, key))?, line(&question(NAME))?);
         let (first, again) = (line(FILLER)?, tokenizer.encode_continuation(&format!(" {FILLER}"))?);
-        let needed = tokens.len() + told.len() + asked.len();
+        let needed = tokens.len() + needle_line.len() + question_line.len();
         let Some(room) = length.checked_sub(needed) else {
             let reason = format!("{length} tokens; task, key and question alone are {needed}");
             return Err(Error::input("passkey prompt", reason));
@@ -69,9 +52,9 @@ impl Prompt {
         let before = ((room as f64 * depth).round() as usize).min(room);
         let filler = |count: usize| first.iter().chain(again.iter().cycle()).copied().take(count);
         tokens.extend(filler(before));
-        tokens.extend(told);
+        tokens.extend(needle_line);
         tokens.extend(filler(room - before));
-        tokens.extend(asked);
+        tokens.extend(question_line);
         Ok(Self { tokens, key })
     }
 
@@ -95,7 +78,7 @@ pub fn answer(
 ) -> Result<String> {
     let stop: Vec<u32> = tokenizer.stop_tokens().collect();
     let tokens = continuation(decoder, tokenizer, method, &prompt.tokens, ANSWER_TOKENS, &stop)?;
-    tokenizer.decode(&tokens.collect::<Result<Vec<u32>>>()?)
+    Ok(tokenizer.decode(&tokens.collect::<Result<Vec<u32>>>()?)?)
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use eframe::App;
 use eframe::egui::{Context, Event, Key, Modifiers, Pos2, RawInput, Rect, pos2, vec2};
+use lm_infinite::checkpoint;
 use lm_infinite::diagnose::Live;
 use lm_infinite::hub::{Cache, DEFAULT_MODEL};
-use lm_infinite::model::{self, Decoder};
 use lm_infinite::policy::{PolicySpec, parse_length};
 use lm_infinite::results::{self, RunInfo, Source};
+use lm_infinite::session::Decoder;
 use lm_infinite::{corpus, text};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::job::{Job, Progress};
@@ -82,7 +83,7 @@ fn report(what: &str, mut times: Vec<Duration>) {
 
 /// Makes a result folder of a run over `wanted` tokens; returns the length of the text and how much of it was read.
 fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
-    let loaded = model::load(DEFAULT_MODEL, &Cache::open()?)?;
+    let loaded = checkpoint::load(DEFAULT_MODEL, &Cache::open()?)?;
     let trained = loaded.config.trained_length;
     let tokens: Arc<[u32]> = corpus::tokens(text::EMBEDDED_TEXT, &loaded.tokenizer, Some(wanted), 0)?.into();
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);

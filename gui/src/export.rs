@@ -9,7 +9,7 @@ use eframe::egui::{ColorImage, Context};
 use lm_infinite::diagnose::{Diagnosis, Head};
 use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, RunInfo, Source};
-use lm_infinite::{digest, figures, model};
+use lm_infinite::{checkpoint, digest, figures};
 
 use crate::job::Inputs;
 
@@ -151,7 +151,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     }
     option("--tokens", &inputs.tokens.len().to_string());
     option("--out", &folder.display().to_string());
-    let model = model::load(&settings.model, &Cache::open()?)?;
+    let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(
         command,
         Source { name: model.name.clone(), sha256: Some(model.sha256()?) },

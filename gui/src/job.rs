@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use eframe::egui;
+use lm_infinite::checkpoint;
 use lm_infinite::diagnose::{Diagnosis, Live};
 use lm_infinite::evaluate::{PIECE, Segments};
 use lm_infinite::hub::Cache;
-use lm_infinite::model::{self, Decoder};
 use lm_infinite::policy::PolicySpec;
+use lm_infinite::session::Decoder;
 use lm_infinite::tokenizer::Tokenizer;
 use lm_infinite::{corpus, text};
 
@@ -204,7 +205,7 @@ fn run(
 ) -> anyhow::Result<()> {
     let phase = |words: &str| shared.update(|progress| progress.phase = words.to_owned());
     phase("loading the model");
-    let loaded = model::load(&settings.model, &Cache::open()?)?;
+    let loaded = checkpoint::load(&settings.model, &Cache::open()?)?;
     let trained = loaded.config.trained_length;
     let spec = |text: &String| PolicySpec::parse(text.trim(), trained);
     let policies = settings.policies.iter().map(spec).collect::<Result<Vec<_>, _>>()?;

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_runtime::digest;
+
 use super::args::{AblationArgs, Cli};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
 use crate::ablation::{AblationPlan, ablation};
-use crate::digest;
 use crate::results::{self, RunInfo, Source};
 
 /// Policies that are compared where none are asked for: nothing, each part of the fix, the fix, and what others do.

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lm_infinite_runtime::hub::DEFAULT_MODEL;
+use lm_infinite_runtime::policy::parse_length;
 
 use crate::diagnose::Head;
-use crate::hub::DEFAULT_MODEL;
 use crate::long_run::Shard;
-use crate::policy::parse_length;
-use crate::train::TrainPosition;
 
 /// Measures why a language model breaks past its training length, and runs it with the LM-Infinite fix
 #[derive(Debug, Parser)]
@@ -359,6 +358,17 @@ pub struct Bench {
     pub probes: bool,
 }
 
+/// Position encodings that `train` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Position {
+    /// Rotary, base 10,000, over whole heads
+    Rope,
+    /// Attention with linear biases
+    Alibi,
+    /// No position encoding
+    None,
+}
+
 /// `train`
 #[derive(Debug, Args)]
 pub struct Train {
@@ -372,8 +382,8 @@ pub struct Train {
     #[arg(long, value_name = "FOLDER", exclusive = true)]
     pub resume: Option<PathBuf>,
     /// Position encoding
-    #[arg(long, value_enum, default_value_t = TrainPosition::Rope)]
-    pub position: TrainPosition,
+    #[arg(long, value_enum, default_value_t = Position::Rope)]
+    pub position: Position,
     /// Training length, in tokens
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub length: u64,

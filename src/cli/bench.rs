@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::fmt::Write;
 
+use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::digest;
 use serde_json::json;
 
 use super::args::{Bench, Cli, TextArgs};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
 use crate::bench::{BenchPlan, bench, probe_cost};
-use crate::corpus;
-use crate::digest;
 use crate::error::Error;
 use crate::machine::{Limits, processor};
 use crate::results::{self, BenchResult, RunInfo, Source};

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::digest;
+
 use super::args::{Cli, Diagnose};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
-use crate::corpus;
 use crate::diagnose::{Collector, DiagnosisBuilder, RunInput};
-use crate::digest;
 use crate::error::Error;
 use crate::evaluate::{evaluate, evaluate_in_segments};
 use crate::results::{self, RunInfo, Source};

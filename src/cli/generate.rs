@@ -1,15 +1,15 @@
 //! `generate`: a prompt goes on, streamed.
 
+use lm_infinite_runtime::generate::Generator;
+use lm_infinite_runtime::sampler::{Sampler, SamplingParams};
+use lm_infinite_runtime::session::Session;
+use lm_infinite_runtime::tokenizer::ChatMessage;
 use serde_json::json;
 
 use super::args::{Cli, Generate};
 use super::inputs::{self, Model};
 use super::output::Output;
 use crate::error::Error;
-use crate::generate::Generator;
-use crate::sampler::{Sampler, SamplingParams};
-use crate::session::Session;
-use crate::tokenizer::ChatMessage;
 
 /// Runs the command.
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {

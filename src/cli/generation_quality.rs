@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_runtime::digest;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -10,7 +11,6 @@ use super::args::{Cli, GenerationQuality};
 use super::inputs::{Model, Text};
 use super::output::{self, Output};
 use super::task::{self, Run, short};
-use crate::digest;
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
 use crate::method::{Method, continuation};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use lm_infinite_runtime::checkpoint::{LoadedModel, load};
+use lm_infinite_runtime::hub;
+use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
 
 use super::args::{ModelArgs, TextArgs};
 use crate::error::Result;
-use crate::hub;
-use crate::model::{Decoder, LoadedModel, load};
-use crate::policy::PolicySpec;
-use crate::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
 
 /// Characters of the embedded text that make a prompt.
 const PROMPT: usize = 1000;
@@ -47,7 +48,10 @@ impl Model {
             .map(|text| {
                 let spec = PolicySpec::parse(text, self.trained_length())?;
                 // Refuses now what the model's position encoding cannot follow, before hours of another policy.
-                crate::position::PositionEncoding::new(&self.loaded.config, spec.policy.scaling)?;
+                lm_infinite_runtime::position::PositionEncoding::new(
+                    &self.loaded.config,
+                    spec.policy.scaling,
+                )?;
                 Ok(spec)
             })
             .collect()
@@ -83,7 +87,7 @@ impl Text {
             return Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() });
         }
         let name = |path: &String| if path == "-" { "standard input" } else { path.as_str() }.to_owned();
-        let text = crate::text::read_texts(&args.texts).context("--text")?;
+        let text = lm_infinite_runtime::text::read_texts(&args.texts).context("--text")?;
         Ok(Self { name: args.texts.iter().map(name).collect::<Vec<_>>().join(", "), text })
     }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lm_infinite_runtime::digest;
+
 use super::args::{Cli, Perplexity};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
-use crate::digest;
 use crate::error::Error;
 use crate::long_run::{Identity, LongRun, Shard, Workspace};
 use crate::results::{self, LongResult, LongRunResult, RunInfo, Source};

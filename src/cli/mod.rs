@@ -24,9 +24,8 @@ mod train;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command};
+use clap::Parser;
 use output::Output;
 
 /// Runs the program on `arguments` (the first is its name).

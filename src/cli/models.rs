@@ -1,11 +1,11 @@
 //! `models`: known, present, and what is in a file.
 
+use lm_infinite_runtime::checkpoint::inspect;
+use lm_infinite_runtime::hub::{self, Cache};
 use serde_json::json;
 
 use super::args::Models;
 use super::output::Output;
-use crate::hub::{self, Cache};
-use crate::model::inspect;
 
 /// Runs the command.
 pub fn run(args: &Models, output: &Output) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use lm_infinite_analysis::nll::NllByPosition;
+use lm_infinite_runtime::corpus;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -12,7 +13,6 @@ use super::args::{Cli, Perplexity};
 use super::inputs::{Model, Text};
 use super::long_perplexity;
 use super::output::{Output, progress};
-use crate::corpus;
 use crate::error::Error;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::results;
@@ -75,7 +75,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
             ndarray_npy::WriteNpyExt::write_npy(&rows, &mut bytes)
         };
         written.map_err(|e| Error::input(path.display().to_string(), e))?;
-        crate::files::write_whole(path, &bytes)?;
+        lm_infinite_runtime::files::write_whole(path, &bytes)?;
     }
     let data = json!({ "model": model.loaded.name, "tokens": tokens.len(), "runs": runs });
     output.write(&words, &data)

@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_runtime::digest;
 use serde_json::json;
 
 use super::args::{Cli, Qasper};
 use super::inputs::Model;
 use super::output::{self, Output};
 use super::task::{self, Run};
-use crate::digest;
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
 use crate::method::{Method, continuation};

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::digest;
 use serde_json::json;
 
 use super::args::{Cli, Sweep, SweepMeasure};
 use super::inputs::{Model, Text};
 use super::output::{self, Output};
 use super::task::{self, Run};
-use crate::corpus;
-use crate::digest;
 use crate::error::Error;
 use crate::evaluate::evaluate;
 use crate::figures::{Chart, PointSeries, Points};

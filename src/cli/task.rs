@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use lm_infinite_runtime::position::PositionEncoding;
+
 use super::args::Cli;
 use super::inputs::Model;
 use super::output::Output;
 use crate::error::Result;
 use crate::method::Method;
-use crate::position::PositionEncoding;
 use crate::results::task::{TaskResult, write};
 use crate::results::{self, RunInfo, Source};
 

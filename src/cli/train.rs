@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lm_infinite_train::checkpoint;
+use lm_infinite_train::{Shape, TrainOptions, TrainPosition, Trainer};
 use serde_json::json;
 
-use super::args::{Cli, Train};
+use super::args::{Cli, Position, Train};
 use super::output::{self, Output};
 use crate::error::Error;
-use crate::train::checkpoint;
-use crate::train::{Shape, TrainOptions, Trainer};
 
 /// Lines of the log, and held-out losses, of a training.
 const RECORDS: u64 = 50;
@@ -98,7 +98,11 @@ fn options(args: &Train, seed: u64) -> TrainOptions {
     let per_step = (args.batch as u64).saturating_mul(args.length).max(1);
     TrainOptions {
         shape: Shape {
-            position: args.position,
+            position: match args.position {
+                Position::Rope => TrainPosition::Rope,
+                Position::Alibi => TrainPosition::Alibi,
+                Position::None => TrainPosition::None,
+            },
             hidden: args.hidden,
             layers: args.layers,
             heads: args.heads,

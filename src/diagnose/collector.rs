@@ -7,11 +7,11 @@ use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
 use lm_infinite_analysis::{AttentionMaps, Bins, PooledMaps};
+use lm_infinite_runtime::model::ModelConfig;
+use lm_infinite_runtime::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
 use crate::error::{Error, Result};
-use crate::model::ModelConfig;
-use crate::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
 
 /// Most cells from side to side of a pooled map.
 const POOLED_SIDE: u64 = 256;
@@ -204,9 +204,9 @@ impl Probe for Collector {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::config::{Mlp, Norm, PositionConfig};
-    use crate::policy::Region;
-    use crate::probe::KeyRun;
+    use lm_infinite_runtime::model::config::{Mlp, Norm, PositionConfig};
+    use lm_infinite_runtime::policy::Region;
+    use lm_infinite_runtime::probe::KeyRun;
 
     pub fn tiny_config(trained_length: u64) -> ModelConfig {
         ModelConfig {

@@ -9,13 +9,13 @@ use lm_infinite_analysis::drift::{
     Mahalanobis, Pca, PositionProbe, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation,
     StateMoments, StateRegion,
 };
+use lm_infinite_runtime::probe::HiddenSite;
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::collector::{HiddenStates, Measurements};
 use super::plan::{FIRST_POSITIONS, START_TOKENS};
 use crate::error::Result;
-use crate::probe::HiddenSite;
 
 /// Fewest states that make a region.
 const LEAST_REFERENCE: usize = 8;

@@ -6,11 +6,11 @@ use lm_infinite_analysis::curve::BandCurve;
 use lm_infinite_analysis::entropy::{self, EntropyGrowth};
 use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance};
 use lm_infinite_analysis::nll::{BreakOrder, Factor};
+use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
 use super::summary::grouped;
-use crate::policy::AttentionPolicy;
 
 /// A head's logits exceed what training showed if they rise by more than this: a factor e in unnormalized weight.
 pub(super) const LOGIT_MARGIN: f32 = 1.0;

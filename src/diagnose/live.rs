@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
+
 use super::collector::Collector;
 use super::model::{Diagnosis, DiagnosisBuilder, RunInput};
 use crate::error::Result;
 use crate::machine;
-use crate::model::Decoder;
-use crate::policy::PolicySpec;
-use crate::session::Session;
 
 /// Policies that read one text side by side.
 pub struct Live {
@@ -114,10 +115,10 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention_window::{AttentionWindow, WindowRequest};
     use crate::diagnose::RunMeasurement;
     use crate::evaluate::{evaluate, evaluate_in_segments};
-    use crate::policy::AttentionPolicy;
+    use lm_infinite_runtime::attention_window::{AttentionWindow, WindowRequest};
+    use lm_infinite_runtime::policy::AttentionPolicy;
 
     /// Pooled maps gathered on the way are those of a window that is read again.
     fn check_pooled(decoder: &Arc<Decoder>, tokens: &[u32], run: &RunMeasurement, policy: &AttentionPolicy) {
@@ -146,10 +147,13 @@ mod tests {
 
     #[test]
     fn a_live_diagnosis_ends_as_the_whole_one_and_is_one_on_the_way() {
-        let loaded =
-            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let loaded = lm_infinite_runtime::checkpoint::load(
+            "tiny-rope",
+            &lm_infinite_runtime::hub::Cache::open().expect("a folder"),
+        )
+        .expect("it");
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights).expect("a whole model"));
-        let text = include_str!("../../assets/text/sample.txt");
+        let text = include_str!("../../runtime/assets/text/sample.txt");
         let tokens: Arc<[u32]> = loaded.tokenizer.encode(&text[..6000]).expect("tokens")[..1024].into();
         let usual = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
         let specs: Vec<_> =

@@ -1,6 +1,6 @@
 //! The diagnosis: what the three factors do on one model and one text, under several attention policies.
 //!
-//! A [`Collector`] watches one run through [`crate::probe`] and ends as [`Measurements`]; a [`DiagnosisBuilder`] takes
+//! A [`Collector`] watches one run through [`lm_infinite_runtime::probe`] and ends as [`Measurements`]; a [`DiagnosisBuilder`] takes
 //! one run after the other and ends as a [`Diagnosis`], from which figures, tables and the summary are made. [`Live`] makes
 //! the same of several policies in step, to be looked at on the way.
 

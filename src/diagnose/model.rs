@@ -3,6 +3,8 @@
 use lm_infinite_analysis::entropy::EntropyCurves;
 use lm_infinite_analysis::nll::{Baseline, Break, BreakOrder, BreakRule, NllBucket, NllByPosition};
 use lm_infinite_analysis::{BandCurve, Bins, PooledMaps};
+use lm_infinite_runtime::model::ModelConfig;
+use lm_infinite_runtime::policy::AttentionPolicy;
 use ndarray::{Array3, Array4};
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +13,6 @@ use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::heads::HeadReport;
 use crate::error::{Error, Result};
-use crate::model::ModelConfig;
-use crate::policy::AttentionPolicy;
 
 /// All runs of one model over one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use lm_infinite_analysis::Bins;
-
-use crate::model::ModelConfig;
-use crate::probe::{HiddenSite, PositionSet, ProbePlan, StatisticsPlan};
+use lm_infinite_runtime::model::ModelConfig;
+use lm_infinite_runtime::probe::{HiddenSite, PositionSet, ProbePlan, StatisticsPlan};
 
 /// Tokens that count as start tokens in every measurement: the paper's default of n_start.
 pub const START_TOKENS: u64 = 10;

@@ -1,9 +1,10 @@
 //! A made-up diagnosis of realistic size, for tests of figures and result folders.
 
+use lm_infinite_runtime::model::ModelConfig;
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec, Spans};
+use lm_infinite_runtime::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
+
 use crate::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
-use crate::model::ModelConfig;
-use crate::policy::{AttentionPolicy, PolicySpec, Spans};
-use crate::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
 
 /// Numbers without a generator: equal for equal arguments, evenly spread over −1..1.
 fn noise(a: u64, b: u64) -> f64 {
@@ -46,7 +47,8 @@ impl Fake<'_> {
 
     fn logit(&self, layer: usize, head: usize, position: u64, key: u64) -> f32 {
         let trained = self.config.trained_length as f64;
-        let distance = crate::policy::region(position, key, self.policy).distance().unwrap_or(0) as f64;
+        let distance =
+            lm_infinite_runtime::policy::region(position, key, self.policy).distance().unwrap_or(0) as f64;
         let level = 2.0 + 0.4 * layer as f64 + 1.5 * noise(head as u64, layer as u64);
         let sink = if key == 0 { 4.0 } else { 0.0 };
         let rise = (distance / trained - 1.0).max(0.0) * (4.0 + 3.0 * noise(layer as u64, head as u64 + 90));
@@ -120,7 +122,7 @@ impl Fake<'_> {
             {
                 let run = |from: u64, to: u64| KeyRun {
                     first_key: from,
-                    region: crate::policy::region(position, from, self.policy),
+                    region: lm_infinite_runtime::policy::region(position, from, self.policy),
                     logits: (from..to).map(|key| self.logit(layer, head, position, key)).collect(),
                 };
                 let runs = [run(0, spans.start_end), run(spans.recent_begin, position + 1)];
@@ -130,8 +132,8 @@ impl Fake<'_> {
         for position in (0..tokens).filter(|&position| plan.hidden_positions.contains(position)) {
             for &site in &plan.hidden_sites {
                 let layer = match site {
-                    crate::probe::HiddenSite::Embedding => 0,
-                    crate::probe::HiddenSite::AfterBlock(block) => block + 1,
+                    lm_infinite_runtime::probe::HiddenSite::Embedding => 0,
+                    lm_infinite_runtime::probe::HiddenSite::AfterBlock(block) => block + 1,
                 };
                 collector.hidden_state(site, position, &self.hidden(layer, position));
             }

@@ -24,14 +24,15 @@ use serde::{Deserialize, Serialize};
 pub use heat_map::{HeatMap, Panel};
 pub use points::{PointSeries, Points};
 
-use crate::ablation::Ablation;
-use crate::diagnose::{Diagnosis, Head};
-use crate::error::{Error, Result};
-use crate::results::{BenchResult, LongResult};
 use heads::HeadsFigure;
 use lines::LineFigure;
 use maps::MapsFigure;
 use states::StatesFigure;
+
+use crate::ablation::Ablation;
+use crate::diagnose::{Diagnosis, Head};
+use crate::error::{Error, Result};
+use crate::results::{BenchResult, LongResult};
 
 /// A figure that is data: what tasks store and draw again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,11 +18,12 @@ pub use state::{Identity, Workspace};
 pub use stream::{Chunk, Feed, Mark, TokenStream};
 pub use tally::{MemorySample, Tally};
 
+use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
+use lm_infinite_runtime::tokenizer::Tokenizer;
+
 use crate::error::Result;
-use crate::model::Decoder;
-use crate::policy::AttentionPolicy;
-use crate::session::Session;
-use crate::tokenizer::Tokenizer;
 
 /// Tokens to a chunk.
 const CHUNK: u64 = 2048;

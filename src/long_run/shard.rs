@@ -9,10 +9,10 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::policy::AttentionPolicy;
 
 /// The `index`-th of `count` parts, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl FromStr for Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::PolicySpec;
+    use lm_infinite_runtime::policy::PolicySpec;
 
     fn policy(text: &str) -> AttentionPolicy {
         PolicySpec::parse(text, 256).expect("a policy").policy

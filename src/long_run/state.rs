@@ -6,15 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lm_infinite_runtime::files::write_whole;
+use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::Session;
 use serde::{Deserialize, Serialize};
 
 use super::shard::Shard;
 use super::tally::Tally;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
-use crate::model::Decoder;
-use crate::policy::AttentionPolicy;
-use crate::session::Session;
 
 const FILE: &str = "state.json";
 const FORMAT: &str = "lm-infinite long run 1";

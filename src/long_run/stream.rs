@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+use lm_infinite_runtime::corpus::DOCUMENT_BREAK;
+use lm_infinite_runtime::tokenizer::Tokenizer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::DOCUMENT_BREAK;
 use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
 
 /// Chunks that wait for the model, so that it never waits for the tokenizer.
 const WAITING: usize = 8;
@@ -27,7 +27,7 @@ pub struct Mark {
     pub offset: u64,
 }
 
-/// The tokens that [`crate::corpus::tokens`] gives, one chunk after the other and for ever, in memory that does not grow
+/// The tokens that [`lm_infinite_runtime::corpus::tokens`] gives, one chunk after the other and for ever, in memory that does not grow
 /// with how many were taken.
 pub struct TokenStream {
     text: Arc<str>,
@@ -211,20 +211,26 @@ impl Drop for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus;
+    use lm_infinite_runtime::corpus;
 
     const TEXT: &str = "one fish\n\n\ntwo fish, red fish\n\n\n\nblue fish";
 
     fn stream(seed: u64) -> TokenStream {
-        let loaded =
-            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let loaded = lm_infinite_runtime::checkpoint::load(
+            "tiny-rope",
+            &lm_infinite_runtime::hub::Cache::open().expect("a folder"),
+        )
+        .expect("it");
         TokenStream::new(TEXT.into(), Arc::new(loaded.tokenizer), seed).expect("documents")
     }
 
     #[test]
     fn it_is_the_text_and_then_the_draws_of_the_corpus() {
-        let loaded =
-            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let loaded = lm_infinite_runtime::checkpoint::load(
+            "tiny-rope",
+            &lm_infinite_runtime::hub::Cache::open().expect("a folder"),
+        )
+        .expect("it");
         let whole = corpus::tokens(TEXT, &loaded.tokenizer, Some(500), 3).expect("tokens");
         let mut stream = stream(3);
         let mut taken = Vec::new();
@@ -263,8 +269,11 @@ mod tests {
 
     #[test]
     fn empty_lines_are_no_text() {
-        let loaded =
-            crate::model::load("tiny-rope", &crate::hub::Cache::open().expect("a folder")).expect("it");
+        let loaded = lm_infinite_runtime::checkpoint::load(
+            "tiny-rope",
+            &lm_infinite_runtime::hub::Cache::open().expect("a folder"),
+        )
+        .expect("it");
         assert!(TokenStream::new("\n\n\n\n".into(), Arc::new(loaded.tokenizer), 0).is_err());
     }
 }

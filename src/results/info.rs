@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
-
-use crate::policy::AttentionPolicy;
 
 /// Marks a folder as a result of this program.
 const FORMAT: &str = "lm-infinite-result";

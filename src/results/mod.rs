@@ -31,10 +31,11 @@ pub use bench::{BenchResult, write_bench};
 pub use info::{Machine, RunInfo, Source};
 pub use long::{LongResult, LongRunResult, merge_long, write_long};
 
+use folder::Staging;
+
 use crate::diagnose::Diagnosis;
 use crate::error::{Error, Result};
 use crate::figures;
-use folder::Staging;
 
 const RUN: &str = "run.json";
 const DIAGNOSIS: &str = "diagnosis.json";

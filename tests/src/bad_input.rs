@@ -9,8 +9,8 @@ mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
+use lm_infinite::checkpoint;
 use lm_infinite::hub::Cache;
-use lm_infinite::model;
 
 use crate::fixtures::{GgufFile, TinyConfig, TinyLlama};
 
@@ -18,7 +18,7 @@ use crate::fixtures::{GgufFile, TinyConfig, TinyLlama};
 #[track_caller]
 fn refused(path: &Path, parts: &[&str]) {
     let reference = path.to_str().expect("UTF-8");
-    let error = model::load(reference, &Cache::at("no-cache")).expect_err("a broken model was accepted");
+    let error = checkpoint::load(reference, &Cache::at("no-cache")).expect_err("a broken model was accepted");
     let message = error.to_string();
     for part in parts {
         assert!(message.contains(part), "`{part}` is not in: {message}");

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
+use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::hub::{self, Cache};
 use lm_infinite::model::config::{PositionConfig, RopeLayout};
-use lm_infinite::model::{self, LoadedModel, Matrix, WeightType};
+use lm_infinite::model::{Matrix, WeightType};
 use lm_infinite::policy::PositionScaling;
 use lm_infinite::tokenizer::ChatMessage;
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, float_bytes, write_json};
 
 fn load(path: &Path) -> LoadedModel {
-    model::load(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).unwrap_or_else(|e| panic!("{e}"))
+    checkpoint::load(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn tiny(model_type: &'static str, tied: bool) -> TinyLlama {
@@ -246,7 +247,7 @@ fn inspection_describes_what_it_can() {
     let mut file = tiny("llama", true).gguf(GgmlDType::Q8_0);
     file.write(&path);
     let inspect =
-        || model::inspect(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("inspected");
+        || checkpoint::inspect(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("inspected");
     let json = serde_json::to_value(inspect()).expect("JSON");
     assert_eq!((json["name"].as_str(), json["format"].as_str()), (Some("tiny.gguf"), Some("gguf")));
     assert_eq!(json["config"]["trained_length"], 128);
@@ -280,7 +281,7 @@ fn the_digest_is_that_of_the_weights() {
 fn a_known_model_that_is_not_there_says_how_to_get_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = Cache::at(folder.path());
-    let message = model::load("smollm2", &cache).expect_err("absent").to_string();
+    let message = checkpoint::load("smollm2", &cache).expect_err("absent").to_string();
     assert!(message.contains("models pull smollm2"), "{message}");
     let listing = hub::list(&cache);
     let smollm2 = listing.0.iter().position(|model| model.name == "smollm2").expect("listed");
@@ -295,7 +296,7 @@ fn a_known_model_that_is_not_there_says_how_to_get_it() {
 #[test]
 fn smollm2_splits_as_its_own_tokenizer() {
     let cache = Cache::open().expect("a home folder");
-    let model = match model::load("smollm2", &cache) {
+    let model = match checkpoint::load("smollm2", &cache) {
         Ok(model) => model,
         Err(reason) => return eprintln!("skipped: {reason}"),
     };

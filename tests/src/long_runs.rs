@@ -19,7 +19,7 @@ impl Desk {
     /// A folder with two texts of a few documents.
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let sample = include_str!("../../assets/text/sample.txt");
+        let sample = include_str!("../../runtime/assets/text/sample.txt");
         let text: String = sample.chars().skip(5000).take(20_000).collect();
         std::fs::write(folder.path().join("text.txt"), &text).expect("written");
         std::fs::write(folder.path().join("other.txt"), text.replace("the", "a")).expect("written");

@@ -151,7 +151,7 @@ fn gguf_llama_equals_candle_transformers() {
     let want = nll(&logits, &tokens[1..]);
 
     let decoder = std::sync::Arc::new(
-        lm_infinite::model::Decoder::new(loaded.config, loaded.weights).expect("a whole model"),
+        lm_infinite::session::Decoder::new(loaded.config, loaded.weights).expect("a whole model"),
     );
     let got = session(&decoder, "vanilla").score(tokens, None).expect("tokens of the vocabulary");
     assert_close("NLL", line(&got), line(&want), Tolerance::absolute(0.02));

@@ -6,12 +6,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::evaluate::{evaluate, evaluate_in_segments};
 use lm_infinite::method::Method;
-use lm_infinite::model::{self, Decoder, LoadedModel};
 use lm_infinite::passkey::{self, Prompt};
 use lm_infinite::policy::PolicySpec;
+use lm_infinite::session::Decoder;
 
 use crate::support::{cache, diagnose};
 
@@ -34,10 +35,10 @@ pub struct Embedded {
 
 impl Embedded {
     fn new(name: &str) -> Self {
-        let loaded = model::load(name, &cache()).expect("built in");
+        let loaded = checkpoint::load(name, &cache()).expect("built in");
         assert_eq!(loaded.config.trained_length, TRAINED as u64);
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone()).expect("whole"));
-        let text = include_str!("../../assets/text/sample.txt");
+        let text = include_str!("../../runtime/assets/text/sample.txt");
         let tokens = loaded.tokenizer.encode_continuation(text).expect("encodes");
         assert!(tokens.len() >= 200_000, "{} tokens", tokens.len());
         let bos = loaded.tokenizer.bos().expect("a BOS");

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use lm_infinite::model::Decoder;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::probe::{
     AttentionRow, HeadStatistics, HiddenSite, PositionSet, Probe, ProbePlan, StatisticsPlan,
 };
+use lm_infinite::session::Decoder;
 use lm_infinite::session::Session;
 
 use crate::support::{decoder, session, tiny};

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::evaluate::evaluate_in_segments;
-use lm_infinite::model::Decoder;
 use lm_infinite::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
+use lm_infinite::session::Decoder;
 use ndarray::{Array3, ArrayD};
 use serde::Deserialize;
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
+use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
 use lm_infinite::evaluate::evaluate;
 use lm_infinite::hub::Cache;
-use lm_infinite::model::{self, Decoder, LoadedModel};
 use lm_infinite::policy::{AttentionPolicy, PolicySpec};
+use lm_infinite::session::Decoder;
 use lm_infinite::session::Session;
 use ndarray::ArrayD;
 use ndarray_npy::ReadableElement;
@@ -52,7 +53,7 @@ pub fn tiny_tokens() -> Vec<u32> {
 /// Loads a model folder or file.
 pub fn load(path: &Path) -> LoadedModel {
     let reference = path.to_str().expect("the repository's path is UTF-8");
-    model::load(reference, &cache()).unwrap_or_else(|error| panic!("{error}"))
+    checkpoint::load(reference, &cache()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A decoder from a model folder or file.
@@ -75,7 +76,8 @@ pub fn session_with(decoder: &Arc<Decoder>, policy: AttentionPolicy) -> Session 
 /// SmolLM2 where `lm-infinite models pull smollm2` has put it.
 pub fn smollm2() -> Option<LoadedModel> {
     or_skip(
-        model::load("smollm2", &cache()).map_err(|e| format!("needs `lm-infinite models pull smollm2`: {e}")),
+        checkpoint::load("smollm2", &cache())
+            .map_err(|e| format!("needs `lm-infinite models pull smollm2`: {e}")),
     )
 }
 

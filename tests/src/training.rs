@@ -34,7 +34,7 @@ fn options(position: TrainPosition) -> TrainOptions {
 
 /// Sixty thousand characters of the sample in a file of `folder`.
 fn text(folder: &Path) -> String {
-    let sample = include_str!("../../assets/text/sample.txt");
+    let sample = include_str!("../../runtime/assets/text/sample.txt");
     let path = folder.join("text.txt");
     std::fs::write(&path, &sample[..60_000]).expect("a folder that can be written");
     path.to_str().expect("UTF-8").to_owned()

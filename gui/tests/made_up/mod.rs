@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use lm_infinite::checkpoint::load;
 use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, HeadReport, RunInput};
-use lm_infinite::model::{ModelConfig, load};
+use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::{PolicySpec, Region};
 use lm_infinite::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
 

@@ -48,7 +48,7 @@ fn flipped_bytes() {
             let mut bytes = whole.clone();
             bytes[at] ^= flip;
             let path = write(&folder, &bytes);
-            let _ = lm_infinite::model::load(
+            let _ = lm_infinite::checkpoint::load(
                 path.to_str().expect("UTF-8"),
                 &lm_infinite::hub::Cache::at("no-cache"),
             );

@@ -1,0 +1,136 @@
+//! What an attention pass is given: the chunk, the cache and the policy, and the runs of keys that a block of queries reads.
+
+use std::ops::Range;
+
+use crate::archive::{Archive, ArchivePage};
+use crate::cache::{KvCache, Run};
+use crate::policy::AttentionPolicy;
+use crate::position::{PositionEncoding, RotaryTable};
+
+/// Keys per step of the online softmax.
+pub(super) const KEY_BLOCK: usize = 256;
+/// Rows (queries × heads of a group) per block that keep a matrix product busy.
+pub(super) const ROWS: usize = 256;
+/// Up to this many rows, products are vector loops instead of matrix products.
+pub(super) const VECTOR_ROWS: usize = 8;
+/// Stands for −inf in a row of logits: its exponential is 0, and 0 times it is still 0.
+pub(super) const MASKED: f32 = -1e30;
+
+/// Heads of an attention layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Values per head.
+    pub head_dim: usize,
+}
+
+impl Shape {
+    /// Query heads that share a key/value head.
+    pub fn group(self) -> usize {
+        self.heads / self.kv_heads
+    }
+}
+
+/// A chunk of new tokens and everything they may attend to. Vectors are before the position encoding, pairs half-split.
+pub struct Inputs<'a> {
+    /// Heads.
+    pub shape: Shape,
+    /// [tokens, heads, head_dim]
+    pub queries: &'a [f32],
+    /// Keys of the chunk. [tokens, kv_heads, head_dim]
+    pub keys: &'a [f32],
+    /// Values of the chunk. [tokens, kv_heads, head_dim]
+    pub values: &'a [f32],
+    /// Position of the chunk's first token.
+    pub first_position: u64,
+    /// Everything before the chunk.
+    pub cache: &'a KvCache,
+    /// Who sees whom, in this layer ([`AttentionPolicy::at_layer`]).
+    pub policy: &'a AttentionPolicy,
+    /// How distance enters a logit.
+    pub encoding: &'a PositionEncoding,
+    /// Angles, for RoPE.
+    pub table: Option<&'a RotaryTable>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Offsets that the angle table should hold, so that none is computed twice: true distances up to the window, or up
+    /// to the ceiling where there is no window, and what lies beside them in a block.
+    pub fn table_rows(policy: &AttentionPolicy, next_position: u64) -> usize {
+        let bound = policy.kept_keys().or(policy.ceiling).unwrap_or(next_position);
+        let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position));
+        (bound.min(next_position).max(ceiling) as usize) + ROWS + KEY_BLOCK
+    }
+
+    pub(super) fn tokens(&self) -> usize {
+        self.queries.len() / (self.shape.heads * self.shape.head_dim)
+    }
+
+    /// All keys of one head that any query at positions `queries` attends to, cached and new, in order of position.
+    pub(super) fn runs(&self, kv_head: usize, queries: Range<u64>) -> Vec<Run<'a>> {
+        let oldest = self.policy.spans(queries.start);
+        let newest = self.policy.spans(queries.end - 1);
+        let start = 0..newest.start_end.min(oldest.recent_begin);
+        let recent = oldest.recent_begin..queries.end;
+        let mut runs = Vec::new();
+        for range in [start, recent] {
+            runs.extend(self.cache.runs(kv_head, range.clone()));
+            runs.extend(self.chunk_run(kv_head, range));
+        }
+        runs.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect()
+    }
+
+    /// Keys between start and window of any query at positions `queries`.
+    pub(super) fn candidates(&self, kv_head: usize, queries: Range<u64>) -> Candidates<'a> {
+        let newest = self.policy.spans(queries.end - 1);
+        let archive = self.cache.archive();
+        let archived_end = archive.map_or(self.policy.start, Archive::end);
+        let archived = archive.into_iter().flat_map(|archive| archive.pages(kv_head));
+        let archived = archived.take_while(|page| page.first < newest.recent_begin).collect();
+        let range = archived_end.max(self.policy.start)..newest.recent_begin;
+        let mut recent = Vec::new();
+        if !range.is_empty() {
+            recent.extend(self.cache.runs(kv_head, range.clone()));
+            recent.extend(self.chunk_run(kv_head, range));
+        }
+        Candidates { archived, recent: recent.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect() }
+    }
+
+    fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<Run<'a>> {
+        let end = self.first_position + self.tokens() as u64;
+        let (first, last) = (range.start.max(self.first_position), range.end.min(end));
+        let Shape { kv_heads, head_dim, .. } = self.shape;
+        let stride = kv_heads * head_dim;
+        (first < last).then(|| {
+            let at = (first - self.first_position) as usize * stride + kv_head * head_dim;
+            Run {
+                first,
+                len: (last - first) as usize,
+                stride,
+                keys: &self.keys[at..],
+                values: &self.values[at..],
+            }
+        })
+    }
+}
+
+fn split(run: Run<'_>, len: usize) -> impl Iterator<Item = Run<'_>> {
+    (0..run.len).step_by(len).map(move |at| Run {
+        first: run.first + at as u64,
+        len: len.min(run.len - at),
+        stride: run.stride,
+        keys: &run.keys[at * run.stride..],
+        values: &run.values[at * run.stride..],
+    })
+}
+
+/// Candidates for a block of queries, of one key/value head.
+pub struct Candidates<'a> {
+    /// Those that have left the window of everyone.
+    pub archived: Vec<ArchivePage<'a>>,
+    /// Those that some query may still see as recent, in runs.
+    pub recent: Vec<Run<'a>>,
+}

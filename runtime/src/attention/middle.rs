@@ -1,0 +1,356 @@
+//! The keys between start and window with the largest logits: an exact search.
+//!
+//! Many queries at once: every candidate by matrix products, and only what comes close to the best `k` is looked at again. A
+//! few queries (decoding): the logits of 16 keys are bounded by the box around them, and most boxes are passed over.
+//!
+//! What is chosen does not depend on which way was taken: a key's rank is its logit as one inner product gives it, and both
+//! ways keep a margin of the largest rounding error they can make. Equal logits rank by position, the earlier first.
+
+use multiversion::multiversion;
+
+use super::inputs::{Candidates, VECTOR_ROWS};
+use super::partial::Partial;
+use crate::archive::{ArchivePage, BLOCK_KEYS};
+use crate::kernels::matmul::{View, multiply};
+use crate::kernels::matvec::{dot, dot_inline};
+use crate::probe::StatisticsPlan;
+
+/// Boxes with the largest bounds that are searched first, so that the rest meets a high threshold.
+const FIRST_BOXES: usize = 8;
+
+/// A chosen key.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// Position of the key.
+    pub position: u64,
+    /// Scaled logit, before ALiBi's bias.
+    pub logit: f32,
+    /// `[head_dim]`
+    pub value: &'a [f32],
+}
+
+/// The best keys of one query so far, best first.
+struct Best<'a> {
+    k: usize,
+    keys: Vec<Chosen<'a>>,
+}
+
+impl<'a> Best<'a> {
+    /// What a logit has to reach.
+    fn threshold(&self) -> f32 {
+        if self.keys.len() < self.k {
+            f32::NEG_INFINITY
+        } else {
+            self.keys.last().map_or(f32::INFINITY, |k| k.logit)
+        }
+    }
+
+    fn offer(&mut self, key: Chosen<'a>) {
+        let before = |other: &Chosen<'_>| {
+            other.logit > key.logit || (other.logit == key.logit && other.position < key.position)
+        };
+        let at = self.keys.partition_point(before);
+        if at < self.k && !key.logit.is_nan() {
+            self.keys.truncate(self.k - 1);
+            self.keys.insert(at, key);
+        }
+    }
+}
+
+/// For every row of `queries` ([rows, head_dim], scaled and turned to the middle distance), the `k` best keys at positions
+/// below `ends[row]`, in order of position.
+pub fn choose<'a>(
+    queries: &[f32],
+    head_dim: usize,
+    ends: &[u64],
+    k: usize,
+    candidates: &Candidates<'a>,
+) -> Vec<Vec<Chosen<'a>>> {
+    let mut search = Search {
+        queries,
+        head_dim,
+        ends,
+        norms: queries.chunks_exact(head_dim).map(|query| dot(query, query).sqrt()).collect(),
+        best: ends.iter().map(|_| Best { k, keys: Vec::with_capacity(k.min(1024) + 1) }).collect(),
+        logits: Vec::new(),
+    };
+    let bounded = ends.len() <= VECTOR_ROWS;
+    if bounded {
+        (0..ends.len()).for_each(|row| search.boxes(row, &candidates.archived));
+    }
+    for page in &candidates.archived {
+        // A few queries have seen the whole blocks by way of their boxes.
+        let seen = if bounded { page.norms.len() * BLOCK_KEYS } else { 0 };
+        search.all(
+            page.first + seen as u64,
+            head_dim,
+            &page.keys[seen * head_dim..],
+            &page.values[seen * head_dim..],
+        );
+    }
+    for run in &candidates.recent {
+        let end = (run.len.max(1) - 1) * run.stride + head_dim;
+        search.all(run.first, run.stride, &run.keys[..end.min(run.keys.len())], run.values);
+    }
+    let mut chosen: Vec<Vec<Chosen<'_>>> = search.best.into_iter().map(|best| best.keys).collect();
+    chosen.iter_mut().for_each(|keys| keys.sort_unstable_by_key(|key| key.position));
+    chosen
+}
+
+struct Search<'a, 'q> {
+    queries: &'q [f32],
+    head_dim: usize,
+    ends: &'q [u64],
+    /// Euclidean norm of each query.
+    norms: Vec<f32>,
+    best: Vec<Best<'a>>,
+    logits: Vec<f32>,
+}
+
+impl<'a> Search<'a, '_> {
+    /// How far two ways of summing the inner product of this row with a key of norm `norm` can be apart, and more: each is
+    /// within `head_dim · ε/2 · |q||k|` of the true one.
+    fn margin(&self, row: usize, norm: f32) -> f32 {
+        4.0 * (self.head_dim + 4) as f32 * f32::EPSILON * self.norms[row] * norm
+    }
+
+    fn query(&self, row: usize) -> &[f32] {
+        &self.queries[row * self.head_dim..][..self.head_dim]
+    }
+
+    /// Takes in consecutive keys, the first at position `first`, row `r` at `r · stride`.
+    fn all(&mut self, first: u64, stride: usize, keys: &'a [f32], values: &'a [f32]) {
+        let (rows, dim) = (self.ends.len(), self.head_dim);
+        let newest = self.ends.iter().copied().max().unwrap_or(0);
+        let len = keys.len().div_ceil(stride).min(newest.saturating_sub(first) as usize);
+        if len == 0 {
+            return;
+        }
+        if rows <= VECTOR_ROWS {
+            for row in 0..rows {
+                self.exact(row, first, stride, &keys[..(len - 1) * stride + dim], values);
+            }
+            return;
+        }
+        let mut logits = std::mem::take(&mut self.logits);
+        logits.resize(rows * len, 0.0);
+        let views = (View::new(self.queries, rows, dim, dim), View::new(keys, len, dim, stride));
+        multiply(views.0, views.1.transposed(), &mut logits, len, false);
+        let longest =
+            keys.chunks(stride).take(len).map(|key| dot(&key[..dim], &key[..dim])).fold(0.0, f32::max);
+        for row in 0..rows {
+            let columns = len.min(self.ends[row].saturating_sub(first) as usize);
+            let margin = self.margin(row, longest.sqrt());
+            let mut threshold = self.best[row].threshold() - margin;
+            for (r, &rough) in logits[row * len..][..columns].iter().enumerate() {
+                if rough < threshold || rough.is_nan() {
+                    continue;
+                }
+                let logit = dot(self.query(row), &keys[r * stride..][..dim]);
+                let value = &values[r * stride..][..dim];
+                self.best[row].offer(Chosen { position: first + r as u64, logit, value });
+                threshold = self.best[row].threshold() - margin;
+            }
+        }
+        self.logits = logits;
+    }
+
+    /// The same for one row, by inner products.
+    fn exact(&mut self, row: usize, first: u64, stride: usize, keys: &[f32], values: &'a [f32]) {
+        let dim = self.head_dim;
+        let len = keys.len().div_ceil(stride).min(self.ends[row].saturating_sub(first) as usize);
+        let mut logits = std::mem::take(&mut self.logits);
+        logits.resize(len.max(logits.len()), 0.0);
+        inner_products(self.query(row), keys, stride, &mut logits[..len]);
+        let best = &mut self.best[row];
+        for (r, &logit) in logits[..len].iter().enumerate() {
+            if logit >= best.threshold() {
+                best.offer(Chosen { position: first + r as u64, logit, value: &values[r * stride..][..dim] });
+            }
+        }
+        self.logits = logits;
+    }
+
+    /// Searches the whole blocks of `pages` for one row, and leaves out those whose box rules them out.
+    fn boxes(&mut self, row: usize, pages: &[ArchivePage<'a>]) {
+        let dim = self.head_dim;
+        let mut bounds: Vec<(f32, usize, usize)> = Vec::new();
+        for (page_index, page) in pages.iter().enumerate() {
+            let mut page_bounds = vec![0.0; page.norms.len()];
+            upper_bounds(self.query(row), page.low, page.high, &mut page_bounds);
+            let blocks = page_bounds.iter().zip(page.norms).enumerate();
+            // A block that begins in this query's window has nothing for it.
+            let open =
+                blocks.filter(|(block, _)| page.first + ((block * BLOCK_KEYS) as u64) < self.ends[row]);
+            bounds.extend(
+                open.map(|(block, (bound, norm))| (bound + self.margin(row, *norm), page_index, block)),
+            );
+        }
+        let first = FIRST_BOXES.min(bounds.len());
+        if first < bounds.len() {
+            bounds.select_nth_unstable_by(first, |a, b| b.0.total_cmp(&a.0));
+        }
+        for (bound, page, block) in bounds {
+            // Written so that a bound that is not a number rules nothing out.
+            if bound < self.best[row].threshold() {
+                continue;
+            }
+            let (page, at) = (&pages[page], block * BLOCK_KEYS);
+            let range = at * dim..(at + BLOCK_KEYS) * dim;
+            self.exact(row, page.first + at as u64, dim, &page.keys[range.clone()], &page.values[range]);
+        }
+    }
+}
+
+/// `logits[r] = query · keys[r]`; each is what [`dot`] gives, to the bit.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn inner_products(query: &[f32], keys: &[f32], stride: usize, logits: &mut [f32]) {
+    for (key, logit) in keys.chunks(stride).zip(logits) {
+        *logit = dot_inline(query, &key[..query.len()]);
+    }
+}
+
+/// `bounds[b] = Σ_d max(q_d low_d, q_d high_d)`: no key in box `b` has a larger inner product with `query`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn upper_bounds(query: &[f32], low: &[f32], high: &[f32], bounds: &mut [f32]) {
+    let dim = query.len();
+    for ((low, high), bound) in low.chunks_exact(dim).zip(high.chunks_exact(dim)).zip(bounds) {
+        let mut lanes = [0.0f32; 16];
+        let (query, rest) = query.as_chunks::<16>();
+        let (low, low_rest) = low.as_chunks::<16>();
+        let (high, high_rest) = high.as_chunks::<16>();
+        for ((q, l), h) in query.iter().zip(low).zip(high) {
+            for i in 0..16 {
+                lanes[i] += (q[i] * l[i]).max(q[i] * h[i]);
+            }
+        }
+        let rest = rest.iter().zip(low_rest).zip(high_rest).map(|((q, l), h)| (q * l).max(q * h));
+        *bound = lanes.iter().sum::<f32>() + rest.sum::<f32>();
+    }
+}
+
+/// Adds the chosen keys of `row`, whose query stands at `position`, to the running softmax. `bias` is ALiBi's at the middle
+/// distance.
+pub fn absorb(
+    partial: &mut Partial,
+    row: usize,
+    position: u64,
+    chosen: &[Chosen<'_>],
+    bias: f32,
+    plan: Option<&StatisticsPlan>,
+) {
+    if chosen.is_empty() {
+        return;
+    }
+    let mut weights: Vec<f32> = chosen.iter().map(|key| key.logit - bias).collect();
+    if let Some(cells) = &mut partial.cells {
+        for (key, &logit) in chosen.iter().zip(&weights) {
+            cells.absorb(row, key.position, &[logit]);
+        }
+    }
+    partial.absorb(row, &mut weights);
+    for (key, &weight) in chosen.iter().zip(&weights) {
+        if let Some(plan) = plan {
+            partial.absorb_masses(row, position, key.position, &[weight], plan);
+        }
+        let output = &mut partial.output[row * key.value.len()..][..key.value.len()];
+        output.iter_mut().zip(key.value).for_each(|(out, &x)| *out = weight.mul_add(x, *out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Archive, Storage};
+    use crate::cache::Run;
+
+    /// Keys of small whole numbers: inner products are exact, and many are equal.
+    fn whole(seed: u64, len: usize, most: i64) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (((state >> 33) as i64) % (2 * most + 1) - most) as f32
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    fn archive(keys: &[f32], values: &[f32], dim: usize, first: u64, memory_bytes: u64) -> Archive {
+        let mut archive = Archive::new(1, dim, first, 1, &Storage { memory_bytes, ..Storage::default() });
+        for (key, value) in keys.chunks_exact(dim).zip(values.chunks_exact(dim)) {
+            archive.push(|_| (key, value)).expect("room");
+        }
+        archive
+    }
+
+    #[test]
+    fn both_ways_choose_what_a_sort_chooses_ties_included() {
+        let (dim, first) = (5, 7);
+        for n in [0usize, 1, 15, 16, 17, 300, 1000] {
+            let (keys, values) = (whole(1, n * dim, 2), whole(2, n * dim, 9));
+            // The last 40 keys have not been archived.
+            let split = n.saturating_sub(40);
+            let archive = archive(&keys[..split * dim], &values[..split * dim], dim, first, 8000);
+            for rows in [1, 3, 8, 9, 33] {
+                let queries = whole(3, rows * dim, 3);
+                let ends: Vec<u64> = (0..rows).map(|row| first + (n * (rows - row) / rows) as u64).collect();
+                for k in [1, 5, 64, 2000] {
+                    let candidates = Candidates {
+                        archived: archive.pages(0).collect(),
+                        recent: vec![Run {
+                            first: first + split as u64,
+                            len: n - split,
+                            stride: dim,
+                            keys: &keys[split * dim..],
+                            values: &values[split * dim..],
+                        }],
+                    };
+                    let chosen = choose(&queries, dim, &ends, k, &candidates);
+                    for (row, (chosen, end)) in chosen.iter().zip(&ends).enumerate() {
+                        let logit = |at: usize| dot(&queries[row * dim..][..dim], &keys[at * dim..][..dim]);
+                        let mut order: Vec<usize> = (0..(end - first) as usize).collect();
+                        order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)));
+                        order.truncate(k);
+                        order.sort_unstable();
+                        let got: Vec<usize> =
+                            chosen.iter().map(|key| (key.position - first) as usize).collect();
+                        assert_eq!(got, order, "n {n} rows {rows} row {row} k {k}");
+                        for key in chosen {
+                            let at = (key.position - first) as usize;
+                            assert_eq!((key.logit, key.value), (logit(at), &values[at * dim..][..dim]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_is_above_the_bound_of_its_box() {
+        let dim = 24;
+        let keys: Vec<f32> = whole(5, 512 * dim, 1000).iter().map(|x| x * 0.37e-3).collect();
+        let archive = archive(&keys, &keys, dim, 0, 0);
+        for query in whole(6, 20 * dim, 1000).chunks_exact(dim) {
+            for page in archive.pages(0) {
+                let mut bounds = vec![0.0; page.norms.len()];
+                upper_bounds(query, page.low, page.high, &mut bounds);
+                for (at, key) in page.keys.chunks_exact(dim).enumerate() {
+                    let (bound, norm) = (bounds[at / BLOCK_KEYS], page.norms[at / BLOCK_KEYS]);
+                    assert!(dot(query, key) <= bound + 1e-5 * norm * dot(query, query).sqrt());
+                    assert!(dot(key, key).sqrt() <= norm * 1.0001);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_never_chosen() {
+        let keys = [1.0, f32::NAN, 3.0, 2.0].repeat(10);
+        let archive = archive(&keys, &keys, 1, 0, 1 << 20);
+        for rows in [1, 20] {
+            let candidates = Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
+            let chosen = choose(&vec![1.0; rows], 1, &vec![40; rows], 12, &candidates);
+            let positions: Vec<u64> = chosen[rows - 1].iter().map(|key| key.position).collect();
+            assert_eq!(positions, [2, 3, 6, 7, 10, 14, 18, 22, 26, 30, 34, 38]);
+        }
+    }
+}

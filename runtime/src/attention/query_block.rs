@@ -1,0 +1,398 @@
+//! One block of queries of one group of heads against a list of key runs. Rows are [queries, heads of the group].
+
+use std::ops::Range;
+
+use multiversion::multiversion;
+
+use super::cells::RowCells;
+use super::inputs::{Inputs, MASKED, VECTOR_ROWS};
+use super::middle::{Chosen, absorb, choose};
+use super::partial::Partial;
+use crate::cache::Run;
+use crate::kernels::elementwise::rotate;
+use crate::kernels::matmul::{View, multiply};
+use crate::kernels::matvec::dot_inline;
+use crate::policy::{Middle, Positions, Spans};
+use crate::position::{PositionEncoding, RotaryTable};
+use crate::probe::StatisticsPlan;
+
+/// Rows of a strip of queries that goes over a run that not all of them see.
+const STRIP_ROWS: usize = 64;
+
+/// Buffers that a thread keeps between blocks; their size does not depend on the length of the text.
+#[derive(Default)]
+pub struct Scratch {
+    near_queries: Vec<f32>,
+    far_queries: Vec<f32>,
+    middle_queries: Vec<f32>,
+    turned: Turned,
+    turned_far: Turned,
+    angles: Vec<f32>,
+    logits: Vec<f32>,
+    far_logits: Vec<f32>,
+}
+
+/// Keys of a run after the position encoding.
+#[derive(Default)]
+struct Turned {
+    /// [keys, head_dim]
+    keys: Vec<f32>,
+    angles: Vec<f32>,
+}
+
+/// Some keys of a run.
+struct Keys<'a> {
+    /// Position of the first.
+    first: u64,
+    /// Its place in the run.
+    at: usize,
+    len: usize,
+    keys: &'a [f32],
+    values: &'a [f32],
+    stride: usize,
+}
+
+/// The queries of heads `kv_head · group ..` at chunk rows `first..first + count`.
+pub struct QueryBlock<'a> {
+    inputs: &'a Inputs<'a>,
+    kv_head: usize,
+    first: usize,
+    count: usize,
+}
+
+/// How the logits of a run are made.
+#[derive(Clone, Copy, PartialEq)]
+enum Distance {
+    /// True distances: keys are turned to their offset from the block's first query.
+    Near,
+    /// The policy's changed distance.
+    Far,
+    /// That of the middle keys.
+    Middle(u64),
+}
+
+impl<'a> QueryBlock<'a> {
+    /// A block of `count` queries.
+    pub fn new(inputs: &'a Inputs<'a>, kv_head: usize, first: usize, count: usize) -> Self {
+        Self { inputs, kv_head, first, count }
+    }
+
+    fn base(&self) -> u64 {
+        self.inputs.first_position + self.first as u64
+    }
+
+    fn group(&self) -> usize {
+        self.inputs.shape.group()
+    }
+
+    fn rows(&self) -> usize {
+        self.group() * self.count
+    }
+
+    /// Runs the block over `runs`. Rows of the result: [count, group].
+    pub fn run(&self, runs: &[Run<'_>], plan: Option<&StatisticsPlan>, scratch: &mut Scratch) -> Partial {
+        let head_dim = self.inputs.shape.head_dim;
+        let mut partial = Partial::new(self.rows(), head_dim, plan);
+        let queries = self.base()..self.base() + self.count as u64;
+        let cells = |side| RowCells::new(side, self.rows(), queries, self.inputs.policy);
+        partial.cells = plan.and_then(|plan| plan.cell).map(cells);
+        let spans: Vec<Spans> =
+            (0..self.count).map(|t| self.inputs.policy.spans(self.base() + t as u64)).collect();
+        self.gather(Distance::Near, scratch);
+        let any_far = spans.last().is_some_and(|last| last.far_end > 0);
+        if any_far {
+            self.gather(Distance::Far, scratch);
+        }
+        for run in runs {
+            self.absorb_run(run, &spans, plan, &mut partial, scratch);
+        }
+        partial
+    }
+
+    /// Adds the middle keys of all queries to `partial`.
+    pub fn absorb_middle(
+        &self,
+        middle: Middle,
+        partial: &mut Partial,
+        plan: Option<&StatisticsPlan>,
+        scratch: &mut Scratch,
+    ) {
+        for (row, chosen) in self.middle(middle, scratch).iter().enumerate() {
+            let bias = self.bias(row % self.group(), middle.distance);
+            absorb(partial, row, self.base() + (row / self.group()) as u64, chosen, bias, plan);
+        }
+    }
+
+    /// The middle keys of every row, in order of position; logits before ALiBi's bias.
+    pub fn middle(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
+        let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
+        if candidates.archived.is_empty() && candidates.recent.is_empty() {
+            return vec![Vec::new(); self.rows()];
+        }
+        self.gather(Distance::Middle(middle.distance), scratch);
+        let end = |row| self.inputs.policy.spans(self.base() + (row / self.group()) as u64).recent_begin;
+        let ends: Vec<u64> = (0..self.rows()).map(end).collect();
+        let k = usize::try_from(middle.k).unwrap_or(usize::MAX);
+        choose(&scratch.middle_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
+    }
+
+    /// ALiBi's bias of the group's head `h` at `distance`.
+    pub fn bias(&self, h: usize, distance: u64) -> f32 {
+        match self.inputs.encoding {
+            PositionEncoding::Alibi { slopes } => {
+                (slopes[self.kv_head * self.group() + h] * distance as f64) as f32
+            }
+            PositionEncoding::Rope(_) | PositionEncoding::None => 0.0,
+        }
+    }
+
+    /// Collects the queries, scaled and turned to their offset (near), to the policy's distance (far), or to that of the middle keys.
+    fn gather(&self, distance: Distance, scratch: &mut Scratch) {
+        let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
+        let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
+        let Scratch { near_queries, far_queries, middle_queries, angles, .. } = scratch;
+        let gathered = match distance {
+            Distance::Near => near_queries,
+            Distance::Far => far_queries,
+            Distance::Middle(_) => middle_queries,
+        };
+        gathered.resize(self.rows() * head_dim, 0.0);
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let mut head = vec![0.0; head_dim];
+        for t in 0..self.count {
+            let position = self.base() + t as u64;
+            let offset = match (distance, policy.positions) {
+                (Distance::Near, _) => t as u64,
+                (Distance::Middle(distance), _) => distance,
+                (Distance::Far, Positions::InCache) => {
+                    position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
+                }
+                (Distance::Far, Positions::True) => policy.ceiling.unwrap_or(0),
+            };
+            for h in 0..self.group() {
+                let at = (self.first + t) * width + (self.kv_head * self.group() + h) * head_dim;
+                head.copy_from_slice(&queries[at..at + head_dim]);
+                head.iter_mut().for_each(|x| *x *= scale);
+                let out = &mut gathered[(t * self.group() + h) * head_dim..][..head_dim];
+                if let (PositionEncoding::Rope(rope), Some(table)) = (encoding, self.inputs.table) {
+                    let magnitude = (rope.magnitude * rope.magnitude) as f32;
+                    head[..rope.dim()].iter_mut().for_each(|x| *x *= magnitude);
+                    angles.resize(2 * table.half(), 0.0);
+                    rotate(&head, table.row(offset, angles), false, out);
+                } else {
+                    out.copy_from_slice(&head);
+                }
+            }
+        }
+    }
+
+    /// Takes in one run. Where not every query attends to all of it, strips of queries take the keys that they may see, so
+    /// that little is computed only to be masked.
+    fn absorb_run(
+        &self,
+        run: &Run<'_>,
+        spans: &[Spans],
+        plan: Option<&StatisticsPlan>,
+        partial: &mut Partial,
+        scratch: &mut Scratch,
+    ) {
+        let run_end = run.first + run.len as u64;
+        let (Some(oldest), Some(newest)) = (spans.first(), spans.last()) else { return };
+        if let Some(table) = self.inputs.table {
+            if run_end > oldest.far_end {
+                // Near: offset from the block's first query.
+                scratch.turned.fill(run, self.base(), table, self.inputs.shape.head_dim);
+            }
+            if run.first < newest.far_end && self.inputs.policy.positions == Positions::InCache {
+                // A start key stands at its own index.
+                scratch.turned_far.fill(run, 0, table, self.inputs.shape.head_dim);
+            }
+        }
+        let seen_whole = run.first >= newest.recent_begin && run_end <= self.base() + 1;
+        let strip = if seen_whole { self.count } else { (STRIP_ROWS / self.group()).max(1) };
+        for first in (0..self.count).step_by(strip) {
+            let queries = first..(first + strip).min(self.count);
+            let (oldest, newest) = (&spans[queries.start], &spans[queries.end - 1]);
+            let column = |key: u64| (key.clamp(run.first, run_end) - run.first) as usize;
+            let begin = if run.first < newest.start_end { 0 } else { column(oldest.recent_begin) };
+            let end = column(self.base() + queries.end as u64);
+            // A run of start tokens may end before the window begins.
+            let end = if run.first < newest.start_end { end.max(column(newest.start_end)) } else { end };
+            if begin < end {
+                self.absorb_strip(run, begin..end, queries, spans, plan, partial, scratch);
+            }
+        }
+    }
+
+    /// Takes in the keys at `columns` of a run for `queries` of the block.
+    #[expect(clippy::too_many_arguments, reason = "one call site; the parts of one step of one loop")]
+    fn absorb_strip(
+        &self,
+        run: &Run<'_>,
+        columns: Range<usize>,
+        queries: Range<usize>,
+        spans: &[Spans],
+        plan: Option<&StatisticsPlan>,
+        partial: &mut Partial,
+        scratch: &mut Scratch,
+    ) {
+        let (group, head_dim) = (self.group(), self.inputs.shape.head_dim);
+        let rows = queries.start * group..queries.end * group;
+        let keys = Keys {
+            first: run.first + columns.start as u64,
+            at: columns.start,
+            len: columns.len(),
+            keys: &run.keys[columns.start * run.stride..],
+            values: &run.values[columns.start * run.stride..],
+            stride: run.stride,
+        };
+        let (len, end) = (keys.len, keys.first + keys.len as u64);
+        let near = end > spans[queries.start].far_end;
+        let far = keys.first < spans[queries.end - 1].far_end;
+        if near || self.inputs.table.is_none() {
+            self.products(&keys, Distance::Near, &rows, scratch);
+        }
+        let both = near && far && self.inputs.table.is_some();
+        if both {
+            std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+            self.products(&keys, Distance::Far, &rows, scratch);
+            std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
+        } else if far && self.inputs.table.is_some() {
+            self.products(&keys, Distance::Far, &rows, scratch);
+        }
+        let column = |key: u64| (key.clamp(keys.first, end) - keys.first) as usize;
+        for row in rows.clone() {
+            let (t, h) = (row / group, row % group);
+            let (spans, position) = (&spans[t], self.base() + t as u64);
+            let at = (row - rows.start) * len;
+            let logits = &mut scratch.logits[at..][..len];
+            if both {
+                let far_columns = column(spans.far_end);
+                logits[..far_columns].copy_from_slice(&scratch.far_logits[at..][..far_columns]);
+            }
+            if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
+                let slope = slopes[self.kv_head * group + h];
+                self.add_bias(logits, keys.first, position, slope);
+            }
+            logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
+            logits[column(position + 1)..].fill(MASKED);
+            if let Some(cells) = &mut partial.cells {
+                cells.absorb(row, keys.first, logits);
+            }
+            partial.absorb(row, logits);
+            if let Some(plan) = plan {
+                partial.absorb_masses(row, position, keys.first, logits, plan);
+            }
+        }
+        let output = &mut partial.output[rows.start * head_dim..rows.end * head_dim];
+        if rows.len() <= VECTOR_ROWS {
+            weighted_values(&scratch.logits[..rows.len() * len], &keys, head_dim, output);
+        } else {
+            let values = View::new(keys.values, len, head_dim, keys.stride);
+            multiply(View::new(&scratch.logits, rows.len(), len, len), values, output, head_dim, true);
+        }
+    }
+
+    /// `logits = queries · keysᵀ` of the block's `rows`, with the position encoding that turns vectors.
+    fn products(&self, keys: &Keys<'_>, distance: Distance, rows: &Range<usize>, scratch: &mut Scratch) {
+        let head_dim = self.inputs.shape.head_dim;
+        let Scratch { near_queries, far_queries, turned, turned_far, logits, .. } = scratch;
+        let queries = if distance == Distance::Near { near_queries } else { far_queries };
+        let queries = &queries[rows.start * head_dim..rows.end * head_dim];
+        let in_cache = self.inputs.policy.positions == Positions::InCache;
+        let turned = match distance {
+            _ if self.inputs.table.is_none() => None,
+            Distance::Near => Some(turned),
+            Distance::Far if in_cache => Some(turned_far),
+            Distance::Far | Distance::Middle(_) => None,
+        };
+        let (data, stride) = match turned {
+            Some(turned) => (&turned.keys[keys.at * head_dim..], head_dim),
+            None => (keys.keys, keys.stride),
+        };
+        logits.resize(rows.len() * keys.len, 0.0);
+        if rows.len() <= VECTOR_ROWS {
+            dot_products(queries, data, stride, head_dim, keys.len, logits);
+        } else {
+            let queries = View::new(queries, rows.len(), head_dim, head_dim);
+            let transposed = View::new(data, keys.len, head_dim, stride).transposed();
+            multiply(queries, transposed, logits, keys.len, false);
+        }
+    }
+
+    fn add_bias(&self, logits: &mut [f32], first: u64, position: u64, slope: f64) {
+        let policy = self.inputs.policy;
+        for (key, logit) in (first..).zip(logits) {
+            // Keys that are not attended are masked later; their bias does not matter.
+            if let Some(distance) = crate::policy::region(position, key, policy).distance() {
+                *logit -= (slope * distance as f64) as f32;
+            }
+        }
+    }
+}
+
+impl Turned {
+    /// Turns the keys of `run` to their offset from `base`.
+    fn fill(&mut self, run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize) {
+        self.keys.resize(run.len * head_dim, 0.0);
+        self.angles.resize(2 * table.half(), 0.0);
+        turn_keys(run, base, table, head_dim, &mut self.angles, &mut self.keys);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn turn_keys(
+    run: &Run<'_>,
+    base: u64,
+    table: &RotaryTable,
+    head_dim: usize,
+    spare: &mut [f32],
+    out: &mut [f32],
+) {
+    for (r, out) in out.chunks_exact_mut(head_dim).enumerate() {
+        let position = run.first + r as u64;
+        let row = table.row(position.abs_diff(base), spare);
+        rotate(&run.keys[r * run.stride..][..head_dim], row, position < base, out);
+    }
+}
+
+/// `logits[r, k] = queries[r] · keys[k]` for a few rows.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn dot_products(
+    queries: &[f32],
+    keys: &[f32],
+    stride: usize,
+    head_dim: usize,
+    len: usize,
+    logits: &mut [f32],
+) {
+    for (query, logits) in queries.chunks_exact(head_dim).zip(logits.chunks_exact_mut(len)) {
+        for (key, logit) in keys.chunks(stride).zip(logits) {
+            *logit = dot_inline(query, &key[..head_dim]);
+        }
+    }
+}
+
+/// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows, a register block of dimensions at a time.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn weighted_values(weights: &[f32], run: &Keys<'_>, head_dim: usize, output: &mut [f32]) {
+    for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
+        let (blocks, rest) = output.as_chunks_mut::<32>();
+        for (block, output) in blocks.iter_mut().enumerate() {
+            let mut sums = *output;
+            for (value, &weight) in run.values[32 * block..].chunks(run.stride).zip(weights) {
+                let Some(value) = value.first_chunk::<32>() else { break };
+                for i in 0..32 {
+                    sums[i] = weight.mul_add(value[i], sums[i]);
+                }
+            }
+            *output = sums;
+        }
+        let first = head_dim - rest.len();
+        for (k, &weight) in weights.iter().enumerate() {
+            for (out, value) in rest.iter_mut().zip(&run.values[k * run.stride + first..]) {
+                *out = weight.mul_add(*value, *out);
+            }
+        }
+    }
+}

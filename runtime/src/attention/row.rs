@@ -1,0 +1,73 @@
+//! One whole attention row, for probes: the logits of one query of one head over every key it attends to.
+
+use super::inputs::Inputs;
+use super::query_block::{QueryBlock, Scratch};
+use crate::policy::{Region, region};
+use crate::position::PositionEncoding;
+use crate::probe::KeyRun;
+
+/// Scaled logits of chunk query `t` of `head`, as runs of consecutive keys of one region, ascending.
+///
+/// Costs as much as the specification: O(attended keys · head_dim).
+pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> {
+    let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
+    let position = inputs.first_position + t as u64;
+    let query = &inputs.queries[(t * heads + head) * head_dim..][..head_dim];
+    let mut runs: Vec<KeyRun> = Vec::new();
+    let mut spare = Vec::new();
+    for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
+        for r in 0..run.len {
+            let key_position = run.first + r as u64;
+            let seen = region(position, key_position, inputs.policy);
+            let Some(distance) = seen.distance() else { continue };
+            let key = &run.keys[r * run.stride..][..head_dim];
+            let logit = match (inputs.encoding, inputs.table) {
+                (PositionEncoding::Rope(rope), Some(table)) => {
+                    spare.resize(2 * table.half(), 0.0);
+                    rope_logit(query, key, table.row(distance, &mut spare), rope.magnitude)
+                }
+                _ => inputs.encoding.logit(head, query, key, distance),
+            };
+            push(&mut runs, key_position, seen, logit);
+        }
+    }
+    if let Some(middle) = inputs.policy.middle {
+        let block = QueryBlock::new(inputs, head / inputs.shape.group(), t, 1);
+        let h = head % inputs.shape.group();
+        let bias = block.bias(h, middle.distance);
+        for chosen in &block.middle(middle, &mut Scratch::default())[h] {
+            let seen = Region::Middle { distance: middle.distance };
+            push(&mut runs, chosen.position, seen, chosen.logit - bias);
+        }
+        runs.sort_by_key(|run| run.first_key);
+    }
+    runs
+}
+
+/// Puts a key behind the last one, or begins a new run.
+fn push(runs: &mut Vec<KeyRun>, position: u64, seen: Region, logit: f32) {
+    match runs.last_mut() {
+        Some(last)
+            if last.first_key + last.logits.len() as u64 == position
+                && std::mem::discriminant(&last.region) == std::mem::discriminant(&seen) =>
+        {
+            last.logits.push(logit);
+        }
+        _ => runs.push(KeyRun { first_key: position, region: seen, logits: vec![logit] }),
+    }
+}
+
+/// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`: Σ (q₀k₀ + q₁k₁) cos − (q₁k₀ − q₀k₁) sin, f64 sums.
+fn rope_logit(query: &[f32], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
+    let half = row.len() / 2;
+    let (cosines, sines) = row.split_at(half);
+    let turned: f64 = (0..half)
+        .map(|j| {
+            let (q0, q1, k0, k1) =
+                (query[j] as f64, query[j + half] as f64, key[j] as f64, key[j + half] as f64);
+            (q0 * k0 + q1 * k1) * cosines[j] as f64 + (q0 * k1 - q1 * k0) * sines[j] as f64
+        })
+        .sum();
+    let passed: f64 = (2 * half..query.len()).map(|j| query[j] as f64 * key[j] as f64).sum();
+    ((turned * magnitude.powi(2) + passed) / (query.len() as f64).sqrt()) as f32
+}

@@ -1,0 +1,99 @@
+//! What every configuration must satisfy, whichever file it was read from.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::model::config::{ModelConfig, Norm, PositionConfig};
+use crate::policy::AttentionPolicy;
+
+/// Sizes beyond these belong to no decoder; products of two of them fit 64 bits.
+pub(super) const WIDTHS: RangeInclusive<u64> = 1..=1 << 31;
+/// Number of blocks.
+pub(super) const LAYERS: RangeInclusive<u64> = 1..=1 << 16;
+/// Trained lengths, in tokens.
+pub(super) const LENGTHS: RangeInclusive<u64> = 1..=1 << 40;
+
+/// The file's own names of the fields that [`check`] complains about.
+pub(super) struct FieldNames<'a> {
+    pub heads: &'a str,
+    pub kv_heads: &'a str,
+    pub head_dim: &'a str,
+    pub epsilon: &'a str,
+    pub rope_theta: &'a str,
+    pub rope_dim: &'a str,
+}
+
+/// `value` as a size, if it lies in `range`.
+pub(super) fn size(path: &Path, field: &str, value: u64, range: RangeInclusive<u64>) -> Result<usize> {
+    usize::try_from(value).ok().filter(|_| range.contains(&value)).ok_or_else(|| {
+        Error::malformed(path, field, format!("a number from {} to {}", range.start(), range.end()), value)
+    })
+}
+
+/// Width of a head where the file does not give one: `hidden / heads`.
+pub(super) fn derived_head_dim(path: &Path, field: &str, hidden: usize, heads: usize) -> Result<usize> {
+    if hidden.is_multiple_of(heads) {
+        return Ok(hidden / heads);
+    }
+    Err(Error::malformed(path, field, format!("a divisor of the hidden size {hidden}"), heads))
+}
+
+/// Refuses numbers that do not fit together.
+pub(super) fn check(path: &Path, config: &ModelConfig, names: &FieldNames<'_>) -> Result<()> {
+    let refuse = |field: &str, expected: String, got: &dyn ToString| {
+        Err(Error::malformed(path, field, expected, got.to_string()))
+    };
+    if !config.heads.is_multiple_of(config.kv_heads) {
+        return refuse(
+            names.kv_heads,
+            format!("a divisor of {} = {}", names.heads, config.heads),
+            &config.kv_heads,
+        );
+    }
+    if config.heads.checked_mul(config.head_dim).is_none_or(|width| width as u64 > *WIDTHS.end()) {
+        return refuse(
+            names.head_dim,
+            format!("heads · head width of at most {}", WIDTHS.end()),
+            &config.head_dim,
+        );
+    }
+    let Norm::Rms { epsilon } = config.norm;
+    if !(epsilon.is_finite() && (0.0..1.0).contains(&epsilon)) {
+        return refuse(names.epsilon, "a number from 0 to 1".into(), &epsilon);
+    }
+    if let PositionConfig::Rope { theta, dim, scaling, .. } = config.position {
+        let policy = AttentionPolicy { scaling, ..AttentionPolicy::default() };
+        if let Err(Error::Policy { reason, .. }) = policy.validate() {
+            return refuse("RoPE scaling", "parameters that make sense".into(), &reason);
+        }
+        if !(theta.is_finite() && theta >= 1.0) {
+            return refuse(names.rope_theta, "a number of at least 1".into(), &theta);
+        }
+        if dim == 0 || !dim.is_multiple_of(2) || dim > config.head_dim {
+            return refuse(names.rope_dim, format!("an even number from 2 to {}", config.head_dim), &dim);
+        }
+    }
+    Ok(())
+}
+
+/// Warning for models trained with a sliding window shorter than their length.
+pub(super) fn sliding_window_warning(window: Option<u64>, trained_length: u64) -> Option<String> {
+    let window = window.filter(|&window| window > 0 && window < trained_length)?;
+    Some(format!(
+        "the checkpoint asks for a sliding window of {window} tokens, which is not applied unless the policy has it \
+         (`window:window={window}`); the training length is taken as {trained_length}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_shorter_than_training_is_told() {
+        assert_eq!(sliding_window_warning(None, 8192), None);
+        assert_eq!(sliding_window_warning(Some(8192), 8192), None);
+        assert!(sliding_window_warning(Some(4096), 32768).is_some_and(|text| text.contains("4096")));
+    }
+}

@@ -1,0 +1,218 @@
+//! What is in a checkpoint: `models inspect`. Works on files whose architecture cannot be run, too.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::load::{self, Format};
+use super::{reader_gguf, reader_hf};
+use crate::error::Result;
+use crate::formats::gguf::{Gguf, Metadata};
+use crate::formats::safetensors;
+use crate::formats::tensors::TensorTable;
+use crate::hub::Cache;
+use crate::model::config::{ModelConfig, PositionConfig};
+use crate::tokenizer::{ChatTemplate, Tokenizer};
+
+/// A checkpoint, described.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// Name, as in results.
+    pub name: String,
+    /// File or folder.
+    pub path: PathBuf,
+    /// `gguf` or `safetensors`.
+    pub format: &'static str,
+    /// Everything that decides how it is computed; `None` where it cannot be run.
+    pub config: Option<ModelConfig>,
+    /// Why it cannot be run, if it cannot.
+    pub problem: Option<String>,
+    /// What the checkpoint asks for and this program does not do.
+    pub warnings: Vec<String>,
+    /// Tensors by element type.
+    pub tensors: Vec<TensorGroup>,
+    /// Bytes of all tensors.
+    pub bytes: u64,
+    /// The tokenizer; `None` where it cannot be read.
+    pub tokenizer: Option<TokenizerSummary>,
+    /// Is there a chat template?
+    pub chat_template: bool,
+}
+
+/// Tensors of one element type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TensorGroup {
+    /// As the format names it.
+    pub dtype: String,
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Their bytes; 0 where the type's size is not known.
+    pub bytes: u64,
+}
+
+/// What matters about a tokenizer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenizerSummary {
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Begin-of-text token.
+    pub bos: Option<String>,
+    /// End-of-text token.
+    pub eos: Option<String>,
+    /// Is a BOS put in front of a text?
+    pub adds_bos: bool,
+}
+
+/// Describes what [`load`](super::load()) would load, without looking at the weights' values. Fails only where the
+/// files themselves are broken or missing.
+pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
+    let located = load::locate(reference, cache)?;
+    match located.format {
+        Format::Gguf => inspect_gguf(located.name, located.path),
+        Format::Folder => inspect_folder(located.name, located.path),
+    }
+}
+
+fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
+    let gguf = Gguf::open(&path)?;
+    let mut found = Findings::new(&gguf.tensors);
+    let config = found.note(reader_gguf::config(&gguf));
+    if let Some(config) = &config {
+        found.warnings = reader_gguf::warnings(&gguf, config)?;
+    }
+    let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
+    let tokenizer = found.note(Tokenizer::from_gguf(&gguf.metadata, rows));
+    let has_template = has_template(&gguf.metadata);
+    Ok(found.into_inspection(name, path, "gguf", config, tokenizer, has_template))
+}
+
+fn has_template(metadata: &Metadata) -> bool {
+    metadata.contains("tokenizer.chat_template")
+}
+
+fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
+    let tensors = safetensors::open(&path)?;
+    let mut found = Findings::new(&tensors);
+    let folder = found.note(reader_hf::open(&path));
+    if let Some(folder) = &folder {
+        found.warnings = folder.warnings()?;
+    }
+    let config = folder.map(|folder| folder.config);
+    let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
+    let tokenizer = found.note(Tokenizer::from_folder(&path, rows));
+    let has_template = found.note(ChatTemplate::from_folder(&path)).flatten().is_some();
+    Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, has_template))
+}
+
+/// What has been found so far.
+struct Findings {
+    tensors: Vec<TensorGroup>,
+    warnings: Vec<String>,
+    problem: Option<String>,
+}
+
+impl Findings {
+    fn new(table: &TensorTable) -> Self {
+        let mut groups = BTreeMap::<String, TensorGroup>::new();
+        for (_, tensor) in table.iter() {
+            let dtype = tensor.element.to_string();
+            let group = groups.entry(dtype.clone()).or_insert(TensorGroup { dtype, tensors: 0, bytes: 0 });
+            group.tensors += 1;
+            group.bytes += tensor.range.len() as u64;
+        }
+        Self { tensors: groups.into_values().collect(), warnings: Vec::new(), problem: None }
+    }
+
+    /// Keeps the first error as the reason why the model cannot be run.
+    fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.problem.get_or_insert(error.to_string()).clone()).ok()
+    }
+
+    fn into_inspection(
+        self,
+        name: String,
+        path: PathBuf,
+        format: &'static str,
+        config: Option<ModelConfig>,
+        tokenizer: Option<Tokenizer>,
+        chat_template: bool,
+    ) -> Inspection {
+        let tokenizer = tokenizer.map(|tokenizer| TokenizerSummary {
+            vocabulary: tokenizer.vocabulary_size(),
+            bos: tokenizer.bos().and_then(|id| tokenizer.token_text(id)),
+            eos: tokenizer.eos().and_then(|id| tokenizer.token_text(id)),
+            adds_bos: tokenizer.adds_bos(),
+        });
+        Inspection {
+            name,
+            path,
+            format,
+            config,
+            problem: self.problem,
+            warnings: self.warnings,
+            bytes: self.tensors.iter().map(|group| group.bytes).sum(),
+            tensors: self.tensors,
+            tokenizer,
+            chat_template,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |label: &str, value: &dyn fmt::Display| writeln!(f, "{label:<18}{value}");
+        line("name", &self.name)?;
+        line("path", &self.path.display())?;
+        line("format", &self.format)?;
+        if let Some(config) = &self.config {
+            line("architecture", &config.architecture)?;
+            line("positions", &position(&config.position))?;
+            line("training length", &format_args!("{} tokens", config.trained_length))?;
+            line("layers", &config.layers)?;
+            line(
+                "heads",
+                &format_args!("{} (key/value: {}), {} wide", config.heads, config.kv_heads, config.head_dim),
+            )?;
+            line("hidden", &config.hidden)?;
+            line("intermediate", &config.intermediate)?;
+            line("embedding", &format_args!("{} rows, {}", config.vocabulary, tied(config.tied_embeddings)))?;
+        }
+        match &self.tokenizer {
+            Some(t) => {
+                let bos = t.bos.as_deref().unwrap_or("none");
+                let rule = if t.adds_bos { "added" } else { "not added" };
+                let eos = t.eos.as_deref().unwrap_or("none");
+                line("tokenizer", &format_args!("{} entries, BOS {bos} ({rule}), EOS {eos}", t.vocabulary))?;
+            }
+            None => line("tokenizer", &"unreadable")?,
+        }
+        line("chat template", &if self.chat_template { "yes" } else { "no" })?;
+        for group in &self.tensors {
+            line("tensors", &format_args!("{} × {}, {} bytes", group.tensors, group.dtype, group.bytes))?;
+        }
+        line("bytes", &self.bytes)?;
+        for warning in &self.warnings {
+            line("warning", warning)?;
+        }
+        if let Some(problem) = &self.problem {
+            line("cannot run", problem)?;
+        }
+        Ok(())
+    }
+}
+
+fn tied(tied: bool) -> &'static str {
+    if tied { "also the output head" } else { "separate output head" }
+}
+
+fn position(position: &PositionConfig) -> String {
+    match position {
+        PositionConfig::Rope { theta, dim, layout, scaling } => {
+            format!("RoPE, base {theta}, {dim} dimensions, {layout:?}, scaling {scaling:?}")
+        }
+        PositionConfig::Alibi => "ALiBi".into(),
+        PositionConfig::None => "none".into(),
+    }
+}

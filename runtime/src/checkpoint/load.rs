@@ -1,0 +1,159 @@
+//! From what a user writes behind `--model` to a model that can run.
+
+use std::path::{Path, PathBuf};
+
+use super::{reader_gguf, reader_hf};
+use crate::digest;
+use crate::error::{Error, Result};
+use crate::formats::gguf::{self, Gguf};
+use crate::formats::{mapped, safetensors};
+use crate::hub::{self, Cache};
+use crate::model::config::ModelConfig;
+use crate::model::weights::ModelWeights;
+use crate::tokenizer::{ChatTemplate, Tokenizer};
+
+/// A model with everything that came with it.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// What it is called in results: the embedded or pulled name, `hf:…`, or the name of the file or folder.
+    pub name: String,
+    /// File (GGUF) or folder (Hugging Face) that it was read from; `embedded:NAME` of one that is compiled in.
+    pub path: PathBuf,
+    /// Shape and structure.
+    pub config: ModelConfig,
+    /// Views of the mapped files.
+    pub weights: ModelWeights,
+    /// Text to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// How a conversation becomes a prompt, where the model knows.
+    pub chat_template: Option<ChatTemplate>,
+    /// What the checkpoint asks for and this program does not do; for the user to see.
+    pub warnings: Vec<String>,
+    weight_files: Vec<PathBuf>,
+}
+
+impl LoadedModel {
+    /// SHA-256 of the weight file; of shards, of their contents one after the other in the order of their names. Reads
+    /// everything.
+    pub fn sha256(&self) -> Result<String> {
+        let mut hasher = digest::Hasher::default();
+        for file in &self.weight_files {
+            hasher.update((*mapped::map(file)?).as_ref());
+        }
+        Ok(hasher.finish())
+    }
+}
+
+/// Where a reference points to.
+pub(super) struct Located {
+    pub name: String,
+    pub path: PathBuf,
+    pub format: Format,
+}
+
+/// Formats of checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Gguf,
+    Folder,
+}
+
+/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
+/// downloaded unless the cache of Hugging Face has it.
+///
+/// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
+/// it is wrong; an unknown reference is answered with those that are known.
+pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
+    let Located { name, path, format } = locate(reference, cache)?;
+    match format {
+        Format::Gguf => load_gguf(name, path),
+        Format::Folder => load_folder(name, path),
+    }
+}
+
+/// Finds the file or folder behind `reference`.
+pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
+    if let Some(repository) = reference.strip_prefix("hf:") {
+        let path = hub::hugging_face(repository)?;
+        return Ok(Located { name: reference.to_owned(), path, format: Format::Folder });
+    }
+    if let Some(model) = hub::embedded(reference) {
+        return Ok(Located { name: reference.to_owned(), path: model.folder(), format: Format::Folder });
+    }
+    if let Some(known) = hub::known(reference) {
+        let path = cache.path_of(known);
+        if !path.is_file() {
+            let reason = format!("not downloaded yet; run `lm-infinite models pull {reference}`");
+            return Err(Error::input(format!("model `{reference}`"), reason));
+        }
+        return Ok(Located { name: reference.to_owned(), path, format: Format::Gguf });
+    }
+    let path = PathBuf::from(reference);
+    let name = file_name(&path);
+    if path.is_dir() {
+        return Ok(Located { name, path, format: Format::Folder });
+    }
+    if path.is_file() {
+        return match starts_like_gguf(&path)? {
+            true => Ok(Located { name, path, format: Format::Gguf }),
+            false if path.extension().is_some_and(|extension| extension == "safetensors") => {
+                let reason = "give the folder that holds it, config.json and tokenizer.json";
+                Err(Error::input(format!("model `{reference}`"), reason))
+            }
+            false => Err(Error::malformed(&path, "magic", "\"GGUF\"", "something else")),
+        };
+    }
+    let embedded: Vec<&str> = hub::EMBEDDED.iter().map(|model| model.name).collect();
+    let pulled: Vec<&str> = hub::KNOWN.iter().map(|known| known.name).collect();
+    let reason = format!(
+        "no model of this name and no such file or folder; known are {} (built in), {} (`lm-infinite models pull NAME` \
+         downloads one), any .gguf file, any Hugging Face folder, and hf:org/name",
+        embedded.join(", "),
+        pulled.join(", ")
+    );
+    Err(Error::input(format!("model `{reference}`"), reason))
+}
+
+fn starts_like_gguf(path: &Path) -> Result<bool> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
+    Ok(start == gguf::MAGIC)
+}
+
+/// Last part of a path, also of `.` and `..`.
+fn file_name(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
+    let gguf = Gguf::open(&path)?;
+    let (config, weights) = reader_gguf::read(&gguf)?;
+    Ok(LoadedModel {
+        name,
+        tokenizer: Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?,
+        chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
+        warnings: reader_gguf::warnings(&gguf, &config)?,
+        weight_files: vec![path.clone()],
+        path,
+        config,
+        weights,
+    })
+}
+
+fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
+    let folder = reader_hf::open(&path)?;
+    let weights = folder.weights(&safetensors::open(&path)?)?;
+    Ok(LoadedModel {
+        name,
+        tokenizer: Tokenizer::from_folder(&path, folder.config.vocabulary)?,
+        chat_template: ChatTemplate::from_folder(&path)?,
+        warnings: folder.warnings()?,
+        weight_files: safetensors::weight_files(&path)?,
+        config: folder.config,
+        weights,
+        path,
+    })
+}

@@ -1,0 +1,263 @@
+//! Configuration of GGUF files of the architectures `llama` and `qwen2`.
+
+use super::check::{self, FieldNames};
+use super::reader_llama::{self, Bias, Biases};
+use crate::error::{Error, Result};
+use crate::formats::gguf::{Gguf, Metadata};
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::weights::ModelWeights;
+use crate::policy::PositionScaling;
+
+/// RoPE's base where the file gives none, as the format defines it.
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// Configuration and weights.
+pub(super) fn read(gguf: &Gguf) -> Result<(ModelConfig, ModelWeights)> {
+    let config = config(gguf)?;
+    let biases = Biases {
+        attention_input: if config.architecture == "qwen2" { Bias::Required } else { Bias::IfPresent },
+        attention_output: Bias::IfPresent,
+        mlp: Bias::IfPresent,
+    };
+    let weights = reader_llama::weights(&gguf.tensors, &config, &reader_llama::GGUF_NAMES, biases)?;
+    Ok((config, weights))
+}
+
+/// Configuration alone.
+pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
+    let metadata = &gguf.metadata;
+    let architecture =
+        metadata.require("general.architecture", metadata.text("general.architecture")?)?.to_owned();
+    let layout = match architecture.as_str() {
+        // Converters reorder the rows of query and key for this architecture, and for no other.
+        "llama" => RopeLayout::Interleaved,
+        "qwen2" => RopeLayout::HalfSplit,
+        other => {
+            let detail = format!("{}: supported are `llama` and `qwen2`", metadata.path().display());
+            return Err(Error::unsupported(format!("GGUF architecture `{other}`"), detail));
+        }
+    };
+    let keys = Keys { metadata, architecture: &architecture };
+    if keys.integer("expert_count")?.is_some_and(|experts| experts > 0) {
+        let detail = format!("{}: {} is not 0", metadata.path().display(), keys.name("expert_count"));
+        return Err(Error::unsupported("a mixture of experts", detail));
+    }
+
+    let hidden = keys.width("embedding_length")?;
+    let heads = keys.width("attention.head_count")?;
+    let kv_heads = match keys.integer("attention.head_count_kv")? {
+        Some(_) => keys.width("attention.head_count_kv")?,
+        None => heads,
+    };
+    let head_dim = match keys.integer("attention.key_length")? {
+        Some(_) => keys.width("attention.key_length")?,
+        None => check::derived_head_dim(metadata.path(), &keys.name("attention.head_count"), hidden, heads)?,
+    };
+    if let Some(value_dim) = keys.integer("attention.value_length")?.filter(|&dim| dim != head_dim as u64) {
+        return Err(keys.malformed("attention.value_length", format!("{head_dim}, as for keys"), value_dim));
+    }
+    let rope_dim = match keys.integer("rope.dimension_count")? {
+        Some(_) => keys.width("rope.dimension_count")?,
+        None => head_dim,
+    };
+    let theta = keys.number("rope.freq_base")?.unwrap_or(DEFAULT_THETA);
+    let layer_count = keys.require_integer("block_count")?;
+    let trained_length = keys.require_integer("context_length")?;
+    let epsilon_key = keys.name("attention.layer_norm_rms_epsilon");
+    let epsilon = metadata.require(&epsilon_key, metadata.number(&epsilon_key)?)?;
+
+    let config = ModelConfig {
+        vocabulary: vocabulary(gguf, &keys)?,
+        hidden,
+        layers: check::size(metadata.path(), &keys.name("block_count"), layer_count, check::LAYERS)?,
+        heads,
+        kv_heads,
+        head_dim,
+        intermediate: keys.width("feed_forward_length")?,
+        norm: Norm::Rms { epsilon: epsilon as f32 },
+        mlp: Mlp::SwiGlu,
+        position: PositionConfig::Rope {
+            theta,
+            dim: rope_dim,
+            layout,
+            scaling: scaling(gguf, &keys, theta, rope_dim)?,
+        },
+        tied_embeddings: !gguf.tensors.contains("output.weight"),
+        trained_length: check::size(
+            metadata.path(),
+            &keys.name("context_length"),
+            trained_length,
+            check::LENGTHS,
+        )? as u64,
+        architecture: architecture.clone(),
+    };
+    let names = FieldNames {
+        heads: &keys.name("attention.head_count"),
+        kv_heads: &keys.name("attention.head_count_kv"),
+        head_dim: &keys.name("attention.key_length"),
+        epsilon: &epsilon_key,
+        rope_theta: &keys.name("rope.freq_base"),
+        rope_dim: &keys.name("rope.dimension_count"),
+    };
+    check::check(metadata.path(), &config, &names)?;
+    Ok(config)
+}
+
+/// What the file asks for and this program does not do, in words; results differ from the model's own only as they say.
+pub(super) fn warnings(gguf: &Gguf, config: &ModelConfig) -> Result<Vec<String>> {
+    let keys = Keys { metadata: &gguf.metadata, architecture: &config.architecture };
+    let window = keys.integer("attention.sliding_window")?;
+    Ok(check::sliding_window_warning(window, config.trained_length).into_iter().collect())
+}
+
+/// Rows of the embedding; held against what the metadata say.
+fn vocabulary(gguf: &Gguf, keys: &Keys<'_>) -> Result<usize> {
+    let rows = gguf.tensors.get("token_embd.weight")?.shape[0];
+    match keys.integer("vocab_size")? {
+        Some(stated) if stated != rows as u64 => {
+            Err(keys.malformed("vocab_size", format!("{rows}, the rows of token_embd.weight"), stated))
+        }
+        _ => check::size(keys.metadata.path(), "rows of token_embd.weight", rows as u64, check::WIDTHS),
+    }
+}
+
+fn scaling(gguf: &Gguf, keys: &Keys<'_>, theta: f64, dim: usize) -> Result<PositionScaling> {
+    let kind = keys.text("rope.scaling.type")?;
+    // `rope.scale_linear` is the name of older files.
+    let old_factor = keys.number("rope.scale_linear")?;
+    let factor = keys.number("rope.scaling.factor")?.or(old_factor).filter(|&factor| factor != 0.0);
+    let scaling = match (kind, factor) {
+        (Some("none"), _) | (None, None) => PositionScaling::None,
+        (None | Some("linear"), Some(1.0)) => PositionScaling::None,
+        (None | Some("linear"), Some(factor)) => PositionScaling::Linear { factor },
+        (Some("yarn"), Some(factor)) => {
+            for key in ["rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"] {
+                if let Some(other) = keys.number(key)?.filter(|&value| value != 1.0) {
+                    let detail = format!("{}: {} = {other}", keys.metadata.path().display(), keys.name(key));
+                    return Err(Error::unsupported("YaRN with its own attention factor", detail));
+                }
+            }
+            PositionScaling::Yarn {
+                factor,
+                original_length: keys.require_integer("rope.scaling.original_context_length")?,
+                beta_fast: keys.number("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+                beta_slow: keys.number("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+            }
+        }
+        (Some("linear" | "yarn"), None) => {
+            return Err(keys.malformed("rope.scaling.factor", "this key", "no such key"));
+        }
+        (Some(other), _) => return Err(keys.malformed("rope.scaling.type", "none, linear or yarn", other)),
+    };
+    if !gguf.tensors.contains("rope_freqs.weight") {
+        return Ok(scaling);
+    }
+    if scaling != PositionScaling::None {
+        return Err(keys.malformed(
+            "rope.scaling.type",
+            "none, beside a tensor `rope_freqs.weight`",
+            kind.unwrap_or(""),
+        ));
+    }
+    let divisors = gguf.tensors.vector("rope_freqs.weight", dim / 2)?;
+    llama3_scaling(&divisors, theta, dim).ok_or_else(|| {
+        let detail = format!(
+            "{}: tensor `rope_freqs.weight` is not that of Llama 3.1 to 3.3",
+            keys.metadata.path().display()
+        );
+        Error::unsupported("per-dimension RoPE frequencies", detail)
+    })
+}
+
+/// Llama 3's bands from the divisors of the frequencies, in which GGUF stores them. Every published model of the family
+/// has the constants below and differs in the factor alone; `None` if `divisors` does not follow from them.
+fn llama3_scaling(divisors: &[f32], theta: f64, dim: usize) -> Option<PositionScaling> {
+    const ORIGINAL_LENGTH: u64 = 8192;
+    const LOW_FREQUENCY: f64 = 1.0;
+    const HIGH_FREQUENCY: f64 = 4.0;
+    let factor = f64::from(divisors.iter().copied().fold(0.0, f32::max));
+    let explained = divisors.iter().enumerate().all(|(pair, &divisor)| {
+        let wavelength = 2.0 * std::f64::consts::PI * theta.powf(2.0 * pair as f64 / dim as f64);
+        let rotations = ORIGINAL_LENGTH as f64 / wavelength;
+        // 0: interpolated by the factor, 1: left alone.
+        let kept = ((rotations - LOW_FREQUENCY) / (HIGH_FREQUENCY - LOW_FREQUENCY)).clamp(0.0, 1.0);
+        let expected = 1.0 / (kept + (1.0 - kept) / factor);
+        (f64::from(divisor) - expected).abs() <= 1e-4 * expected
+    });
+    match explained {
+        true if factor == 1.0 => Some(PositionScaling::None),
+        true => Some(PositionScaling::Llama3 {
+            factor,
+            original_length: ORIGINAL_LENGTH,
+            low_frequency: LOW_FREQUENCY,
+            high_frequency: HIGH_FREQUENCY,
+        }),
+        false => None,
+    }
+}
+
+/// Metadata under the prefix of an architecture.
+struct Keys<'a> {
+    metadata: &'a Metadata,
+    architecture: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    fn integer(&self, key: &str) -> Result<Option<u64>> {
+        self.metadata.integer(&self.name(key))
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.metadata.number(&self.name(key))
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        self.metadata.text(&self.name(key))
+    }
+
+    fn require_integer(&self, key: &str) -> Result<u64> {
+        self.metadata.require(&self.name(key), self.integer(key)?)
+    }
+
+    fn width(&self, key: &str) -> Result<usize> {
+        check::size(self.metadata.path(), &self.name(key), self.require_integer(key)?, check::WIDTHS)
+    }
+
+    fn malformed(&self, key: &str, expected: impl ToString, got: impl ToString) -> Error {
+        self.metadata.malformed(&self.name(key), expected, got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn llama3_bands_are_recognized_by_their_divisors() {
+        // head width 64, base 500000, factor 32: Llama 3.2 1B, by the published rule in its branching form.
+        let (theta, dim, factor) = (500_000f64, 64, 32.0);
+        let divisors: Vec<f32> = (0..dim / 2)
+            .map(|pair| {
+                let wavelength = 2.0 * std::f64::consts::PI * theta.powf(2.0 * pair as f64 / dim as f64);
+                if wavelength < 8192.0 / 4.0 {
+                    1.0
+                } else if wavelength > 8192.0 {
+                    factor as f32
+                } else {
+                    let smooth = (8192.0 / wavelength - 1.0) / 3.0;
+                    (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
+                }
+            })
+            .collect();
+        let found = llama3_scaling(&divisors, theta, dim);
+        assert!(matches!(found, Some(PositionScaling::Llama3 { factor: 32.0, .. })), "{found:?}");
+        assert_eq!(llama3_scaling(&[1.0; 32], theta, dim), Some(PositionScaling::None));
+        let mut other = divisors;
+        other[20] *= 1.1;
+        assert_eq!(llama3_scaling(&other, theta, dim), None);
+    }
+}

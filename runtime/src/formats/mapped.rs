@@ -1,0 +1,69 @@
+//! Files of models as bytes, without reading them: the one place of this crate that maps memory. Files of embedded models
+//! are files like others.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::embedded::embedded_file;
+use crate::error::{Error, Result};
+use crate::model::weights::Bytes;
+
+/// Maps `path` read-only. Only regular files: a pipe or a device has no length to check anything against.
+pub(crate) fn map(path: &Path) -> Result<Bytes> {
+    if let Some(bytes) = embedded_file(path) {
+        return Ok(Arc::new(bytes));
+    }
+    let file = File::open(path).map_err(Error::io(path))?;
+    let metadata = file.metadata().map_err(Error::io(path))?;
+    if !metadata.is_file() {
+        let got = if metadata.is_dir() { "a folder" } else { "a device or pipe" };
+        return Err(Error::malformed(path, "file", "a regular file", got));
+    }
+    if metadata.len() == 0 {
+        return Ok(Arc::new(Vec::new()));
+    }
+    // SAFETY: the mapping is read-only and lives as long as the `Arc` that owns it. As with every mapped file, another
+    // program that truncates or rewrites it while we run can change what we read or end the process; that cannot be
+    // excluded from in here. Nothing read from the mapping is trusted as an invariant: `Matrix` checks lengths once and
+    // every later use is bounds-checked against the length of the mapping, which does not change.
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
+    Ok(Arc::new(map))
+}
+
+/// Largest JSON or template file that is read into memory; tokenizers of 256k entries take about 35 MB.
+const LARGEST_TEXT: u64 = 256 << 20;
+
+/// The text of a small file (configuration, tokenizer, template), with a limit on its size.
+pub(crate) fn read_small(path: &Path) -> Result<String> {
+    let bytes = match embedded_file(path) {
+        Some(bytes) => bytes.to_vec(),
+        None => read_at_most(path, LARGEST_TEXT)?,
+    };
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Error::malformed(path, "file", "UTF-8", format!("an invalid byte at offset {at}"))
+    })
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    if !metadata.is_file() {
+        return Err(Error::malformed(path, "file", "a regular file", "something else"));
+    }
+    if metadata.len() > limit {
+        let expected = format!("at most {limit} bytes");
+        return Err(Error::malformed(path, "file", expected, format!("{} bytes", metadata.len())));
+    }
+    std::fs::read(path).map_err(Error::io(path))
+}
+
+/// Is there a file at `path`, on disk or embedded?
+pub(crate) fn exists(path: &Path) -> bool {
+    embedded_file(path).is_some() || path.exists()
+}
+
+/// [`read_small`], or `None` where the file does not exist.
+pub(crate) fn read_small_if_present(path: &Path) -> Result<Option<String>> {
+    if exists(path) { read_small(path).map(Some) } else { Ok(None) }
+}

@@ -1,0 +1,151 @@
+//! The tensors of a checkpoint, whichever format they came in: names, shapes, types, and checked views of the mapping.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::{bf16, f16};
+
+use super::finite;
+use crate::error::{Error, Result};
+use crate::model::weights::{Bytes, Matrix, WeightType};
+
+/// Element type of a stored tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// One that matrices can have.
+    Weight(WeightType),
+    /// Any other, by the name the format gives it: listed, never read.
+    Other(String),
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Weight(WeightType::F32) => f.write_str("F32"),
+            Self::Weight(WeightType::F16) => f.write_str("F16"),
+            Self::Weight(WeightType::Bf16) => f.write_str("BF16"),
+            Self::Weight(WeightType::Quantized(t)) => write!(f, "{t:?}"),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One tensor as its file describes it; `range` has been checked against the file.
+#[derive(Clone)]
+pub struct StoredTensor {
+    /// File that holds it.
+    pub path: Arc<Path>,
+    /// That file, mapped.
+    pub bytes: Bytes,
+    /// Where the tensor lies in it. Empty where the type, and so the length, is unknown.
+    pub range: Range<usize>,
+    /// Element type.
+    pub element: Element,
+    /// Row-major: the last dimension is contiguous.
+    pub shape: Vec<usize>,
+}
+
+impl StoredTensor {
+    fn malformed(&self, name: &str, expected: impl ToString, got: impl ToString) -> Error {
+        Error::malformed(&*self.path, format!("tensor `{name}`"), expected, got)
+    }
+
+    fn check_shape(&self, name: &str, shape: &[usize]) -> Result<()> {
+        if self.shape == shape {
+            return Ok(());
+        }
+        Err(self.malformed(name, format!("shape {shape:?}"), format!("{:?}", self.shape)))
+    }
+}
+
+/// All tensors of a checkpoint, which may be spread over several files.
+pub struct TensorTable {
+    /// File or folder that errors about missing tensors name.
+    path: PathBuf,
+    tensors: BTreeMap<String, StoredTensor>,
+}
+
+impl TensorTable {
+    /// An empty table of the checkpoint at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), tensors: BTreeMap::new() }
+    }
+
+    /// Adds a tensor; a name may appear once.
+    pub fn insert(&mut self, name: String, tensor: StoredTensor) -> Result<()> {
+        if self.tensors.contains_key(&name) {
+            return Err(tensor.malformed(&name, "one tensor of this name", "a second one"));
+        }
+        self.tensors.insert(name, tensor);
+        Ok(())
+    }
+
+    /// Is there a tensor of this name?
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// All tensors, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &StoredTensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The tensor of this name, or an error that says it is missing.
+    pub fn get(&self, name: &str) -> Result<&StoredTensor> {
+        self.tensors.get(name).ok_or_else(|| {
+            Error::malformed(&self.path, format!("tensor `{name}`"), "a tensor", "none of this name")
+        })
+    }
+
+    /// A matrix of shape [rows, columns], as a view of the mapping. Errors: missing, misshaped, of a type that is no
+    /// weight, or holding a value (or a block scale) that is not finite.
+    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        let tensor = self.get(name)?;
+        tensor.check_shape(name, &[rows, columns])?;
+        let Element::Weight(weight_type) = tensor.element else {
+            let expected = "F32, F16, BF16 or a GGML block type from Q4_0 to Q8_K";
+            return Err(tensor.malformed(name, expected, &tensor.element));
+        };
+        let (block, _) = weight_type.block();
+        let matrix = Matrix::new(tensor.bytes.clone(), tensor.range.clone(), weight_type, rows, columns)
+            .ok_or_else(|| tensor.malformed(name, format!("columns in blocks of {block}"), columns))?;
+        if let Some(index) = finite::first_non_finite(matrix.bytes(), weight_type) {
+            let (row, column) = (index / columns, index % columns);
+            return Err(tensor.malformed(
+                name,
+                "finite weights",
+                format!("NaN or infinity at row {row}, column {column}"),
+            ));
+        }
+        Ok(matrix)
+    }
+
+    /// A vector of shape `[length]` as `f32` (norm weights, biases). Errors as [`TensorTable::matrix`]; block types are
+    /// refused.
+    pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        let tensor = self.get(name)?;
+        tensor.check_shape(name, &[length])?;
+        let stored = &(*tensor.bytes).as_ref()[tensor.range.clone()];
+        let halves = || stored.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+        let values: Vec<f32> = match tensor.element {
+            Element::Weight(WeightType::F32) => {
+                stored.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+            }
+            Element::Weight(WeightType::F16) => halves().map(|bits| f16::from_bits(bits).to_f32()).collect(),
+            Element::Weight(WeightType::Bf16) => {
+                halves().map(|bits| bf16::from_bits(bits).to_f32()).collect()
+            }
+            Element::Weight(WeightType::Quantized(_)) | Element::Other(_) => {
+                return Err(tensor.malformed(name, "F32, F16 or BF16", &tensor.element));
+            }
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => {
+                Err(tensor.malformed(name, "finite values", format!("{} at {index}", values[index])))
+            }
+            None => Ok(values),
+        }
+    }
+}

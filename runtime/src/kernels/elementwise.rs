@@ -1,0 +1,237 @@
+//! Element by element: normalization, activation, exponentials, rotation. Plain loops, compiled per instruction set.
+
+use multiversion::multiversion;
+
+/// `exp(x)` for `x ≤ 0` to about 2 ulp; 0 below −87. Written without branches, so that loops over it vectorize.
+#[inline(always)]
+pub fn exp_nonpositive(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low mantissa bits
+    let clamped = x.max(-87.3);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // x − n·ln 2 in two steps, the first exact; then the Cephes polynomial of e^f on [−ln 2 / 2, ln 2 / 2].
+    let f = clamped - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let p = 1.987_569_1e-4_f32;
+    let p = p * f + 1.398_2e-3;
+    let p = p * f + 8.333_452e-3;
+    let p = p * f + 4.166_579_6e-2;
+    let p = p * f + 1.666_666_5e-1;
+    let p = p * f + 5e-1;
+    let p = p * (f * f) + f + 1.0;
+    let power = f32::from_bits(shifted.to_bits().wrapping_shl(23).wrapping_add(0x3f80_0000));
+    let p = p * power;
+    if x < -87.0 { 0.0 } else { p }
+}
+
+/// `out = x / sqrt(mean(x²) + epsilon) · weight` for each row of `weight.len()` values (RMSNorm).
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+    let width = weight.len();
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let mean = sum_by(x, |v| v * v) / width as f32;
+        let scale = 1.0 / (mean + epsilon).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
+}
+
+/// `gate = silu(gate) · up`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn silu_multiply(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        // silu(g) = g / (1 + e^−g), by the exponential of −|g| so that nothing overflows.
+        let g = *gate;
+        let e = exp_nonpositive(-g.abs());
+        let sigmoid = if g >= 0.0 { 1.0 } else { e } / (1.0 + e);
+        *gate = g * sigmoid * up;
+    }
+}
+
+/// `x += y`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+/// `x *= factor`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn scale(x: &mut [f32], factor: f32) {
+    for x in x {
+        *x *= factor;
+    }
+}
+
+/// Sum of running sums, halving: the order that vector registers can follow.
+#[inline(always)]
+pub fn sum_lanes<const N: usize>(mut lanes: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Sum with sixteen running sums, so that it vectorizes and rounds less than one.
+#[inline(always)]
+pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane += f(v);
+        }
+    }
+    sum_lanes(lanes) + rest.iter().map(|&v| f(v)).sum::<f32>()
+}
+
+/// Sum of a slice.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn sum(x: &[f32]) -> f32 {
+    sum_by(x, |v| v)
+}
+
+/// Largest value; −inf for an empty slice, NaN is passed over.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn maximum(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = if v > *lane { v } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m })
+}
+
+/// `x = exp(x − shift)` for `shift ≥ max(x)`; returns the sum.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (chunks, rest) = x.as_chunks_mut::<16>();
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *v = exp_nonpositive(*v - shift);
+            *lane += *v;
+        }
+    }
+    let mut total = sum_lanes(lanes);
+    for v in rest {
+        *v = exp_nonpositive(*v - shift);
+        total += *v;
+    }
+    total
+}
+
+/// As [`exp_shifted`]; returns Σ e and Σ e·(x − shift), the part of the entropy that needs the logits.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
+    let (mut sums, mut weighted) = ([0.0f32; 16], [0.0f32; 16]);
+    let (chunks, rest) = x.as_chunks_mut::<16>();
+    for chunk in chunks {
+        for i in 0..16 {
+            let t = chunk[i] - shift;
+            let e = exp_nonpositive(t);
+            chunk[i] = e;
+            sums[i] += e;
+            weighted[i] += e * t;
+        }
+    }
+    let (mut sum, mut product) = (sum_lanes(sums), sum_lanes(weighted));
+    for v in rest {
+        let t = *v - shift;
+        *v = exp_nonpositive(t);
+        sum += *v;
+        product += *v * t;
+    }
+    (sum, product)
+}
+
+/// Turns one head (`[head_dim]`, half-split pairs) by the angles of `row` ([2, dim/2]: cosines, sines), forwards or
+/// backwards, and writes it to `out`; dimensions past `dim` are copied.
+#[inline(always)]
+pub fn rotate(x: &[f32], row: &[f32], backwards: bool, out: &mut [f32]) {
+    let half = row.len() / 2;
+    let (cosines, sines) = row[..2 * half].split_at(half);
+    let sines = &sines[..half]; // so that the compiler sees one length everywhere, and no bounds checks are left
+    let sign = if backwards { -1.0 } else { 1.0 };
+    let (x0, rest) = x.split_at(half);
+    let (x1, passed) = rest.split_at(half);
+    let (out0, out_rest) = out.split_at_mut(half);
+    let (out1, out_passed) = out_rest.split_at_mut(half);
+    for j in 0..half {
+        let (c, s) = (cosines[j], sines[j] * sign);
+        out0[j] = x0[j] * c - x1[j] * s;
+        out1[j] = x0[j] * s + x1[j] * c;
+    }
+    out_passed.copy_from_slice(passed);
+}
+
+/// Brings a head whose pairs are neighbours, `(2j, 2j + 1)`, into half-split order; dimensions past `dim` stay.
+pub fn to_half_split(head: &mut [f32], dim: usize, spare: &mut [f32]) {
+    for j in 0..dim / 2 {
+        spare[j] = head[2 * j];
+        spare[j + dim / 2] = head[2 * j + 1];
+    }
+    head[..dim].copy_from_slice(&spare[..dim]);
+}
+
+/// Raises `most` to at least `value`; NaN stays, and makes NaN.
+pub fn raise(most: &mut f32, value: f32) {
+    if value.is_nan() || value > *most {
+        *most = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_is_accurate_to_two_ulp_and_vanishes_far_below_zero() {
+        let mut worst = 0.0f64;
+        for step in 0..870_000 {
+            let x = -(step as f32) * 1e-4;
+            let exact = (x as f64).exp();
+            worst = worst.max((exp_nonpositive(x) as f64 / exact - 1.0).abs());
+        }
+        assert!(worst < 2.5e-7, "worst relative error {worst}");
+        assert_eq!(exp_nonpositive(0.0), 1.0);
+        assert_eq!(exp_nonpositive(-1e30), 0.0);
+        assert_eq!(exp_nonpositive(f32::NEG_INFINITY), 0.0);
+    }
+
+    #[test]
+    fn silu_is_finite_everywhere() {
+        let mut gate = vec![-1e30, -100.0, -1.0, 0.0, 1.0, 100.0, 1e30];
+        let exact: Vec<f64> = gate.iter().map(|&g: &f32| g as f64 / (1.0 + (-g as f64).exp())).collect();
+        silu_multiply(&mut gate, &[1.0; 7]);
+        for (got, expected) in gate.iter().zip(exact) {
+            assert!((*got as f64 - expected).abs() <= 1e-6 * expected.abs().max(1e-30), "{got} {expected}");
+        }
+    }
+
+    #[test]
+    fn entropy_sums_match_the_plain_ones() {
+        let x: Vec<f32> = (0..37).map(|i| (i as f32 * 1.7).sin() * 5.0).collect();
+        let shift = maximum(&x);
+        let (mut a, mut b) = (x.clone(), x.clone());
+        let sum = exp_shifted(&mut a, shift);
+        let (sum_again, product) = exp_shifted_with_entropy(&mut b, shift);
+        assert_eq!((sum, &a), (sum_again, &b));
+        let expected: f32 = x.iter().zip(&a).map(|(x, e)| e * (x - shift)).sum();
+        assert!((product - expected).abs() < 1e-4);
+    }
+
+    #[test]
+    fn neighbours_become_halves() {
+        let mut head = vec![0.0, 1.0, 2.0, 3.0, 9.0];
+        to_half_split(&mut head, 4, &mut [0.0; 4]);
+        assert_eq!(head, [0.0, 2.0, 1.0, 3.0, 9.0]);
+    }
+}

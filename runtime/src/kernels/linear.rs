@@ -1,0 +1,233 @@
+//! Linear layers on stored weights: for a few tokens row by row without unpacking, for many by unpacking a tile of rows
+//! once and multiplying it with all tokens.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::activations::Activations;
+use super::dequantize::rows_to_f32;
+use super::elementwise::silu_multiply;
+use super::matmul::{Columns, View, multiply_into};
+use super::matvec::rows_times_vector;
+use crate::model::weights::{Linear, Matrix};
+
+/// Up to this many tokens are multiplied one by one.
+const VECTOR_TOKENS: usize = 4;
+
+thread_local! {
+    static UNPACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `f` with `len` values of a buffer that the thread keeps.
+fn with_buffer<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    UNPACKED.with_borrow_mut(|buffer| {
+        if buffer.len() < len {
+            buffer.resize(len, 0.0);
+        }
+        f(&mut buffer[..len])
+    })
+}
+
+/// Rows per task: about an eighth of the matrix, in whole vector registers, and small enough for the cache.
+fn tile_rows(rows: usize) -> usize {
+    (rows.div_ceil(8)).next_multiple_of(16).clamp(32, 384)
+}
+
+/// `outputs[l] = x · layers[l]ᵀ + bias`, all layers in one parallel pass. `x`: [tokens, columns]; outputs: [tokens, rows].
+pub fn forward(layers: &[&Linear], x: &[f32], outputs: &mut [&mut [f32]]) {
+    let columns = layers.first().map_or(1, |layer| layer.weight.columns());
+    let tokens = x.len() / columns;
+    let targets: Vec<Columns> = outputs
+        .iter_mut()
+        .zip(layers)
+        .map(|(out, layer)| {
+            assert_eq!(out.len(), tokens * layer.weight.rows(), "output shape");
+            assert_eq!(layer.weight.columns(), columns, "input shape");
+            Columns::new(out, layer.weight.rows())
+        })
+        .collect();
+    let activations = activations(x, columns, tokens);
+    let tasks: Vec<_> =
+        layers.iter().zip(&targets).flat_map(|(layer, target)| tiles(layer, *target)).collect();
+    // SAFETY: tiles are disjoint ranges of columns of outputs that are borrowed until the end of this function.
+    tasks.into_par_iter().for_each(|tile| unsafe { tile.multiply(x, &activations) });
+}
+
+/// `out = silu(gate(x)) · up(x)` (SwiGLU). `x`: [tokens, columns]; `out`: [tokens, intermediate].
+pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mut [f32]) {
+    let columns = gate.weight.columns();
+    let tokens = x.len() / columns;
+    let rows = gate.weight.rows();
+    assert!(
+        out.len() == tokens * rows && spare.len() == out.len() && up.weight.rows() == rows,
+        "output shape"
+    );
+    let activations = activations(x, columns, tokens);
+    let (out, spare) = (Columns::new(out, rows), Columns::new(spare, rows));
+    let pairs: Vec<_> = tiles(gate, out).zip(tiles(up, spare)).collect();
+    pairs.into_par_iter().for_each(|(gate, up)| {
+        // SAFETY: as in `forward`.
+        unsafe {
+            gate.multiply(x, &activations);
+            up.multiply(x, &activations);
+            for token in 0..tokens {
+                silu_multiply(
+                    out.row(token, gate.first, gate.count),
+                    spare.row(token, gate.first, gate.count),
+                );
+            }
+        }
+    });
+}
+
+fn activations<'a>(x: &'a [f32], columns: usize, tokens: usize) -> Vec<Activations<'a>> {
+    if tokens <= VECTOR_TOKENS { x.chunks_exact(columns).map(Activations::new).collect() } else { Vec::new() }
+}
+
+struct Tile<'a> {
+    layer: &'a Linear,
+    out: Columns,
+    first: usize,
+    count: usize,
+}
+
+fn tiles(layer: &Linear, out: Columns) -> impl Iterator<Item = Tile<'_>> {
+    let rows = layer.weight.rows();
+    let step = tile_rows(rows);
+    (0..rows).step_by(step).map(move |first| Tile { layer, out, first, count: step.min(rows - first) })
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// No other thread may touch these columns of the output, which must still be alive.
+    unsafe fn multiply(&self, x: &[f32], few: &[Activations<'_>]) {
+        let (weight, tokens) = (&self.layer.weight, x.len() / self.layer.weight.columns());
+        if few.is_empty() {
+            // SAFETY: passed on.
+            with_tile(weight, self.first, self.count, |tile| unsafe {
+                let x = View::new(x, tokens, weight.columns(), weight.columns());
+                multiply_into(x, tile.transposed(), self.out, self.first);
+            });
+        } else {
+            for (token, x) in few.iter().enumerate() {
+                // SAFETY: passed on.
+                rows_times_vector(weight, self.first, x, unsafe {
+                    self.out.row(token, self.first, self.count)
+                });
+            }
+        }
+        if let Some(bias) = &self.layer.bias {
+            for token in 0..tokens {
+                // SAFETY: passed on.
+                let out = unsafe { self.out.row(token, self.first, self.count) };
+                super::elementwise::add(out, &bias[self.first..self.first + self.count]);
+            }
+        }
+    }
+}
+
+fn with_tile<R>(matrix: &Matrix, first: usize, count: usize, f: impl FnOnce(View<'_>) -> R) -> R {
+    with_buffer(count * matrix.columns(), |buffer| {
+        rows_to_f32(matrix, first, buffer);
+        f(View::new(buffer, count, matrix.columns(), matrix.columns()))
+    })
+}
+
+/// Per token the log-sum-exp of all logits `x · matrixᵀ` and the logit of `targets[token]`, in tiles of the vocabulary,
+/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns].
+pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Vec<(f32, f32)> {
+    const TILE: usize = 512;
+    let (tokens, columns, rows) = (targets.len(), matrix.columns(), matrix.rows());
+    let parts: Vec<Vec<(f32, f32, Option<f32>)>> = (0..rows.div_ceil(TILE))
+        .into_par_iter()
+        .map(|tile| {
+            let first = tile * TILE;
+            let count = TILE.min(rows - first);
+            let mut logits = vec![0.0; tokens * count];
+            with_tile(matrix, first, count, |tile| {
+                super::matmul::multiply(
+                    View::new(x, tokens, columns, columns),
+                    tile.transposed(),
+                    &mut logits,
+                    count,
+                    false,
+                );
+            });
+            logits
+                .chunks_exact_mut(count)
+                .zip(targets)
+                .map(|(row, &target)| {
+                    let target =
+                        (target as usize).checked_sub(first).and_then(|index| row.get(index)).copied();
+                    let max = super::elementwise::maximum(row);
+                    (max, super::elementwise::exp_shifted(row, max), target)
+                })
+                .collect()
+        })
+        .collect();
+    (0..tokens)
+        .map(|token| {
+            let max = parts.iter().fold(f32::NEG_INFINITY, |m, part| m.max(part[token].0));
+            let sum: f64 =
+                parts.iter().map(|part| part[token].1 as f64 * ((part[token].0 - max) as f64).exp()).sum();
+            let target = parts.iter().find_map(|part| part[token].2).unwrap_or(f32::NAN);
+            ((max as f64 + sum.ln()) as f32, target)
+        })
+        .collect()
+}
+
+/// All logits of one token. `x`: `[columns]`; `out`: `[rows]`.
+pub fn logits(matrix: &Matrix, x: &[f32], out: &mut [f32]) {
+    let x = Activations::new(x);
+    out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| rows_times_vector(matrix, i * 1024, &x, out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(rows: usize, columns: usize, bias: bool) -> Linear {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.123).sin()).collect();
+        Linear {
+            weight: Matrix::from_f32(&values, rows, columns).expect("shape"),
+            bias: bias.then(|| (0..rows).map(|i| i as f32).collect()),
+        }
+    }
+
+    #[test]
+    fn many_tokens_and_few_tokens_agree() {
+        let (layers, columns) = ([layer(70, 48, true), layer(33, 48, false)], 48);
+        for tokens in [0, 1, 4, 5, 17] {
+            let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
+            let mut outputs: Vec<Vec<f32>> =
+                layers.iter().map(|l| vec![0.0; tokens * l.weight.rows()]).collect();
+            forward(&layers.each_ref(), &x, &mut outputs.iter_mut().map(|o| &mut o[..]).collect::<Vec<_>>());
+            for (layer, out) in layers.iter().zip(&outputs) {
+                for token in 0..tokens {
+                    let x = &x[token * columns..][..columns];
+                    let mut one = vec![0.0; layer.weight.rows()];
+                    forward(&[layer], x, &mut [&mut one]);
+                    for (a, b) in one.iter().zip(&out[token * layer.weight.rows()..]) {
+                        assert!((a - b).abs() < 1e-4, "{tokens} tokens: {a} {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tiled_log_sum_exp_is_that_of_all_logits() {
+        let (rows, columns, tokens) = (1100, 16, 3);
+        let head = layer(rows, columns, false).weight;
+        let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.7).sin()).collect();
+        let targets = [0, 600, 1099];
+        for (token, (lse, target)) in log_sum_exp_and_target(&head, &x, &targets).into_iter().enumerate() {
+            let mut all = vec![0.0; rows];
+            logits(&head, &x[token * columns..][..columns], &mut all);
+            let expected = all.iter().map(|&w| (w as f64).exp()).sum::<f64>().ln();
+            assert!((lse as f64 - expected).abs() < 1e-5);
+            assert!((target - all[targets[token] as usize]).abs() < 1e-5);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Decoders that read and write texts of any length: checkpoints, tokenizers, attention under a policy, sessions.
+//!
+//! A model is [loaded](checkpoint::load) from a GGUF file or a Hugging Face folder into a [`session::Decoder`]. A
+//! [`session::Session`] feeds tokens to it under an [`policy::AttentionPolicy`], which says what LM-Infinite
+//! (arXiv 2308.16137) or another method changes about attention, and a [`probe::Probe`] watches it while it runs.
+
+pub mod archive;
+pub mod attention;
+pub mod attention_window;
+pub mod cache;
+pub mod checkpoint;
+pub mod corpus;
+pub mod digest;
+pub mod error;
+pub mod files;
+pub mod formats;
+pub mod generate;
+pub mod hub;
+pub mod kernels;
+pub mod model;
+pub mod policy;
+pub mod position;
+pub mod probe;
+pub mod sampler;
+pub mod session;
+pub mod text;
+pub mod tokenizer;
+
+pub use error::{Error, Result};

@@ -1,0 +1,268 @@
+//! The decoder: one chunk of tokens through all blocks.
+
+use crate::attention::{Inputs, Shape, attend, attention_row};
+use crate::cache::KvCache;
+use crate::error::{Error, Result};
+use crate::kernels::dequantize::rows_to_f32;
+use crate::kernels::elementwise::{add, rms_norm, to_half_split};
+use crate::kernels::linear;
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
+use crate::policy::AttentionPolicy;
+use crate::position::{PositionEncoding, RotaryTable};
+use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
+
+/// A decoder-only transformer: what it is, and its weights.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    config: ModelConfig,
+    weights: ModelWeights,
+}
+
+/// How attention is to be done in one pass.
+pub struct Pass<'a> {
+    /// Who sees whom.
+    pub policy: &'a AttentionPolicy,
+    /// How distance enters a logit.
+    pub encoding: &'a PositionEncoding,
+    /// Angles, for RoPE.
+    pub table: Option<&'a RotaryTable>,
+}
+
+impl Decoder {
+    /// Puts configuration and weights together.
+    ///
+    /// # Errors
+    /// Where a weight's shape does not fit the configuration.
+    pub fn new(config: ModelConfig, weights: ModelWeights) -> Result<Self> {
+        check(&config, &weights)?;
+        Ok(Self { config, weights })
+    }
+
+    /// What the decoder is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &ModelWeights {
+        &self.weights
+    }
+
+    /// Heads of each attention layer.
+    pub fn shape(&self) -> Shape {
+        let ModelConfig { heads, kv_heads, head_dim, .. } = self.config;
+        Shape { heads, kv_heads, head_dim }
+    }
+
+    /// Feeds `tokens` after what `caches` (one per layer) hold, appends to them, and returns the hidden states after
+    /// the final norm, [tokens, hidden].
+    ///
+    /// # Errors
+    /// A token that is not in the vocabulary; then nothing was changed. Old keys that cannot be written to their file; then
+    /// `caches` must not be used any more.
+    pub fn forward(
+        &self,
+        tokens: &[u32],
+        caches: &mut [KvCache],
+        pass: &Pass<'_>,
+        mut probe: Option<&mut dyn Probe>,
+    ) -> Result<Vec<f32>> {
+        let ModelConfig { hidden, intermediate, vocabulary, .. } = self.config;
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(Error::input(
+                format!("token {token}"),
+                format!("the vocabulary has {vocabulary} entries"),
+            ));
+        }
+        let plan = probe.as_ref().map(|probe| probe.plan().clone()).unwrap_or_default();
+        let first_position = caches.first().map_or(0, KvCache::next_position);
+        let mut stream = vec![0.0; tokens.len() * hidden];
+        for (&token, row) in tokens.iter().zip(stream.chunks_exact_mut(hidden)) {
+            rows_to_f32(&self.weights.embedding, token as usize, row);
+        }
+        report_hidden(&mut probe, &plan, HiddenSite::Embedding, first_position, &stream, hidden);
+        let mut normed = vec![0.0; stream.len()];
+        let mut update = vec![0.0; stream.len()];
+        let mut gate = vec![0.0; tokens.len() * intermediate];
+        let mut up = vec![0.0; gate.len()];
+        for (index, (layer, cache)) in self.weights.layers.iter().zip(caches).enumerate() {
+            self.norm(&stream, &layer.attention_norm, &mut normed);
+            let attended = self.attention(index, layer, &normed, cache, pass, &plan, &mut probe)?;
+            linear::forward(&[&layer.output], &attended, &mut [&mut update]);
+            add(&mut stream, &update);
+            self.norm(&stream, &layer.mlp_norm, &mut normed);
+            match self.config.mlp {
+                Mlp::SwiGlu => linear::swiglu(&layer.gate, &layer.up, &normed, &mut gate, &mut up),
+            }
+            linear::forward(&[&layer.down], &gate, &mut [&mut update]);
+            add(&mut stream, &update);
+            report_hidden(&mut probe, &plan, HiddenSite::AfterBlock(index), first_position, &stream, hidden);
+        }
+        self.norm(&stream, &self.weights.final_norm, &mut normed);
+        Ok(normed)
+    }
+
+    /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
+    pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
+        let mut logits = vec![0.0; self.config.vocabulary];
+        linear::logits(&self.weights.head, hidden, &mut logits);
+        logits
+    }
+
+    /// Negative log-likelihood, in nats, of `targets[i]` after hidden state `i` of `hidden` ([targets, hidden]).
+    pub fn nll(&self, hidden: &[f32], targets: &[u32]) -> Vec<f32> {
+        let parts = linear::log_sum_exp_and_target(&self.weights.head, hidden, targets);
+        parts.into_iter().map(|(log_sum_exp, target)| log_sum_exp - target).collect()
+    }
+
+    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        match self.config.norm {
+            Norm::Rms { epsilon } => rms_norm(x, weight, epsilon, out),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would name the same seven things again"
+    )]
+    fn attention(
+        &self,
+        index: usize,
+        layer: &LayerWeights,
+        normed: &[f32],
+        cache: &mut KvCache,
+        pass: &Pass<'_>,
+        plan: &ProbePlan,
+        probe: &mut Option<&mut dyn Probe>,
+    ) -> Result<Vec<f32>> {
+        let tokens = normed.len() / self.config.hidden;
+        let Shape { heads, kv_heads, head_dim } = self.shape();
+        let mut queries = vec![0.0; tokens * heads * head_dim];
+        let mut keys = vec![0.0; tokens * kv_heads * head_dim];
+        let mut values = vec![0.0; keys.len()];
+        linear::forward(
+            &[&layer.query, &layer.key, &layer.value],
+            normed,
+            &mut [&mut queries, &mut keys, &mut values],
+        );
+        if let PositionConfig::Rope { dim, layout: RopeLayout::Interleaved, .. } = self.config.position {
+            let mut spare = vec![0.0; dim];
+            for head in queries.chunks_exact_mut(head_dim).chain(keys.chunks_exact_mut(head_dim)) {
+                to_half_split(head, dim, &mut spare);
+            }
+        }
+        let policy = pass.policy.at_layer(index);
+        let inputs = Inputs {
+            shape: self.shape(),
+            queries: &queries,
+            keys: &keys,
+            values: &values,
+            first_position: cache.next_position(),
+            cache,
+            policy: &policy,
+            encoding: pass.encoding,
+            table: pass.table,
+        };
+        let mut attended = vec![0.0; queries.len()];
+        if let (Some(statistics_plan), Some(probe)) = (&plan.statistics, probe.as_deref_mut()) {
+            let mut statistics = HeadStatistics::default();
+            attend(&inputs, &mut attended, Some((statistics_plan, &mut statistics)));
+            probe.head_statistics(index, &statistics);
+        } else {
+            attend(&inputs, &mut attended, None);
+        }
+        if let Some(probe) = probe.as_deref_mut() {
+            let asked = |t: &usize| plan.rows.contains(inputs.first_position + *t as u64);
+            let wanted = |&head: &usize| plan.row_head.is_none_or(|only| only == (index, head));
+            for t in (0..tokens).filter(asked) {
+                for head in (0..heads).filter(wanted) {
+                    let runs = attention_row(&inputs, head, t);
+                    let position = inputs.first_position + t as u64;
+                    probe.attention_row(&AttentionRow { layer: index, head, position, runs: &runs });
+                }
+            }
+        }
+        cache.append(&keys, &values)?;
+        Ok(attended)
+    }
+}
+
+fn report_hidden(
+    probe: &mut Option<&mut dyn Probe>,
+    plan: &ProbePlan,
+    site: HiddenSite,
+    first_position: u64,
+    stream: &[f32],
+    hidden: usize,
+) {
+    let Some(probe) = probe.as_deref_mut() else { return };
+    if plan.hidden_sites.contains(&site) {
+        for (position, state) in (first_position..).zip(stream.chunks_exact(hidden)) {
+            if plan.hidden_positions.contains(position) {
+                probe.hidden_state(site, position, state);
+            }
+        }
+    }
+}
+
+/// Refuses weights whose shapes do not fit `config`.
+fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
+    let refuse = |what: String, expected: String, got: String| {
+        Err(Error::input(format!("tensor {what}"), format!("expected {expected}, got {got}")))
+    };
+    let ModelConfig { hidden, heads, kv_heads, head_dim, intermediate, vocabulary, .. } = *config;
+    if heads == 0
+        || kv_heads == 0
+        || head_dim == 0
+        || hidden == 0
+        || vocabulary == 0
+        || !heads.is_multiple_of(kv_heads)
+    {
+        return refuse(
+            "shapes".into(),
+            "positive sizes, heads a multiple of kv_heads".into(),
+            format!(
+                "hidden {hidden}, heads {heads}, kv_heads {kv_heads}, head_dim {head_dim}, vocabulary {vocabulary}"
+            ),
+        );
+    }
+    if let PositionConfig::Rope { dim, .. } = config.position
+        && (dim == 0 || dim > head_dim || dim % 2 == 1)
+    {
+        return refuse("rope".into(), format!("an even dimension of at most {head_dim}"), dim.to_string());
+    }
+    if weights.layers.len() != config.layers {
+        return refuse("layers".into(), config.layers.to_string(), weights.layers.len().to_string());
+    }
+    let matrix = |name: String, matrix: &Matrix, rows: usize, columns: usize| {
+        if (matrix.rows(), matrix.columns()) == (rows, columns) {
+            Ok(())
+        } else {
+            refuse(name, format!("[{rows}, {columns}]"), format!("[{}, {}]", matrix.rows(), matrix.columns()))
+        }
+    };
+    let vector = |name: String, len: usize, expected: usize| {
+        if len == expected { Ok(()) } else { refuse(name, format!("[{expected}]"), format!("[{len}]")) }
+    };
+    matrix("embedding".into(), &weights.embedding, vocabulary, hidden)?;
+    matrix("head".into(), &weights.head, vocabulary, hidden)?;
+    vector("final norm".into(), weights.final_norm.len(), hidden)?;
+    for (index, layer) in weights.layers.iter().enumerate() {
+        let linear = |name: &str, linear: &Linear, rows: usize, columns: usize| {
+            let name = format!("{name} of layer {index}");
+            matrix(name.clone(), &linear.weight, rows, columns)?;
+            linear.bias.as_ref().map_or(Ok(()), |bias| vector(format!("{name}, bias"), bias.len(), rows))
+        };
+        vector(format!("attention norm of layer {index}"), layer.attention_norm.len(), hidden)?;
+        vector(format!("mlp norm of layer {index}"), layer.mlp_norm.len(), hidden)?;
+        linear("query", &layer.query, heads * head_dim, hidden)?;
+        linear("key", &layer.key, kv_heads * head_dim, hidden)?;
+        linear("value", &layer.value, kv_heads * head_dim, hidden)?;
+        linear("attention output", &layer.output, hidden, heads * head_dim)?;
+        linear("gate", &layer.gate, intermediate, hidden)?;
+        linear("up", &layer.up, intermediate, hidden)?;
+        linear("down", &layer.down, hidden, intermediate)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! A text being read: tokens go in, in chunks of any size; losses and logits come out. How the text was cut does not
+//! matter (up to the rounding of sums).
+
+pub mod decoder;
+mod snapshot;
+
+use std::sync::Arc;
+
+pub use decoder::Decoder;
+use decoder::Pass;
+
+use crate::archive::Storage;
+use crate::attention::Inputs;
+use crate::cache::KvCache;
+use crate::error::Result;
+use crate::policy::AttentionPolicy;
+use crate::position::{PositionEncoding, RotaryTable};
+use crate::probe::Probe;
+
+/// Tokens per forward pass: enough for matrix products, and what bounds the memory of a pass.
+const CHUNK: usize = 512;
+
+/// The state of one sequence under one policy.
+#[derive(Clone, Debug)]
+pub struct Session {
+    decoder: Arc<Decoder>,
+    policy: AttentionPolicy,
+    encoding: PositionEncoding,
+    table: Option<RotaryTable>,
+    /// One per layer.
+    caches: Vec<KvCache>,
+    /// After the final norm, of the last token fed. `[hidden]`
+    last_hidden: Option<Vec<f32>>,
+}
+
+impl Session {
+    /// An empty sequence.
+    ///
+    /// # Errors
+    /// A policy that makes no sense, or that the model's position encoding cannot follow.
+    pub fn new(decoder: Arc<Decoder>, policy: AttentionPolicy) -> Result<Self> {
+        Self::with_storage(decoder, policy, &Storage::default())
+    }
+
+    /// The same with the keys that middle keys are chosen from in `storage`.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with_storage(decoder: Arc<Decoder>, policy: AttentionPolicy, storage: &Storage) -> Result<Self> {
+        policy.validate()?;
+        let config = decoder.config();
+        let encoding = PositionEncoding::new(config, policy.scaling)?;
+        let table = match &encoding {
+            PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
+            PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
+        };
+        let (layers, kv_heads, head_dim) = (config.layers, config.kv_heads, config.head_dim);
+        let cache =
+            |layer| KvCache::with_storage(kv_heads, head_dim, &policy.at_layer(layer), layers, storage);
+        let caches = (0..layers).map(cache).collect();
+        Ok(Self { decoder, policy, encoding, table, caches, last_hidden: None })
+    }
+
+    /// Feeds `tokens` without computing any logits.
+    ///
+    /// # Errors
+    /// A token outside the vocabulary; tokens before it may have been fed. Old keys that cannot be written to their file;
+    /// then the session must not be used any more.
+    pub fn feed(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<()> {
+        for chunk in tokens.chunks(CHUNK) {
+            self.forward(chunk, reborrow(&mut probe))?;
+        }
+        Ok(())
+    }
+
+    /// Feeds `tokens` and returns the negative log-likelihood of each, in nats, given all tokens before it. The very
+    /// first token of a session has no prediction and no entry.
+    ///
+    /// # Errors
+    /// As [`Session::feed`].
+    pub fn score(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<Vec<f32>> {
+        let hidden = self.decoder.config().hidden;
+        let mut losses = Vec::with_capacity(tokens.len());
+        for chunk in tokens.chunks(CHUNK) {
+            let mut predicting = self.last_hidden.clone().unwrap_or_default();
+            let targets = if predicting.is_empty() { &chunk[1..] } else { chunk };
+            let states = self.forward(chunk, reborrow(&mut probe))?;
+            predicting.extend_from_slice(&states[..states.len() - hidden]);
+            losses.extend(self.decoder.nll(&predicting, targets));
+        }
+        Ok(losses)
+    }
+
+    /// Logits of the token after the last one fed, `[vocabulary]`; `None` before the first.
+    pub fn logits(&self) -> Option<Vec<f32>> {
+        self.last_hidden.as_ref().map(|hidden| self.decoder.logits(hidden))
+    }
+
+    /// Position of the next token.
+    pub fn position(&self) -> u64 {
+        self.caches.first().map_or(0, KvCache::next_position)
+    }
+
+    /// Keys held per layer, at most.
+    pub fn kv_cache_entries(&self) -> u64 {
+        self.caches.iter().map(KvCache::entries).max().unwrap_or(0)
+    }
+
+    /// Bytes of all keys and values held.
+    pub fn kv_cache_bytes(&self) -> usize {
+        self.caches.iter().map(KvCache::bytes).sum()
+    }
+
+    /// The model.
+    pub fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
+    }
+
+    /// Leaves a gap after the start tokens: the next token gets `position` (what a shard of a long text does).
+    ///
+    /// # Errors
+    /// As [`KvCache::skip_to`].
+    pub fn skip_to(&mut self, position: u64) -> Result<()> {
+        self.caches.iter_mut().try_for_each(|cache| cache.skip_to(position))?;
+        self.last_hidden = None;
+        Ok(())
+    }
+
+    fn forward(&mut self, chunk: &[u32], probe: Option<&mut dyn Probe>) -> Result<Vec<f32>> {
+        if let Some(table) = &mut self.table {
+            let end = self.caches.first().map_or(0, KvCache::next_position) + chunk.len() as u64;
+            table.grow(Inputs::table_rows(&self.policy, end));
+        }
+        let pass = Pass { policy: &self.policy, encoding: &self.encoding, table: self.table.as_ref() };
+        let states = self.decoder.forward(chunk, &mut self.caches, &pass, probe)?;
+        let hidden = self.decoder.config().hidden;
+        self.last_hidden = Some(states[states.len() - hidden..].to_vec());
+        Ok(states)
+    }
+}
+
+/// Lends a probe to one of several calls.
+fn reborrow<'a>(probe: &'a mut Option<&mut dyn Probe>) -> Option<&'a mut dyn Probe> {
+    match probe {
+        Some(probe) => Some(&mut **probe),
+        None => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! Text to token ids and back, by the vocabulary that came with the model.
+//!
+//! The algorithms are those of the `tokenizers` crate. Here is what surrounds them: reading GGUF's vocabularies, refusing
+//! malformed files, each file's own rule about BOS, which tokens end a text, long texts, and streams.
+
+mod byte_level;
+mod chunks;
+mod gguf;
+mod huggingface;
+mod sentencepiece;
+mod stream;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+pub use stream::StreamDecoder;
+pub use template::{ChatMessage, ChatTemplate};
+
+use self::chunks::Cut;
+use crate::error::{Error, Result};
+
+/// Tokenizer of one model.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    cut: Cut,
+    special: Specials,
+    /// Rows of the embedding: ids from here on are refused.
+    limit: usize,
+}
+
+/// Tokens with a meaning of their own.
+#[derive(Clone, Debug, Default)]
+struct Specials {
+    bos: Option<u32>,
+    eos: Option<u32>,
+    adds_bos: bool,
+    stop: BTreeSet<u32>,
+}
+
+/// Texts of control tokens that end a turn or a document, in the families whose files do not always say so.
+const STOP_TEXTS: [&str; 7] =
+    ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "</s>"];
+
+impl Tokenizer {
+    /// Token ids of `text`, behind a BOS where the model's own rules add one.
+    ///
+    /// Texts of special tokens inside `text` become those tokens, as in Hugging Face's tokenizers. Long texts are cut
+    /// where no token can cross and encoded in parallel; the result is the same as in one piece. An error if a token
+    /// lies outside the model's embedding.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let bos = self.special.bos.filter(|_| self.special.adds_bos);
+        self.encode_behind(bos, text)
+    }
+
+    /// [`Tokenizer::encode`] without a BOS: for text that continues, and for rendered chat templates, which write
+    /// their own.
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_behind(None, text)
+    }
+
+    fn encode_behind(&self, bos: Option<u32>, text: &str) -> Result<Vec<u32>> {
+        let pieces = chunks::split(text, self.cut, chunks::CHUNK_BYTES);
+        let encoded: Vec<Vec<u32>> = match pieces.as_slice() {
+            [piece] => vec![self.encode_piece(piece)?],
+            _ => pieces.par_iter().map(|piece| self.encode_piece(piece)).collect::<Result<_>>()?,
+        };
+        let ids: Vec<u32> = bos.into_iter().chain(encoded.into_iter().flatten()).collect();
+        match ids.iter().find(|&&id| id as usize >= self.limit) {
+            None => Ok(ids),
+            Some(&id) => Err(Error::input(
+                format!("token {id} {:?}", self.token_text(id).unwrap_or_default()),
+                format!("the text contains it, but the model's embedding has {} rows only", self.limit),
+            )),
+        }
+    }
+
+    fn encode_piece(&self, piece: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(piece, false).map_err(|e| Error::input("tokenizer", e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, true).map_err(|e| Error::input("tokenizer", e))
+    }
+
+    /// A decoder for tokens that arrive one at a time.
+    pub fn stream(&self) -> StreamDecoder<'_> {
+        StreamDecoder::new(self)
+    }
+
+    /// [`Tokenizer::stream`] for text that follows `before`, whose last tokens decide whether a space is kept.
+    pub fn stream_after(&self, before: &[u32]) -> StreamDecoder<'_> {
+        StreamDecoder::after(self, before)
+    }
+
+    /// One token as text for people: its bytes where they are UTF-8, special tokens by name. `None` for an id that the
+    /// vocabulary does not have.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        let raw = self.inner.id_to_token(id)?;
+        if self.inner.get_added_vocabulary().is_special_token(&raw) {
+            return Some(raw);
+        }
+        if let Some(text) = byte_level::text_of_token(&raw).filter(|_| self.is_byte_level()) {
+            return Some(text);
+        }
+        Some(raw.replace('▁', " "))
+    }
+
+    fn is_byte_level(&self) -> bool {
+        matches!(self.inner.get_decoder(), Some(tokenizers::DecoderWrapper::ByteLevel(_)))
+    }
+
+    /// Begin-of-text token.
+    pub fn bos(&self) -> Option<u32> {
+        self.special.bos
+    }
+
+    /// End-of-text token.
+    pub fn eos(&self) -> Option<u32> {
+        self.special.eos
+    }
+
+    /// Does [`Tokenizer::encode`] put a BOS first?
+    pub fn adds_bos(&self) -> bool {
+        self.special.adds_bos && self.special.bos.is_some()
+    }
+
+    /// Is this a token that ends a text or a turn (EOS, end of turn)?
+    pub fn is_stop(&self, id: u32) -> bool {
+        self.special.stop.contains(&id)
+    }
+
+    /// Tokens that end a text or a turn.
+    pub fn stop_tokens(&self) -> impl Iterator<Item = u32> {
+        self.special.stop.iter().copied()
+    }
+
+    /// Number of entries of the vocabulary, special tokens included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Builds a tokenizer of a model with `limit` rows of embedding.
+    fn assemble(inner: tokenizers::Tokenizer, cut: Cut, mut special: Specials, limit: usize) -> Self {
+        special.stop.extend(special.eos);
+        for text in STOP_TEXTS {
+            if inner.get_added_vocabulary().is_special_token(text) {
+                special.stop.extend(inner.token_to_id(text));
+            }
+        }
+        let cut = chunks::safe_with_added_tokens(cut, inner.get_added_tokens_decoder().values());
+        Self { inner, cut, special, limit }
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("vocabulary", &self.vocabulary_size()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! Chat templates: the Jinja text that came with a model, which turns messages into one prompt.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::huggingface::special_text;
+use crate::error::{Error, Result};
+use crate::formats::folder::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE};
+use crate::formats::gguf::Metadata;
+use crate::formats::json::Json;
+use crate::formats::mapped;
+
+/// Steps that a template may take: thousands of times what real ones need, and an end for those without one.
+const FUEL: u64 = 10_000_000;
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// What was said.
+    pub content: String,
+}
+
+impl ChatMessage {
+    /// A message of `role`.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+}
+
+/// The chat template of one model.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    path: PathBuf,
+    source: String,
+    bos: String,
+    eos: String,
+}
+
+impl ChatTemplate {
+    /// The template of a GGUF file, if it has one.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Option<Self>> {
+        let Some(source) = metadata.text("tokenizer.chat_template")? else { return Ok(None) };
+        let tokens = metadata.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
+        let text = |key: &str| -> Result<String> {
+            let id = metadata.integer(key)?.and_then(|id| usize::try_from(id).ok());
+            Ok(id.and_then(|id| tokens.get(id).copied()).unwrap_or_default().to_owned())
+        };
+        Ok(Some(Self {
+            path: metadata.path().to_owned(),
+            source: source.to_owned(),
+            bos: text("tokenizer.ggml.bos_token_id")?,
+            eos: text("tokenizer.ggml.eos_token_id")?,
+        }))
+    }
+
+    /// The template of a Hugging Face folder, if it has one: `chat_template.jinja`, or `chat_template` of
+    /// `tokenizer_config.json` (of several, the one named `default`).
+    pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
+        let config_path = folder.join(TOKENIZER_CONFIG_FILE);
+        let config = if mapped::exists(&config_path) { Some(Json::read(&config_path)?) } else { None };
+        let special = |key: &str| config.as_ref().and_then(|config| special_text(config.value(key)?));
+        let path = folder.join(TEMPLATE_FILE);
+        let (path, source) = match mapped::read_small_if_present(&path)? {
+            Some(source) => (path, source),
+            None => match config.as_ref().and_then(|config| config.value("chat_template")) {
+                None => return Ok(None),
+                Some(Value::String(source)) => (config_path, source.clone()),
+                Some(Value::Array(list)) => {
+                    let default = list.iter().find(|entry| entry["name"] == "default");
+                    match default.and_then(|entry| entry["template"].as_str()) {
+                        Some(source) => (config_path, source.to_owned()),
+                        None => return Ok(None),
+                    }
+                }
+                Some(_) => {
+                    return Err(Error::malformed(
+                        config_path,
+                        "chat_template",
+                        "a string or a list",
+                        "neither",
+                    ));
+                }
+            },
+        };
+        let (bos, eos) = (special("bos_token").unwrap_or_default(), special("eos_token").unwrap_or_default());
+        Ok(Some(Self { path, source, bos, eos }))
+    }
+
+    /// The template's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The prompt for `messages`; with `add_generation_prompt`, up to where the model's answer begins. To be encoded
+    /// with [`Tokenizer::encode_continuation`](super::Tokenizer::encode_continuation).
+    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|e| Error::unsupported("chat templates", describe(&e)))?);
+        environment.set_fuel(Some(FUEL));
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> std::result::Result<String, minijinja::Error> {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
+        environment.add_function("strftime_now", |format: String| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            format_time(&format, now)
+        });
+        let turn = |m: &ChatMessage| context! { role => m.role.as_str(), content => m.content.as_str() };
+        let values = context! {
+            messages => messages.iter().map(turn).collect::<Vec<_>>(),
+            add_generation_prompt => add_generation_prompt,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
+        };
+        environment.render_str(&self.source, values).map_err(|e| {
+            Error::malformed(&self.path, "chat template", "one that accepts these messages", describe(&e))
+        })
+    }
+}
+
+/// An error of the template engine with its causes.
+fn describe(error: &minijinja::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// `strftime` for the directives that templates use, in UTC; others are copied.
+fn format_time(format: &str, unix_seconds: u64) -> String {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    const WEEKDAYS: [&str; 7] =
+        ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    let days = unix_seconds / 86_400;
+    let (year, month, day) = civil_date(days);
+    let (hour, minute, second) = (unix_seconds / 3600 % 24, unix_seconds / 60 % 60, unix_seconds % 60);
+    let (month_name, weekday) = (MONTHS[month - 1], WEEKDAYS[(days % 7) as usize]);
+    let mut out = String::new();
+    let mut characters = format.chars();
+    while let Some(c) = characters.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match characters.next() {
+            Some('Y') => out.push_str(&year.to_string()),
+            Some('y') => out.push_str(&format!("{:02}", year % 100)),
+            Some('m') => out.push_str(&format!("{month:02}")),
+            Some('d') => out.push_str(&format!("{day:02}")),
+            Some('B') => out.push_str(month_name),
+            Some('b') => out.push_str(&month_name[..3]),
+            Some('A') => out.push_str(weekday),
+            Some('a') => out.push_str(&weekday[..3]),
+            Some('H') => out.push_str(&format!("{hour:02}")),
+            Some('M') => out.push_str(&format!("{minute:02}")),
+            Some('S') => out.push_str(&format!("{second:02}")),
+            Some('%') | None => out.push('%'),
+            Some(other) => out.extend(['%', other]),
+        }
+    }
+    out
+}
+
+/// Year, month (1–12) and day (1–31) of a number of days after 1970-01-01.
+fn civil_date(days: u64) -> (u64, usize, u64) {
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (mut year, mut left) = (1970, days);
+    while left >= 365 + u64::from(leap(year)) {
+        left -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while left >= lengths[month] {
+        left -= lengths[month];
+        month += 1;
+    }
+    (year, month + 1, left + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(source: &str) -> ChatTemplate {
+        ChatTemplate { path: "model".into(), source: source.into(), bos: "<s>".into(), eos: "</s>".into() }
+    }
+
+    #[test]
+    fn renders_turns_and_the_generation_prompt() {
+        let template = template(
+            "{{ bos_token }}{% for m in messages %}\n    {% if m['role'] == 'skip' %}{% continue %}{% endif %}\n\
+             [{{ m.role }}]{{ m.content.strip() }}{{ eos_token }}{% endfor %}\
+             {% if add_generation_prompt %}[assistant]{% endif %}",
+        );
+        let messages = [ChatMessage::new("user", " hi "), ChatMessage::new("skip", "x")];
+        assert_eq!(template.render(&messages, true).expect("renders"), "<s>[user]hi</s>[assistant]");
+        assert_eq!(template.render(&messages, false).expect("renders"), "<s>[user]hi</s>");
+    }
+
+    #[test]
+    fn a_template_may_refuse_messages_and_must_end() {
+        let refusing = template("{{ raise_exception('only user turns') }}").render(&[], false);
+        assert!(refusing.expect_err("refused").to_string().contains("only user turns"));
+        assert!(template("{% if %}").render(&[], false).is_err());
+        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}\
+                       {% endfor %}{% endfor %}{% endfor %}";
+        assert!(template(endless).render(&[], false).expect_err("stopped").to_string().contains("fuel"));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(format_time("%d %b %Y %A %H:%M:%S", 0), "01 Jan 1970 Thursday 00:00:00");
+        assert_eq!(format_time("%Y-%m-%d %a", 951_782_400), "2000-02-29 Tue");
+        assert_eq!(format_time("%d %B %y, 100%% %Q", 1_735_689_599), "31 December 24, 100% %Q");
+    }
+}
