@@ -16,6 +16,7 @@ pub mod passkey;
 pub mod qasper;
 pub mod results;
 pub mod scores;
+mod words;
 
 pub use lm_infinite_analysis as analysis;
 pub use lm_infinite_runtime::{

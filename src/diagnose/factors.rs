@@ -10,7 +10,7 @@ use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
-use super::summary::grouped;
+use crate::words::grouped;
 
 /// A head's logits exceed what training showed if they rise by more than this: a factor e in unnormalized weight.
 pub(super) const LOGIT_MARGIN: f32 = 1.0;

@@ -17,7 +17,7 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
-pub(crate) use summary::{first_broken, grouped};
+pub(crate) use summary::first_broken;
 
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};

@@ -7,6 +7,7 @@ use lm_infinite_analysis::nll::BreakOrder;
 use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
+use crate::words::grouped;
 
 impl Diagnosis {
     /// `diagnose --json`: `{"model","tokens","trained_length","runs":[…],"out"}`.
@@ -98,19 +99,6 @@ pub(crate) fn first_broken(order: &BreakOrder) -> String {
     text
 }
 
-/// A number with its thousands apart: `12,288`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use lm_infinite_analysis::nll::Factor;
@@ -127,13 +115,5 @@ mod tests {
             "logits broke first, at 368, then drift at 900; the loss broke before drift, at 352"
         );
         assert_eq!(first_broken(&BreakOrder::new([], Some(1), 32)), "no factor broke");
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(
-            [0, 999, 1000, 12_288, 1_000_000].map(grouped),
-            ["0", "999", "1,000", "12,288", "1,000,000"]
-        );
     }
 }

@@ -3,7 +3,7 @@
 use super::lines::{LineFigure, Series};
 use super::theme::look;
 use crate::ablation::{Ablation, AblationRun};
-use crate::diagnose::grouped;
+use crate::words::grouped;
 
 /// The figure.
 pub fn excess(ablation: &Ablation) -> LineFigure {

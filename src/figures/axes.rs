@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Point};
 use super::theme::{self, GRID, INK, LABEL, MUTED, TICK};
-use crate::diagnose::grouped;
+use crate::words::grouped;
 
 /// From how many training lengths on an axis of lengths is logarithmic: then lengths span decades.
 const DECADES_FROM: u64 = 32;

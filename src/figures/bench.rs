@@ -2,8 +2,8 @@
 
 use super::points::{PointSeries, Points};
 use crate::bench::BenchRun;
-use crate::diagnose::grouped;
 use crate::results::BenchResult;
+use crate::words::grouped;
 
 /// Seconds to read a text of each length.
 pub fn encode(result: &BenchResult) -> Points {

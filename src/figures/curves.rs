@@ -6,7 +6,8 @@ use lm_infinite_analysis::nll::NllBucket;
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
 use super::theme::look;
-use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, grouped};
+use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS};
+use crate::words::grouped;
 
 /// Buckets in the running median of the loss: unlike a mean, it keeps a step where it is.
 const SMOOTHED: usize = 5;

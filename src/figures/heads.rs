@@ -6,7 +6,8 @@ use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::lines::averaged;
 use super::theme::{GRID, INK, LABEL, MUTED, TICK, TITLE, look};
-use crate::diagnose::{BinEdges, Diagnosis, HeadReport, RunArrays, grouped};
+use crate::diagnose::{BinEdges, Diagnosis, HeadReport, RunArrays};
+use crate::words::grouped;
 
 /// Widths of a panel: as wide as the page allows, within these.
 const PANEL: (f64, f64) = (58.0, 150.0);

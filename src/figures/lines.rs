@@ -3,7 +3,7 @@
 use super::axes::{Axis, Frame};
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::theme::{INK, LABEL, Look, MUTED, TICK, TITLE};
-use crate::diagnose::grouped;
+use crate::words::grouped;
 
 /// Width and the part of the height that no legend takes, in pixels at scale 1.
 const WIDTH: f64 = 900.0;

@@ -14,7 +14,7 @@ pub fn nll(result: &LongResult) -> LineFigure {
         vec![buckets.filter_map(|b| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?))).collect()]
     };
     LineFigure {
-        title: format!("Loss over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
+        title: format!("Loss over {} tokens, {}", crate::words::grouped(result.tokens), result.model),
         note: "Means over buckets that grow with the position, four to a doubling".into(),
         y_label: "NLL (nats per token)".into(),
         ..figure(result, points)
@@ -31,7 +31,7 @@ pub fn memory(result: &LongResult) -> LineFigure {
     let in_shards = result.runs.iter().any(|run| points(&run.tally).len() > 1);
     let shards = if in_shards { "; one line for each shard that was merged" } else { "" };
     LineFigure {
-        title: format!("Memory over {} tokens, {}", crate::diagnose::grouped(result.tokens), result.model),
+        title: format!("Memory over {} tokens, {}", crate::words::grouped(result.tokens), result.model),
         note: format!("Resident memory of the whole process, the model's file included{shards}"),
         y_label: "resident memory (MB)".into(),
         y_holds: Some(0.0),

@@ -2,7 +2,8 @@
 
 use super::canvas::{Align, Canvas, Point};
 use super::theme::{INK, LABEL, MUTED, PAPER, TICK, TITLE, ramp};
-use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement, grouped};
+use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement};
+use crate::words::grouped;
 
 const PANEL: f64 = 148.0;
 const GAP: f64 = 12.0;

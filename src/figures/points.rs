@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::theme::{GRID, INK, LABEL, MUTED, PAPER, TICK, TITLE, look};
-use crate::diagnose::grouped;
+use crate::words::grouped;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;

@@ -7,7 +7,8 @@
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, outline, text_width};
 use super::theme::{GRID, INK, LABEL, MUTED, Marker, PAPER, TITLE, ramp};
-use crate::diagnose::{Diagnosis, ProjectedState, START_TOKENS, SiteDrift, grouped};
+use crate::diagnose::{Diagnosis, ProjectedState, START_TOKENS, SiteDrift};
+use crate::words::grouped;
 
 /// Columns, at most; the layers are thinned evenly.
 const COLUMNS: usize = 5;

@@ -11,10 +11,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{RunInfo, save};
-use crate::diagnose::{
-    Diagnosis, HeadReport, RunMeasurement, START_TOKENS, SiteDrift, first_broken, grouped,
-};
+use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement, START_TOKENS, SiteDrift, first_broken};
 use crate::error::{Error, Result};
+use crate::words::grouped;
 
 const TEMPLATE: &str = include_str!("report.html");
 /// What a mean of no finite loss, or of no tokens, is shown as.

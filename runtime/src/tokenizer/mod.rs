@@ -88,16 +88,6 @@ impl Tokenizer {
         self.inner.decode(ids, true).map_err(|e| Error::input("tokenizer", e))
     }
 
-    /// A decoder for tokens that arrive one at a time.
-    pub fn stream(&self) -> StreamDecoder<'_> {
-        StreamDecoder::new(self)
-    }
-
-    /// [`Tokenizer::stream`] for text that follows `before`, whose last tokens decide whether a space is kept.
-    pub fn stream_after(&self, before: &[u32]) -> StreamDecoder<'_> {
-        StreamDecoder::after(self, before)
-    }
-
     /// One token as text for people: its bytes where they are UTF-8, special tokens by name. `None` for an id that the
     /// vocabulary does not have.
     pub fn token_text(&self, id: u32) -> Option<String> {

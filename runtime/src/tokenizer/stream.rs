@@ -19,12 +19,24 @@ pub struct StreamDecoder<'a> {
     out: usize,
 }
 
+impl Tokenizer {
+    /// A decoder for tokens that arrive one at a time.
+    pub fn stream(&self) -> StreamDecoder<'_> {
+        StreamDecoder::new(self)
+    }
+
+    /// [`Tokenizer::stream`] for text that follows `before`, whose last tokens decide whether a space is kept.
+    pub fn stream_after(&self, before: &[u32]) -> StreamDecoder<'_> {
+        StreamDecoder::after(self, before)
+    }
+}
+
 impl<'a> StreamDecoder<'a> {
-    pub(super) fn new(tokenizer: &'a Tokenizer) -> Self {
+    fn new(tokenizer: &'a Tokenizer) -> Self {
         Self { tokenizer, ids: Vec::new(), out: 0 }
     }
 
-    pub(super) fn after(tokenizer: &'a Tokenizer, before: &[u32]) -> Self {
+    fn after(tokenizer: &'a Tokenizer, before: &[u32]) -> Self {
         let ids = before[before.len().saturating_sub(LONGEST_WAIT)..].to_vec();
         Self { tokenizer, out: ids.len(), ids }
     }

@@ -3,8 +3,8 @@
 use ndarray::Axis;
 use rand_chacha::ChaCha8Rng;
 
+use super::claim::{Claim, Relation};
 use super::row::{HEAD_DIM, Numbers, START, TOKENS, Text, WINDOW, alibi, normal, rope, t5};
-use super::{Claim, Relation};
 use crate::entropy::RowEntropy;
 use crate::error::Result;
 use crate::theory::encodings::Encoding;

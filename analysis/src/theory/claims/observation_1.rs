@@ -3,8 +3,8 @@
 use ndarray::ArrayView1;
 use rand_chacha::ChaCha8Rng;
 
+use super::claim::{Claim, Relation};
 use super::row::{Numbers, START, TOKENS, Text, WINDOW, normal};
-use super::{Claim, Relation};
 use crate::error::Result;
 use crate::theory::observation::{Mask, error_of_positions, written_positions};
 

@@ -3,8 +3,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Uniform};
 
+use super::claim::{Claim, Relation};
 use super::row::{Numbers, Text, normal};
-use super::{Claim, Relation};
 use crate::entropy::RowEntropy;
 use crate::error::{Error, Result};
 

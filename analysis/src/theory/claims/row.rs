@@ -4,7 +4,7 @@ use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Claim, Relation, Verdict};
+use super::claim::{Claim, Relation, Verdict};
 use crate::theory::encodings::Encoding;
 
 /// Coordinates of the drawn queries and keys.

@@ -2,8 +2,8 @@
 
 use ndarray::{ArrayView2, s};
 
+use super::claim::{Claim, Relation};
 use super::row::{HEAD_DIM, Numbers, Text, alibi, rope, t5};
-use super::{Claim, Relation};
 use crate::error::{Error, Result};
 use crate::theory::encodings::Encoding;
 use crate::theory::packing::{LogitSamples, Metric};
