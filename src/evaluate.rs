@@ -91,7 +91,7 @@ impl<'a> Segments<'a> {
             }
         };
         let read = session.position() as usize;
-        let mut losses = session.score(&segment[read..segment.len().min(read + PIECE)], None)?;
+        let mut losses = session.score(&segment[read..segment.len().min(read + PIECE)], None)?.nll;
         let read = session.position() as usize;
         // Of the overlap with the segment before, losses were given then.
         let new = (self.begin + read - usize::from(bos.is_some())).saturating_sub(1 + self.told);
@@ -135,7 +135,7 @@ pub fn evaluate(
             Some(probe) => Some(&mut **probe),
             None => None,
         };
-        nll.extend(session.score(chunk, probe)?);
+        nll.extend(session.score(chunk, probe)?.nll);
         progress(session.position());
     }
     Ok(Evaluation {

@@ -93,7 +93,7 @@ mod tests {
             tokens.push(generator.next().expect("one more").expect("a token"));
             losses.push(generator.nll());
         }
-        let read = session().score(&tokens, None).expect("reads");
+        let read = session().score(&tokens, None).expect("reads").nll;
         for (told, read) in losses.iter().zip(&read[prompt.len() - 1..]) {
             assert!((told - read).abs() < 1e-3, "{told} {read}");
         }

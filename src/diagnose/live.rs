@@ -84,7 +84,7 @@ impl Live {
         let chunk = &self.tokens[from..self.tokens.len().min(from.saturating_add(count))];
         for run in &mut self.runs {
             let start = Instant::now();
-            run.nll.extend(run.session.score(chunk, Some(&mut run.collector))?);
+            run.nll.extend(run.session.score(chunk, Some(&mut run.collector))?.nll);
             run.spent += start.elapsed();
         }
         Ok(())

@@ -76,7 +76,7 @@ impl LongRun {
             for chunk in self.feed(&tally)? {
                 let (tokens, mark) = chunk?;
                 let start = Instant::now();
-                let losses = session.score(&tokens, None)?;
+                let losses = session.score(&tokens, None)?.nll;
                 let seconds = start.elapsed().as_secs_f64();
                 tally.add(tokens.len() as u64, &losses, mark, seconds, session.kv_cache_bytes() as u64);
                 progress(index, tally.position);

@@ -32,7 +32,7 @@ fn check_logits(name: &str, folder: &Path, policy: AttentionPolicy) {
     let got = ArrayD::from_shape_vec(want.raw_dim(), got).expect("one row a token");
     assert_close(&format!("{name}: logits token by token"), &got, &want, LOGITS);
 
-    let scored = session_with(&decoder, policy).score(&tokens, None).expect("tokens of the vocabulary");
+    let scored = session_with(&decoder, policy).score(&tokens, None).expect("tokens of the vocabulary").nll;
     assert_close(&format!("{name}: NLL"), line(&scored), line(&nll(&want, &tokens[1..])), LOGITS);
 }
 
@@ -136,7 +136,9 @@ fn every_policy_gives_the_reference_loss_and_statistics_however_it_is_cut() {
             let mut session = session(&decoder, policy);
             let scored: Vec<f32> = tokens
                 .chunks(chunk)
-                .flat_map(|part| session.score(part, Some(&mut recorder)).expect("tokens of the vocabulary"))
+                .flat_map(|part| {
+                    session.score(part, Some(&mut recorder)).expect("tokens of the vocabulary").nll
+                })
                 .collect();
             assert_close(&what("NLL"), line(&scored), &nll, LOGITS);
             let got = recorder.statistics.into_dyn();

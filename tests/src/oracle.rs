@@ -101,7 +101,7 @@ fn safetensors_llama_equals_candle_transformers() {
         let what = format!("tied {tied}, llama3 {llama3}");
         let tolerance = Tolerance { absolute: 1e-3, relative: 1e-4 };
 
-        let scored = session(&decoder, "vanilla").score(&tokens, None).expect("tokens of the vocabulary");
+        let scored = session(&decoder, "vanilla").score(&tokens, None).expect("tokens of the vocabulary").nll;
         assert_close(&format!("{what}: NLL"), line(&scored), line(&nll(&want, &tokens[1..])), tolerance);
 
         let mut all = session(&decoder, "vanilla");
@@ -153,6 +153,6 @@ fn gguf_llama_equals_candle_transformers() {
     let decoder = std::sync::Arc::new(
         lm_infinite::session::Decoder::new(loaded.config, loaded.weights).expect("a whole model"),
     );
-    let got = session(&decoder, "vanilla").score(tokens, None).expect("tokens of the vocabulary");
+    let got = session(&decoder, "vanilla").score(tokens, None).expect("tokens of the vocabulary").nll;
     assert_close("NLL", line(&got), line(&want), Tolerance::absolute(0.02));
 }

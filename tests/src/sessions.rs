@@ -31,7 +31,7 @@ const POLICIES: [&str; 7] = [
 ];
 
 fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {
-    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens")).collect()
+    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens").nll).collect()
 }
 
 #[test]
@@ -137,10 +137,30 @@ fn an_unknown_token_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
+fn losses_know_the_positions_of_their_tokens() {
+    let model = model();
+    let mut session = session(&model, "window:window=5");
+    let positions = |session: &mut Session, tokens: &[u32]| -> Vec<u64> {
+        session
+            .score(tokens, None)
+            .expect("known tokens")
+            .by_position()
+            .map(|(position, _)| position)
+            .collect()
+    };
+    // The first token of a text has no loss, nor has the first after a gap.
+    assert_eq!(positions(&mut session, &[1]), [0u64; 0]);
+    assert_eq!(positions(&mut session, &[2, 3]), [1, 2]);
+    assert_eq!(positions(&mut session, &[4]), [3]);
+    session.skip_to(100).expect("a gap");
+    assert_eq!(positions(&mut session, &[5, 6, 7]), [101, 102]);
+}
+
+#[test]
 fn empty_input_is_nothing() {
     let model = model();
     let mut session = session(&model, "lm-infinite:start=2,window=5");
-    assert_eq!(session.score(&[], None).expect("nothing"), [0.0f32; 0]);
+    assert!(session.score(&[], None).expect("nothing").nll.is_empty());
     session.feed(&[], None).expect("nothing");
     assert_eq!((session.position(), session.kv_cache_bytes()), (0, 0));
 }
@@ -192,7 +212,7 @@ fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
     let mut watched = session(&model, policy);
     let seen: Vec<f32> = tokens
         .chunks(11)
-        .flat_map(|chunk| watched.score(chunk, Some(&mut witness)).expect("known tokens"))
+        .flat_map(|chunk| watched.score(chunk, Some(&mut witness)).expect("known tokens").nll)
         .collect();
     let unseen = score(&mut session(&model, policy), &tokens, 11);
     assert_eq!(seen, unseen);

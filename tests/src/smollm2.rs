@@ -106,7 +106,7 @@ fn every_token_has_the_loss_of_the_reference() {
         goldens.into_iter().filter(|golden| golden.tokens == 2048)
     {
         let want = read_npy::<f32>(&format!("{}.nll.npy", file_name(&policy, count)));
-        let got = session(decoder, &policy).score(&tokens[..count], None).expect("tokens");
+        let got = session(decoder, &policy).score(&tokens[..count], None).expect("tokens").nll;
         assert_close(&policy, line(&got), &want, PER_TOKEN);
         assert!((mean(&got) - nll).abs() < MEAN, "{policy}: mean {}, wanted {nll}", mean(&got));
     }
@@ -121,7 +121,7 @@ fn every_head_has_the_statistics_of_the_reference() {
     {
         let name = file_name(&policy, count);
         let mut sums = Sums::new(config.layers, config.heads);
-        let got = session(decoder, &policy).score(&tokens[..count], Some(&mut sums)).expect("tokens");
+        let got = session(decoder, &policy).score(&tokens[..count], Some(&mut sums)).expect("tokens").nll;
         assert_close(&policy, line(&got), &read_npy::<f32>(&format!("{name}.nll.npy")), PER_TOKEN);
         assert!((mean(&got) - nll).abs() < MEAN, "{policy}: mean {}, wanted {nll}", mean(&got));
 
@@ -153,7 +153,7 @@ fn past_the_trained_length_vanilla_breaks_and_lm_infinite_does_not() {
     }
     let Some((decoder, tokens)) = material() else { return };
     for Golden { policy, tokens: count, nll, buckets } in goldens("long.json") {
-        let got = session(decoder, &policy).score(&tokens[..count], None).expect("tokens");
+        let got = session(decoder, &policy).score(&tokens[..count], None).expect("tokens").nll;
         assert!((mean(&got) - nll).abs() < MEAN, "{policy}: mean {}, wanted {nll}", mean(&got));
         for Bucket { from, to, nll } in buckets {
             // Entry t of the losses belongs to token t + 1.

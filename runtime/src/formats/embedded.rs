@@ -39,7 +39,7 @@ macro_rules! embedded {
 }
 
 /// All embedded models; the first is the default of every command.
-pub const EMBEDDED: [EmbeddedModel; 3] = [
+pub static EMBEDDED: [EmbeddedModel; 3] = [
     embedded!("tiny-rope", "1.3M parameters, RoPE, training length 256"),
     embedded!("tiny-alibi", "1.3M parameters, ALiBi, training length 256"),
     embedded!("tiny-nope", "1.3M parameters, no position encoding, training length 256"),

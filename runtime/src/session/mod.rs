@@ -20,6 +20,22 @@ use crate::probe::Probe;
 /// Tokens per forward pass: enough for matrix products, and what bounds the memory of a pass.
 const CHUNK: usize = 512;
 
+/// Losses of consecutive tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// Position in the text of the token that `nll[0]` belongs to.
+    pub first_position: u64,
+    /// Negative log-likelihood of each token given all tokens before it, in nats.
+    pub nll: Vec<f32>,
+}
+
+impl Losses {
+    /// Each loss with the position of its token.
+    pub fn by_position(&self) -> impl Iterator<Item = (u64, f32)> + '_ {
+        (self.first_position..).zip(self.nll.iter().copied())
+    }
+}
+
 /// The state of one sequence under one policy.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -73,13 +89,13 @@ impl Session {
         Ok(())
     }
 
-    /// Feeds `tokens` and returns the negative log-likelihood of each, in nats, given all tokens before it. The very
-    /// first token of a session has no prediction and no entry.
+    /// Feeds `tokens` and returns the loss of each, given all tokens before it. The first token of a text has none.
     ///
     /// # Errors
     /// As [`Session::feed`].
-    pub fn score(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<Vec<f32>> {
+    pub fn score(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<Losses> {
         let hidden = self.decoder.config().hidden;
+        let first_position = self.position() + u64::from(self.last_hidden.is_none());
         let mut losses = Vec::with_capacity(tokens.len());
         for chunk in tokens.chunks(CHUNK) {
             let mut predicting = self.last_hidden.clone().unwrap_or_default();
@@ -88,7 +104,7 @@ impl Session {
             predicting.extend_from_slice(&states[..states.len() - hidden]);
             losses.extend(self.decoder.nll(&predicting, targets));
         }
-        Ok(losses)
+        Ok(Losses { first_position, nll: losses })
     }
 
     /// Logits of the token after the last one fed, `[vocabulary]`; `None` before the first.
