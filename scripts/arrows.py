@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Folder of each crate, and the crates of this workspace that it may depend on.
 CRATES = {
-    "runtime": [],
+    "models": [],
+    "runtime": ["models"],
     "analysis": [],
     "train": ["runtime"],
     ".": ["runtime", "analysis", "train"],

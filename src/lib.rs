@@ -2,20 +2,12 @@
 //!
 //! The paper is LM-Infinite (arXiv 2308.16137).
 
-pub mod ablation;
-pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
-pub mod diagnose;
 pub mod error;
-pub mod evaluate;
 pub mod figures;
-pub mod long_run;
-pub mod machine;
-pub mod method;
-pub mod passkey;
-pub mod qasper;
+mod measure;
 pub mod results;
-pub mod scores;
 mod words;
 
 pub use lm_infinite_analysis as analysis;
@@ -26,6 +18,7 @@ pub use lm_infinite_runtime::{
 pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
+pub use measure::{ablation, bench, diagnose, evaluate, long_run, machine, method, passkey, qasper, scores};
 
 /// The program in the README compiles.
 #[cfg(doctest)]

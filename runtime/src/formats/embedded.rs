@@ -16,37 +16,50 @@ pub struct EmbeddedModel {
     /// SPDX expression.
     pub licence: &'static str,
     /// Name and content of each file of its Hugging Face folder.
-    files: &'static [(&'static str, &'static [u8])],
+    files: lm_infinite_models::Folder,
 }
 
-macro_rules! embedded {
-    ($name:literal, $description:literal) => {
-        EmbeddedModel {
-            name: $name,
-            description: $description,
-            licence: "MIT OR Apache-2.0",
-            files: &[
-                ("config.json", embedded!(@file $name, "config.json")),
-                ("model.safetensors", embedded!(@file $name, "model.safetensors")),
-                ("tokenizer.json", embedded!(@file $name, "tokenizer.json")),
-                ("tokenizer_config.json", embedded!(@file $name, "tokenizer_config.json")),
-            ],
-        }
-    };
-    (@file $name:literal, $file:literal) => {
-        include_bytes!(concat!("../../assets/models/", $name, "/", $file))
+/// The file of `tiny-rope` of this name.
+macro_rules! tiny_rope {
+    ($file:literal) => {
+        ($file, include_bytes!(concat!("../../assets/models/tiny-rope/", $file)))
     };
 }
+
+static TINY_ROPE: lm_infinite_models::Folder = &[
+    tiny_rope!("config.json"),
+    tiny_rope!("model.safetensors"),
+    tiny_rope!("tokenizer.json"),
+    tiny_rope!("tokenizer_config.json"),
+];
 
 /// All embedded models; the first is the default of every command.
 pub static EMBEDDED: [EmbeddedModel; 3] = [
-    embedded!("tiny-rope", "1.3M parameters, RoPE, training length 256"),
-    embedded!("tiny-alibi", "1.3M parameters, ALiBi, training length 256"),
-    embedded!("tiny-nope", "1.3M parameters, no position encoding, training length 256"),
+    EmbeddedModel {
+        name: DEFAULT_MODEL,
+        description: "1.3M parameters, RoPE, training length 256",
+        licence: LICENCE,
+        files: TINY_ROPE,
+    },
+    EmbeddedModel {
+        name: "tiny-alibi",
+        description: "1.3M parameters, ALiBi, training length 256",
+        licence: LICENCE,
+        files: lm_infinite_models::TINY_ALIBI,
+    },
+    EmbeddedModel {
+        name: "tiny-nope",
+        description: "1.3M parameters, no position encoding, training length 256",
+        licence: LICENCE,
+        files: lm_infinite_models::TINY_NOPE,
+    },
 ];
 
+/// Of all of them.
+const LICENCE: &str = "MIT OR Apache-2.0";
+
 /// The model that commands take where none is named.
-pub const DEFAULT_MODEL: &str = EMBEDDED[0].name;
+pub const DEFAULT_MODEL: &str = "tiny-rope";
 
 impl EmbeddedModel {
     /// Where its folder would be: a path that only [`embedded_file`] knows.

@@ -153,7 +153,7 @@ mod tests {
         )
         .expect("it");
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights).expect("a whole model"));
-        let text = include_str!("../../runtime/assets/text/sample.txt");
+        let text = include_str!("../../../runtime/assets/text/sample.txt");
         let tokens: Arc<[u32]> = loaded.tokenizer.encode(&text[..6000]).expect("tokens")[..1024].into();
         let usual = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
         let specs: Vec<_> =

@@ -1,0 +1,12 @@
+//! What is measured of a model: one file or folder for each measurement, without a command line and without pictures.
+
+pub mod ablation;
+pub mod bench;
+pub mod diagnose;
+pub mod evaluate;
+pub mod long_run;
+pub mod machine;
+pub mod method;
+pub mod passkey;
+pub mod qasper;
+pub mod scores;
