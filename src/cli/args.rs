@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lm_infinite_runtime::hub::DEFAULT_MODEL;
 use lm_infinite_runtime::policy::parse_length;
 
@@ -40,7 +40,7 @@ pub enum Command {
     Passkey(Passkey),
     /// One key of a policy over several values, as in the paper's tables 4 to 7
     Sweep(Sweep),
-    /// What each part of the fix is worth: the loss of all policies over many stretches of text
+    /// What each part of the fix is worth: the loss of all policies over many segments of text
     Ablation(AblationArgs),
     /// The paper's questions about scientific articles, on the user's copy of the Qasper dataset
     Qasper(Qasper),
@@ -59,6 +59,10 @@ pub enum Command {
     Theory,
     /// Redraw the figures and the report of a result folder
     Plot(Plot),
+    /// Write completions of a shell to standard output
+    Completions(Completions),
+    /// Write a man page for each command
+    Manual(Manual),
 }
 
 /// Which model.
@@ -83,14 +87,33 @@ pub struct TextArgs {
     pub texts: Vec<String>,
 }
 
-const POLICY_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, \
-                           lm-infinite-topk, streaming-llm, pi, ntk, yarn; keys start, window, ceiling, factor, and k, \
-                           from_layer, distance of the middle tokens";
+/// The long help of `--policy`: what it is for and its default, then what it takes.
+macro_rules! policy_help {
+    ($what:literal, $default:literal $(, $more:literal)?) => {
+        concat!(
+            $what,
+            " [default: ",
+            $default,
+            "]\n\nNAME[:key=value,…]. Names and the keys they take: vanilla; window (window); lambda (start, window); ceiling \
+             (ceiling); lm-infinite (start, window, ceiling); lm-infinite-topk (the same, and k, from_layer, distance); \
+             streaming-llm (start, window); pi, ntk, yarn (factor)",
+            $("; ", $more,)?
+            ". Defaults: window is the training length, ceiling the window, start 10 (streaming-llm: 4), k 5, from_layer 4, \
+             distance half of the window, factor 4."
+        )
+    };
+}
 
-const METHOD_HELP: &str = "NAME[:key=value,…], repeatable: vanilla, window, lambda, ceiling, lm-infinite, \
-                           lm-infinite-topk, streaming-llm, pi, ntk, yarn; keys start, window, ceiling, factor, and k, \
-                           from_layer, distance of the middle tokens; or truncate:window=W, the model as it is on the \
-                           last W tokens";
+/// What `truncate` is, for the long help of tasks.
+macro_rules! method_help {
+    ($what:literal, $default:literal) => {
+        policy_help!(
+            $what,
+            $default,
+            "truncate (window), which gives the model the last `window` tokens alone, as if nothing had been before"
+        )
+    };
+}
 
 /// `diagnose`
 #[derive(Debug, Args)]
@@ -101,8 +124,8 @@ pub struct Diagnose {
     /// Which text.
     #[command(flatten)]
     pub text: TextArgs,
-    /// Policies to compare [default: vanilla, window, lambda, ceiling, lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    /// Policies to compare, repeatable [default: vanilla, window, lambda, ceiling, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to compare, repeatable", "vanilla, window, lambda, ceiling, lm-infinite"))]
     pub policies: Vec<String>,
     /// Tokens to feed [default: one and a half training lengths, at least 4096]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
@@ -124,8 +147,8 @@ pub struct Perplexity {
     /// Which text.
     #[command(flatten)]
     pub text: TextArgs,
-    /// Policies to run [default: lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    /// Policies to run, repeatable [default: lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to run, repeatable", "lm-infinite"))]
     pub policies: Vec<String>,
     /// Tokens to feed; more than the text has are drawn from its documents [default: the whole text]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
@@ -174,7 +197,7 @@ pub struct Generate {
     #[command(flatten)]
     pub text: TextArgs,
     /// How to attend
-    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", long_help = POLICY_HELP)]
+    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", long_help = policy_help!("How to attend", "lm-infinite"), hide_default_value = true)]
     pub policy: String,
     /// Most tokens to generate
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
@@ -199,13 +222,13 @@ pub struct Passkey {
     /// Which model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Policies to compare [default: vanilla, lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
+    /// Policies to compare, repeatable [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = method_help!("Policies to compare, repeatable", "vanilla, lm-infinite"))]
     pub policies: Vec<String>,
     /// Prompt lengths in tokens [default: the training length]
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
     pub lengths: Vec<u64>,
-    /// Prompts per length
+    /// Prompts per length, and per depth where --depth gives several
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
     /// Places of the key, 0 right after the task and 1 right before the question [default: anywhere]
@@ -237,8 +260,8 @@ pub struct Sweep {
     /// What to measure
     #[arg(long, value_enum, default_value_t = SweepMeasure::Nll)]
     pub measure: SweepMeasure,
-    /// The policy, without the key
-    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", long_help = POLICY_HELP)]
+    /// The policy, without the key that is varied [default: lm-infinite]
+    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", hide_default_value = true, long_help = policy_help!("The policy, without the key that is varied", "lm-infinite"))]
     pub policy: String,
     /// The key: start, window, ceiling, k, from_layer, distance, or factor
     #[arg(long, value_name = "KEY")]
@@ -266,13 +289,13 @@ pub struct AblationArgs {
     /// Which text.
     #[command(flatten)]
     pub text: TextArgs,
-    /// Policies to compare [default: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm]
-    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    /// Policies to compare, repeatable [default: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm]
+    #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to compare, repeatable", "vanilla, window, lambda, ceiling, lm-infinite, streaming-llm"))]
     pub policies: Vec<String>,
-    /// Tokens of a stretch [default: 16 training lengths]
+    /// Tokens of a segment [default: 16 training lengths]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,
-    /// Stretches of the text, from anywhere in it
+    /// Segments of the text, from anywhere in it
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub stretches: u32,
     /// Result folder [default: results/MODEL-DATE-TIME]
@@ -289,8 +312,8 @@ pub struct Qasper {
     /// A file of the dataset's release, such as qasper-dev-v0.3.json
     #[arg(long, value_name = "FILE.json")]
     pub data: PathBuf,
-    /// Policies to compare [default: vanilla, lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
+    /// Policies to compare, repeatable [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = method_help!("Policies to compare, repeatable", "vanilla, lm-infinite"))]
     pub policies: Vec<String>,
     /// Longest prompt; longer ones lose their centre
     #[arg(long, default_value = "6k", value_name = "LENGTH", value_parser = parse_length)]
@@ -312,8 +335,8 @@ pub struct GenerationQuality {
     /// Which text.
     #[command(flatten)]
     pub text: TextArgs,
-    /// Policies to compare [default: vanilla, lm-infinite]
-    #[arg(long = "policy", value_name = "POLICY", long_help = METHOD_HELP)]
+    /// Policies to compare, repeatable [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = method_help!("Policies to compare, repeatable", "vanilla, lm-infinite"))]
     pub policies: Vec<String>,
     /// Prompt lengths in tokens [default: the training length]
     #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
@@ -335,8 +358,8 @@ pub struct Bench {
     /// Which model.
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Policies to time [default: vanilla, lm-infinite with a window of a quarter of the training length]
-    #[arg(long = "policy", value_name = "POLICY", long_help = POLICY_HELP)]
+    /// Policies to time, repeatable [default: vanilla, lm-infinite with a window of a quarter of the training length]
+    #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to time, repeatable", "vanilla, lm-infinite with a window of a quarter of the training length"))]
     pub policies: Vec<String>,
     /// Context lengths
     #[arg(long, value_delimiter = ',', default_value = "512,2k,8k", value_name = "LENGTHS", value_parser = parse_length)]
@@ -431,7 +454,7 @@ pub struct Train {
 /// `models`
 #[derive(Debug, Subcommand)]
 pub enum Models {
-    /// What can be pulled, and what is here
+    /// The models that have a name: those that are built in, and those that can be pulled
     List,
     /// Fetch a model by name
     Pull {
@@ -440,7 +463,7 @@ pub enum Models {
     },
     /// What is in a model file or folder
     Inspect {
-        /// A pulled name, a .gguf file, or a Hugging Face folder
+        /// A name that `models list` shows, a .gguf file, a Hugging Face folder, or hf:org/name
         path: String,
     },
 }
@@ -453,6 +476,34 @@ pub struct Plot {
     /// Draw the curves and the attention map of one head, repeatable; layer and head from 0
     #[arg(long = "head", value_name = "LAYER.HEAD", value_parser = parse_head)]
     pub heads: Vec<Head>,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `manual`
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// Folder for the pages, such as ~/.local/share/man/man1
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+}
+
+/// How lengths and lists are written; stands under the help of every command.
+const NOTATION: &str = "Lengths are in tokens: 4096, 32k (32 · 1024), 200M (200 · 10^6), 1G (10^9). Lists are separated by \
+                        commas: 512,2k,8k.";
+
+/// The whole command line.
+pub fn command() -> clap::Command {
+    let command = Cli::command().after_help(NOTATION);
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |command| command.after_help(NOTATION)))
 }
 
 /// Layer and head.

@@ -9,6 +9,7 @@ mod generate;
 mod generation_quality;
 mod inputs;
 mod long_perplexity;
+mod manual;
 mod merge;
 mod models;
 mod output;
@@ -25,18 +26,24 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use clap::Parser;
+use clap::FromArgMatches;
 use output::Output;
 
 /// Runs the program on `arguments` (the first is its name).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let parsed = args::command().try_get_matches_from(&arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with code 0, misuse to standard error with code 2.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
+            let code = error.exit_code().clamp(0, 2) as u8;
+            if code != 0 && arguments.iter().any(|argument| argument == "--json") {
+                Output::new(true).fail(error.to_string().trim().trim_start_matches("error: "));
+            } else {
+                let _ = error.print();
+            }
+            return ExitCode::from(code);
         }
     };
     let output = Output::new(cli.json);
@@ -55,12 +62,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Models(args) => models::run(args, &output),
         Command::Theory => theory::run(&cli, &output),
         Command::Plot(args) => plot::run(args, &output),
+        Command::Completions(args) => manual::completions(args),
+        Command::Manual(args) => manual::pages(args, &output),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output.fail(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -13,7 +13,7 @@ pub fn run(args: &Models, output: &Output) -> anyhow::Result<()> {
     match args {
         Models::List => {
             let list = hub::list(&cache);
-            output.write(&list.to_string(), &serde_json::to_value(&list)?)
+            output.write(&list.to_string(), &json!({ "models": list }))
         }
         Models::Pull { name } => {
             let path = hub::pull(name, &cache)?.display().to_string();

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::words::grouped;
 
 /// Standard output, as words or as one JSON object.
 pub struct Output {
@@ -29,6 +31,16 @@ impl Output {
         Ok(())
     }
 
+    /// Says why nothing, or nothing more, comes: words on standard error, or an object with the field `error` on standard
+    /// output where JSON is asked for.
+    pub fn fail(&self, error: &str) {
+        if self.json {
+            println!("{}", serde_json::json!({ "error": error }));
+        } else {
+            eprintln!("error: {error}");
+        }
+    }
+
     /// Writes a piece of a text at once, unless JSON is asked for.
     pub fn stream(&self, piece: &str) -> anyhow::Result<()> {
         if !self.json {
@@ -40,12 +52,58 @@ impl Output {
     }
 }
 
+/// A rate in three significant digits, thousands set apart: `0.0123`, `4.56`, `78.9`, `24,500`.
+pub fn significant(value: f64) -> String {
+    if !value.is_finite() || value <= 0.0 {
+        return "0".to_owned();
+    }
+    let digits = 2 - value.log10().floor() as i32;
+    if digits > 0 {
+        return format!("{value:.*}", digits as usize);
+    }
+    let unit = 10f64.powi(-digits);
+    grouped(((value / unit).round() * unit) as u64)
+}
+
 /// A progress bar over `total` units of `unit` on standard error, if that is a terminal.
 pub fn progress(what: &str, total: u64, unit: &str) -> ProgressBar {
+    // `wide_bar` takes what the rest leaves of the line, however wide the terminal is.
     let template =
-        format!("{{prefix}} {{bar:32}} {{human_pos}}/{{human_len}} {unit} · {{per_sec}} · {{eta}} left");
+        format!("{{prefix}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit} · {{rate}} · {{eta}} left");
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // The line is redrawn in half a second; there is nobody to tell.
+        let _ = write!(out, "{}/s", significant(state.per_sec()));
+    };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = style.with_key("rate", rate);
     let bar = ProgressBar::new(total).with_style(style).with_prefix(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
+}
+
+/// A sign of life while something of unknown length is done, on standard error, if that is a terminal.
+pub fn spinner(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_three_digits() {
+        let cases = [
+            (0.012_345, "0.0123"),
+            (4.5612, "4.56"),
+            (78.94, "78.9"),
+            (999.6, "1,000"),
+            (24_512.3, "24,500"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(significant(value), expected);
+        }
+        assert_eq!([0.0, -1.0, f64::NAN, f64::INFINITY].map(significant), ["0"; 4]);
+    }
 }

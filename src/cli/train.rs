@@ -20,7 +20,10 @@ pub fn run(args: &Train, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         (Some(folder), _) => (Trainer::resume(folder)?, folder),
         (None, Some(folder)) => {
             refuse_to_overwrite(folder)?;
-            (Trainer::start(options(args, cli.seed), &args.texts, folder)?, folder)
+            let bar = output::spinner("making a vocabulary, and tokens of the texts");
+            let trainer = Trainer::start(options(args, cli.seed), &args.texts, folder)?;
+            bar.finish_and_clear();
+            (trainer, folder)
         }
         (None, None) => anyhow::bail!("--out: a folder is needed"),
     };

@@ -67,6 +67,36 @@ fn refused(output: &Output, code: i32, reason: &str) {
 }
 
 #[test]
+fn with_json_failures_are_json_too() {
+    let desk = Desk::new();
+    for (arguments, code, reason) in [
+        (&["--json", "perplexity", "--model", "no-such-model"][..], 1, "no-such-model"),
+        (&["--json", "perplexity", "--policy", "window:window=0"], 1, "window"),
+        (&["perplexity", "--json", "--no-such-option"], 2, "--no-such-option"),
+        (&["--json", "no-such-command"], 2, "no-such-command"),
+    ] {
+        let output = desk.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let data: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        let said = data["error"].as_str().expect("a reason");
+        assert!(said.contains(reason) && !said.starts_with("error"), "{said}");
+    }
+}
+
+#[test]
+fn the_shell_and_man_know_every_command() {
+    let desk = Desk::new();
+    let script = words(&desk.run(&["completions", "bash"]).stdout);
+    assert!(desk.run(&["manual", "man"]).status.success());
+    let pages = std::fs::read_to_string(desk.path("man/lm-infinite-perplexity.1")).expect("a page");
+    assert!(pages.contains("\\-\\-per\\-token"), "{pages}");
+    for command in ["diagnose", "perplexity", "models", "manual"] {
+        assert!(script.contains(command), "{command}");
+        assert!(desk.path(&format!("man/lm-infinite-{command}.1")).is_file(), "{command}");
+    }
+}
+
+#[test]
 fn perplexity_writes_the_promised_json_and_nothing_else() {
     let desk = Desk::new();
     let output = desk.perplexity(&[

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use lm_infinite::cli::args::Cli;
+use lm_infinite::cli::args::command;
 
 /// `docs/cli.md` is what clap knows. `UPDATE_DOCS=1 cargo test --release -p lm-infinite-tests docs` writes it anew.
 #[test]
 fn the_command_line_is_documented_as_it_is() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
     let options = clap_markdown::MarkdownOptions::new().show_footer(false).show_table_of_contents(false);
-    let expected = clap_markdown::help_markdown_custom::<Cli>(&options);
+    let expected = clap_markdown::help_markdown_command_custom(&command(), &options);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).expect("docs/cli.md can be written");
     }

@@ -85,6 +85,18 @@ fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
 }
 
 #[test]
+fn a_training_that_has_not_made_a_step_can_be_resumed() {
+    let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let expected = train(options(TrainPosition::Rope), whole.path());
+    let folder = parts.path().join("model");
+    drop(Trainer::start(options(TrainPosition::Rope), &[text(parts.path())], &folder).expect("a training"));
+    let mut resumed = Trainer::resume(&folder).expect("a checkpoint before the first step");
+    assert_eq!(resumed.steps_done(), 0);
+    let losses: Vec<f64> = (0..12).map(|_| resumed.step().expect("a finite loss")).collect();
+    assert_eq!(losses, expected);
+}
+
+#[test]
 fn training_and_runtime_compute_the_same_logits() {
     for position in [TrainPosition::Rope, TrainPosition::Alibi, TrainPosition::None] {
         let folder = tempfile::tempdir().expect("a folder");

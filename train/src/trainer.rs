@@ -33,7 +33,8 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Starts a training on the text files `texts` and writes what is known so far into `folder`.
+    /// Starts a training on the text files `texts`, and writes the model before its first step into `folder`: from then on
+    /// it can be resumed.
     ///
     /// # Errors
     /// Options that cannot be, texts that cannot be read or are too short, a folder that cannot be written.
@@ -41,11 +42,16 @@ impl Trainer {
         options.validate()?;
         let (contents, sources) = read(texts)?;
         let tokenizer = vocabulary::train(&contents, options.shape.vocabulary)?;
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        export::description(folder, &options, &tokenizer)?;
         let parameters = parameters::initial(&options.shape.config(), options.seed)?;
         let adam = AdamW::new(&parameters);
-        Self::assemble(options, sources, &contents, folder, parameters, adam)
+        // Nothing is in `folder` before the texts, which may take minutes, are tokens.
+        let described = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+        export::description(described.path(), &options, &tokenizer)?;
+        let trainer = Self::assemble(options, sources, &contents, described.path(), parameters, adam)?;
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        export::description(folder, &trainer.options, &tokenizer)?;
+        trainer.save(folder)?;
+        Ok(trainer)
     }
 
     /// Goes on with the training in `folder`, from its last checkpoint.
