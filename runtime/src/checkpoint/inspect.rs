@@ -13,7 +13,7 @@ use crate::formats::gguf::{Gguf, Metadata};
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
-use crate::model::config::{ModelConfig, PositionConfig};
+use crate::model::config::{ModelConfig, PositionConfig, RopeLayout};
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 
 /// A checkpoint, described.
@@ -210,7 +210,11 @@ fn tied(tied: bool) -> &'static str {
 fn position(position: &PositionConfig) -> String {
     match position {
         PositionConfig::Rope { theta, dim, layout, scaling } => {
-            format!("RoPE, base {theta}, {dim} dimensions, {layout:?}, scaling {scaling:?}")
+            let layout = match layout {
+                RopeLayout::HalfSplit => "pairs half-split",
+                RopeLayout::Interleaved => "pairs interleaved",
+            };
+            format!("RoPE, base {theta}, {dim} dimensions, {layout}, {scaling}")
         }
         PositionConfig::Alibi => "ALiBi".into(),
         PositionConfig::None => "none".into(),

@@ -3,6 +3,8 @@
 mod preset;
 mod region;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, PolicySpec, parse_length};
@@ -97,6 +99,22 @@ pub enum PositionScaling {
         /// Wavelengths below `original_length / high_frequency` are left alone.
         high_frequency: f64,
     },
+}
+
+impl fmt::Display for PositionScaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "not scaled"),
+            Self::Linear { factor } => write!(f, "positions divided by {factor}"),
+            Self::Ntk { factor } => write!(f, "NTK-aware scaling by {factor}"),
+            Self::Yarn { factor, original_length, .. } => {
+                write!(f, "YaRN by {factor} from {original_length} tokens")
+            }
+            Self::Llama3 { factor, original_length, .. } => {
+                write!(f, "Llama 3 scaling by {factor} from {original_length} tokens")
+            }
+        }
+    }
 }
 
 impl AttentionPolicy {
