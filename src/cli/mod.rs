@@ -8,6 +8,7 @@ mod diagnose;
 mod generate;
 mod generation_quality;
 mod inputs;
+mod interrupt;
 mod long_perplexity;
 mod manual;
 mod merge;

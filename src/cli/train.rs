@@ -8,6 +8,7 @@ use lm_infinite_train::{Shape, TrainOptions, TrainPosition, Trainer};
 use serde_json::json;
 
 use super::args::{Cli, Position, Train};
+use super::interrupt::Interrupt;
 use super::output::{self, Output};
 use crate::error::Error;
 
@@ -38,7 +39,16 @@ pub fn run(args: &Train, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     bar.set_position(trainer.steps_done() * batch as u64);
     bar.reset_eta();
     let mut saved = Instant::now();
+    let interrupt = Interrupt::listen();
     while !trainer.is_done() {
+        if interrupt.asked() {
+            trainer.save(folder)?;
+            bar.finish_and_clear();
+            let (done, folder) = (trainer.steps_done(), folder.display());
+            anyhow::bail!(
+                "stopped after {done} of {steps} steps; go on with `lm-infinite train --resume {folder}`"
+            );
+        }
         trainer.step()?;
         bar.set_position(trainer.steps_done() * batch as u64);
         if trainer.steps_done().is_multiple_of(every) || trainer.is_done() {
