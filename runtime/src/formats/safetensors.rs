@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorInfo};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::folder::{WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
 use super::mapped;
@@ -14,16 +16,8 @@ use super::tensors::{Element, StoredTensor, TensorTable};
 use crate::error::{Error, Result};
 use crate::model::weights::WeightType;
 
-/// Longest header that is parsed; the format's own limit.
-const LONGEST_HEADER: u64 = 100_000_000;
-
-/// One entry of a header.
-#[derive(Deserialize)]
-struct Header {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: (u64, u64),
-}
+/// The length of the header comes first, in so many bytes.
+const LENGTH_BYTES: usize = 8;
 
 /// The file that names the shards.
 #[derive(Deserialize)]
@@ -103,71 +97,85 @@ pub(crate) fn open(folder: &Path) -> Result<TensorTable> {
 fn read_file(path: &Path, tensors: &mut TensorTable) -> Result<()> {
     let bytes = mapped::map(path)?;
     let all = (*bytes).as_ref();
-    let Some((length, rest)) = all.split_first_chunk::<8>() else {
-        return Err(Error::malformed(path, "header length", "8 bytes", format!("{} bytes", all.len())));
-    };
-    let length = u64::from_le_bytes(*length);
-    if length > LONGEST_HEADER || length > rest.len() as u64 {
-        let limit = LONGEST_HEADER.min(rest.len() as u64);
-        return Err(Error::malformed(path, "header length", format!("at most {limit}"), length));
-    }
-    let (header, data) = rest.split_at(length as usize);
-    let header: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(header).map_err(|e| Error::malformed(path, "header", "a JSON object", e))?;
-
-    let data_start = all.len() - data.len();
+    let (header_length, metadata) =
+        SafeTensors::read_metadata(all).map_err(|error| in_words(path, all, &error))?;
+    let data_start = LENGTH_BYTES + header_length;
     let file: Arc<Path> = path.into();
-    let mut spans = Vec::new();
-    for (name, value) in header {
-        if name == "__metadata__" {
-            continue;
-        }
-        let field = format!("tensor `{name}`");
-        let entry = Header::deserialize(value)
-            .map_err(|e| Error::malformed(path, &field, "dtype, shape and data_offsets", e))?;
-        let (begin, end) = entry.data_offsets;
-        if begin > end || end > data.len() as u64 {
-            let expected = format!("data offsets in order and at most {}", data.len());
-            return Err(Error::malformed(path, &field, expected, format!("{begin}..{end}")));
-        }
-        // Both are at most the length of a slice, so they fit.
-        let (begin, end) = (begin as usize, end as usize);
-        let (element, element_bytes) = element(&entry.dtype);
-        let elements = entry.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
-        let expected = elements.and_then(|n| n.checked_mul(element_bytes.unwrap_or(0)));
-        if elements.is_none() || element_bytes.is_some() && expected != Some((end - begin) as u64) {
-            let expected = format!(
-                "{} bytes of data for shape {:?}",
-                expected.map_or("∞".into(), |n| n.to_string()),
-                entry.shape
-            );
-            return Err(Error::malformed(path, &field, expected, end - begin));
-        }
-        let shape =
-            entry.shape.iter().map(|&size| usize::try_from(size)).collect::<std::result::Result<_, _>>();
-        let shape = shape.map_err(|e| Error::malformed(path, &field, "sizes that fit this machine", e))?;
-        spans.push((begin, end, name.clone()));
-        let range = data_start + begin..data_start + end;
-        tensors
-            .insert(name, StoredTensor { path: file.clone(), bytes: bytes.clone(), range, element, shape })?;
+    for (name, TensorInfo { dtype, shape, data_offsets: (begin, end) }) in metadata.tensors() {
+        tensors.insert(
+            name,
+            StoredTensor {
+                path: file.clone(),
+                bytes: bytes.clone(),
+                range: data_start + begin..data_start + end,
+                element: element(*dtype),
+                shape: shape.clone(),
+            },
+        )?;
     }
-    spans.retain(|(begin, end, _)| begin < end);
-    spans.sort();
-    match spans.windows(2).find(|pair| pair[1].0 < pair[0].1) {
-        None => Ok(()),
-        Some(pair) => {
-            let got = format!("data that overlaps tensor `{}`", pair[0].2);
-            Err(Error::malformed(path, format!("tensor `{}`", pair[1].2), "data of its own", got))
-        }
-    }
+    Ok(())
 }
 
-/// Type and bytes per element, where this program knows them.
-fn element(dtype: &str) -> (Element, Option<u64>) {
+/// Why `all`, the bytes of `path`, is not a safetensors file: the field, what was expected, and what is there.
+fn in_words(path: &Path, all: &[u8], error: &SafeTensorError) -> Error {
+    let Some((length, rest)) = all.split_first_chunk::<LENGTH_BYTES>() else {
+        return Error::malformed(path, "header length", "8 bytes", format!("{} bytes", all.len()));
+    };
+    let length = u64::from_le_bytes(*length);
+    let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
+        return Error::malformed(path, "header length", format!("at most {}", rest.len()), length);
+    };
+    match error {
+        SafeTensorError::HeaderTooLarge => {
+            return Error::malformed(path, "header length", "at most 100000000", length);
+        }
+        SafeTensorError::InvalidOffset(name) => {
+            let expected =
+                "data offsets that begin where those of the tensor before end, without overlap or gap";
+            return Error::malformed(path, format!("tensor `{name}`"), expected, "others");
+        }
+        _ => {}
+    }
+    let entries: BTreeMap<String, Value> = match serde_json::from_slice(header) {
+        Ok(entries) => entries,
+        Err(e) => return Error::malformed(path, "header", "a JSON object", e),
+    };
+    let data = rest.len() - header.len();
+    let mut covered = 0;
+    for (name, value) in entries.into_iter().filter(|(name, _)| name != "__metadata__") {
+        let field = format!("tensor `{name}`");
+        let info: TensorInfo = match serde_json::from_value(value) {
+            Ok(info) => info,
+            Err(e) => return Error::malformed(path, field, "dtype, shape and data_offsets", e),
+        };
+        let (begin, end) = info.data_offsets;
+        let bits =
+            info.shape.iter().try_fold(info.dtype.bitsize(), |product, &size| product.checked_mul(size));
+        if begin > end || bits.is_none_or(|bits| !bits.is_multiple_of(8) || bits / 8 != end - begin) {
+            let shape = format!("{:?} of {:?}", info.shape, info.dtype);
+            return Error::malformed(
+                path,
+                field,
+                format!("the bytes of shape {shape}"),
+                format!("{begin}..{end}"),
+            );
+        }
+        covered = covered.max(end);
+    }
+    Error::malformed(
+        path,
+        "data",
+        format!("the {covered} bytes that the header names"),
+        format!("{data} bytes"),
+    )
+}
+
+/// The type, where matrices can have it.
+fn element(dtype: Dtype) -> Element {
     match dtype {
-        "F32" => (Element::Weight(WeightType::F32), Some(4)),
-        "F16" => (Element::Weight(WeightType::F16), Some(2)),
-        "BF16" => (Element::Weight(WeightType::Bf16), Some(2)),
-        other => (Element::Other(other.to_owned()), None),
+        Dtype::F32 => Element::Weight(WeightType::F32),
+        Dtype::F16 => Element::Weight(WeightType::F16),
+        Dtype::BF16 => Element::Weight(WeightType::Bf16),
+        other => Element::Other(format!("{other:?}")),
     }
 }

@@ -55,7 +55,11 @@ fn bad_json() {
 
 #[test]
 fn truncated_data() {
-    refused_folder(with_bytes(|bytes| bytes.truncate(bytes.len() - 4)), &[FILE, "tensor `", "data offsets"]);
+    refused_folder(
+        with_bytes(|bytes| bytes.truncate(bytes.len() - 4)),
+        &[FILE, "data", "bytes that the header names"],
+    );
+    refused_folder(with_bytes(|bytes| bytes.push(0)), &[FILE, "data", "bytes that the header names"]);
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn bad_offsets() {
     }
     refused_folder(
         with_file(|file| file.header[QUERY]["data_offsets"] = json!([0, 64 * 64 * 4])),
-        &[FILE, "overlaps"],
+        &[FILE, "without overlap"],
     );
 }
 
