@@ -1,4 +1,4 @@
-//! The decoder as a graph for candle's autograd: the same mathematics as [`lm_infinite_runtime::model::decoder`], over whole segments.
+//! The decoder as a graph for candle's autograd: the same mathematics as [`lm_infinite_runtime::session::decoder`], over whole segments.
 
 use std::sync::Arc;
 

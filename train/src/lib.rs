@@ -1,7 +1,7 @@
 //! Training a small decoder from scratch, on CPU, to make a length failure under control.
 //!
 //! The graph is candle's, with operations of our own where plain ones are slow ([`ops`]); the mathematics is that of
-//! [`lm_infinite_runtime::model::decoder`], and a test holds the two together. Steps depend on seed and step number alone: a run that is
+//! [`lm_infinite_runtime::session::decoder`], and a test holds the two together. Steps depend on seed and step number alone: a run that is
 //! interrupted and resumed is the run that was not, bit for bit.
 
 mod card;

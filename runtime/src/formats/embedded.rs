@@ -62,7 +62,7 @@ const LICENCE: &str = "MIT OR Apache-2.0";
 pub const DEFAULT_MODEL: &str = "tiny-rope";
 
 impl EmbeddedModel {
-    /// Where its folder would be: a path that only [`embedded_file`] knows.
+    /// Where its folder would be: a path that only the reader of files in this crate knows.
     pub fn folder(&self) -> PathBuf {
         PathBuf::from(format!("{SCHEME}{}", self.name))
     }
