@@ -1,5 +1,7 @@
 //! Documents that are made from the program, and must not fall behind it.
 
+mod numbers;
+
 use std::path::Path;
 
 use lm_infinite::cli::args::command;
