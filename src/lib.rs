@@ -12,8 +12,8 @@ mod words;
 
 pub use lm_infinite_analysis as analysis;
 pub use lm_infinite_runtime::{
-    archive, attention, attention_window, cache, checkpoint, corpus, digest, files, formats, generate, hub,
-    kernels, model, policy, position, probe, sampler, session, text, tokenizer,
+    attention, attention_window, checkpoint, corpus, digest, generate, hub, model, policy, position, probe,
+    sampler, session, text, tokenizer,
 };
 pub use lm_infinite_train as train;
 

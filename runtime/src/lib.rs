@@ -4,18 +4,22 @@
 //! [`session::Session`] feeds tokens to it under an [`policy::AttentionPolicy`], which says what LM-Infinite
 //! (arXiv 2308.16137) or another method changes about attention, and a [`probe::Probe`] watches it while it runs.
 
-pub mod archive;
+mod archive;
 pub mod attention;
 pub mod attention_window;
-pub mod cache;
+mod cache;
 pub mod checkpoint;
 pub mod corpus;
 pub mod digest;
 pub mod error;
+/// For the crates of this workspace, as `kernels`.
+#[doc(hidden)]
 pub mod files;
-pub mod formats;
+mod formats;
 pub mod generate;
 pub mod hub;
+/// For the crates of this workspace: what it holds may change with any version.
+#[doc(hidden)]
 pub mod kernels;
 pub mod model;
 pub mod policy;

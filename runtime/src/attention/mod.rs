@@ -1,4 +1,4 @@
-//! Attention twice: [`dense`] is the specification, `blockwise` (behind [`attend`]) the product.
+//! Attention twice: [`dense`] is the specification, `blockwise` the fast implementation that a session uses.
 
 #[cfg(test)]
 mod agreement;
@@ -11,6 +11,7 @@ mod partial;
 mod query_block;
 mod row;
 
-pub use blockwise::attend;
-pub use inputs::{Inputs, Shape};
-pub use row::attention_row;
+pub(crate) use blockwise::attend;
+pub(crate) use inputs::Inputs;
+pub use inputs::Shape;
+pub(crate) use row::attention_row;

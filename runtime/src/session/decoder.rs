@@ -20,7 +20,7 @@ pub struct Decoder {
 }
 
 /// How attention is to be done in one pass.
-pub struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     /// Who sees whom.
     pub policy: &'a AttentionPolicy,
     /// How distance enters a logit.
@@ -61,7 +61,7 @@ impl Decoder {
     /// # Errors
     /// A token that is not in the vocabulary; then nothing was changed. Old keys that cannot be written to their file; then
     /// `caches` must not be used any more.
-    pub fn forward(
+    pub(crate) fn forward(
         &self,
         tokens: &[u32],
         caches: &mut [KvCache],

@@ -6,10 +6,10 @@ mod snapshot;
 
 use std::sync::Arc;
 
+pub use crate::archive::Storage;
 pub use decoder::Decoder;
 use decoder::Pass;
 
-use crate::archive::Storage;
 use crate::attention::Inputs;
 use crate::cache::KvCache;
 use crate::error::Result;
@@ -135,7 +135,7 @@ impl Session {
     /// Leaves a gap after the start tokens: the next token gets `position` (what a shard of a long text does).
     ///
     /// # Errors
-    /// As [`KvCache::skip_to`].
+    /// Without a window, backwards, or before all start tokens are held.
     pub fn skip_to(&mut self, position: u64) -> Result<()> {
         self.caches.iter_mut().try_for_each(|cache| cache.skip_to(position))?;
         self.last_hidden = None;
