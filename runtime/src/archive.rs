@@ -107,11 +107,6 @@ impl Archive {
         self.len
     }
 
-    /// True before the first key.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Bytes in memory.
     pub fn memory_bytes(&self) -> usize {
         (self.memory.len() * self.page_values() + self.tail.len()) * size_of::<f32>()

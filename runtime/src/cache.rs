@@ -52,6 +52,7 @@ pub struct Run<'a> {
 
 impl KvCache {
     /// An empty cache for what `policy`, that of the layer, keeps; old keys in memory up to the default of [`Storage`].
+    #[cfg(test)]
     pub fn new(kv_heads: usize, head_dim: usize, policy: &AttentionPolicy) -> Self {
         Self::with_storage(kv_heads, head_dim, policy, 1, &Storage::default())
     }
