@@ -3,16 +3,14 @@
 use eframe::egui::{Grid, RichText, Ui};
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 
-use super::NAMES;
-use crate::theme;
+use crate::theme::{self, NAMES};
 
 /// Draws the verdicts.
 pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
-    let reference = diagnosis.reference_nll.map_or(String::new(), |nll| format!("{nll:.2}"));
-    ui.label(format!(
-        "{}: trained on {} tokens. The same text in pieces of that length costs {reference} nats per token.",
-        diagnosis.model, diagnosis.trained_length
-    ));
+    let reference = diagnosis.reference_nll.map_or(String::new(), |nll| {
+        format!(" Reference: {nll:.2} nats per token, the same text in windows of that length.")
+    });
+    ui.label(format!("{}: trained on {} tokens.{reference}", diagnosis.model, diagnosis.trained_length));
     Grid::new("verdicts").num_columns(6).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
         for title in ["", "loss (nats)", "loss breaks", "logits", "entropy", "drift"] {
             ui.label(RichText::new(title).weak());
