@@ -9,8 +9,12 @@ use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::question::{Change, Question};
+use crate::views::curves::model as curves;
+use crate::views::features::cloud as features;
+use crate::views::heads::model::Choice;
+use crate::views::map::viewport as map;
 use crate::views::shown::Hover;
-use crate::views::{curves, features, heads, map, text};
+use crate::views::text::colors as text;
 
 /// A wish of the reader.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,17 +56,17 @@ pub enum Command {
     /// Write a file, or all of them.
     Write(Wanted),
     /// The head grid shows this now, and this head is chosen.
-    Heads(heads::Choice),
+    Heads(Choice),
     /// The head grid is this wide, in points.
     HeadsWidth(f32),
     /// The menus and the cursor of the curves.
-    Curves(curves::model::Controls),
+    Curves(curves::Controls),
     /// What the maps show.
-    Map(map::viewport::Controls),
+    Map(map::Controls),
     /// The layer of the hidden states.
-    Features(features::cloud::Controls),
+    Features(features::Controls),
     /// What the text shows.
-    Text(text::colors::Change),
+    Text(text::Change),
     /// The fields of the tab of generation.
     Generate(generation::Controls),
     /// Continue the prompt under both policies.

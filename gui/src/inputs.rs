@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lm_infinite::model::Decoder;
 use lm_infinite::policy::PolicySpec;
+use lm_infinite::session::Decoder;
 use lm_infinite::tokenizer::Tokenizer;
 
 use crate::settings::Settings;

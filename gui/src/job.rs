@@ -5,20 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-<<<<<<< HEAD
-use eframe::egui;
 use lm_infinite::checkpoint;
-=======
->>>>>>> 9044210 (wip)
 use lm_infinite::diagnose::{Diagnosis, Live};
 use lm_infinite::evaluate::{PIECE, Segments};
 use lm_infinite::hub::Cache;
 use lm_infinite::policy::PolicySpec;
-<<<<<<< HEAD
 use lm_infinite::session::Decoder;
-use lm_infinite::tokenizer::Tokenizer;
-=======
->>>>>>> 9044210 (wip)
 use lm_infinite::{corpus, text};
 
 use crate::inputs::{Inputs, is_small};

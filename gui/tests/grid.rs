@@ -27,7 +27,7 @@ fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Heads> {
 }
 
 fn choice(grid: &Harness<'_, Heads>) -> Choice {
-    choice(&grid).choice
+    grid.state().choice
 }
 
 fn click(grid: &mut Harness<'_, Heads>, label: &str) {

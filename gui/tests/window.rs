@@ -15,7 +15,7 @@ fn position(window: &Shown) -> u64 {
 
 #[test]
 fn the_first_result_comes_by_itself_and_tells_what_broke() {
-    let mut window = after_run(&["--tokens", "1k"]);
+    let window = after_run(&["--tokens", "1k"]);
     let diagnosis = window.state().diagnosis().expect("a result");
     assert_eq!(diagnosis.runs.len(), 2);
     assert!(diagnosis.runs[0].factors.entropy.broke && !diagnosis.runs[1].factors.entropy.broke);
@@ -65,7 +65,7 @@ fn arrow_keys_choose_a_head() {
 
 #[test]
 fn what_went_wrong_is_told_in_words() {
-    let mut window = after_run(&["--policy", "nonsense"]);
+    let window = after_run(&["--policy", "nonsense"]);
     window.get_by_label_contains("The run ended early");
     assert!(window.state().diagnosis().is_none());
     assert!(Args::try_parse_from(["lm-infinite-gui", "--tokens", "many"]).is_err());

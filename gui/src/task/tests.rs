@@ -37,7 +37,9 @@ fn progress_and_answers_arrive_and_every_one_asks_for_a_frame() {
     let woken = Arc::new(AtomicUsize::new(0));
     let wake = {
         let woken = woken.clone();
-        Arc::new(move || drop(woken.fetch_add(1, Ordering::SeqCst)))
+        Arc::new(move || {
+            woken.fetch_add(1, Ordering::SeqCst);
+        })
     };
     let mut task: Task<u32, Vec<u32>, u32> = Task::gathering("counting", 2, |all, next| {
         let mut all = all.unwrap_or_default();
@@ -176,7 +178,7 @@ fn an_answer_is_gathered_anew_for_every_request_and_the_old_one_stays_until_then
         let (go, wait_for_it) = sync_channel::<()>(1);
         task.ask(request, quiet(), move |request, worker| {
             wait_for_it.recv()?;
-            (0..2).for_each(|_| drop(worker.send(request)));
+            assert!(worker.send(request) && worker.send(request));
             Ok(())
         });
         task.poll();
