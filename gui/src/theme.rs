@@ -49,7 +49,7 @@ pub const SPOTLIGHT: Color32 = Color32::from_rgb(230, 159, 0);
 /// Loss, in nats, that has the whole colour.
 const DEAREST: f32 = 8.0;
 
-/// Behind a token that costs `nll` nats: nothing at 0, all of [`BAD`] from 8 on and where it is no number.
+/// Behind a token with a loss of `nll` nats: nothing at 0, all of [`BAD`] from 8 on and where it is no number.
 pub fn loss(nll: f32) -> Color32 {
     let share = if nll.is_nan() { 1.0 } else { (nll / DEAREST).clamp(0.0, 1.0) };
     BAD.gamma_multiply(share * 0.85)

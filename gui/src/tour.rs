@@ -36,7 +36,7 @@ pub const STEPS: [Step; 6] = [
     Step {
         part: Part::Loss,
         words: "The loss breaks: past the dashed bar, the length that the model was trained on, A (orange) rises far \
-                above what the same text costs in short pieces (grey).",
+                above the reference (grey), the same text in windows of that length.",
     },
     Step {
         part: Part::Logits,

@@ -190,6 +190,14 @@ fn pointing_at_a_plot_reads_both_policies_in_all_plots() {
 }
 
 #[test]
+fn losses_that_are_not_finite_are_told_beside_their_curve() {
+    let mut diagnosis = Diagnosis::clone(&made_up::diagnosis(3, 4));
+    diagnosis.runs[0].buckets[3].non_finite = 5;
+    let curves = curves(Arc::new(diagnosis));
+    curves.get_by_label("(losses that are not finite: 5 tokens under A)");
+}
+
+#[test]
 fn curves_are_of_the_chosen_head() {
     let mut curves = curves(made_up::diagnosis(3, 4));
     assert_eq!(curves.query_all_by_label("mean over heads ± one standard deviation").count(), 2);

@@ -33,15 +33,14 @@ fn point_at(window: &mut Shown, at: Pos2) {
 #[test]
 fn a_map_is_there_at_once_and_a_place_is_computed() {
     let mut window = opened("2k", "Map");
-    const OVERVIEW: &str =
-        "Overview: largest logit and probability in squares of 8 × 8 tokens, of every query";
+    const OVERVIEW: &str = "Overview: largest logit and probability in tiles of 8 × 8 tokens, of every query";
     assert!(says(&window, OVERVIEW));
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
-    assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a square of the overview");
-    wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
+    assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a tile of the overview");
+    wait_for(&mut window, "tiles", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
     point_at(&mut window, place);
-    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller square");
+    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller tile");
     window.get_by_label("End").click();
     window.run_steps(3);
     wait_for(&mut window, "every logit", |window| says(window, "Every logit, computed for this place"));
@@ -67,14 +66,14 @@ fn nothing_is_told_of_a_query_that_has_not_been_read() {
     let read = |window: &Shown| window.state().progress().map_or(0, |progress| progress.position);
     wait_for(&mut window, "tokens", |window| read(window) > 0);
     window.get_by_label("Pause").click();
-    wait_for(&mut window, "a map", |window| says(window, "in squares of 4096 × 4096 tokens"));
+    wait_for(&mut window, "a map", |window| says(window, "in tiles of 4096 × 4096 tokens"));
     let point_at_query = |window: &mut Shown, query: f32| {
         let at = point(window, "Attention map of A", 0.0, query / 1e6);
         point_at(window, at);
     };
     point_at_query(&mut window, 0.0);
     assert!(says(&window, "(of 4096 × 4096 tokens)"));
-    // In the same square, and behind what has been read.
+    // In the same tile, and behind what has been read.
     point_at_query(&mut window, 4000.0);
     assert!(read(&window) < 3000 && says(&window, "query 3,9") && says(&window, "not read"));
     assert!(!says(&window, "(of 4096 × 4096 tokens)"));

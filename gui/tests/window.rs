@@ -75,6 +75,21 @@ fn what_went_wrong_is_told_in_words() {
     assert!(Window::new(&Args::try_parse_from(three).expect("arguments")).is_err());
 }
 
+/// The program itself: an error of the toolkit would name its source files.
+#[test]
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn without_a_display_the_program_says_what_to_set() {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_lm-infinite-gui"));
+    for name in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+        program.env_remove(name);
+    }
+    let output = program.output().expect("it begins");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words.starts_with("error: no display: set DISPLAY or WAYLAND_DISPLAY"), "{words}");
+    assert!(output.stdout.is_empty() && words.lines().count() == 1, "{words}");
+}
+
 #[test]
 fn a_stopped_run_is_over_at_once() {
     let mut window = window(&["--tokens", "200k"]);

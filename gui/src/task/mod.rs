@@ -49,6 +49,8 @@ pub struct Task<Q, A, M = A> {
     answer: Option<(Q, A)>,
     failure: Option<String>,
     progress: Progress,
+    /// The last request was cancelled before its end, which has come.
+    cancelled: bool,
 }
 
 /// What both threads know.
@@ -126,6 +128,7 @@ impl<Q, A, M> Task<Q, A, M> {
             answer,
             failure,
             progress: Progress::default(),
+            cancelled: false,
         }
     }
 
@@ -166,7 +169,7 @@ impl<Q, A, M> Task<Q, A, M> {
 
     /// Whether the last request was cancelled before its end.
     pub fn is_cancelled(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.shared.cancelled.load(Ordering::Relaxed))
+        self.cancelled || self.link.as_ref().is_some_and(|link| link.shared.cancelled.load(Ordering::Relaxed))
     }
 
     /// Ends the work. What the worker still sends is taken: it answers the request.
@@ -179,7 +182,7 @@ impl<Q, A, M> Task<Q, A, M> {
     /// Ends the work and forgets the request; the last answer stays, and nothing more is taken.
     pub fn forget(&mut self) {
         (self.link, self.request, self.failure) = (None, None, None);
-        self.progress = Progress::default();
+        (self.progress, self.cancelled) = (Progress::default(), false);
     }
 
     /// Takes what the worker has sent; true if there was something new.
@@ -205,6 +208,7 @@ impl<Q, A, M> Task<Q, A, M> {
         self.progress = lock(&link.shared.progress).clone();
         if ended {
             self.failure = lock(&link.shared.failure).take();
+            self.cancelled = link.shared.cancelled.load(Ordering::Relaxed);
             self.link = None;
         }
         new || ended

@@ -137,7 +137,9 @@ fn cancelled_work_is_over_at_once_and_what_it_still_sends_is_taken() {
     task.cancel();
     assert!(!task.is_running() && task.is_cancelled());
     finish(&mut task);
-    assert_eq!((task.answer(), task.failure()), (Some((&(), &9)), None));
+    assert_eq!((task.answer(), task.failure(), task.is_cancelled()), (Some((&(), &9)), None, true));
+    task.ask((), quiet(), |(), _| Ok(()));
+    assert!(!task.is_cancelled(), "that was the request before");
 }
 
 #[test]

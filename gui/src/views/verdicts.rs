@@ -22,7 +22,7 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );
-            ui.label(run.nll.map_or("–".to_owned(), |nll| format!("{nll:.3}")));
+            ui.label(loss(run));
             ui.label(run.breaks.map_or("no".to_owned(), |at| format!("at {}", at.position)));
             for (broke, at, words) in factors(run) {
                 let text = match (broke, at) {
@@ -36,6 +36,16 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
             ui.end_row();
         }
     });
+}
+
+/// The mean loss, or how many losses are not finite, and from where on.
+fn loss(run: &RunMeasurement) -> String {
+    let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
+    match (run.buckets.iter().find(|bucket| bucket.non_finite > 0), run.nll) {
+        (Some(first), _) => format!("not finite for {lost} tokens, from {}–{} on", first.from, first.to),
+        (None, Some(nll)) => format!("{nll:.3}"),
+        (None, None) => "–".to_owned(),
+    }
 }
 
 fn factors(run: &RunMeasurement) -> [(bool, Option<u64>, &str); 3] {

@@ -48,6 +48,9 @@ impl Picture {
             let failure = self.writing.failure().map(str::to_owned);
             return self.leave(ctx, failure);
         }
+        if self.writing.is_running() {
+            return;
+        }
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         let finished = state.progress.as_ref().is_none_or(|progress| progress.finished);
         let failure = state.progress.as_ref().and_then(|progress| progress.failure.clone());

@@ -17,6 +17,8 @@ pub struct List {
     pub typed: String,
     /// The line that is selected.
     pub selected: Option<PathBuf>,
+    /// Why what was chosen is no answer.
+    pub refused: Option<&'static str>,
 }
 
 /// Draws it; returns what the reader does.
@@ -33,7 +35,7 @@ pub fn show(ctx: &Context, asked: Asked, list: &List, listing: &Listing) -> Vec<
                 _ => (None, &[][..], 0),
             };
             place_ui(ui, list, folder.map(PathBuf::as_path), &mut changes);
-            if let Some(failure) = listing.failure() {
+            if let Some(failure) = list.refused.or(listing.failure()) {
                 ui.colored_label(theme::BAD, failure);
             }
             entries_ui(ui, list, entries, &mut changes);
@@ -73,6 +75,7 @@ fn place_ui(ui: &mut Ui, list: &List, folder: Option<&Path>, changes: &mut Vec<C
         }
         let mut typed = list.typed.clone();
         let field = ui.add(TextEdit::singleline(&mut typed).desired_width(f32::INFINITY));
+        let field = field.on_hover_text("Path of the folder; Enter goes to what is typed");
         if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
             changes.push(Change::GoTo(typed.trim().into()));
         }

@@ -12,6 +12,9 @@ use self::question::{Answer, Asked, Change, Question};
 use crate::files::{Found, Listing};
 use crate::theme;
 
+/// What is said of a path that no field can hold.
+const NO_UTF_8: &str = "The name of this file or folder is not UTF-8, so the window cannot keep it.";
+
 /// The small window, and the list of files over it.
 #[derive(Default)]
 pub struct Ask {
@@ -52,8 +55,11 @@ impl Ask {
                 self.listing.start(asked.listed(&path, list.folders, false), theme::wake(ctx));
             }
             (Change::TypedFolder(typed), Some(list)) => list.typed = typed,
-            (Change::Select(path), Some(list)) => list.selected = Some(path),
-            (Change::Choose(path), Some(_)) => answer = asked.chosen(path),
+            (Change::Select(path), Some(list)) => (list.selected, list.refused) = (Some(path), None),
+            (Change::Choose(path), Some(list)) => {
+                answer = asked.chosen(path);
+                list.refused = answer.is_none().then_some(NO_UTF_8);
+            }
             (_, None) => {}
         }
         self.closed_by(answer)
@@ -68,8 +74,14 @@ impl Ask {
         let mut answer = None;
         match self.listing.found() {
             _ if self.listing.failure().is_some() => {}
-            Some(Found::Folder(path, ..)) => (list.typed, list.selected) = (path.display().to_string(), None),
-            Some(Found::File(path)) => answer = question.asked.chosen(path.clone()),
+            Some(Found::Folder(path, ..)) => {
+                let folders = list.folders;
+                *list = List { folders, typed: path.display().to_string(), ..List::default() };
+            }
+            Some(Found::File(path)) => {
+                answer = question.asked.chosen(path.clone());
+                list.refused = answer.is_none().then_some(NO_UTF_8);
+            }
             None => {}
         }
         self.closed_by(answer)

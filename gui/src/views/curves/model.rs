@@ -189,6 +189,7 @@ impl Drawing {
         }
         let mut note = String::new();
         if curve == Curve::Loss {
+            note = not_drawn(diagnosis);
             let points = smoothed(&diagnosis.reference).into_iter();
             lines.push(Line::new(Kind::Reference, "reference: windows of the training length", axis, points));
         }
@@ -197,6 +198,16 @@ impl Drawing {
         }
         Self { curve, lines, note }
     }
+}
+
+/// How many losses have no place in the plot.
+fn not_drawn(diagnosis: &Diagnosis) -> String {
+    let runs = diagnosis.runs.iter().take(2).enumerate().filter_map(|(side, run)| {
+        let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
+        (lost > 0).then(|| format!("{} tokens under {}", lost, NAMES[side]))
+    });
+    let lost: Vec<_> = runs.collect();
+    if lost.is_empty() { String::new() } else { format!("losses that are not finite: {}", lost.join(", ")) }
 }
 
 /// Adds what the entropy of a run is held against (appendix D of the paper); tells what is left out.

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn only_rows_in_sight_are_drawn() {
+    fn only_rows_on_screen_are_drawn() {
         let grid = Layout::new(Order::Strongest, 80, 64, vec2(400.0, 500.0));
         let rows = grid.rows_between(100.0, 300.0);
         assert_eq!((rows.clone(), grid.places(rows.start)), (5..15, 50..60));

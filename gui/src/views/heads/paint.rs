@@ -49,14 +49,14 @@ fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
     Color32::from_rgb(channel(0), channel(1), channel(2))
 }
 
-/// The tiles that are in sight, with the numbers of their layers, or of their heads if they are `named`.
+/// The tiles that are on screen, with the numbers of their layers, or of their heads if they are `named`.
 pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool) {
-    let sight = ui.clip_rect();
+    let visible = ui.clip_rect();
     let painter = ui.painter();
     let mut mesh = Mesh::default();
     let mut words = Vec::new();
     let empty = ui.visuals().faint_bg_color;
-    for row in layout.rows_between(sight.top() - origin.y, sight.bottom() - origin.y) {
+    for row in layout.rows_between(visible.top() - origin.y, visible.bottom() - origin.y) {
         for place in layout.places(row) {
             let Some(head) = table.head_at(place) else { continue };
             let rect = layout.rect(origin, place);

@@ -46,7 +46,7 @@ impl Overview<'_> {
             return match side {
                 1 => "Overview: every logit, gathered while the text was read.".to_owned(),
                 side => format!(
-                    "Overview: largest logit and probability in squares of {side} × {side} tokens, of every query, gathered while the text was read."
+                    "Overview: largest logit and probability in tiles of {side} × {side} tokens, of every query, gathered while the text was read."
                 ),
             };
         }

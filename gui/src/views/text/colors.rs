@@ -28,11 +28,15 @@ pub enum Colors {
 impl Colors {
     /// All, in the order of the buttons: what each is called, and what it shows.
     pub const ALL: [(Self, &'static str, &'static str); 5] = [
-        (Self::Difference, "Loss A − B", "What a token costs more under A (orange) or under B (blue)"),
-        (Self::A, "Loss A", "What a token costs under A"),
-        (Self::B, "Loss B", "What a token costs under B"),
-        (Self::AttentionA, "Attention A", "Where the chosen head looks from the marked token, under A"),
-        (Self::AttentionB, "Attention B", "Where the chosen head looks from the marked token, under B"),
+        (
+            Self::Difference,
+            "Loss A − B",
+            "Loss of a token under A less that under B: orange where A is worse, blue where B is",
+        ),
+        (Self::A, "Loss A", "Loss of a token under A"),
+        (Self::B, "Loss B", "Loss of a token under B"),
+        (Self::AttentionA, "Attention A", "Attention of the chosen head from the marked token, under A"),
+        (Self::AttentionB, "Attention B", "Attention of the chosen head from the marked token, under B"),
     ];
 
     /// The side whose attention is shown, if one is.

@@ -283,7 +283,9 @@ impl Text {
                         "probability of layer {layer}, head {head}, from token {query}, under {}",
                         NAMES[side]
                     )),
-                    None => ui.label("Point at a token, or click it, to see where the head looks from it."),
+                    None => {
+                        ui.label("Point at a token, or click it, to see the attention of the head from it.")
+                    }
                 };
             }
         }
