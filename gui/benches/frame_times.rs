@@ -21,8 +21,8 @@ use lm_infinite::session::Decoder;
 use lm_infinite::{corpus, text};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::job::{Job, Progress};
-use lm_infinite_gui::settings::Settings;
-use lm_infinite_gui::tab::TABS;
+use lm_infinite_gui::tab::Tab;
+use lm_infinite_gui::theme;
 use lm_infinite_gui::window::Window;
 
 /// Frames that are timed in every tab.
@@ -114,9 +114,8 @@ fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
 /// Frames of a loaded run in every tab, while a run of its own reads `tokens` tokens and asks for repaints.
 fn loaded_while_another_streams(folder: &Path, tokens: u64) -> anyhow::Result<Vec<Duration>> {
     let mut screen = Screen::new(&["lm-infinite-gui", &folder.display().to_string()])?;
-    let settings =
-        Settings::new(&Args::try_parse_from(["lm-infinite-gui", "--tokens", &tokens.to_string()])?)?;
-    let other = Job::start(settings, screen.ctx.clone())?;
+    let settings = Args::try_parse_from(["lm-infinite-gui", "--tokens", &tokens.to_string()])?.settings()?;
+    let mut other = Job::start(settings, theme::wake(&screen.ctx));
     screen.frames(|_| {
         // Taken as the window takes it.
         drop(other.newest());
@@ -164,11 +163,11 @@ impl Screen {
 
     /// Times of [`PER_TAB`] frames in every tab while `streams` says that tokens are being read: the pointer moves over
     /// everything, and arrow keys choose heads.
-    fn frames(&mut self, streams: impl Fn(&Window) -> Progress) -> anyhow::Result<Vec<Duration>> {
+    fn frames(&mut self, mut streams: impl FnMut(&Window) -> Progress) -> anyhow::Result<Vec<Duration>> {
         let mut times = Vec::new();
         for _ in 0..MOST {
             let tab = times.len() / PER_TAB;
-            if tab == TABS.len() {
+            if tab == Tab::ALL.len() {
                 return Ok(times);
             }
             let mut events = events(self.drawn);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::tab::{TABS, Tab};
+use crate::settings::Settings;
+use crate::tab::Tab;
 
 /// Watch attention break past the training length, and the fix hold, head by head
 #[derive(Clone, Debug, Parser)]
@@ -39,6 +40,29 @@ pub struct Args {
     pub theme: Option<Theme>,
 }
 
+impl Args {
+    /// What the run bar says at first.
+    ///
+    /// # Errors
+    /// More than two policies.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        anyhow::ensure!(
+            self.policies.len() <= 2,
+            "--policy: the window compares two policies, got {}",
+            self.policies.len()
+        );
+        let policy =
+            |at: usize, default: &str| self.policies.get(at).map_or(default, String::as_str).to_owned();
+        Ok(Settings {
+            model: self.model.clone(),
+            text: self.text.clone(),
+            pasted: None,
+            tokens: self.tokens.max(2),
+            policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
+        })
+    }
+}
+
 /// Dark on light, or light on dark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Theme {
@@ -49,6 +73,6 @@ pub enum Theme {
 }
 
 fn parse_tab(name: &str) -> Result<Tab, String> {
-    let names = || TABS.iter().map(|entry| entry.name.to_lowercase()).collect::<Vec<_>>().join(", ");
+    let names = || Tab::ALL.iter().map(|tab| tab.name().to_lowercase()).collect::<Vec<_>>().join(", ");
     Tab::named(name).ok_or_else(|| format!("no tab `{name}`; there are {}", names()))
 }

@@ -1,8 +1,20 @@
-//! What views ask for. They push commands; [`Window`](crate::window::Window) alone obeys them, after everything is drawn.
+//! What the reader asks for. Views read state and push commands; [`Window`](crate::window::Window) alone obeys them, before the
+//! next frame.
 
 use std::path::PathBuf;
 
+use crate::export::{self, Wanted};
+use crate::generation;
+use crate::settings::Settings;
 use crate::tab::Tab;
+use crate::tour::Tour;
+use crate::views::ask::question::{Change, Question};
+use crate::views::curves::model as curves;
+use crate::views::features::cloud as features;
+use crate::views::heads::model::Choice;
+use crate::views::map::viewport as map;
+use crate::views::shown::Hover;
+use crate::views::text::colors as text;
 
 /// A wish of the reader.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,31 +27,50 @@ pub enum Command {
     Step,
     /// End.
     Stop,
+    /// The run bar says this now.
+    Settings(Settings),
     /// Show a tab.
     Show(Tab),
-    /// Show one head, or the mean over all.
-    Choose(Option<(usize, usize)>),
     /// Keep a query marked, of which views show the attention; or none.
     Mark(Option<u64>),
-    /// Ask for a result folder.
-    AskForResults,
-    /// Show a result folder.
-    Open(PathBuf),
-    /// Show the list of keys, or close it.
-    Help,
-    /// Show what can be exported, or close it.
-    Export,
-    /// Begin the guided tour.
-    Tour,
     /// The pointer is over this; forgotten at the next frame unless a view says so again.
     Hover(Hover),
-}
-
-/// What the pointer is over, told to all views.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hover {
-    /// Position of a token of the text; of the query where there is a key.
-    pub position: u64,
-    /// Position of the key it is seen with.
-    pub key: Option<u64>,
+    /// Show the small window that asks for something.
+    Ask(Question),
+    /// Show the small window that asks for a result folder.
+    AskForResults,
+    /// What the reader does in it.
+    Answer(Change),
+    /// Files were let go over the window.
+    Drop(Vec<PathBuf>),
+    /// Show the list of keys, or close it.
+    Help(bool),
+    /// The tour is here now.
+    Tour(Tour),
+    /// Dark, or light.
+    Dark(bool),
+    /// Show what can be exported, or close it.
+    ToggleExport,
+    /// The fields of the export say this now.
+    Export(export::Controls),
+    /// Write a file, or all of them.
+    Write(Wanted),
+    /// The head grid shows this now, and this head is chosen.
+    Heads(Choice),
+    /// The head grid is this wide, in points.
+    HeadsWidth(f32),
+    /// The menus and the cursor of the curves.
+    Curves(curves::Controls),
+    /// What the maps show.
+    Map(map::Controls),
+    /// The layer of the hidden states.
+    Features(features::Controls),
+    /// What the text shows.
+    Text(text::Change),
+    /// The fields of the tab of generation.
+    Generate(generation::Controls),
+    /// Continue the prompt under both policies.
+    StartGenerating,
+    /// End the generation; what came stays.
+    StopGenerating,
 }

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::Context as _;
-use eframe::egui::{ColorImage, Context};
+use eframe::egui::ColorImage;
 use lm_infinite::diagnose::{Diagnosis, Head};
 use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, RunInfo, Source};
 use lm_infinite::{checkpoint, digest, figures};
 
-use crate::job::Inputs;
+use crate::inputs::Inputs;
+use crate::task::{Task, Wake};
 
 /// What becomes of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,19 @@ pub enum Wanted {
     Everything,
 }
 
+/// What the fields of the small window say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controls {
+    /// It is open.
+    pub open: bool,
+    /// Index of the figure in the menu.
+    pub figure: usize,
+    /// Where one figure goes.
+    pub folder: String,
+    /// What everything becomes.
+    pub whole: String,
+}
+
 /// Where a diagnosis comes from: what its `run.json` says.
 #[derive(Clone)]
 pub enum Origin {
@@ -52,39 +65,57 @@ pub enum Done {
     Picture(ColorImage),
 }
 
-/// A finished or running export.
-pub struct Export(Receiver<anyhow::Result<Done>>);
+/// What to write, and of what.
+#[derive(Clone)]
+pub struct Request {
+    /// What is asked for.
+    pub wanted: Wanted,
+    /// A figure goes into this folder, everything becomes this folder.
+    pub folder: PathBuf,
+    /// The head that figures of one head are of.
+    pub head: Option<Head>,
+    /// What is on screen.
+    pub diagnosis: Arc<Diagnosis>,
+    /// Where that comes from.
+    pub origin: Origin,
+}
+
+/// The newest export.
+pub struct Export(Task<Request, Done>);
+
+impl Default for Export {
+    fn default() -> Self {
+        Self(Task::newest("export"))
+    }
+}
 
 impl Export {
-    /// Begins: a figure goes into `folder`, everything becomes `folder`. `ctx` is asked to repaint at the end.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(
-        wanted: Wanted,
-        folder: PathBuf,
-        head: Option<Head>,
-        diagnosis: Arc<Diagnosis>,
-        origin: Origin,
-        ctx: Context,
-    ) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(1);
-        let work = move || {
+    /// Begins.
+    pub fn start(&mut self, request: Request, wake: Wake) {
+        self.0.ask(request, wake, |request, worker| {
+            let Request { wanted, folder, head, diagnosis, origin } = request;
             let done = match wanted {
                 Wanted::Figure(name, form) => figure(&diagnosis, name, form, head, &folder),
                 Wanted::Everything => everything(&diagnosis, &origin, &folder),
             };
-            // Nobody waits for it any more where the window was closed.
-            let _ = sender.send(done);
-            ctx.request_repaint();
-        };
-        std::thread::Builder::new().name("export".into()).spawn(work)?;
-        Ok(Self(receiver))
+            worker.send(done?);
+            Ok(())
+        });
     }
 
-    /// What came of it, once it is there.
-    pub fn done(&self) -> Option<anyhow::Result<Done>> {
-        self.0.try_recv().ok()
+    /// Whether files are being written.
+    pub fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
+    /// What came of it, once: what was made, or why nothing was.
+    pub fn done(&mut self) -> Option<Result<Done, String>> {
+        if !self.0.poll() || self.0.is_running() {
+            return None;
+        }
+        let failure = self.0.failure().map(str::to_owned);
+        let done = self.0.take().map(|(_, done)| Ok(done));
+        failure.map(Err).or(done)
     }
 }
 

@@ -1,15 +1,13 @@
-//! One prompt that every policy goes on from, in turn, on a thread of its own.
+//! One prompt that every policy continues, in turn, on a thread of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use eframe::egui::Context;
 use lm_infinite::generate::Generator;
 use lm_infinite::sampler::{Sampler, SamplingParams};
 use lm_infinite::session::Session;
 
-use crate::job::Inputs;
+use crate::inputs::Inputs;
+use crate::task::{Progress, Task, Wake, Worker};
 
 /// Prompt tokens between two looks at whether to stop.
 const PIECE: usize = 128;
@@ -17,9 +15,28 @@ const PIECE: usize = 128;
 /// Messages that wait for the window; then the thread waits.
 const WAITING: usize = 64;
 
+/// What the fields of the tab say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Controls {
+    /// Tokens of the text that make the prompt; `None` until the length of the text is known.
+    pub prompt: Option<u64>,
+    /// Tokens to generate.
+    pub tokens: u64,
+    /// 0 always takes the most probable token.
+    pub temperature: f64,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self { prompt: None, tokens: 200, temperature: 0.8 }
+    }
+}
+
 /// What to generate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Request {
+    /// What it goes on from.
+    pub inputs: Arc<Inputs>,
     /// Tokens of the text that make the prompt.
     pub prompt: usize,
     /// Tokens to generate.
@@ -33,122 +50,113 @@ pub struct Request {
 pub struct Piece {
     /// Its text; empty while a character is unfinished.
     pub text: String,
-    /// What it costs under the model, in nats.
+    /// Its loss under the model, in nats.
     pub nll: f32,
 }
 
 /// What the thread sends.
 enum Message {
-    Read(usize),
+    /// The prompt is read by this many policies.
+    Begun(usize),
+    /// A token of one of them.
     Token(usize, Piece),
-    Failed(String),
 }
 
-/// A generation on the way, or finished. Dropping it stops it.
-pub struct Generation {
-    /// What was asked for.
-    pub request: Request,
-    /// What it goes on from.
-    pub inputs: Arc<Inputs>,
-    /// Prompt tokens read, all policies together.
-    pub read: usize,
-    /// What came, by policy.
-    pub pieces: Vec<Vec<Piece>>,
-    /// Why it ended early.
-    pub failure: Option<String>,
-    /// Nothing more will come.
-    pub finished: bool,
-    messages: Receiver<Message>,
-    stop: Arc<AtomicBool>,
-}
+/// What came, by policy.
+pub type Generated = Vec<Vec<Piece>>;
 
-impl Generation {
-    /// Begins.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(inputs: Arc<Inputs>, request: Request, ctx: Context) -> std::io::Result<Self> {
-        let (sender, messages) = sync_channel(WAITING);
-        let stop = Arc::new(AtomicBool::new(false));
-        let work = {
-            let (inputs, request, stop) = (inputs.clone(), request.clone(), stop.clone());
-            move || {
-                let tell = Teller { sender: &sender, stop: &stop, ctx: &ctx };
-                if let Err(failure) = generate(&inputs, &request, &tell) {
-                    tell.send(Message::Failed(format!("{failure:#}")));
-                }
-                drop(sender);
-                ctx.request_repaint();
-            }
-        };
-        std::thread::Builder::new().name("generate".into()).spawn(work)?;
-        let pieces = vec![Vec::new(); inputs.policies.len()];
-        Ok(Self { request, inputs, read: 0, pieces, failure: None, finished: false, messages, stop })
+/// The newest generation. Dropping it stops it.
+pub struct Generation(Task<Request, Generated, Message>);
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self(Task::gathering("generate", WAITING, gather))
     }
+}
 
-    /// Takes what has come.
-    pub fn update(&mut self) {
-        use std::sync::mpsc::TryRecvError;
-        loop {
-            match self.messages.try_recv() {
-                Ok(Message::Read(count)) => self.read += count,
-                Ok(Message::Token(side, piece)) => self.pieces[side].push(piece),
-                Ok(Message::Failed(reason)) => self.failure = Some(reason),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    self.finished = true;
-                    return;
-                }
+fn gather(before: Option<Generated>, message: Message) -> Generated {
+    let mut all = before.unwrap_or_default();
+    match message {
+        Message::Begun(count) => all = vec![Vec::new(); count],
+        Message::Token(side, piece) => {
+            if let Some(pieces) = all.get_mut(side) {
+                pieces.push(piece);
             }
         }
     }
+    all
+}
+
+impl Generation {
+    /// Begins; what came of an earlier request stays until the prompt is read.
+    pub fn start(&mut self, request: Request, wake: Wake) {
+        self.0.ask(request, wake, |request, worker| generate(&request, worker));
+    }
+
+    /// Takes what has come.
+    pub fn poll(&mut self) {
+        self.0.poll();
+    }
 
     /// Ends; what came stays.
-    pub fn stop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.finished = true;
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether more will come.
+    pub fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
+    /// Whether there was no request yet.
+    pub fn is_new(&self) -> bool {
+        self.0.request().is_none()
+    }
+
+    /// The last good result, with its request.
+    pub fn result(&self) -> Option<(&Request, &Generated)> {
+        self.0.answer()
+    }
+
+    /// Prompt tokens read, while the prompt is being read.
+    pub fn reading(&self) -> Option<&Progress> {
+        let progress = self.0.progress();
+        (self.0.is_running() && progress.done < progress.total).then_some(progress)
+    }
+
+    /// Why it ended early.
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure()
     }
 }
 
-impl Drop for Generation {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-struct Teller<'a> {
-    sender: &'a SyncSender<Message>,
-    stop: &'a AtomicBool,
-    ctx: &'a Context,
-}
-
-impl Teller<'_> {
-    /// False if nobody wants more.
-    fn send(&self, message: Message) -> bool {
-        let sent = self.sender.send(message).is_ok();
-        self.ctx.request_repaint();
-        sent && !self.stop.load(Ordering::Relaxed)
-    }
-}
-
-fn generate(inputs: &Inputs, request: &Request, tell: &Teller<'_>) -> anyhow::Result<()> {
-    let prompt = &inputs.tokens[..request.prompt.clamp(1, inputs.tokens.len())];
+fn generate(request: &Request, worker: &Worker<Message>) -> anyhow::Result<()> {
+    let inputs = &request.inputs;
+    let prompt = &inputs.tokens[..request.prompt.min(inputs.tokens.len())];
     let stop: Vec<u32> = inputs.tokenizer.stop_tokens().collect();
-    let (last, before) = prompt.split_last().unwrap_or((&0, &[]));
+    let (last, before) = prompt.split_last().ok_or_else(|| anyhow::anyhow!("the prompt is empty"))?;
+    worker.report(|progress| progress.total = (prompt.len() * inputs.policies.len()) as u64);
+    let read = |count: usize| {
+        worker.report(|progress| progress.done += count as u64);
+        !worker.is_cancelled()
+    };
     let mut sides = Vec::new();
     for spec in &inputs.policies {
         let mut session = Session::new(inputs.decoder.clone(), spec.policy.clone())?;
         for piece in before.chunks(PIECE) {
             session.feed(piece, None)?;
-            if !tell.send(Message::Read(piece.len())) {
+            if !read(piece.len()) {
                 return Ok(());
             }
         }
         let generator = Generator::new(session, &[*last], Sampler::new(request.sampling)?, &stop)?;
-        if !tell.send(Message::Read(1)) {
+        if !read(1) {
             return Ok(());
         }
         sides.push(Some((generator, inputs.tokenizer.stream_after(prompt))));
+    }
+    if !worker.send(Message::Begun(sides.len())) {
+        return Ok(());
     }
     for _ in 0..request.tokens {
         for (side, going) in sides.iter_mut().enumerate() {
@@ -158,7 +166,7 @@ fn generate(inputs: &Inputs, request: &Request, tell: &Teller<'_>) -> anyhow::Re
                 continue;
             };
             let piece = Piece { text: stream.push(token)?, nll: generator.nll() };
-            if !tell.send(Message::Token(side, piece)) {
+            if !worker.send(Message::Token(side, piece)) {
                 return Ok(());
             }
         }

@@ -17,20 +17,20 @@ const KEYS: &[(&str, &str)] = &[
     ("Esc", "close what lies over the window, or else stop the run"),
 ];
 
-/// F1 opens and closes the list, Escape closes it.
-pub fn keys(ctx: &Context, open: &mut bool) {
-    if ctx.input(|input| input.key_pressed(Key::F1)) {
-        *open = !*open;
-    }
-    if *open && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
-        *open = false;
-    }
+/// F1 opens and closes the list, Escape closes it: whether it is open after this frame's keys.
+#[must_use]
+pub fn keys(ctx: &Context, open: bool) -> bool {
+    let open = open != ctx.input(|input| input.key_pressed(Key::F1));
+    let escape = || ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape));
+    open && !escape()
 }
 
-/// Draws the list while it is `open`.
-pub fn show(ctx: &Context, open: &mut bool) {
+/// Draws the list while it is `open`; returns whether it stays open.
+#[must_use]
+pub fn show(ctx: &Context, open: bool) -> bool {
+    let mut stays = open;
     egui::Window::new("Keys")
-        .open(open)
+        .open(&mut stays)
         .collapsible(false)
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
@@ -43,4 +43,5 @@ pub fn show(ctx: &Context, open: &mut bool) {
                 }
             });
         });
+    stays
 }

@@ -1,22 +1,27 @@
 //! The window of lm-infinite: two ways of attending over the same text, live, head by head.
 //!
-//! [`window`] holds what is on screen and reacts; [`job`] runs models on a thread of its own and sends diagnoses; [`views`]
-//! draw. Nothing is measured here: all numbers come from [`lm_infinite::diagnose`].
+//! [`window`] holds what is on screen and obeys [`command`]s between frames; [`views`] draw, and change nothing; whatever takes
+//! long, or reads a file, is a [`task`]. Nothing is measured here: all numbers come from [`lm_infinite::diagnose`].
 
 pub mod args;
 pub mod command;
 pub mod export;
+pub mod files;
 pub mod generation;
 pub mod help;
+pub mod inputs;
 pub mod job;
 pub mod memory;
-pub mod reread;
+pub mod opening;
 pub mod settings;
 pub mod tab;
+pub mod task;
 pub mod theme;
 pub mod tour;
 pub mod views;
 pub mod window;
+pub mod window_query;
+pub mod words;
 
 use std::ffi::OsString;
 
@@ -35,6 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             return if message.use_stderr() { Err(anyhow::anyhow!("see --help")) } else { Ok(()) };
         }
     };
+    display(|name| std::env::var_os(name)).map_err(anyhow::Error::msg)?;
     // A picture is the same whoever takes it.
     let path = memory::Memory::path().filter(|_| args.screenshot.is_none());
     let memory = path.as_deref().map(memory::Memory::read).unwrap_or_default();
@@ -52,7 +58,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
     }
     let failure = window.failure();
     eframe::run_native("lm-infinite", options, Box::new(move |_| Ok(Box::new(window))))
-        .map_err(|e| anyhow::anyhow!("the window could not be opened: {e}"))?;
+        .map_err(|e| anyhow::anyhow!("the display shows no window; check DISPLAY or WAYLAND_DISPLAY: {e}"))?;
     let failure = failure.lock().map_or(None, |mut failure| failure.take());
     failure.map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
+}
+
+/// Says in words where the system shows no window.
+fn display(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), &'static str> {
+    let names = ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"];
+    let set = names.into_iter().any(|name| variable(name).is_some_and(|value| !value.is_empty()));
+    if set || !cfg!(all(unix, not(target_vendor = "apple"))) {
+        return Ok(());
+    }
+    Err("no display: set DISPLAY or WAYLAND_DISPLAY, or begin the window under `xvfb-run`; \
+         `lm-infinite diagnose` measures the same without a window")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    fn without_a_display_there_are_words() {
+        let words = display(|_| None).expect_err("no display");
+        assert!(words.starts_with("no display: set DISPLAY or WAYLAND_DISPLAY"));
+        assert!(display(|_| Some(OsString::new())).is_err(), "empty is not set");
+        assert!(display(|name| (name == "DISPLAY").then(|| ":0".into())).is_ok());
+        assert!(display(|name| (name == "WAYLAND_DISPLAY").then(|| "wayland-0".into())).is_ok());
+    }
 }

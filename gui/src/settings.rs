@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::Args;
-
 /// Longest text that the slider offers; typed lengths may be longer.
 pub const SLIDER_END: u64 = 1_000_000;
 
@@ -26,27 +24,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the command line.
-    ///
-    /// # Errors
-    /// More than two policies.
-    pub fn new(args: &Args) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            args.policies.len() <= 2,
-            "--policy: the window compares two, got {}",
-            args.policies.len()
-        );
-        let policy =
-            |at: usize, default: &str| args.policies.get(at).map_or(default, String::as_str).to_owned();
-        Ok(Self {
-            model: args.model.clone(),
-            text: args.text.clone(),
-            pasted: None,
-            tokens: args.tokens.max(2),
-            policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
-        })
-    }
-
     /// What the text is called.
     pub fn text_name(&self) -> &str {
         match (&self.pasted, self.text.trim()) {

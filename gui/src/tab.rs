@@ -1,11 +1,6 @@
-//! The tabs of the central area.
+//! The tabs of the central area, by name. What each shows is in [`registry`](crate::views::registry).
 
-use eframe::egui::Ui;
-
-use crate::command::Command;
-use crate::views::{Shown, curves, features, generate, map, text, theory};
-
-/// A tab of the central area. A new one is a name here and a line in [`TABS`].
+/// A tab of the central area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tab {
     /// Loss, logits and entropy.
@@ -16,57 +11,61 @@ pub enum Tab {
     Features,
     /// The text, coloured.
     Text,
-    /// What both policies go on with.
+    /// What both policies generate.
     Generate,
     /// The paper's statements.
     Theory,
 }
 
-/// What a tab shows; it may keep what it needs from frame to frame.
-pub trait View {
-    /// Draws, and pushes what the reader asks for.
-    fn show(&mut self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>);
+impl Tab {
+    /// All, in the order of the number keys.
+    pub const ALL: [Self; 6] =
+        [Self::Curves, Self::Map, Self::Features, Self::Text, Self::Generate, Self::Theory];
 
-    /// Whether it is still working on what it shows: a picture of the window waits for it.
-    fn is_busy(&self) -> bool {
-        false
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Curves => "Curves",
+            Self::Map => "Map",
+            Self::Features => "Features",
+            Self::Text => "Text",
+            Self::Generate => "Generate",
+            Self::Theory => "Theory",
+        }
+    }
+
+    /// What it shows, in a sentence.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Curves => "Loss, logits and entropy of A and B",
+            Self::Map => "The attention of the chosen head, under A and B",
+            Self::Features => "Hidden states by layer, in one frame for A and B",
+            Self::Text => "The text, coloured by loss or by attention",
+            Self::Generate => "What A and B generate after a long prompt",
+            Self::Theory => "The paper's statements, of the chosen head and of drawn numbers",
+        }
+    }
+
+    /// The tab of that name, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tab| tab.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|&tab| tab == self).unwrap_or(0)
     }
 }
 
-/// How a tab is listed and made.
-pub struct Entry {
-    /// Which.
-    pub tab: Tab,
-    /// What it is called.
-    pub name: &'static str,
-    /// What it shows, in a sentence.
-    pub help: &'static str,
-    /// An empty one.
-    pub make: fn() -> Box<dyn View>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// All tabs, in the order of the number keys.
-pub const TABS: &[Entry] = &[
-    entry(Tab::Curves, "Curves", "Loss, logits and entropy of A and B", curves::view),
-    entry(Tab::Map, "Map", "Where the chosen head looks, under A and B", map::view),
-    entry(Tab::Features, "Features", "Hidden states by layer, in one frame for A and B", features::view),
-    entry(Tab::Text, "Text", "The text, coloured by loss or by attention", text::view),
-    entry(Tab::Generate, "Generate", "What A and B go on with after a long prompt", generate::view),
-    entry(
-        Tab::Theory,
-        "Theory",
-        "The paper's statements, of the chosen head and of drawn numbers",
-        theory::view,
-    ),
-];
-
-const fn entry(tab: Tab, name: &'static str, help: &'static str, make: fn() -> Box<dyn View>) -> Entry {
-    Entry { tab, name, help, make }
-}
-
-impl Tab {
-    /// The tab of that name, in any case.
-    pub fn named(name: &str) -> Option<Self> {
-        TABS.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)).map(|entry| entry.tab)
+    #[test]
+    fn every_tab_is_listed_once_and_found_by_its_name() {
+        for (at, tab) in Tab::ALL.into_iter().enumerate() {
+            assert_eq!((tab.index(), Tab::named(&tab.name().to_uppercase())), (at, Some(tab)));
+        }
+        assert_eq!(Tab::named("nothing"), None);
     }
 }

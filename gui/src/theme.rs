@@ -1,8 +1,10 @@
-//! Every colour of the window, and its letters.
+//! Every colour of the window, its letters, and what the two sides are called.
 
 use std::sync::Arc;
 
 use eframe::egui::{Color32, Context, FontData, FontDefinitions, Visuals};
+
+use crate::task::Wake;
 
 /// Stands in where the window's own fonts have no glyph: mathematics, arrows, other scripts.
 static FALLBACK: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
@@ -16,6 +18,15 @@ pub fn add_fonts(ctx: &Context) {
     }
     ctx.set_fonts(fonts);
 }
+
+/// What asks the toolkit for a frame, from any thread.
+pub fn wake(ctx: &Context) -> Wake {
+    let ctx = ctx.clone();
+    Arc::new(move || ctx.request_repaint())
+}
+
+/// Names of the two policies.
+pub const NAMES: [&str; 2] = ["A", "B"];
 
 /// Of A and B: those of the figures.
 pub const SIDES: [Color32; 2] = [Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 114, 178)];
@@ -38,10 +49,36 @@ pub const SPOTLIGHT: Color32 = Color32::from_rgb(230, 159, 0);
 /// Loss, in nats, that has the whole colour.
 const DEAREST: f32 = 8.0;
 
-/// Behind a token that costs `nll` nats: nothing at 0, all of [`BAD`] from 8 on and where it is no number.
+/// Behind a token with a loss of `nll` nats: nothing at 0, all of [`BAD`] from 8 on and where it is no number.
 pub fn loss(nll: f32) -> Color32 {
     let share = if nll.is_nan() { 1.0 } else { (nll / DEAREST).clamp(0.0, 1.0) };
     BAD.gamma_multiply(share * 0.85)
+}
+
+/// From dark violet (0) over teal to yellow (1), "viridis": lightness rises evenly, so that it reads in grey and with every
+/// common colour blindness.
+pub fn ramp(share: f32) -> Color32 {
+    const STOPS: [[f32; 3]; 6] = [
+        [68.0, 1.0, 84.0],
+        [65.0, 68.0, 135.0],
+        [42.0, 120.0, 142.0],
+        [34.0, 168.0, 132.0],
+        [122.0, 209.0, 81.0],
+        [253.0, 231.0, 37.0],
+    ];
+    let at = if share.is_finite() { share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32 } else { 0.0 };
+    let low = (at as usize).min(STOPS.len() - 2);
+    let part = at - low as f32;
+    let mix = |channel: usize| {
+        (STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * part).round() as u8
+    };
+    Color32::from_rgb(mix(0), mix(1), mix(2))
+}
+
+/// Black or white, whichever is read better on `background`.
+pub fn ink_on(background: Color32) -> Color32 {
+    let [r, g, b, _] = background.to_array().map(f32::from);
+    if 0.299 * r + 0.587 * g + 0.114 * b > 125.0 { Color32::BLACK } else { Color32::WHITE }
 }
 
 #[cfg(test)]
@@ -54,5 +91,16 @@ mod tests {
         assert_eq!((strength(-1.0), strength(0.0)), (0, 0));
         assert!(strength(1.0) < strength(4.0) && strength(4.0) < strength(8.0));
         assert_eq!((strength(f32::NAN), strength(f32::INFINITY)), (strength(8.0), strength(8.0)));
+    }
+
+    #[test]
+    fn the_ramp_grows_lighter_and_takes_any_number() {
+        let lightness = |color: Color32| {
+            let [r, g, b, _] = color.to_array().map(f32::from);
+            0.2126 * r + 0.7152 * g + 0.0722 * b
+        };
+        let light = |step: u8| lightness(ramp(f32::from(step) / 20.0));
+        assert!((0..20).all(|step| light(step) < light(step + 1)));
+        assert_eq!((ramp(f32::NAN), ramp(-4.0), ramp(7.0)), (ramp(0.0), ramp(0.0), ramp(1.0)));
     }
 }

@@ -1,7 +1,7 @@
 //! The guided tour: six sentences, each with the view that shows it.
 
 use eframe::egui::{
-    self, Align2, Context, CornerRadius, Id, Key, LayerId, Modifiers, Order, Rect, Stroke, StrokeKind,
+    self, Align2, Context, CornerRadius, Id, Key, LayerId, Modifiers, Order, Rect, Stroke, StrokeKind, Ui,
 };
 
 use crate::theme;
@@ -36,7 +36,7 @@ pub const STEPS: [Step; 6] = [
     Step {
         part: Part::Loss,
         words: "The loss breaks: past the dashed bar, the length that the model was trained on, A (orange) rises far \
-                above what the same text costs in short pieces (grey).",
+                above the reference (grey), the same text in windows of that length.",
     },
     Step {
         part: Part::Logits,
@@ -83,10 +83,8 @@ pub fn mark(ctx: &Context, part: Part, rect: Rect) {
 }
 
 impl Tour {
-    /// The first step, which shows the tab of the curves.
-    pub fn begin(&mut self) {
-        *self = Self::At(0);
-    }
+    /// Its first step, which shows the tab of the curves.
+    pub const BEGIN: Self = Self::At(0);
 
     fn next(self) -> Self {
         match self {
@@ -103,23 +101,24 @@ impl Tour {
         }
     }
 
-    /// Escape ends it.
-    pub fn keys(&mut self, ctx: &Context) {
-        if *self != Self::Closed && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
-            *self = Self::Closed;
-        }
+    /// Escape ends it: where it stands after this frame's keys.
+    #[must_use]
+    pub fn keys(self, ctx: &Context) -> Self {
+        let escape = || ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape));
+        if self != Self::Closed && escape() { Self::Closed } else { self }
     }
 
-    /// Draws the sentence, and a frame around what it is about.
-    pub fn show(&mut self, ctx: &Context) {
-        let (title, words) = match *self {
-            Self::Closed => return,
+    /// Draws the sentence, and a frame around what it is about; returns where the reader goes.
+    #[must_use]
+    pub fn show(self, ctx: &Context) -> Self {
+        let (title, words) = match self {
+            Self::Closed => return self,
             Self::Offered => {
                 ("Tour".to_owned(), "New here? Six steps show how attention breaks, and what holds it.")
             }
             Self::At(step) => (format!("Tour, step {} of {}", step + 1, STEPS.len()), STEPS[step].words),
         };
-        let target = match *self {
+        let target = match self {
             Self::At(step) => ctx.data(|data| data.get_temp::<Rect>(Id::unique(STEPS[step].part))),
             _ => None,
         };
@@ -133,6 +132,7 @@ impl Tour {
         let below = target.is_none_or(|rect| rect.center().y < middle);
         let (anchor, offset) =
             if below { (Align2::CENTER_BOTTOM, [0.0, -24.0]) } else { (Align2::CENTER_TOP, [0.0, 24.0]) };
+        let mut next = self;
         egui::Window::new(title)
             .id(Id::unique("tour"))
             .collapsible(false)
@@ -143,31 +143,39 @@ impl Tour {
             .show(ctx, |ui| {
                 ui.label(words);
                 ui.add_space(4.0);
-                ui.horizontal(|ui| match *self {
-                    Self::At(step) => {
-                        let last = step + 1 == STEPS.len();
-                        let back = ui.add_enabled(step > 0, egui::Button::new("Back"));
-                        if back.on_hover_text("The step before").clicked() {
-                            *self = self.back();
-                        }
-                        let next = ui.button(if last { "Done" } else { "Next" });
-                        if next.on_hover_text("Go on with the tour").clicked() {
-                            *self = self.next();
-                        }
-                        if !last && ui.button("Skip").on_hover_text("End the tour (Esc)").clicked() {
-                            *self = Self::Closed;
-                        }
-                    }
-                    _ => {
-                        if ui.button("Show me").on_hover_text("Begin the tour").clicked() {
-                            *self = self.next();
-                        }
-                        if ui.button("No, thanks").on_hover_text("Tour begins it later").clicked() {
-                            *self = Self::Closed;
-                        }
-                    }
-                });
+                ui.horizontal(|ui| next = self.buttons(ui));
             });
+        next
+    }
+
+    fn buttons(self, ui: &mut Ui) -> Self {
+        let button = |ui: &mut Ui, name: &str, help: &str, enabled: bool| {
+            ui.add_enabled(enabled, egui::Button::new(name)).on_hover_text(help).clicked()
+        };
+        let mut next = self;
+        match self {
+            Self::At(step) => {
+                let last = step + 1 == STEPS.len();
+                if button(ui, "Back", "The step before", step > 0) {
+                    next = self.back();
+                }
+                if button(ui, if last { "Done" } else { "Next" }, "Go on with the tour", true) {
+                    next = self.next();
+                }
+                if !last && button(ui, "Skip", "End the tour (Esc)", true) {
+                    next = Self::Closed;
+                }
+            }
+            _ => {
+                if button(ui, "Show me", "Begin the tour", true) {
+                    next = self.next();
+                }
+                if button(ui, "No, thanks", "Tour begins it later", true) {
+                    next = Self::Closed;
+                }
+            }
+        }
+        next
     }
 }
 

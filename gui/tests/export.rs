@@ -5,56 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use eframe::egui::{Key, Modifiers, OutputCommand};
-use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
-use lm_infinite_gui::args::Args;
-use lm_infinite_gui::window::Window;
 
-type Shown = Harness<'static, Window>;
-
-fn window(arguments: &[&str]) -> Shown {
-    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
-    let window = Window::new(&args).expect("a window");
-    Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| window)
-}
-
-fn wait_for(window: &mut Shown, what: &str, reached: impl Fn(&Shown) -> bool) {
-    let start = Instant::now();
-    while !reached(window) {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
-        window.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    window.run_steps(3);
-}
+use crate::common::{Shown, after_run, click, says, type_into, wait_for};
 
 /// A finished run with the small window open.
 fn opened(tokens: &str, more: &[&str]) -> Shown {
-    let mut window = window(&[&["--tokens", tokens], more].concat());
-    wait_for(&mut window, "the end", |window| window.state().progress().is_some_and(|p| p.finished));
+    let mut window = after_run(&[&["--tokens", tokens], more].concat());
     window.key_press_modifiers(Modifiers::COMMAND, Key::E);
     window.run_steps(3);
     window
-}
-
-fn says(window: &Shown, words: &str) -> bool {
-    window.query_all_by_label_contains(words).next().is_some()
-}
-
-fn type_into(window: &mut Shown, field: &str, text: &str) {
-    window.get_by_label(field).focus();
-    window.run_steps(2);
-    window.key_press_modifiers(Modifiers::COMMAND, Key::A);
-    window.run_steps(2);
-    window.get_by_label(field).type_text(text);
-    window.run_steps(3);
-}
-
-fn click(window: &mut Shown, button: &str) {
-    window.get_by_label(button).click();
-    window.run_steps(2);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The head grid by its labels, on models of any shape.
 
-mod made_up;
-
 use std::sync::Arc;
 
 use eframe::egui::accesskit::Role;
@@ -9,25 +7,40 @@ use eframe::egui::{Key, Pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite_gui::views::Shown;
-use lm_infinite_gui::views::heads::{self, Choice, Measure, Order, Side};
+use lm_infinite_gui::command::Command;
+use lm_infinite_gui::views::curves;
+use lm_infinite_gui::views::heads::{Choice, Heads, Measure, Order, Side};
+use lm_infinite_gui::views::pane::Pane;
+use lm_infinite_gui::views::shown::Shown;
 
-fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Choice> {
-    let show = move |ui: &mut eframe::egui::Ui, choice: &mut Choice| heads::show(ui, &diagnosis, choice);
-    Harness::builder().with_size([360.0, 700.0]).build_ui_state(show, Choice::default())
+use crate::made_up;
+
+/// One frame of the grid, as the window makes it: compute, draw, then take what was chosen.
+fn frame(ui: &mut eframe::egui::Ui, diagnosis: &Arc<Diagnosis>, heads: &mut Heads) {
+    heads.update(diagnosis);
+    heads.choice = heads.show(ui, diagnosis);
 }
 
-fn click(grid: &mut Harness<'_, Choice>, label: &str) {
+fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Heads> {
+    let show = move |ui: &mut eframe::egui::Ui, heads: &mut Heads| frame(ui, &diagnosis, heads);
+    Harness::builder().with_size([360.0, 700.0]).build_ui_state(show, Heads::default())
+}
+
+fn choice(grid: &Harness<'_, Heads>) -> Choice {
+    grid.state().choice
+}
+
+fn click(grid: &mut Harness<'_, Heads>, label: &str) {
     grid.get_by_role_and_label(Role::Button, label).click();
     grid.run_steps(3);
 }
 
-fn press(grid: &mut Harness<'_, Choice>, key: Key) {
+fn press(grid: &mut Harness<'_, Heads>, key: Key) {
     grid.key_press(key);
     grid.run_steps(3);
 }
 
-fn corner(grid: &Harness<'_, Choice>) -> Pos2 {
+fn corner(grid: &Harness<'_, Heads>) -> Pos2 {
     grid.get_by_label("Head grid").rect().min
 }
 
@@ -39,12 +52,12 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
     grid.drag_at(at);
     grid.drop_at(at);
     grid.run_steps(3);
-    assert_eq!(grid.state().head, Some((2, 1)));
+    assert_eq!(choice(&grid).head, Some((2, 1)));
     grid.get_by_label("Curves: layer 2, head 1");
     grid.get_by_label("Chosen head: layer 2, head 1");
     grid.get_by_label("rise of the largest logit, A: 1.48");
     click(&mut grid, "All heads");
-    assert_eq!(grid.state().head, None);
+    assert_eq!(choice(&grid).head, None);
     assert!(grid.query_by_label_contains("Chosen head").is_none());
 }
 
@@ -66,31 +79,31 @@ fn sorted_heads_stand_by_strength_and_arrow_keys_follow_that_order() {
     let mut grid = grid(made_up::diagnosis(3, 4));
     click(&mut grid, "Strongest first");
     click(&mut grid, "B");
-    assert_eq!((grid.state().order, grid.state().side), (Order::Strongest, Side::B));
+    assert_eq!((choice(&grid).order, choice(&grid).side), (Order::Strongest, Side::B));
     // Under B the last head of the model is the strongest.
     press(&mut grid, Key::ArrowRight);
-    assert_eq!(grid.state().head, Some((2, 3)));
+    assert_eq!(choice(&grid).head, Some((2, 3)));
     press(&mut grid, Key::ArrowRight);
-    assert_eq!(grid.state().head, Some((2, 2)));
+    assert_eq!(choice(&grid).head, Some((2, 2)));
     press(&mut grid, Key::ArrowLeft);
-    assert_eq!(grid.state().head, Some((2, 3)));
+    assert_eq!(choice(&grid).head, Some((2, 3)));
     click(&mut grid, "A");
     press(&mut grid, Key::ArrowLeft);
-    assert_eq!(grid.state().head, Some((2, 2)), "the weakest under A, and the one before it");
+    assert_eq!(choice(&grid).head, Some((2, 2)), "the weakest under A, and the one before it");
     click(&mut grid, "By layer");
     press(&mut grid, Key::ArrowUp);
-    assert_eq!(grid.state().head, Some((1, 2)));
+    assert_eq!(choice(&grid).head, Some((1, 2)));
 }
 
 #[test]
 fn the_grid_keeps_its_width_in_a_panel() {
     let diagnosis = made_up::diagnosis(3, 4);
-    let show = move |ui: &mut eframe::egui::Ui, choice: &mut Choice| {
+    let show = move |ui: &mut eframe::egui::Ui, heads: &mut Heads| {
         let panel = eframe::egui::Panel::left("heads").default_size(330.0).size_range(240.0..=620.0);
-        panel.show(ui, |ui| heads::show(ui, &diagnosis, choice));
+        panel.show(ui, |ui| frame(ui, &diagnosis, heads));
     };
-    let mut grid = Harness::builder().with_size([900.0, 700.0]).build_ui_state(show, Choice::default());
-    let width = |grid: &Harness<'_, Choice>| grid.get_by_label("Head grid").rect().width();
+    let mut grid = Harness::builder().with_size([900.0, 700.0]).build_ui_state(show, Heads::default());
+    let width = |grid: &Harness<'_, Heads>| grid.get_by_label("Head grid").rect().width();
     let before = width(&grid);
     grid.run_steps(20);
     assert_eq!(width(&grid), before);
@@ -108,7 +121,7 @@ fn a_difference_is_told_with_its_sign_and_a_symmetric_scale() {
         press(&mut grid, Key::ArrowDown);
         press(&mut grid, Key::ArrowRight);
     }
-    assert_eq!(grid.state().head, Some((2, 3)));
+    assert_eq!(choice(&grid).head, Some((2, 3)));
     grid.get_by_label_contains("A \u{2212} B: \u{2212}5.");
 }
 
@@ -119,7 +132,7 @@ fn the_measure_is_chosen_in_the_menu() {
     grid.get_by_role_and_label(Role::ComboBox, "Heads").click();
     grid.run_steps(3);
     click(&mut grid, "mass on start tokens");
-    assert_eq!(grid.state().measure, Measure::StartMass);
+    assert_eq!(choice(&grid).measure, Measure::StartMass);
     grid.get_by_label("mass on start tokens, A: 0.25");
 }
 
@@ -129,7 +142,7 @@ fn every_head_of_a_large_model_can_be_reached() {
         let mut grid = grid(made_up::enlarged(layers, heads));
         for order in ["Strongest first", "By layer"] {
             click(&mut grid, order);
-            grid.state_mut().head = Some((layers - 1, heads - 1));
+            grid.state_mut().choice.head = Some((layers - 1, heads - 1));
             press(&mut grid, Key::ArrowDown);
             grid.run_steps(10);
             let chosen = grid.get_by_label_contains("Chosen head").rect();
@@ -143,10 +156,13 @@ fn every_head_of_a_large_model_can_be_reached() {
 }
 
 fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>> {
-    let mut view = lm_infinite_gui::views::curves::view();
+    let mut pane: Box<dyn Pane> = curves::pane();
+    let mut commands: Vec<Command> = Vec::new();
     let show = move |ui: &mut eframe::egui::Ui, head: &mut Option<(usize, usize)>| {
         let shown = Shown { diagnosis: &diagnosis, inputs: None, head: *head, hover: None, mark: None };
-        view.show(ui, &shown, &mut Vec::new());
+        commands.drain(..).for_each(|command| pane.obey(&command));
+        pane.update(ui.ctx(), &shown);
+        pane.show(ui, &shown, &mut commands);
     };
     Harness::builder().with_size([900.0, 800.0]).build_ui_state(show, None)
 }
@@ -165,12 +181,20 @@ fn pointing_at_a_plot_reads_both_policies_in_all_plots() {
     point_below(&mut curves, "Attention entropy by context length (nats)");
     assert_eq!(curves.query_all_by_label("point at a plot to read values").count(), 0);
     // Past the training length A has lost 6 nats and B 2; the entropies are equal.
-    curves.get_by_label_contains("A 6.000, B 2.000, in pieces 2.000");
+    curves.get_by_label_contains("A 6.000, B 2.000, reference 2.000");
     let mut entropy = curves.query_all_by_label_contains("± 0.00").filter_map(|node| node.value());
     let entropy = entropy.next_back().expect("a reading");
     let mut values = entropy.split(": ").nth(1).expect("values").split(", ");
     let (a, b) = (values.next().expect("A"), values.next().expect("B"));
     assert_eq!(a.strip_prefix("A "), b.strip_prefix("B "), "{entropy}");
+}
+
+#[test]
+fn losses_that_are_not_finite_are_told_beside_their_curve() {
+    let mut diagnosis = Diagnosis::clone(&made_up::diagnosis(3, 4));
+    diagnosis.runs[0].buckets[3].non_finite = 5;
+    let curves = curves(Arc::new(diagnosis));
+    curves.get_by_label("(losses that are not finite: 5 tokens under A)");
 }
 
 #[test]

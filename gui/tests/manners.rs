@@ -1,41 +1,14 @@
 //! What makes the window a good guest: the tour, the keys, light and dark, and what it remembers.
 
-use std::time::{Duration, Instant};
-
-use clap::Parser;
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use lm_infinite_gui::args::Args;
 use lm_infinite_gui::memory::Memory;
 use lm_infinite_gui::window::Window;
 
-fn window(arguments: &[&str]) -> Harness<'static, Window> {
-    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
-    let window = Window::new(&args).expect("a window");
-    Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
-}
-
-/// Draws frames until `reached`.
-fn wait_for(window: &mut Harness<'_, Window>, what: &str, reached: impl Fn(&Window) -> bool) {
-    let start = Instant::now();
-    while !reached(window.state()) {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
-        window.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // What was reached is drawn.
-    window.step();
-    window.step();
-}
-
-fn finished(window: &Window) -> bool {
-    window.progress().is_some_and(|progress| progress.finished)
-}
+use crate::common::{after_run, args, finished, shown, wait_for};
 
 #[test]
 fn the_tour_points_at_six_views_and_can_be_left() {
-    let mut window = window(&["--tokens", "600"]);
-    wait_for(&mut window, "the end", finished);
+    let mut window = after_run(&["--tokens", "600"]);
     window.get_by_label("Tour").click();
     window.run_steps(3);
     for step in 1..=6 {
@@ -60,8 +33,7 @@ fn the_tour_points_at_six_views_and_can_be_left() {
 
 #[test]
 fn keys_are_listed_and_light_and_dark_are_a_press_apart() {
-    let mut window = window(&["--tokens", "600"]);
-    wait_for(&mut window, "the end", finished);
+    let mut window = after_run(&["--tokens", "600"]);
     window.key_press(eframe::egui::Key::F1);
     window.run_steps(3);
     window.get_by_label("choose a head");
@@ -78,10 +50,9 @@ fn a_window_opens_as_it_was_left_and_offers_the_tour_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("window.json");
     let opened = |arguments: &[&str]| {
-        let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
-        let mut window = Window::new(&args).expect("a window");
+        let mut window = Window::new(&args(arguments)).expect("a window");
         window.remember(path.clone(), Memory::read(&path), arguments.is_empty());
-        Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
+        shown(window)
     };
     let mut first = opened(&["--tokens", "600"]);
     wait_for(&mut first, "the end", finished);

@@ -1,33 +1,11 @@
 //! Attention maps, hidden states and the text by their labels, without a screen.
 
-use std::time::{Duration, Instant};
-
-use clap::Parser;
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Modifiers, MouseWheelUnit, Pos2, Vec2};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use lm_infinite::results::{RunInfo, Source, write};
-use lm_infinite_gui::args::Args;
-use lm_infinite_gui::window::Window;
 
-type Shown = Harness<'static, Window>;
-
-fn window(arguments: &[&str]) -> Shown {
-    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
-    let window = Window::new(&args).expect("a window");
-    Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| window)
-}
-
-fn wait_for(window: &mut Shown, what: &str, reached: impl Fn(&Shown) -> bool) {
-    let start = Instant::now();
-    while !reached(window) {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
-        window.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    window.run_steps(3);
-}
+use crate::common::{Shown, after_run, says, wait_for, window};
 
 fn open(window: &mut Shown, tab: &str) {
     window.get_by_role_and_label(Role::Button, tab).click();
@@ -36,14 +14,9 @@ fn open(window: &mut Shown, tab: &str) {
 
 /// A finished run with one tab open.
 fn opened(tokens: &str, tab: &str) -> Shown {
-    let mut window = window(&["--tokens", tokens]);
-    wait_for(&mut window, "the end", |window| window.state().progress().is_some_and(|p| p.finished));
+    let mut window = after_run(&["--tokens", tokens]);
     open(&mut window, tab);
     window
-}
-
-fn says(window: &Shown, words: &str) -> bool {
-    window.query_all_by_label_contains(words).next().is_some()
 }
 
 /// The middle of a widget, moved by these shares of its size.
@@ -58,20 +31,19 @@ fn point_at(window: &mut Shown, at: Pos2) {
 }
 
 #[test]
-fn a_map_is_there_at_once_and_a_place_is_read_again() {
+fn a_map_is_there_at_once_and_a_place_is_computed() {
     let mut window = opened("2k", "Map");
-    const OVERVIEW: &str =
-        "Overview: largest logit and probability in squares of 8 × 8 tokens, of every query";
+    const OVERVIEW: &str = "Overview: largest logit and probability in tiles of 8 × 8 tokens, of every query";
     assert!(says(&window, OVERVIEW));
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
-    assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a square of the overview");
-    wait_for(&mut window, "squares", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
+    assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a tile of the overview");
+    wait_for(&mut window, "tiles", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
     point_at(&mut window, place);
-    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller square");
+    assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller tile");
     window.get_by_label("End").click();
     window.run_steps(3);
-    wait_for(&mut window, "every logit", |window| says(window, "Every logit, read again"));
+    wait_for(&mut window, "every logit", |window| says(window, "Every logit, computed for this place"));
     // A query near the end, a key just before it: recent for both.
     let place = point(&window, "Attention map of A", 0.80, 0.90);
     point_at(&mut window, place);
@@ -85,7 +57,7 @@ fn a_map_is_there_at_once_and_a_place_is_read_again() {
     window.get_by_label("logit");
     window.get_by_label("Whole text").click();
     window.run_steps(3);
-    assert!(says(&window, OVERVIEW) && !says(&window, "Every logit, read"));
+    assert!(says(&window, OVERVIEW) && !says(&window, "Every logit, computed for"));
 }
 
 #[test]
@@ -94,14 +66,14 @@ fn nothing_is_told_of_a_query_that_has_not_been_read() {
     let read = |window: &Shown| window.state().progress().map_or(0, |progress| progress.position);
     wait_for(&mut window, "tokens", |window| read(window) > 0);
     window.get_by_label("Pause").click();
-    wait_for(&mut window, "a map", |window| says(window, "in squares of 4096 × 4096 tokens"));
+    wait_for(&mut window, "a map", |window| says(window, "in tiles of 4096 × 4096 tokens"));
     let point_at_query = |window: &mut Shown, query: f32| {
         let at = point(window, "Attention map of A", 0.0, query / 1e6);
         point_at(window, at);
     };
     point_at_query(&mut window, 0.0);
     assert!(says(&window, "(of 4096 × 4096 tokens)"));
-    // In the same square, and behind what has been read.
+    // In the same tile, and behind what has been read.
     point_at_query(&mut window, 4000.0);
     assert!(read(&window) < 3000 && says(&window, "query 3,9") && says(&window, "not read"));
     assert!(!says(&window, "(of 4096 × 4096 tokens)"));
@@ -153,10 +125,8 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
     let info = RunInfo::new(command, source("tiny-rope"), source("text"), diagnosis.tokens, policies, 0);
     write(&folder, &diagnosis, &info).expect("written");
     let name = folder.to_str().expect("a name").to_owned();
-    let args = Args::try_parse_from(["lm-infinite-gui", &name]).expect("arguments");
-    let opened = Window::new(&args).expect("a window");
-    window = Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| opened);
-    window.run_steps(3);
+    window = crate::common::window(&[&name]);
+    wait_for(&mut window, "the results", |window| window.state().diagnosis().is_some());
     open(&mut window, "Map");
     assert!(says(&window, "Overview: 32 sampled queries on"));
     let place = point(&window, "Attention map of B", 0.03, 0.95);
@@ -196,7 +166,7 @@ fn a_marked_token_shows_its_attention_in_text_and_map() {
     window.get_by_label("Attention A").click();
     window.run_steps(2);
     wait_for(&mut window, "its attention", |window| {
-        says(window, "probability of layer") && !says(window, "reading the attention")
+        says(window, "probability of layer") && !says(window, "is being computed")
     });
     window.get_by_label("Show in the map").click();
     window.run_steps(3);

@@ -3,42 +3,19 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::window::Window;
 
-fn window(arguments: &[&str]) -> Harness<'static, Window> {
-    let args = Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments");
-    let window = Window::new(&args).expect("a window");
-    Harness::builder().with_size([1280.0, 860.0]).build_eframe(move |_| window)
-}
+use crate::common::{Shown, after_run, finished, wait_for, window};
 
-/// Draws frames until `reached`.
-fn wait_for(window: &mut Harness<'_, Window>, what: &str, reached: impl Fn(&Window) -> bool) {
-    let start = Instant::now();
-    while !reached(window.state()) {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
-        window.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // What was reached is drawn.
-    window.step();
-    window.step();
-}
-
-fn position(window: &Window) -> u64 {
-    window.progress().map_or(0, |progress| progress.position)
-}
-
-fn finished(window: &Window) -> bool {
-    window.progress().is_some_and(|progress| progress.finished)
+fn position(window: &Shown) -> u64 {
+    window.state().progress().map_or(0, |progress| progress.position)
 }
 
 #[test]
 fn the_first_result_comes_by_itself_and_tells_what_broke() {
-    let mut window = window(&["--tokens", "1k"]);
-    wait_for(&mut window, "the end", finished);
+    let window = after_run(&["--tokens", "1k"]);
     let diagnosis = window.state().diagnosis().expect("a result");
     assert_eq!(diagnosis.runs.len(), 2);
     assert!(diagnosis.runs[0].factors.entropy.broke && !diagnosis.runs[1].factors.entropy.broke);
@@ -57,24 +34,23 @@ fn a_run_pauses_steps_stops_and_keeps_what_it_has() {
     window.get_by_label("Go on");
     std::thread::sleep(Duration::from_millis(600));
     window.step();
-    let before = position(window.state());
+    let before = position(&window);
     std::thread::sleep(Duration::from_millis(200));
     window.step();
-    assert_eq!(position(window.state()), before, "it waits");
+    assert_eq!(position(&window), before, "it waits");
     window.get_by_label("Step").click();
     window.run_steps(3);
     wait_for(&mut window, "a step", |window| position(window) == before + 512);
     window.get_by_label("Stop").click();
     window.run_steps(3);
     wait_for(&mut window, "the end", finished);
-    assert_eq!(position(window.state()), before + 512);
+    assert_eq!(position(&window), before + 512);
     assert!(window.state().diagnosis().is_some_and(|diagnosis| diagnosis.runs[0].nll.is_some()));
 }
 
 #[test]
 fn arrow_keys_choose_a_head() {
-    let mut window = window(&["--tokens", "600"]);
-    wait_for(&mut window, "the end", finished);
+    let mut window = after_run(&["--tokens", "600"]);
     window.key_press(eframe::egui::Key::ArrowDown);
     window.run_steps(3);
     window.get_by_label("Curves: layer 0, head 0");
@@ -89,15 +65,29 @@ fn arrow_keys_choose_a_head() {
 
 #[test]
 fn what_went_wrong_is_told_in_words() {
-    let mut window = window(&["--policy", "nonsense"]);
-    wait_for(&mut window, "the end", finished);
-    window.get_by_label_contains("The run could not go on");
+    let window = after_run(&["--policy", "nonsense"]);
+    window.get_by_label_contains("The run ended early");
     assert!(window.state().diagnosis().is_none());
     assert!(Args::try_parse_from(["lm-infinite-gui", "--tokens", "many"]).is_err());
     let folder = Args::try_parse_from(["lm-infinite-gui", "nowhere"]).expect("arguments");
     assert!(Window::new(&folder).is_err());
     let three = ["lm-infinite-gui", "--policy", "a", "--policy", "b", "--policy", "c"];
     assert!(Window::new(&Args::try_parse_from(three).expect("arguments")).is_err());
+}
+
+/// The program itself: an error of the toolkit would name its source files.
+#[test]
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn without_a_display_the_program_says_what_to_set() {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_lm-infinite-gui"));
+    for name in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+        program.env_remove(name);
+    }
+    let output = program.output().expect("it begins");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words.starts_with("error: no display: set DISPLAY or WAYLAND_DISPLAY"), "{words}");
+    assert!(output.stdout.is_empty() && words.lines().count() == 1, "{words}");
 }
 
 #[test]
@@ -115,9 +105,10 @@ fn a_stopped_run_is_over_at_once() {
 #[test]
 fn a_changed_parameter_begins_anew() {
     let mut window = window(&["--tokens", "16k"]);
-    wait_for(&mut window, "a result", |window| window.diagnosis().is_some());
-    let policy = |window: &Window| window.diagnosis().map(|diagnosis| diagnosis.runs[1].policy.clone());
-    assert_eq!(policy(window.state()).as_deref(), Some("lm-infinite:start=10,window=256"));
+    wait_for(&mut window, "a result", |window| window.state().diagnosis().is_some());
+    let policy =
+        |window: &Shown| window.state().diagnosis().map(|diagnosis| diagnosis.runs[1].policy.clone());
+    assert_eq!(policy(&window).as_deref(), Some("lm-infinite:start=10,window=256"));
     window.get_by_label("B window").focus();
     window.run_steps(2);
     window.key_press(eframe::egui::Key::ArrowUp);
@@ -125,13 +116,12 @@ fn a_changed_parameter_begins_anew() {
     wait_for(&mut window, "a new run", |window| {
         policy(window).is_some_and(|policy| policy != "lm-infinite:start=10,window=256")
     });
-    assert!(policy(window.state()).is_some_and(|policy| policy.starts_with("lm-infinite:start=10,window=")));
+    assert!(policy(&window).is_some_and(|policy| policy.starts_with("lm-infinite:start=10,window=")));
 }
 
 #[test]
 fn both_policies_go_on_with_a_prompt() {
-    let mut window = window(&["--tokens", "1k", "--tab", "generate"]);
-    wait_for(&mut window, "the end", finished);
+    let mut window = after_run(&["--tokens", "1k", "--tab", "generate"]);
     window.get_all_by_label("Generate").last().expect("the button").click();
     let start = Instant::now();
     while window.query_all_by_label_contains("200 tokens, ").count() < 2 {
@@ -143,8 +133,7 @@ fn both_policies_go_on_with_a_prompt() {
 
 #[test]
 fn theory_is_told_of_the_chosen_head() {
-    let mut window = window(&["--tokens", "1k", "--tab", "theory"]);
-    wait_for(&mut window, "the end", finished);
+    let mut window = after_run(&["--tokens", "1k", "--tab", "theory"]);
     window.get_by_label_contains("Choose a head in the grid");
     window.key_press(eframe::egui::Key::ArrowDown);
     let start = Instant::now();

@@ -8,7 +8,8 @@ use lm_infinite::diagnose::{Diagnosis, Head};
 use lm_infinite::figures;
 use lm_infinite::results::default_folder;
 
-use crate::export::{Done, Export, Form, Origin, Wanted};
+use crate::command::Command;
+use crate::export::{Controls, Done, Export, Form, Origin, Request, Wanted};
 use crate::tab::Tab;
 use crate::theme;
 
@@ -28,100 +29,126 @@ const FIGURES: &[(&str, &str, bool)] = &[
 
 /// The small window, and what it is doing.
 pub struct Panel {
-    open: bool,
-    figure: usize,
-    folder: String,
-    whole: String,
-    running: Option<Export>,
+    controls: Controls,
+    export: Export,
     said: Option<Result<String, String>>,
 }
 
 impl Default for Panel {
     fn default() -> Self {
         let (open, figure, folder, whole) = (false, 0, "results".to_owned(), String::new());
-        Self { open, figure, folder, whole, running: None, said: None }
+        Self { controls: Controls { open, figure, folder, whole }, export: Export::default(), said: None }
     }
+}
+
+/// What can be exported.
+pub struct Exportable<'a> {
+    /// What is on screen.
+    pub diagnosis: &'a Arc<Diagnosis>,
+    /// The head that is chosen.
+    pub head: Option<Head>,
+    /// Where the diagnosis comes from.
+    pub origin: Option<Origin>,
+    /// It is of the whole text: a result folder can be written.
+    pub whole: bool,
 }
 
 impl Panel {
     /// Opens or closes it; at first it offers what `tab` shows.
     pub fn toggle(&mut self, tab: Tab, model: &str) {
-        self.open = !self.open;
+        self.controls.open = !self.controls.open;
         let name = match tab {
             Tab::Curves | Tab::Text | Tab::Generate => "nll_by_position",
             Tab::Map => "attention_maps",
             Tab::Features => "drift_pca",
             Tab::Theory => "entropy_bounds",
         };
-        self.figure = FIGURES.iter().position(|(figure, ..)| *figure == name).unwrap_or(0);
-        if self.open {
-            self.whole = default_folder(model).display().to_string();
+        self.controls.figure = FIGURES.iter().position(|(figure, ..)| *figure == name).unwrap_or(0);
+        if self.controls.open {
+            self.controls.whole = default_folder(model).display().to_string();
             self.said = None;
         }
     }
 
+    /// The fields say this now.
+    pub fn set(&mut self, controls: Controls) {
+        self.controls = controls;
+    }
+
+    /// Begins to write.
+    pub fn write(&mut self, ctx: &Context, wanted: Wanted, of: &Exportable<'_>) {
+        let Some(origin) = of.origin.clone() else { return };
+        let Controls { folder, whole, .. } = &self.controls;
+        let folder = PathBuf::from(if wanted == Wanted::Everything { whole } else { folder }.trim());
+        let (head, diagnosis) = (of.head, of.diagnosis.clone());
+        self.said = None;
+        self.export.start(Request { wanted, folder, head, diagnosis, origin }, theme::wake(ctx));
+    }
+
+    /// Takes what an export has to say.
+    pub fn update(&mut self, ctx: &Context) {
+        let Some(done) = self.export.done() else { return };
+        self.said = Some(match done {
+            Ok(Done::Written(path)) => Ok(format!("Written: {}", path.display())),
+            Ok(Done::Picture(picture)) => {
+                ctx.copy_image(picture);
+                Ok("The picture is on the clipboard.".to_owned())
+            }
+            Err(failure) => Err(format!("Nothing was written. {failure}")),
+        });
+    }
+
     /// Escape closes it.
-    pub fn keys(&mut self, ctx: &Context) {
-        if self.open && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
-            self.open = false;
+    pub fn keys(&self, ctx: &Context, commands: &mut Vec<Command>) {
+        let open = self.controls.open;
+        if open && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+            commands.push(Command::Export(Controls { open: false, ..self.controls.clone() }));
         }
     }
 
-    /// Draws it while it is open, and takes what an export has to say. A result folder is of the `whole` text.
-    pub fn show(
-        &mut self,
-        ctx: &Context,
-        diagnosis: &Arc<Diagnosis>,
-        head: Option<Head>,
-        origin: Option<&Origin>,
-        whole: bool,
-    ) {
-        self.take(ctx);
-        let mut open = self.open;
-        let mut wanted = None;
+    /// Draws it while it is open.
+    pub fn show(&self, ctx: &Context, of: &Exportable<'_>, commands: &mut Vec<Command>) {
+        let mut controls = self.controls.clone();
+        let mut open = controls.open;
         Window::new("Export")
             .open(&mut open)
             .collapsible(false)
             .resizable(false)
             .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
             .show(ctx, |ui| {
-                wanted = self.ask(ui, head, origin.is_some(), whole);
+                let wanted = self.ask(ui, &mut controls, of);
+                commands.extend(wanted.map(Command::Write));
                 match &self.said {
-                    _ if self.running.is_some() => drop(ui.label("Writing …")),
+                    _ if self.export.is_running() => drop(ui.label("Writing …")),
                     Some(Ok(words)) => drop(ui.label(words)),
                     Some(Err(words)) => drop(ui.colored_label(theme::BAD, words)),
                     None => {}
                 }
             });
-        self.open = open;
-        if let (Some(wanted), Some(origin)) = (wanted, origin) {
-            let folder = if wanted == Wanted::Everything { &self.whole } else { &self.folder };
-            let folder = PathBuf::from(folder.trim());
-            let started = Export::start(wanted, folder, head, diagnosis.clone(), origin.clone(), ctx.clone());
-            match started {
-                Ok(export) => (self.running, self.said) = (Some(export), None),
-                Err(failure) => self.said = Some(Err(format!("It could not be begun: {failure}"))),
-            }
+        controls.open = open;
+        if controls != self.controls {
+            commands.push(Command::Export(controls));
         }
     }
 
-    fn ask(&mut self, ui: &mut Ui, head: Option<Head>, ready: bool, whole: bool) -> Option<Wanted> {
+    fn ask(&self, ui: &mut Ui, controls: &mut Controls, of: &Exportable<'_>) -> Option<Wanted> {
+        let (ready, running) = (of.origin.is_some(), self.export.is_running());
         let mut wanted = None;
-        let (name, title, table) = FIGURES[self.figure];
+        let (name, title, table) = FIGURES[controls.figure.min(FIGURES.len() - 1)];
         ui.horizontal(|ui| {
             let label = ui.label("Figure");
             let combo =
                 ComboBox::from_id_salt("figure").width(190.0).selected_text(title).show_ui(ui, |ui| {
                     for (at, (_, title, _)) in FIGURES.iter().enumerate() {
-                        ui.selectable_value(&mut self.figure, at, *title);
+                        ui.selectable_value(&mut controls.figure, at, *title);
                     }
                 });
             combo.response.labelled_by(label.id).on_hover_text("As `diagnose` draws it, A and B together");
-            if let Some((layer, head)) = head.filter(|_| figures::OF_HEADS.contains(&name)) {
+            if let Some((layer, head)) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
                 ui.label(format!("of layer {layer}, head {head}"));
             }
         });
-        path(ui, "Into folder", &mut self.folder);
+        path(ui, "Into folder", &mut controls.folder);
         ui.horizontal(|ui| {
             let mut button = |ui: &mut Ui, words: &str, help: &str, enabled: bool, form: Form| {
                 let button = ui.add_enabled(enabled, Button::new(words));
@@ -129,7 +156,7 @@ impl Panel {
                     wanted = Some(Wanted::Figure(name, form));
                 }
             };
-            let idle = ready && self.running.is_none();
+            let idle = ready && !running;
             button(ui, "SVG", "Lines that scale, for papers", idle, Form::Svg);
             button(ui, "PNG", "Pixels", idle, Form::Png);
             button(
@@ -142,8 +169,8 @@ impl Panel {
             button(ui, "Copy picture", "To the clipboard", idle, Form::Copy);
         });
         ui.separator();
-        path(ui, "Result folder", &mut self.whole);
-        let all = ui.add_enabled(ready && whole && self.running.is_none(), Button::new("Export everything"));
+        path(ui, "Result folder", &mut controls.whole);
+        let all = ui.add_enabled(ready && of.whole && !running, Button::new("Export everything"));
         if all
             .on_hover_text("The result folder that `lm-infinite diagnose` writes: figures, tables, report")
             .on_disabled_hover_text("Once the whole text has been read")
@@ -152,19 +179,6 @@ impl Panel {
             wanted = Some(Wanted::Everything);
         }
         wanted
-    }
-
-    fn take(&mut self, ctx: &Context) {
-        let Some(done) = self.running.as_ref().and_then(Export::done) else { return };
-        self.running = None;
-        self.said = Some(match done {
-            Ok(Done::Written(path)) => Ok(format!("Written: {}", path.display())),
-            Ok(Done::Picture(picture)) => {
-                ctx.copy_image(picture);
-                Ok("The picture is on the clipboard.".to_owned())
-            }
-            Err(failure) => Err(format!("Nothing was written. {failure:#}")),
-        });
     }
 }
 

@@ -1,86 +1,81 @@
-//! One prompt, both policies: what each goes on with, side by side, every token coloured by what it costs.
+//! One prompt, both policies: how each continues it, side by side, every token coloured by its loss.
 
-use eframe::egui::{self, Button, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
+use eframe::egui::{self, Button, Context, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
 use lm_infinite::sampler::SamplingParams;
 
-use super::{NAMES, Shown};
+use super::pane::Pane;
+use super::shown::Shown;
 use crate::command::Command;
-use crate::generation::{Generation, Piece, Request};
-use crate::job::is_small;
-use crate::tab::View;
-use crate::theme;
+use crate::generation::{Controls, Generated, Generation, Piece, Request};
+use crate::inputs::Inputs;
+use crate::theme::{self, NAMES};
 
 /// Prompt by default, in training lengths: where attention without the fix has long fallen apart.
 const PROMPT: u64 = 8;
 
 /// The tab, with what is asked for and the last generation.
+#[derive(Default)]
 struct Generate {
-    prompt: Option<u64>,
-    tokens: u64,
-    temperature: f64,
-    generation: Option<Generation>,
-    error: Option<String>,
+    controls: Controls,
+    generation: Generation,
+    /// The reader has pressed the button.
+    asked: bool,
 }
 
-/// A new one.
-pub fn view() -> Box<dyn View> {
-    Box::new(Generate { prompt: None, tokens: 200, temperature: 0.8, generation: None, error: None })
+/// An empty one.
+pub fn pane() -> Box<dyn Pane> {
+    Box::<Generate>::default()
 }
 
-impl View for Generate {
-    fn show(&mut self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
-        if let Some(generation) = &mut self.generation {
-            generation.update();
+impl Pane for Generate {
+    fn obey(&mut self, command: &Command) {
+        match command {
+            Command::Generate(controls) => self.controls = *controls,
+            Command::StartGenerating => self.asked = true,
+            Command::StopGenerating => self.generation.stop(),
+            _ => {}
         }
+    }
+
+    fn update(&mut self, ctx: &Context, shown: &Shown<'_>) {
+        self.generation.poll();
+        let asked = std::mem::take(&mut self.asked);
+        let Some(inputs) = shown.inputs else { return };
+        let by_default = shown.diagnosis.trained_length.saturating_mul(PROMPT);
+        let prompt = self.controls.prompt.unwrap_or(by_default).clamp(1, (inputs.tokens.len() as u64).max(1));
+        self.controls.prompt = Some(prompt);
+        // A small model is asked at once: an empty tab tells nobody what it is for.
+        if asked || (self.generation.is_new() && inputs.is_small()) {
+            let Controls { tokens, temperature, .. } = self.controls;
+            let sampling = SamplingParams { temperature, ..SamplingParams::default() };
+            let (inputs, prompt, tokens) = (inputs.clone(), prompt as usize, tokens as usize);
+            self.generation.start(Request { inputs, prompt, tokens, sampling }, theme::wake(ctx));
+        }
+    }
+
+    fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
         let Some(inputs) = shown.inputs else {
             ui.label("A result folder holds no model. Press Run to load one, then generate.");
             return;
         };
-        let whole = inputs.tokens.len() as u64;
-        let prompt = self.prompt.get_or_insert(shown.diagnosis.trained_length.saturating_mul(PROMPT));
-        *prompt = (*prompt).clamp(1, whole);
-        ui.horizontal_wrapped(|ui| {
-            let label = ui.label("Prompt");
-            ui.add(Slider::new(prompt, 1..=whole).logarithmic(true).suffix(" tokens"))
-                .labelled_by(label.id)
-                .on_hover_text("Beginning of the text that is read before anything is generated");
-            let label = ui.label("New tokens");
-            ui.add(DragValue::new(&mut self.tokens).range(1..=1000))
-                .labelled_by(label.id)
-                .on_hover_text("How many tokens each policy generates");
-            let label = ui.label("Temperature");
-            ui.add(DragValue::new(&mut self.temperature).range(0.0..=4.0).speed(0.02))
-                .labelled_by(label.id)
-                .on_hover_text("0 always takes the most probable token");
-            // A small model is asked at once: an empty tab tells nobody what it is for.
-            let first = self.generation.is_none() && self.error.is_none() && is_small(&inputs.decoder);
-            let going = self.generation.as_ref().is_some_and(|generation| !generation.finished);
-            let asked = ui.button("Generate").on_hover_text("Both policies go on after the prompt").clicked();
-            if asked || first {
-                let sampling = SamplingParams { temperature: self.temperature, ..SamplingParams::default() };
-                let request = Request { prompt: *prompt as usize, tokens: self.tokens as usize, sampling };
-                match Generation::start(inputs.clone(), request, ui.ctx().clone()) {
-                    Ok(generation) => (self.generation, self.error) = (Some(generation), None),
-                    Err(failure) => self.error = Some(format!("It could not be begun: {failure}")),
-                }
-            }
-            let stop = ui.add_enabled(going, Button::new("Stop generating"));
-            if stop.on_hover_text("Ends here; what came stays").clicked()
-                && let Some(generation) = &mut self.generation
-            {
-                generation.stop();
-            }
-        });
-        let failure = self.generation.as_ref().and_then(|generation| generation.failure.as_ref());
-        if let Some(reason) = failure.or(self.error.as_ref()) {
-            ui.colored_label(theme::BAD, format!("Generating ended. {reason}"));
+        ui.horizontal_wrapped(|ui| self.controls_ui(ui, inputs, commands));
+        if let Some(reason) = self.generation.failure() {
+            ui.colored_label(theme::BAD, format!("The generation ended early. {reason}"));
         }
-        match &self.generation {
-            Some(generation) => result(ui, generation),
+        if let Some(progress) = self.generation.reading() {
+            ui.horizontal(|ui| {
+                ui.add(ProgressBar::new(progress.share()).desired_width(180.0));
+                let (done, total) = (progress.done, progress.total);
+                ui.label(format!("Both policies read the prompt: {done} of {total} tokens"));
+            });
+        }
+        match self.generation.result() {
+            Some((request, generated)) => result(ui, request, generated),
+            None if self.generation.is_running() => {}
             None => {
                 ui.label(format!(
-                    "The model was trained on {} tokens. Generate to see what each policy goes on with after a prompt \
-                     longer than that.",
+                    "The model was trained on {} tokens. Generate to see how each policy continues a prompt longer \
+                     than that.",
                     shown.diagnosis.trained_length
                 ));
             }
@@ -88,25 +83,49 @@ impl View for Generate {
     }
 
     fn is_busy(&self) -> bool {
-        self.generation.as_ref().is_some_and(|generation| !generation.finished)
+        self.generation.is_running()
     }
 }
 
-fn result(ui: &mut Ui, generation: &Generation) {
-    let wanted = generation.request.prompt * generation.inputs.policies.len();
-    if generation.read < wanted && !generation.finished {
-        ui.horizontal(|ui| {
-            ui.add(ProgressBar::new(generation.read as f32 / wanted as f32).desired_width(180.0));
-            ui.label(format!("reading the prompt: {} of {wanted} tokens, both policies", generation.read));
-        });
+impl Generate {
+    fn controls_ui(&self, ui: &mut Ui, inputs: &Inputs, commands: &mut Vec<Command>) {
+        let mut controls = self.controls;
+        let whole = (inputs.tokens.len() as u64).max(1);
+        let mut prompt = controls.prompt.unwrap_or(whole);
+        let label = ui.label("Prompt");
+        ui.add(Slider::new(&mut prompt, 1..=whole).logarithmic(true).suffix(" tokens"))
+            .labelled_by(label.id)
+            .on_hover_text("Beginning of the text that is read before anything is generated");
+        controls.prompt = Some(prompt);
+        let label = ui.label("New tokens");
+        ui.add(DragValue::new(&mut controls.tokens).range(1..=1000))
+            .labelled_by(label.id)
+            .on_hover_text("How many tokens each policy generates");
+        let label = ui.label("Temperature");
+        ui.add(DragValue::new(&mut controls.temperature).range(0.0..=4.0).speed(0.02))
+            .labelled_by(label.id)
+            .on_hover_text("0 always takes the most probable token");
+        if controls != self.controls {
+            commands.push(Command::Generate(controls));
+        }
+        if ui.button("Generate").on_hover_text("Both policies continue the prompt").clicked() {
+            commands.push(Command::StartGenerating);
+        }
+        let stop = ui.add_enabled(self.generation.is_running(), Button::new("Stop generating"));
+        if stop.on_hover_text("Ends here; what came stays").clicked() {
+            commands.push(Command::StopGenerating);
+        }
     }
+}
+
+fn result(ui: &mut Ui, request: &Request, generated: &Generated) {
     ui.horizontal_wrapped(|ui| {
-        ui.weak("Colour is what a token costs under the model:");
+        ui.weak("Colour is the loss of a token under the model:");
         for nll in [0.5_f32, 2.0, 4.0, 8.0] {
             ui.label(RichText::new(format!(" {nll} nats ")).background_color(theme::loss(nll)));
         }
     });
-    let policies: Vec<_> = generation.inputs.policies.iter().take(NAMES.len()).enumerate().collect();
+    let policies: Vec<_> = request.inputs.policies.iter().take(NAMES.len()).enumerate().collect();
     ui.columns(policies.len().max(1), |columns| {
         for ((side, spec), ui) in policies.into_iter().zip(columns) {
             ui.label(
@@ -114,14 +133,14 @@ fn result(ui: &mut Ui, generation: &Generation) {
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );
-            let pieces = &generation.pieces[side];
+            let Some(pieces) = generated.get(side) else { continue };
             ui.label(mean(pieces));
             ScrollArea::vertical().id_salt(("generated", side)).show(ui, |ui| {
                 ui.horizontal_wrapped(|ui| {
                     ui.spacing_mut().item_spacing = egui::vec2(0.0, 2.0);
                     for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.text.is_empty()) {
                         let text = piece.text.replace('\n', "⏎");
-                        let position = generation.request.prompt + at;
+                        let position = request.prompt + at;
                         ui.label(RichText::new(text).background_color(theme::loss(piece.nll)))
                             .on_hover_text(format!("position {position}: {:.2} nats", piece.nll));
                     }

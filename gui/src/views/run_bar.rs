@@ -1,103 +1,82 @@
 //! The run bar: what to run, and the buttons.
 
 use eframe::egui::{self, Button, ComboBox, DragValue, ProgressBar, RichText, Slider, Ui};
-use lm_infinite::hub;
 use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
 
-use super::NAMES;
-use super::ask::{Answer, Ask, Asked};
+use super::ask::question::{Asked, Question};
 use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
-use crate::theme;
+use crate::theme::{self, NAMES};
 
-/// The bar, and its small window.
-pub struct Bar {
+/// What the bar shows.
+pub struct Bar<'a> {
+    /// What it says.
+    pub settings: &'a Settings,
     /// Models that can be used at once.
-    models: Vec<&'static str>,
-    ask: Ask,
+    pub models: &'a [&'static str],
+    /// That of the model, once it is known.
+    pub trained_length: Option<u64>,
+    /// Of the run.
+    pub progress: Option<&'a Progress>,
+    /// The run waits.
+    pub paused: bool,
 }
 
-impl Default for Bar {
-    fn default() -> Self {
-        let listed = hub::Cache::open().map(|cache| hub::list(&cache).0).unwrap_or_default();
-        let models = listed.iter().filter(|model| model.present).map(|model| model.name).collect();
-        Self { models, ask: Ask::default() }
-    }
-}
-
-impl Bar {
-    /// Draws the bar. `trained_length` is that of the model, once it is known.
-    pub fn show(
-        &mut self,
-        ui: &mut Ui,
-        settings: &mut Settings,
-        trained_length: Option<u64>,
-        progress: Option<&Progress>,
-        paused: bool,
-        commands: &mut Vec<Command>,
-    ) {
+impl Bar<'_> {
+    /// Draws the bar.
+    pub fn show(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let mut settings = self.settings.clone();
         ui.horizontal_wrapped(|ui| {
-            self.model(ui, settings);
-            self.text(ui, settings);
+            model(ui, self.models, &mut settings, commands);
+            text(ui, &mut settings, commands);
             length(ui, &mut settings.tokens);
         });
         for side in 0..2 {
-            ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], trained_length));
+            ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], self.trained_length));
         }
-        buttons(ui, progress, paused, commands);
-        match self.ask.show(ui.ctx()) {
-            Some(Answer::Model(name)) => settings.model = name,
-            Some(Answer::Text(path)) => (settings.text, settings.pasted) = (path, None),
-            Some(Answer::Pasted(text)) => settings.pasted = Some(text),
-            Some(Answer::Results(path)) => commands.push(Command::Open(path)),
-            None => {}
+        if settings != *self.settings {
+            commands.push(Command::Settings(settings));
         }
+        buttons(ui, self.progress, self.paused, commands);
     }
+}
 
-    /// Asks for a result folder.
-    pub fn ask_for_results(&mut self) {
-        self.ask.open(Asked::Results, "results");
+fn model(ui: &mut Ui, models: &[&'static str], settings: &mut Settings, commands: &mut Vec<Command>) {
+    let label = ui.label("Model");
+    let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
+        for &name in models {
+            ui.selectable_value(&mut settings.model, name.to_owned(), name);
+        }
+    });
+    combo.response.labelled_by(label.id).on_hover_text("A built-in or pulled model");
+    let open = ui.button("Open model…");
+    if open
+        .on_hover_text("A .gguf file or a Hugging Face folder; dropping it on the window does the same")
+        .clicked()
+    {
+        let typed = settings.model.clone();
+        commands.push(Command::Ask(Question { asked: Asked::Model, typed }));
     }
+}
 
-    /// Escape closes the small window.
-    pub fn keys(&mut self, ctx: &egui::Context) {
-        self.ask.keys(ctx);
+fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
+    ui.label("Text");
+    ui.label(RichText::new(short(settings.text_name())).strong()).on_hover_text(settings.text_name());
+    if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
+        (settings.text, settings.pasted) = (String::new(), None);
     }
-
-    fn model(&mut self, ui: &mut Ui, settings: &mut Settings) {
-        let label = ui.label("Model");
-        let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
-            for &name in &self.models {
-                ui.selectable_value(&mut settings.model, name.to_owned(), name);
-            }
-        });
-        combo.response.labelled_by(label.id).on_hover_text("A built-in or pulled model");
-        let open = ui.button("Open model…");
-        if open
-            .on_hover_text("A .gguf file or a Hugging Face folder; dropping it on the window does the same")
-            .clicked()
-        {
-            self.ask.open(Asked::Model, &settings.model);
-        }
+    let open = ui.button("Open text…");
+    if open
+        .on_hover_text("A text file or a folder of them; dropping it on the window does the same")
+        .clicked()
+    {
+        let typed = settings.text.clone();
+        commands.push(Command::Ask(Question { asked: Asked::Text, typed }));
     }
-
-    fn text(&mut self, ui: &mut Ui, settings: &mut Settings) {
-        ui.label("Text");
-        ui.label(RichText::new(short(settings.text_name())).strong()).on_hover_text(settings.text_name());
-        if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
-            (settings.text, settings.pasted) = (String::new(), None);
-        }
-        let open = ui.button("Open text…");
-        if open
-            .on_hover_text("A text file or a folder of them; dropping it on the window does the same")
-            .clicked()
-        {
-            self.ask.open(Asked::Text, &settings.text);
-        }
-        if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
-            self.ask.open(Asked::Paste, settings.pasted.as_deref().unwrap_or_default());
-        }
+    if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
+        let typed = settings.pasted.as_deref().unwrap_or_default().to_owned();
+        commands.push(Command::Ask(Question { asked: Asked::Paste, typed }));
     }
 }
 
@@ -171,9 +150,9 @@ fn meaning(key: &str) -> &'static str {
         "start" => "First tokens of the text that every query attends to",
         "window" => "Most recent keys that a query attends to, in tokens",
         "ceiling" => "Largest distance that the position encoding is given, in tokens",
-        "k" => "Keys between start and window that are attended all the same, per head",
-        "from_layer" => "First layer that attends to keys in between",
-        "distance" => "Distance that the position encoding is given for keys in between, in tokens",
+        "k" => "Keys between start and window that are retrieved by their logits (top-k), per head",
+        "from_layer" => "First layer that attends to retrieved keys",
+        "distance" => "Distance that the position encoding is given for retrieved keys, in tokens",
         _ => "Ratio of the wanted length to the training length",
     }
 }
@@ -207,7 +186,7 @@ fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mu
         }
     });
     if let Some(failure) = progress.and_then(|progress| progress.failure.as_ref()) {
-        ui.colored_label(theme::BAD, format!("The run could not go on. {failure}"));
+        ui.colored_label(theme::BAD, format!("The run ended early. {failure}"));
     }
 }
 

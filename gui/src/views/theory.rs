@@ -1,97 +1,76 @@
 //! The paper's statements: about the chosen head, live, and all of them on drawn numbers.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-
 use eframe::egui::{Context, Grid, RichText, ScrollArea, Ui};
-use lm_infinite::diagnose::{Diagnosis, HeadStatement, head_statements};
+use lm_infinite::diagnose::{HeadStatement, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
-use super::{NAMES, Shown};
+use super::memo::Memo;
+use super::pane::Pane;
+use super::shown::Shown;
 use crate::command::Command;
-use crate::tab::View;
-use crate::theme;
+use crate::task::Task;
+use crate::theme::{self, NAMES};
 
 /// Seed of the drawn numbers: that of the command.
 const SEED: u64 = 0;
 
-/// What was told last: of which diagnosis and head, and the statements of A and B.
-type Told = (Arc<Diagnosis>, (usize, usize), Vec<Vec<HeadStatement>>);
-
-type Claims = Result<Vec<Claim>, String>;
-
 /// The tab, with what was computed.
-#[derive(Default)]
 struct Theory {
-    coming: Option<Receiver<Claims>>,
-    claims: Option<Claims>,
-    /// About the chosen head, made anew when it or the diagnosis changes.
-    statements: Option<Told>,
+    claims: Task<u64, Vec<Claim>>,
+    /// About the chosen head: the statements of A and B.
+    statements: Memo<(usize, usize), Vec<Vec<HeadStatement>>>,
 }
 
-/// A new one.
-pub fn view() -> Box<dyn View> {
-    Box::new(Theory::default())
+/// An empty one.
+pub fn pane() -> Box<dyn Pane> {
+    Box::new(Theory { claims: Task::newest("theory"), statements: Memo::default() })
 }
 
-impl View for Theory {
-    fn show(&mut self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
-        self.update(ui.ctx());
+impl Pane for Theory {
+    fn update(&mut self, ctx: &Context, shown: &Shown<'_>) {
+        if self.claims.request().is_none() {
+            self.claims.ask(SEED, theme::wake(ctx), |seed, worker| {
+                worker.send(claims(seed)?);
+                Ok(())
+            });
+        }
+        self.claims.poll();
+        if let Some(head) = shown.head {
+            self.statements.update(shown.diagnosis, head, || {
+                let runs = shown.diagnosis.runs.iter().take(NAMES.len());
+                runs.map(|run| head_statements(shown.diagnosis, run, head)).collect()
+            });
+        }
+    }
+
+    fn show(&self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
         ScrollArea::vertical().show(ui, |ui| {
             self.head(ui, shown);
             ui.separator();
-            match &self.claims {
-                None => {
-                    ui.label("Computing the statements …");
-                }
-                Some(Err(reason)) => {
+            match (self.claims.answer(), self.claims.failure()) {
+                (Some((_, claims)), _) => table(ui, claims),
+                (None, Some(reason)) => {
                     ui.colored_label(theme::BAD, format!("The statements could not be computed. {reason}"));
                 }
-                Some(Ok(claims)) => table(ui, claims),
+                (None, None) => {
+                    ui.label("The statements are being computed …");
+                }
             }
         });
+    }
+
+    fn is_busy(&self) -> bool {
+        self.claims.is_running()
     }
 }
 
 impl Theory {
-    /// Has the claims computed, once, on a thread of its own.
-    fn update(&mut self, ctx: &Context) {
-        if self.claims.is_some() {
-            return;
-        }
-        let Some(coming) = &self.coming else {
-            let (sender, coming) = sync_channel(1);
-            let ctx = ctx.clone();
-            let work = move || {
-                // Nobody listens once the window is closed.
-                let _ = sender.send(claims(SEED).map_err(|failure| failure.to_string()));
-                ctx.request_repaint();
-            };
-            match std::thread::Builder::new().name("theory".into()).spawn(work) {
-                Ok(_) => self.coming = Some(coming),
-                Err(failure) => self.claims = Some(Err(failure.to_string())),
-            }
-            return;
-        };
-        if let Ok(claims) = coming.try_recv() {
-            (self.claims, self.coming) = (Some(claims), None);
-        }
-    }
-
     /// The statements about the chosen head.
-    fn head(&mut self, ui: &mut Ui, shown: &Shown<'_>) {
-        let Some((layer, head)) = shown.head else {
+    fn head(&self, ui: &mut Ui, shown: &Shown<'_>) {
+        let (Some((layer, head)), Some(sides)) = (shown.head, self.statements.value()) else {
             ui.label("Choose a head in the grid to see what the paper's statements say about it.");
             return;
         };
-        let fresh =
-            |(diagnosis, of, _): &Told| Arc::ptr_eq(diagnosis, shown.diagnosis) && *of == (layer, head);
-        if !self.statements.as_ref().is_some_and(fresh) {
-            let runs = shown.diagnosis.runs.iter().take(NAMES.len());
-            let all = runs.map(|run| head_statements(shown.diagnosis, run, (layer, head))).collect();
-            self.statements = Some((shown.diagnosis.clone(), (layer, head), all));
-        }
-        let Some((_, _, sides)) = &self.statements else { return };
         ui.strong(format!("Layer {layer}, head {head}: measured against bound"));
         Grid::new("head statements").num_columns(1 + sides.len()).striped(true).show(ui, |ui| {
             ui.label("");

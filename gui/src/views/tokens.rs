@@ -3,7 +3,7 @@
 use eframe::egui::text::{LayoutJob, TextFormat};
 use eframe::egui::{Color32, FontId, Ui};
 
-use crate::job::Inputs;
+use crate::inputs::Inputs;
 
 /// Text of the token at `position`; a space is kept, line ends and other control characters become marks.
 pub fn text(inputs: &Inputs, position: u64) -> String {

@@ -3,16 +3,14 @@
 use eframe::egui::{Grid, RichText, Ui};
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 
-use super::NAMES;
-use crate::theme;
+use crate::theme::{self, NAMES};
 
 /// Draws the verdicts.
 pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
-    let reference = diagnosis.reference_nll.map_or(String::new(), |nll| format!("{nll:.2}"));
-    ui.label(format!(
-        "{}: trained on {} tokens. The same text in pieces of that length costs {reference} nats per token.",
-        diagnosis.model, diagnosis.trained_length
-    ));
+    let reference = diagnosis.reference_nll.map_or(String::new(), |nll| {
+        format!(" Reference: {nll:.2} nats per token, the same text in windows of that length.")
+    });
+    ui.label(format!("{}: trained on {} tokens.{reference}", diagnosis.model, diagnosis.trained_length));
     Grid::new("verdicts").num_columns(6).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
         for title in ["", "loss (nats)", "loss breaks", "logits", "entropy", "drift"] {
             ui.label(RichText::new(title).weak());
@@ -24,7 +22,7 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );
-            ui.label(run.nll.map_or("–".to_owned(), |nll| format!("{nll:.3}")));
+            ui.label(loss(run));
             ui.label(run.breaks.map_or("no".to_owned(), |at| format!("at {}", at.position)));
             for (broke, at, words) in factors(run) {
                 let text = match (broke, at) {
@@ -38,6 +36,16 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
             ui.end_row();
         }
     });
+}
+
+/// The mean loss, or how many losses are not finite, and from where on.
+fn loss(run: &RunMeasurement) -> String {
+    let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
+    match (run.buckets.iter().find(|bucket| bucket.non_finite > 0), run.nll) {
+        (Some(first), _) => format!("not finite for {lost} tokens, from {}–{} on", first.from, first.to),
+        (None, Some(nll)) => format!("{nll:.3}"),
+        (None, None) => "–".to_owned(),
+    }
 }
 
 fn factors(run: &RunMeasurement) -> [(bool, Option<u64>, &str); 3] {

@@ -2,6 +2,8 @@
 
 use egui_plot::GridMark;
 
+use crate::words;
+
 /// From how many training lengths on lengths span decades: as in the figures.
 const DECADES_FROM: u64 = 32;
 /// Ticks of a linear axis, about.
@@ -115,17 +117,9 @@ fn multiples(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
     ((low / step).ceil() as i64..=(high / step).floor() as i64).map(move |at| at as f64 * step)
 }
 
-/// A number with its thousands apart.
+/// The nearest whole number, with its thousands set apart.
 pub fn grouped(number: f64) -> String {
-    let digits = format!("{:.0}", number.abs());
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    words::grouped(number.abs().round() as u64)
 }
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
 //! Curves of A and B: loss by position, logits against distance, entropy against length; of all heads or of one.
 
-mod axis;
-mod model;
+pub mod axis;
+pub mod model;
 mod paint;
 
 use std::sync::Arc;
 
-use eframe::egui::{ComboBox, ScrollArea, Ui};
+use eframe::egui::{ComboBox, Context, ScrollArea, Ui};
 use lm_infinite::diagnose::Diagnosis;
 
-pub use self::axis::Spacing;
-pub use self::model::{Asked, Curve};
-
-use self::axis::{Axis, grouped};
-use self::model::{Drawing, Kind, Line};
+use self::axis::{Axis, Spacing, grouped};
+use self::model::{Asked, Controls, Curve, Drawing, Kind, Line};
 use super::memo::Memo;
-use super::{NAMES, Shown};
+use super::pane::Pane;
+use super::shown::Shown;
 use crate::command::Command;
-use crate::tab::View;
+use crate::theme::NAMES;
 use crate::tour;
 
 /// Room for the words above a plot.
@@ -26,71 +24,82 @@ const WORDS: f32 = 54.0;
 /// The tab of all curves.
 #[derive(Default)]
 struct Curves {
-    spacing: Spacing,
-    bounds: Option<usize>,
-    /// Place on the axis that the pointer is over, in any of the plots.
-    cursor: Option<f64>,
-    drawings: Memo<Asked, Vec<Drawing>>,
+    controls: Controls,
+    drawings: Memo<Asked, (Axis, Vec<Drawing>)>,
 }
 
-/// A new one.
-pub fn view() -> Box<dyn View> {
+/// An empty one.
+pub fn pane() -> Box<dyn Pane> {
     Box::new(Curves::default())
 }
 
-impl View for Curves {
-    fn show(&mut self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
-        let diagnosis = shown.diagnosis;
-        self.menus_ui(ui, diagnosis);
-        let asked = Asked { head: shown.head, spacing: self.spacing, bounds: self.bounds };
-        let axis = Axis::new(self.spacing, diagnosis.tokens, diagnosis.trained_length);
-        let drawings = self.drawings.get(diagnosis, asked, || {
-            Curve::ALL.iter().map(|&curve| Drawing::new(diagnosis, curve, asked, &axis)).collect()
+impl Pane for Curves {
+    fn obey(&mut self, command: &Command) {
+        if let Command::Curves(controls) = command {
+            self.controls = *controls;
+        }
+    }
+
+    fn update(&mut self, _ctx: &Context, shown: &Shown<'_>) {
+        let Controls { spacing, bounds, .. } = self.controls;
+        let asked = Asked { head: shown.head, spacing, bounds };
+        self.drawings.update(shown.diagnosis, asked, || {
+            let axis = Axis::new(spacing, shown.diagnosis.tokens, shown.diagnosis.trained_length);
+            let drawing = |&curve| Drawing::new(shown.diagnosis, curve, asked, &axis);
+            (axis, Curve::ALL.iter().map(drawing).collect())
         });
+    }
+
+    fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
+        let diagnosis = shown.diagnosis;
+        let mut controls = self.controls;
+        menus_ui(ui, diagnosis, &mut controls);
+        let Some((axis, drawings)) = self.drawings.value() else { return };
         let height = (ui.available_height() / Curve::ALL.len() as f32 - WORDS).max(110.0);
         let mut cursor = None;
         ScrollArea::vertical().show(ui, |ui| {
-            for drawing in drawings.iter() {
+            for drawing in drawings {
                 let drawn = ui.scope(|ui| {
-                    words_ui(ui, drawing, &axis, self.cursor, shown.head);
+                    words_ui(ui, drawing, axis, self.controls.cursor, shown.head);
                     let trained = diagnosis.trained_length;
-                    cursor = cursor.or(paint::plot(ui, drawing, &axis, trained, self.cursor, height));
+                    cursor = cursor.or(paint::plot(ui, drawing, axis, trained, self.controls.cursor, height));
                 });
                 tour::mark(ui.ctx(), drawing.curve.part(), drawn.response.rect);
             }
         });
-        self.cursor = cursor;
+        controls.cursor = cursor;
+        if controls != self.controls {
+            commands.push(Command::Curves(controls));
+        }
     }
 }
 
-impl Curves {
-    fn menus_ui(&mut self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>) {
-        ui.horizontal_wrapped(|ui| {
-            for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
-                let drawn = ["solid", "dashed"][side];
-                ui.colored_label(paint::side(ui, side), format!("{} {} ({drawn})", NAMES[side], run.policy));
-            }
-            ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
-        });
-        ui.horizontal_wrapped(|ui| {
-            let label = ui.label("Tokens");
-            let menu = ComboBox::from_id_salt("spacing").selected_text(self.spacing.name());
-            let menu = menu.show_ui(ui, |ui| {
-                for spacing in Spacing::ALL {
-                    ui.selectable_value(&mut self.spacing, spacing, spacing.name());
-                }
-            });
-            let help = "Spacing of the horizontal axis; automatic is logarithmic where lengths span decades";
-            menu.response.labelled_by(label.id).on_hover_text(help);
-            ui.separator();
-            ui.label("Entropy bounds");
-            let names = [(None, "none"), (Some(0), "of A"), (Some(1), "of B")];
-            for (bounds, name) in names.into_iter().take(1 + diagnosis.runs.len()) {
-                let help = "What the logits alone say of the entropy (appendix D of the paper)";
-                ui.selectable_value(&mut self.bounds, bounds, name).on_hover_text(help);
+fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
+    ui.horizontal_wrapped(|ui| {
+        for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
+            let drawn = ["solid", "dashed"][side];
+            ui.colored_label(paint::side(ui, side), format!("{} {} ({drawn})", NAMES[side], run.policy));
+        }
+        ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
+    });
+    ui.horizontal_wrapped(|ui| {
+        let label = ui.label("Tokens");
+        let menu = ComboBox::from_id_salt("spacing").selected_text(controls.spacing.name());
+        let menu = menu.show_ui(ui, |ui| {
+            for spacing in Spacing::ALL {
+                ui.selectable_value(&mut controls.spacing, spacing, spacing.name());
             }
         });
-    }
+        let help = "Spacing of the horizontal axis; automatic is logarithmic where lengths span decades";
+        menu.response.labelled_by(label.id).on_hover_text(help);
+        ui.separator();
+        ui.label("Entropy bounds");
+        let names = [(None, "none"), (Some(0), "of A"), (Some(1), "of B")];
+        for (bounds, name) in names.into_iter().take(1 + diagnosis.runs.len()) {
+            let help = "What the logits alone say of the entropy (appendix D of the paper)";
+            ui.selectable_value(&mut controls.bounds, bounds, name).on_hover_text(help);
+        }
+    });
 }
 
 /// What a plot shows, and what its lines are worth at the cursor.
@@ -98,7 +107,7 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
     ui.horizontal_wrapped(|ui| {
         ui.strong(drawing.curve.title());
         match (drawing.curve, head) {
-            (Curve::Loss, _) => ui.weak("dotted: the same text in pieces of the training length"),
+            (Curve::Loss, _) => ui.weak("dotted: reference, the same text in windows of the training length"),
             (_, None) => ui.weak("mean over heads ± one standard deviation"),
             (_, Some((layer, head))) => ui.weak(format!("layer {layer}, head {head}")),
         };
@@ -121,7 +130,7 @@ fn reading(drawing: &Drawing, axis: &Axis, cursor: f64) -> String {
     let value = |line: &Line| {
         let name = match line.kind {
             Kind::Side(side) => NAMES[side],
-            Kind::Reference => "in pieces",
+            Kind::Reference => "reference",
             Kind::Bound(_) => &line.name,
         };
         let value = line.value(cursor).map_or("–".to_owned(), |value| format!("{value:.3}"));

@@ -6,8 +6,8 @@ use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
 
 use super::axis::{Axis, Spacing};
+use crate::theme::NAMES;
 use crate::tour::Part;
-use crate::views::NAMES;
 
 /// Buckets of the loss in one running mean.
 const SMOOTHED: usize = 5;
@@ -59,6 +59,17 @@ impl Curve {
     }
 }
 
+/// What the menus and the pointer say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Controls {
+    /// Of the horizontal axis.
+    pub spacing: Spacing,
+    /// Bounds of the entropy of A (0) or B (1).
+    pub bounds: Option<usize>,
+    /// Place on the axis that the pointer is over, in any of the plots.
+    pub cursor: Option<f64>,
+}
+
 /// What the reader asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -75,7 +86,7 @@ pub struct Asked {
 pub enum Kind {
     /// A (0) or B (1).
     Side(usize),
-    /// The text in pieces of the training length.
+    /// The reference: the text in windows of the training length.
     Reference,
     /// A bound of the entropy, by number.
     Bound(usize),
@@ -178,14 +189,25 @@ impl Drawing {
         }
         let mut note = String::new();
         if curve == Curve::Loss {
+            note = not_drawn(diagnosis);
             let points = smoothed(&diagnosis.reference).into_iter();
-            lines.push(Line::new(Kind::Reference, "in pieces of the training length", axis, points));
+            lines.push(Line::new(Kind::Reference, "reference: windows of the training length", axis, points));
         }
         if let (Curve::Entropy, Some(run)) = (curve, asked.bounds.and_then(|side| diagnosis.runs.get(side))) {
             note = bounds(run, asked.head, axis, &mut lines);
         }
         Self { curve, lines, note }
     }
+}
+
+/// How many losses have no place in the plot.
+fn not_drawn(diagnosis: &Diagnosis) -> String {
+    let runs = diagnosis.runs.iter().take(2).enumerate().filter_map(|(side, run)| {
+        let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
+        (lost > 0).then(|| format!("{} tokens under {}", lost, NAMES[side]))
+    });
+    let lost: Vec<_> = runs.collect();
+    if lost.is_empty() { String::new() } else { format!("losses that are not finite: {}", lost.join(", ")) }
 }
 
 /// Adds what the entropy of a run is held against (appendix D of the paper); tells what is left out.

@@ -1,26 +1,26 @@
-//! Where the cells of the grid are: places in rows, scrolled where they do not fit.
+//! Where the tiles of the grid are: places in rows, scrolled where they do not fit.
 
 use eframe::egui::{Pos2, Rect, Vec2, vec2};
 
 use super::model::Order;
 
-/// Room for the numbers of the layers, left of the cells.
+/// Room for the numbers of the layers, left of the tiles.
 const MARGIN: f32 = 26.0;
-/// Sides of a cell: no smaller than can be told apart and hit, no larger than it needs.
+/// Sides of a tile: no smaller than can be told apart and hit, no larger than it needs.
 const SMALLEST: Vec2 = vec2(11.0, 11.0);
 const LARGEST: Vec2 = vec2(54.0, 30.0);
-/// A sorted cell holds the name of its head, as `79.63`.
+/// A sorted tile holds the name of its head, as `79.63`.
 const NAMED: Vec2 = vec2(40.0, 20.0);
 
-/// Cells of one size, in rows.
+/// Tiles of one size, in rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layout {
-    /// Cells in a row.
+    /// Tiles in a row.
     pub columns: usize,
     /// Rows.
     pub rows: usize,
-    /// Size of a cell, with its gap.
-    pub cell: Vec2,
+    /// Size of a tile, with its gap.
+    pub tile: Vec2,
     /// Left of the first column.
     margin: f32,
     count: usize,
@@ -34,35 +34,35 @@ impl Layout {
             Order::Layers => {
                 let across = (space.x - MARGIN) / heads.max(1) as f32;
                 let down = space.y / layers.max(1) as f32;
-                let cell = vec2(across, down).clamp(SMALLEST, LARGEST);
-                Self { columns: heads, rows: layers, cell, margin: MARGIN, count }
+                let tile = vec2(across, down).clamp(SMALLEST, LARGEST);
+                Self { columns: heads, rows: layers, tile, margin: MARGIN, count }
             }
             Order::Strongest => {
                 let columns = ((space.x / NAMED.x) as usize).clamp(1, count.max(1));
                 let width = (space.x / columns as f32).clamp(NAMED.x, LARGEST.x);
-                let cell = vec2(width, NAMED.y);
-                Self { columns, rows: count.div_ceil(columns), cell, margin: 0.0, count }
+                let tile = vec2(width, NAMED.y);
+                Self { columns, rows: count.div_ceil(columns), tile, margin: 0.0, count }
             }
         }
     }
 
     /// Size of the whole.
     pub fn size(&self) -> Vec2 {
-        vec2(self.margin + self.cell.x * self.columns as f32, self.cell.y * self.rows as f32)
+        vec2(self.margin + self.tile.x * self.columns as f32, self.tile.y * self.rows as f32)
     }
 
-    /// The cell of a place, in a grid whose upper left corner is `origin`.
+    /// The tile of a place, in a grid whose upper left corner is `origin`.
     pub fn rect(&self, origin: Pos2, place: usize) -> Rect {
         let (row, column) = (place / self.columns.max(1), place % self.columns.max(1));
-        let corner = vec2(self.margin + self.cell.x * column as f32, self.cell.y * row as f32);
-        let gap = if self.cell.min_elem() > 12.0 { 1.0 } else { 0.5 };
-        Rect::from_min_size(origin + corner, self.cell).shrink(gap)
+        let corner = vec2(self.margin + self.tile.x * column as f32, self.tile.y * row as f32);
+        let gap = if self.tile.min_elem() > 12.0 { 1.0 } else { 0.5 };
+        Rect::from_min_size(origin + corner, self.tile).shrink(gap)
     }
 
     /// The place under a point.
     pub fn place(&self, origin: Pos2, at: Pos2) -> Option<usize> {
         let from = at - origin - vec2(self.margin, 0.0);
-        let (column, row) = (from.x / self.cell.x, from.y / self.cell.y);
+        let (column, row) = (from.x / self.tile.x, from.y / self.tile.y);
         if column < 0.0 || row < 0.0 || column as usize >= self.columns {
             return None;
         }
@@ -72,8 +72,8 @@ impl Layout {
 
     /// The rows that cross the heights `top..bottom` below the upper edge.
     pub fn rows_between(&self, top: f32, bottom: f32) -> std::ops::Range<usize> {
-        let first = (top.max(0.0) / self.cell.y) as usize;
-        let last = (bottom.max(0.0) / self.cell.y).ceil() as usize;
+        let first = (top.max(0.0) / self.tile.y) as usize;
+        let last = (bottom.max(0.0) / self.tile.y).ceil() as usize;
         first.min(self.rows)..last.min(self.rows)
     }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_under_the_middle_of_a_cell_is_its_own() {
+    fn the_place_under_the_middle_of_a_tile_is_its_own() {
         let origin = pos2(7.0, 90.0);
         for order in [Order::Layers, Order::Strongest] {
             for (layers, heads) in [(30, 9), (80, 64), (1, 1)] {
@@ -131,19 +131,19 @@ mod tests {
     }
 
     #[test]
-    fn cells_can_be_hit_whatever_the_model() {
+    fn tiles_can_be_hit_whatever_the_model() {
         let small = Layout::new(Order::Layers, 6, 4, vec2(330.0, 500.0));
-        assert_eq!(small.cell, LARGEST);
+        assert_eq!(small.tile, LARGEST);
         let fitting = Layout::new(Order::Layers, 30, 9, vec2(330.0, 500.0));
         assert!(fitting.size().x <= 330.0 && fitting.size().y <= 500.1);
         let large = Layout::new(Order::Layers, 80, 64, vec2(330.0, 500.0));
-        assert!(large.cell.min_elem() >= 11.0 && large.size().x > 330.0, "it scrolls");
+        assert!(large.tile.min_elem() >= 11.0 && large.size().x > 330.0, "it scrolls");
         let sorted = Layout::new(Order::Strongest, 80, 64, vec2(330.0, 500.0));
-        assert!(sorted.size().x <= 330.1 && sorted.cell.x >= NAMED.x);
+        assert!(sorted.size().x <= 330.1 && sorted.tile.x >= NAMED.x);
     }
 
     #[test]
-    fn only_rows_in_sight_are_drawn() {
+    fn only_rows_on_screen_are_drawn() {
         let grid = Layout::new(Order::Strongest, 80, 64, vec2(400.0, 500.0));
         let rows = grid.rows_between(100.0, 300.0);
         assert_eq!((rows.clone(), grid.places(rows.start)), (5..15, 50..60));

@@ -1,21 +1,19 @@
 //! The head grid: every head coloured by a measure of A, of B, or of their difference, by layer or the strongest first.
 
 mod layout;
-mod model;
+pub mod model;
 mod paint;
 
 use std::sync::Arc;
 
-use eframe::egui::{
-    Button, ComboBox, Grid, Id, Key, Response, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
-};
+use eframe::egui::{Button, ComboBox, Grid, Key, Response, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 use lm_infinite::diagnose::Diagnosis;
 
 pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
 
 use self::layout::Layout;
-use super::NAMES;
 use super::memo::Memo;
+use crate::theme::NAMES;
 
 /// What a table is made of, beside the diagnosis.
 type Asked = (Measure, Side, Order);
@@ -25,38 +23,47 @@ const BELOW: f32 = 240.0;
 /// Width that the scroll bar takes.
 const SCROLL_BAR: f32 = 14.0;
 
-/// Draws the grid and its menus; clicks and arrow keys change `choice`.
-pub fn show(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, choice: &mut Choice) {
-    menus(ui, choice);
-    let table = table(ui, diagnosis, *choice);
-    if table.is_empty() {
-        ui.label("no heads");
-        return;
-    }
-    grid(ui, diagnosis, &table, choice);
-    legend(ui, &table, *choice);
-    match choice.head {
-        None => {
-            ui.label("Curves: mean over all heads");
-            ui.weak("Click a head, or press an arrow key.");
-        }
-        Some((layer, head)) => {
-            ui.strong(format!("Curves: layer {layer}, head {head}"));
-            let value = choice.measure.words(table.value((layer, head)));
-            ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
-            describe(ui, diagnosis, (layer, head));
-        }
-    }
+/// The grid: what is chosen in it, and its values.
+#[derive(Clone, Debug, Default)]
+pub struct Heads {
+    /// What is chosen.
+    pub choice: Choice,
+    table: Memo<Asked, Table>,
 }
 
-/// The table, made anew only for another diagnosis or choice.
-fn table(ui: &Ui, diagnosis: &Arc<Diagnosis>, choice: Choice) -> Arc<Table> {
-    let id = Id::unique("head table");
-    let Choice { measure, side, order, .. } = choice;
-    let mut memo: Memo<Asked, Table> = ui.data(|data| data.get_temp(id)).unwrap_or_default();
-    let table = memo.get(diagnosis, (measure, side, order), || Table::new(diagnosis, measure, side, order));
-    ui.data_mut(|data| data.insert_temp(id, memo));
-    table
+impl Heads {
+    /// Computes the table anew for another diagnosis or choice.
+    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>) {
+        let Choice { measure, side, order, .. } = self.choice;
+        let table = || Table::new(diagnosis, measure, side, order);
+        self.table.update(diagnosis, (measure, side, order), table);
+    }
+
+    /// Draws the grid and its menus; returns the choice after clicks and arrow keys.
+    #[must_use]
+    pub fn show(&self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>) -> Choice {
+        let mut choice = self.choice;
+        menus(ui, &mut choice);
+        let Some(table) = self.table.value().filter(|table| !table.is_empty()) else {
+            ui.label("The model has no heads.");
+            return choice;
+        };
+        grid(ui, diagnosis, table, &mut choice);
+        legend(ui, table, choice);
+        match choice.head {
+            None => {
+                ui.label("Curves: mean over all heads");
+                ui.weak("Click a head, or press an arrow key.");
+            }
+            Some((layer, head)) => {
+                ui.strong(format!("Curves: layer {layer}, head {head}"));
+                let value = choice.measure.words(table.value((layer, head)));
+                ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
+                describe(ui, diagnosis, (layer, head));
+            }
+        }
+        choice
+    }
 }
 
 fn menus(ui: &mut Ui, choice: &mut Choice) {
@@ -103,7 +110,7 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
             let (area, response) = ui.allocate_exact_size(layout.size(), Sense::click());
             response.widget_info(|| WidgetInfo::labeled(Role::Grid, true, "Head grid"));
             let origin = area.min;
-            paint::cells(ui, origin, &layout, table, named);
+            paint::tiles(ui, origin, &layout, table, named);
             let moved = pressed(ui, &response, &layout, table, choice);
             if let Some(head) = choice.head
                 && let Some(place) = table.place_of(head)

@@ -51,10 +51,10 @@ impl Measure {
             Self::MaxLogit => {
                 let arrays = [&run.arrays.max_logit, &run.arrays.max_logit_start];
                 let bins = arrays[0].dim().2;
-                let cells = arrays.into_iter().flat_map(|array| {
+                let values = arrays.into_iter().flat_map(|array| {
                     (0..bins).filter_map(|bin| array.get([head.layer, head.head, bin]).copied())
                 });
-                let most = cells.filter(|logit| logit.is_finite()).fold(f32::NEG_INFINITY, f32::max);
+                let most = values.filter(|logit| logit.is_finite()).fold(f32::NEG_INFINITY, f32::max);
                 Some(f64::from(most)).filter(|logit| logit.is_finite())
             }
             Self::LogitRise => head.logit_rise().map(f64::from),

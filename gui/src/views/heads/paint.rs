@@ -1,11 +1,11 @@
-//! How the head grid looks: cells, the names in them, and the legend.
+//! How the head grid looks: tiles, the names in them, and the legend.
 
 use eframe::egui::epaint::{Mesh, Shape};
 use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use super::layout::Layout;
 use super::model::{Measure, Scale, Table};
-use crate::views::SIDES;
+use crate::theme::{SIDES, ink_on};
 
 /// Height of the legend's bar.
 const BAR: f32 = 10.0;
@@ -49,20 +49,14 @@ fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
     Color32::from_rgb(channel(0), channel(1), channel(2))
 }
 
-/// Black or white, whichever is read better on `background`.
-fn ink_on(background: Color32) -> Color32 {
-    let [r, g, b, _] = background.to_array().map(f32::from);
-    if 0.299 * r + 0.587 * g + 0.114 * b > 125.0 { Color32::BLACK } else { Color32::WHITE }
-}
-
-/// The cells that are in sight, with the numbers of their layers, or of their heads if they are `named`.
-pub fn cells(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool) {
-    let sight = ui.clip_rect();
+/// The tiles that are on screen, with the numbers of their layers, or of their heads if they are `named`.
+pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool) {
+    let visible = ui.clip_rect();
     let painter = ui.painter();
     let mut mesh = Mesh::default();
     let mut words = Vec::new();
     let empty = ui.visuals().faint_bg_color;
-    for row in layout.rows_between(sight.top() - origin.y, sight.bottom() - origin.y) {
+    for row in layout.rows_between(visible.top() - origin.y, visible.bottom() - origin.y) {
         for place in layout.places(row) {
             let Some(head) = table.head_at(place) else { continue };
             let rect = layout.rect(origin, place);
@@ -76,12 +70,12 @@ pub fn cells(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool)
                 words.push((rect.center(), Align2::CENTER_CENTER, format!("{}.{}", head.0, head.1), ink));
             }
         }
-        if !named && (layout.cell.y >= 12.0 || row % 5 == 0) {
+        if !named && (layout.tile.y >= 12.0 || row % 5 == 0) {
             let at = pos2(origin.x, layout.rect(origin, layout.places(row).start).center().y);
             words.push((at, Align2::LEFT_CENTER, row.to_string(), ui.visuals().weak_text_color()));
         }
     }
-    // One mesh for all cells: a shape for each would cost a frame's time with thousands of heads.
+    // One mesh for all tiles: a shape for each would cost a frame's time with thousands of heads.
     painter.add(Shape::mesh(mesh));
     for (at, align, text, ink) in words {
         painter.text(at, align, text, FontId::proportional(11.0), ink);

@@ -3,7 +3,7 @@
 use eframe::egui::{Pos2, Rect, pos2, vec2};
 use lm_infinite::policy::{AttentionPolicy, Positions};
 
-use super::model::Sight;
+use super::viewport::Viewport;
 
 /// Room for the numbers left of a map.
 const LEFT: f32 = 58.0;
@@ -26,15 +26,15 @@ pub struct Plane {
     /// The square.
     pub rect: Rect,
     /// What is in it.
-    pub sight: Sight,
+    pub viewport: Viewport,
 }
 
 impl Plane {
     /// Where the upper left corner of a pair is.
     pub fn point(&self, query: f64, key: f64) -> Pos2 {
-        let share = |at: f64, from: f64| ((at - from) / self.sight.span) as f32;
+        let share = |at: f64, from: f64| ((at - from) / self.viewport.span) as f32;
         let size = self.rect.size();
-        let Sight { query: first_query, key: first_key, .. } = self.sight;
+        let Viewport { query: first_query, key: first_key, .. } = self.viewport;
         self.rect.min + vec2(share(key, first_key) * size.x, share(query, first_query) * size.y)
     }
 
@@ -51,7 +51,7 @@ impl Plane {
             return None;
         }
         let token = |at: f64| (at.max(0.0) as u64).min(tokens.saturating_sub(1));
-        let Sight { query, key, span } = self.sight;
+        let Viewport { query, key, span } = self.viewport;
         Some((token(query + down * span), token(key + across * span)))
     }
 }
@@ -120,8 +120,8 @@ pub fn ticks(from: f64, span: f64, most: usize) -> Vec<u64> {
     (first..=last).map(|at| at * step as u64).collect()
 }
 
-/// A square for the frame of one cell.
-pub fn cell(plane: &Plane, query: u64, key: u64) -> Rect {
+/// A square for the frame of one tile.
+pub fn tile(plane: &Plane, query: u64, key: u64) -> Rect {
     let (from, to) =
         (plane.point(query as f64, key as f64), plane.point(query as f64 + 1.0, key as f64 + 1.0));
     Rect::from_two_pos(from, pos2(to.x, to.y))
@@ -133,7 +133,7 @@ mod tests {
 
     fn plane() -> Plane {
         let rect = Rect::from_min_size(pos2(100.0, 50.0), vec2(200.0, 200.0));
-        Plane { rect, sight: Sight { query: 1000.0, key: 400.0, span: 100.0 } }
+        Plane { rect, viewport: Viewport { query: 1000.0, key: 400.0, span: 100.0 } }
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(plane.pair(pos2(101.0, 151.0), 5000), Some((1050, 400)));
         assert_eq!(plane.pair(pos2(99.0, 151.0), 5000), None);
         assert_eq!(plane.pair(plane.rect.max, 1060), Some((1059, 500)));
-        assert_eq!(plane.pair(cell(&plane, 1031, 477).center(), 5000), Some((1031, 477)));
+        assert_eq!(plane.pair(tile(&plane, 1031, 477).center(), 5000), Some((1031, 477)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use lm_infinite::diagnose::{BinEdges, RunMeasurement};
 use lm_infinite_analysis::PooledMaps;
 
-use super::model::{Cell, Scale, Sight, places};
+use super::viewport::{Scale, Tile, Viewport, places};
 
 /// The overview of one head.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl Overview<'_> {
             return match side {
                 1 => "Overview: every logit, gathered while the text was read.".to_owned(),
                 side => format!(
-                    "Overview: largest logit and probability in squares of {side} × {side} tokens, of every query, gathered while the text was read."
+                    "Overview: largest logit and probability in tiles of {side} × {side} tokens, of every query, gathered while the text was read."
                 ),
             };
         }
@@ -71,39 +71,39 @@ impl Overview<'_> {
         Some(Coarse { logit, probability: share, place })
     }
 
-    /// Cells at the middles of `size` × `size` squares, row by row.
-    pub fn cells(&self, sight: Sight, tokens: u64, size: usize, scale: Scale) -> Vec<Cell> {
-        let keys: Vec<(u64, usize)> = places(sight.key, sight.span, size, tokens)
+    /// Tiles at the middles of `size` × `size` squares, row by row.
+    pub fn tiles(&self, viewport: Viewport, tokens: u64, size: usize, scale: Scale) -> Vec<Tile> {
+        let keys: Vec<(u64, usize)> = places(viewport.key, viewport.span, size, tokens)
             .into_iter()
             .map(|key| (key, self.column(key)))
             .collect();
-        let mut cells = Vec::with_capacity(size * size);
+        let mut tiles = Vec::with_capacity(size * size);
         // Many squares on screen are of one row and column: those are looked up once.
         let mut known = (None, Vec::new());
-        for query in places(sight.query, sight.span, size, tokens) {
+        for query in places(viewport.query, viewport.span, size, tokens) {
             let row = self.row(query).filter(|&row| self.has_read(query, row));
             if known.0 != row || known.1.is_empty() {
-                known = (row, self.row_cells(row, &keys, scale));
+                known = (row, self.row_tiles(row, &keys, scale));
             }
-            let cell = |(&(key, _), &cell)| if key > query { Cell::Future } else { cell };
-            cells.extend(keys.iter().zip(&known.1).map(cell));
+            let tile = |(&(key, _), &tile)| if key > query { Tile::Future } else { tile };
+            tiles.extend(keys.iter().zip(&known.1).map(tile));
         }
-        cells
+        tiles
     }
 
     /// One for each key.
-    fn row_cells(&self, row: Option<usize>, keys: &[(u64, usize)], scale: Scale) -> Vec<Cell> {
+    fn row_tiles(&self, row: Option<usize>, keys: &[(u64, usize)], scale: Scale) -> Vec<Tile> {
         let mut known = None;
-        let cell = |&(_, column): &(u64, usize)| match known {
-            Some((of, cell)) if of == column => cell,
+        let tile = |&(_, column): &(u64, usize)| match known {
+            Some((of, tile)) if of == column => tile,
             _ => {
                 let value = row.and_then(|row| self.value(row, column));
-                let cell = value.map_or(Cell::Unseen, |(logit, share)| cell(logit, share, scale));
-                known = Some((column, cell));
-                cell
+                let tile = value.map_or(Tile::Unseen, |(logit, share)| tile(logit, share, scale));
+                known = Some((column, tile));
+                tile
             }
         };
-        keys.iter().map(cell).collect()
+        keys.iter().map(tile).collect()
     }
 
     /// Whether the query has been read, or the sampled one that stands for it.
@@ -113,7 +113,7 @@ impl Overview<'_> {
         query < read
     }
 
-    /// The row of cells of a query; of a sampled map, the sampled query at or after it.
+    /// The row of tiles of a query; of a sampled map, the sampled query at or after it.
     fn row(&self, query: u64) -> Option<usize> {
         if let Some(maps) = &self.run.arrays.pooled {
             return usize::try_from(query / maps.side()).ok();
@@ -122,7 +122,7 @@ impl Overview<'_> {
         (row < self.bins.map_queries.len()).then_some(row)
     }
 
-    /// The column of cells of a key.
+    /// The column of tiles of a key.
     fn column(&self, key: u64) -> usize {
         match &self.run.arrays.pooled {
             Some(maps) => (key / maps.side()) as usize,
@@ -132,8 +132,8 @@ impl Overview<'_> {
 
     fn value(&self, row: usize, column: usize) -> Option<(f32, Share)> {
         if let Some(maps) = &self.run.arrays.pooled {
-            let cell = maps.cell(self.head, row, column)?;
-            return Some((cell.logit, Share::Largest(cell.log_probability.exp())));
+            let largest = maps.cell(self.head, row, column)?;
+            return Some((largest.logit, Share::Largest(largest.log_probability.exp())));
         }
         let at = [self.head.0, self.head.1, row, column];
         let arrays = &self.run.arrays;
@@ -147,13 +147,13 @@ impl Overview<'_> {
     }
 }
 
-fn cell(logit: f32, share: Share, scale: Scale) -> Cell {
+fn tile(logit: f32, share: Share, scale: Scale) -> Tile {
     let (Share::Largest(probability) | Share::Together(probability)) = share;
     match scale {
-        _ if logit.is_nan() || probability.is_nan() => Cell::NotFinite,
-        _ if logit == f32::NEG_INFINITY => Cell::Masked,
-        Scale::Logit => Cell::Value(logit),
-        _ => Cell::Value(scale.of_probability(probability)),
+        _ if logit.is_nan() || probability.is_nan() => Tile::NotFinite,
+        _ if logit == f32::NEG_INFINITY => Tile::Masked,
+        Scale::Logit => Tile::Value(logit),
+        _ => Tile::Value(scale.of_probability(probability)),
     }
 }
 
@@ -162,13 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_tell_masked_from_not_finite() {
-        let together = |logit, mass, scale| cell(logit, Share::Together(mass), scale);
-        assert_eq!(together(f32::NEG_INFINITY, 0.0, Scale::Logit), Cell::Masked);
-        assert_eq!(together(f32::NEG_INFINITY, f32::NAN, Scale::Logit), Cell::NotFinite);
-        assert_eq!(together(1.5, 0.5, Scale::Logit), Cell::Value(1.5));
-        assert_eq!(together(1.5, 0.5, Scale::Probability), Cell::Value(0.5));
-        assert_eq!(together(1.5, 0.1, Scale::LogProbability), Cell::Value(-1.0));
-        assert_eq!(cell(1.5, Share::Largest(0.01), Scale::LogProbability), Cell::Value(-2.0));
+    fn tiles_tell_masked_from_not_finite() {
+        let together = |logit, mass, scale| tile(logit, Share::Together(mass), scale);
+        assert_eq!(together(f32::NEG_INFINITY, 0.0, Scale::Logit), Tile::Masked);
+        assert_eq!(together(f32::NEG_INFINITY, f32::NAN, Scale::Logit), Tile::NotFinite);
+        assert_eq!(together(1.5, 0.5, Scale::Logit), Tile::Value(1.5));
+        assert_eq!(together(1.5, 0.5, Scale::Probability), Tile::Value(0.5));
+        assert_eq!(together(1.5, 0.1, Scale::LogProbability), Tile::Value(-1.0));
+        assert_eq!(tile(1.5, Share::Largest(0.01), Scale::LogProbability), Tile::Value(-2.0));
     }
 }

@@ -5,8 +5,10 @@ use eframe::egui::{
     pos2, vec2,
 };
 
-use super::layout::{OutlineKind, Plane, cell, outlines, ticks};
-use super::model::{Cell, Scale};
+use super::layout::{OutlineKind, Plane, outlines, ticks, tile};
+use super::viewport::{Scale, Tile};
+use crate::theme::ramp;
+use crate::words::grouped;
 use lm_infinite::policy::AttentionPolicy;
 
 /// Steps of the legend's bar.
@@ -20,40 +22,20 @@ pub fn masked(dark: bool) -> Color32 {
 /// Not a number: neither grey nor in the ramp.
 pub const NOT_FINITE: Color32 = Color32::from_rgb(255, 0, 110);
 
-/// From dark violet (0) over teal to yellow (1), "viridis": lightness rises evenly, so that it reads in grey and with every
-/// common colour blindness.
-pub fn ramp(share: f32) -> Color32 {
-    const STOPS: [[f32; 3]; 6] = [
-        [68.0, 1.0, 84.0],
-        [65.0, 68.0, 135.0],
-        [42.0, 120.0, 142.0],
-        [34.0, 168.0, 132.0],
-        [122.0, 209.0, 81.0],
-        [253.0, 231.0, 37.0],
-    ];
-    let at = if share.is_finite() { share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32 } else { 0.0 };
-    let low = (at as usize).min(STOPS.len() - 2);
-    let part = at - low as f32;
-    let mix = |channel: usize| {
-        (STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * part).round() as u8
-    };
-    Color32::from_rgb(mix(0), mix(1), mix(2))
-}
-
-/// The colour of a cell between these ends. All values being equal is no error: they are in the middle.
-pub fn color(cell: Cell, (least, most): (f32, f32), dark: bool) -> Color32 {
-    match cell {
-        Cell::Future | Cell::Unseen => Color32::TRANSPARENT,
-        Cell::Masked => masked(dark),
-        Cell::NotFinite => NOT_FINITE,
-        Cell::Value(_) if most <= least => ramp(0.5),
-        Cell::Value(value) => ramp((value - least) / (most - least)),
+/// The colour of a tile between these ends. All values being equal is no error: they are in the middle.
+pub fn color(tile: Tile, (least, most): (f32, f32), dark: bool) -> Color32 {
+    match tile {
+        Tile::Future | Tile::Unseen => Color32::TRANSPARENT,
+        Tile::Masked => masked(dark),
+        Tile::NotFinite => NOT_FINITE,
+        Tile::Value(_) if most <= least => ramp(0.5),
+        Tile::Value(value) => ramp((value - least) / (most - least)),
     }
 }
 
-/// The picture of cells, row by row.
-pub fn image(cells: &[Cell], size: usize, ends: (f32, f32), dark: bool) -> ColorImage {
-    ColorImage::new([size, size], cells.iter().map(|&cell| color(cell, ends, dark)).collect())
+/// The picture of tiles, row by row.
+pub fn image(tiles: &[Tile], size: usize, ends: (f32, f32), dark: bool) -> ColorImage {
+    ColorImage::new([size, size], tiles.iter().map(|&tile| color(tile, ends, dark)).collect())
 }
 
 /// A map with its axes, the lines of the policy and their names.
@@ -96,17 +78,17 @@ pub fn map(
     }
     painter.rect_stroke(rect, 0.0, Stroke::new(1.0, ui.visuals().weak_text_color()), StrokeKind::Outside);
     let font = FontId::proportional(11.0);
-    let sight = plane.sight;
+    let viewport = plane.viewport;
     let most = (rect.width() / 64.0) as usize;
-    for at in ticks(sight.query, sight.span, most) {
-        let y = plane.point(at as f64, sight.key).y;
+    for at in ticks(viewport.query, viewport.span, most) {
+        let y = plane.point(at as f64, viewport.key).y;
         painter.line_segment([pos2(rect.left() - 4.0, y), pos2(rect.left(), y)], Stroke::new(1.0, ink));
-        painter.text(pos2(rect.left() - 6.0, y), Align2::RIGHT_CENTER, number(at), font.clone(), ink);
+        painter.text(pos2(rect.left() - 6.0, y), Align2::RIGHT_CENTER, grouped(at), font.clone(), ink);
     }
-    for at in ticks(sight.key, sight.span, most) {
-        let x = plane.point(sight.query, at as f64).x;
+    for at in ticks(viewport.key, viewport.span, most) {
+        let x = plane.point(viewport.query, at as f64).x;
         painter.line_segment([pos2(x, rect.bottom()), pos2(x, rect.bottom() + 4.0)], Stroke::new(1.0, ink));
-        painter.text(pos2(x, rect.bottom() + 5.0), Align2::CENTER_TOP, number(at), font.clone(), ink);
+        painter.text(pos2(x, rect.bottom() + 5.0), Align2::CENTER_TOP, grouped(at), font.clone(), ink);
     }
     painter.text(
         pos2(rect.right(), rect.bottom() + 18.0),
@@ -124,7 +106,7 @@ pub fn map(
     );
 }
 
-/// Lines through a pair, and its frame where a cell is large enough to have one.
+/// Lines through a pair, and its frame where a tile is large enough to have one.
 pub fn crosshair(ui: &Ui, plane: &Plane, query: u64, key: Option<u64>) {
     let painter = ui.painter().with_clip_rect(plane.rect);
     let line = |ends: [Pos2; 2]| {
@@ -132,7 +114,7 @@ pub fn crosshair(ui: &Ui, plane: &Plane, query: u64, key: Option<u64>) {
         painter.line_segment(ends, Stroke::new(0.8, Color32::WHITE));
     };
     let rect = plane.rect;
-    let frame = cell(plane, query, key.unwrap_or(0));
+    let frame = tile(plane, query, key.unwrap_or(0));
     let y = frame.center().y;
     line([pos2(rect.left(), y), pos2(rect.right(), y)]);
     if key.is_some() {
@@ -146,7 +128,7 @@ pub fn crosshair(ui: &Ui, plane: &Plane, query: u64, key: Option<u64>) {
 
 /// The row that is marked.
 pub fn mark(painter: &Painter, plane: &Plane, query: u64, color: Color32) {
-    let y = cell(plane, query, 0).center().y;
+    let y = tile(plane, query, 0).center().y;
     if plane.rect.y_range().contains(y) {
         let tip = pos2(plane.rect.left() - 1.0, y);
         let corners = vec![tip, tip + vec2(-8.0, -5.0), tip + vec2(-8.0, 5.0)];
@@ -184,39 +166,14 @@ pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
     });
 }
 
-/// Thousands set apart.
-pub fn number(at: u64) -> String {
-    let digits = at.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lightness(color: Color32) -> f32 {
-        let [r, g, b, _] = color.to_array().map(f32::from);
-        0.2126 * r + 0.7152 * g + 0.0722 * b
-    }
-
-    #[test]
-    fn the_ramp_grows_lighter_and_takes_any_number() {
-        let light = |step: u8| lightness(ramp(f32::from(step) / 20.0));
-        assert!((0..20).all(|step| light(step) < light(step + 1)));
-        assert_eq!((ramp(f32::NAN), ramp(-4.0), ramp(7.0)), (ramp(0.0), ramp(0.0), ramp(1.0)));
-    }
-
     #[test]
     fn masked_and_not_finite_have_colours_of_their_own() {
         for dark in [true, false] {
-            let own = [color(Cell::Masked, (0.0, 1.0), dark), color(Cell::NotFinite, (0.0, 1.0), dark)];
+            let own = [color(Tile::Masked, (0.0, 1.0), dark), color(Tile::NotFinite, (0.0, 1.0), dark)];
             for step in 0_u8..=100 {
                 let ramp = ramp(f32::from(step) / 100.0).to_array();
                 for other in own.map(|color| color.to_array()) {
@@ -225,12 +182,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(color(Cell::Value(3.0), (3.0, 3.0), true), ramp(0.5));
-        assert_eq!(color(Cell::Future, (0.0, 1.0), true), Color32::TRANSPARENT);
-    }
-
-    #[test]
-    fn numbers_have_their_thousands_set_apart() {
-        assert_eq!([0, 999, 1000, 1_048_576].map(number), ["0", "999", "1,000", "1,048,576"]);
+        assert_eq!(color(Tile::Value(3.0), (3.0, 3.0), true), ramp(0.5));
+        assert_eq!(color(Tile::Future, (0.0, 1.0), true), Color32::TRANSPARENT);
     }
 }

@@ -1,84 +1,49 @@
-//! The text itself, every token coloured by its loss or by the attention of one token to it. Only the lines in sight are laid
+//! The text itself, every token coloured by its loss or by the attention of one token to it. Only the lines on screen are laid
 //! out.
 
+pub mod colors;
 mod lines;
+mod paint;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eframe::egui::text::{LayoutJob, TextFormat};
-use eframe::egui::{
-    self, Color32, FontId, Galley, Key, ProgressBar, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind,
-    TextEdit, Ui, pos2, vec2,
-};
+use eframe::egui::{Color32, Context, Key, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use lm_infinite::attention_window::{AttentionWindow, WindowRequest};
 
+use self::colors::{Change, Colors, Controls, attention_colors, difference_color, loss, loss_color};
 use self::lines::Lines;
-use super::map::{ramp, strongest};
-use super::{NAMES, SIDES, Shown, tokens};
-use crate::command::{Command, Hover};
-use crate::job::Inputs;
-use crate::reread::{Question, Reread};
-use crate::tab::View;
-use crate::theme;
+use self::paint::Look;
+use super::pane::Pane;
+use super::shown::{Hover, Shown};
+use super::strongest::strongest;
+use super::tokens;
+use crate::command::Command;
+use crate::inputs::Inputs;
+use crate::tab::Tab;
+use crate::theme::{self, NAMES};
+use crate::window_query::{Question, WindowQuery};
 
-/// Time a frame may spend on breaking lines.
+/// Time between two frames that may go into breaking lines.
 const BREAKING: Duration = Duration::from_millis(3);
 /// A token that was pointed at this long is meant.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Tokens between two looks at the clock.
 const PIECE: usize = 2048;
-/// Loss with the strongest colour, in nats.
-const MOST_NATS: f32 = 10.0;
-/// Difference of losses with the strongest colour, in nats.
-const MOST_DIFFERENCE: f32 = 5.0;
-
-/// What colours a token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Colors {
-    /// Loss under A.
-    A,
-    /// Loss under B.
-    B,
-    /// Loss under A minus that under B.
-    #[default]
-    Difference,
-    /// Attention of the marked token, under A.
-    AttentionA,
-    /// Attention of the marked token, under B.
-    AttentionB,
-}
-
-impl Colors {
-    const ALL: [(Self, &'static str, &'static str); 5] = [
-        (Self::Difference, "Loss A − B", "What a token costs more under A (orange) or under B (blue)"),
-        (Self::A, "Loss A", "What a token costs under A"),
-        (Self::B, "Loss B", "What a token costs under B"),
-        (Self::AttentionA, "Attention A", "Where the chosen head looks from the marked token, under A"),
-        (Self::AttentionB, "Attention B", "Where the chosen head looks from the marked token, under B"),
-    ];
-
-    fn attention_side(self) -> Option<usize> {
-        match self {
-            Self::AttentionA => Some(0),
-            Self::AttentionB => Some(1),
-            _ => None,
-        }
-    }
-}
 
 /// The tab.
 #[derive(Default)]
 struct Text {
-    colors: Colors,
+    controls: Controls,
     of: Option<Arc<Inputs>>,
+    /// Letters that fit into a line, once one frame has been drawn.
+    columns: Option<usize>,
     lines: Option<Lines>,
     /// Characters of every token of the vocabulary, with whether a line ends after it.
     widths: Vec<Option<(u8, bool)>>,
-    rereads: [Reread; 2],
+    queries: [WindowQuery; 2],
     /// To be scrolled to, once its line is known.
     wanted: Option<u64>,
-    typed: String,
     /// The mark that was last scrolled to.
     marked: Option<u64>,
     /// Where the pointer rests, and since when.
@@ -87,104 +52,216 @@ struct Text {
     source: Option<u64>,
 }
 
-/// A new one.
-pub fn view() -> Box<dyn View> {
+/// An empty one.
+pub fn pane() -> Box<dyn Pane> {
     Box::<Text>::default()
 }
 
-impl View for Text {
-    fn show(&mut self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
-        let Some(inputs) = shown.inputs else {
-            ui.label("A result folder holds measurements, but neither the text nor the model. Press Run to read a text.");
-            return;
-        };
+impl Pane for Text {
+    fn obey(&mut self, command: &Command) {
+        let Command::Text(change) = command else { return };
+        match change {
+            Change::Controls(controls) => self.controls = controls.clone(),
+            Change::GoTo(token) => self.wanted = Some(*token),
+            Change::Scrolled(token) => self.wanted = self.wanted.filter(|wanted| wanted != token),
+            Change::Columns(columns) => self.columns = Some(*columns),
+            Change::Marked(token) => self.marked = Some(*token),
+        }
+    }
+
+    fn update(&mut self, ctx: &Context, shown: &Shown<'_>) {
+        let Some(inputs) = shown.inputs else { return };
         if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, inputs)) {
-            *self = Self { colors: self.colors, of: Some(inputs.clone()), ..Self::default() };
+            let controls = Controls { colors: self.controls.colors, ..Controls::default() };
+            *self = Self { controls, of: Some(inputs.clone()), columns: self.columns, ..Self::default() };
         }
         if self.marked != shown.mark {
             self.marked = shown.mark;
             self.wanted = shown.mark;
         }
-        self.controls(ui, shown, commands);
-        self.attention(ui, shown);
+        self.attention(ctx, shown);
+        self.break_lines(ctx, inputs);
+    }
+
+    fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
+        let Some(inputs) = shown.inputs else {
+            ui.label("A result folder holds measurements, but neither the text nor the model. Press Run to read a text.");
+            return;
+        };
+        let mut controls = self.controls.clone();
+        ui.horizontal_wrapped(|ui| menus_ui(ui, shown, &mut controls, commands));
+        if controls != self.controls {
+            commands.push(Command::Text(Change::Controls(controls)));
+        }
+        ui.horizontal_wrapped(|ui| self.legend(ui, shown));
+        self.state(ui);
         self.reading(ui, shown, inputs);
         ui.separator();
-        let font = FontId::monospace(13.0);
-        let (width, height) =
-            ui.fonts_mut(|fonts| (fonts.glyph_width(&font, 'm'), fonts.row_height(&font) + 3.0));
-        let columns = ((ui.available_width() - 90.0) / width).clamp(20.0, 160.0) as usize;
-        self.break_lines(ui, inputs, columns);
-        let Some(lines) = self.lines.take() else { return };
-        let mut area = ScrollArea::vertical().auto_shrink(false);
-        if let Some(line) = self.wanted.and_then(|token| lines.line(token)) {
-            area = area.vertical_scroll_offset((line as f32 * height - ui.available_height() / 3.0).max(0.0));
-            self.wanted = None;
-        }
-        ui.spacing_mut().item_spacing.y = 0.0;
-        area.show_rows(ui, height, lines.len(), |ui, rows| {
-            for line in rows {
-                if let Some(token) = self.line(ui, shown, inputs, &lines, line, (height, &font), commands) {
-                    // It is in sight already.
-                    self.marked = Some(token);
-                    commands.push(Command::Mark(Some(token)));
-                }
-            }
-        });
-        self.lines = Some(lines);
+        self.lines_ui(ui, shown, inputs, commands);
     }
 
     fn is_busy(&self) -> bool {
-        self.rereads.iter().any(|reread| reread.progress().is_some())
+        let read = self.lines.as_ref().map_or(0, Lines::done);
+        let total = self.of.as_ref().map_or(0, |inputs| inputs.tokens.len() as u64);
+        read < total || self.queries.iter().any(|query| query.progress().is_some())
+    }
+}
+
+fn menus_ui(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls, commands: &mut Vec<Command>) {
+    for (colors, name, help) in Colors::ALL {
+        ui.selectable_value(&mut controls.colors, colors, name).on_hover_text(help);
+    }
+    ui.separator();
+    let last = shown.diagnosis.tokens.saturating_sub(1);
+    let mut go_to = |token: u64| commands.push(Command::Text(Change::GoTo(token.min(last))));
+    let label = ui.label("Go to token");
+    let field = TextEdit::singleline(&mut controls.typed).desired_width(80.0);
+    let response = ui.add(field).labelled_by(label.id).on_hover_text("A position; Enter goes there");
+    if response.lost_focus()
+        && ui.input(|input| input.key_pressed(Key::Enter))
+        && let Ok(position) = controls.typed.trim().replace(',', "").parse::<u64>()
+    {
+        go_to(position);
+    }
+    if ui.button("Training length").on_hover_text("Go to the end of the training length").clicked() {
+        go_to(shown.diagnosis.trained_length);
+    }
+    if let Some(query) = shown.mark {
+        if ui.button("Unmark").on_hover_text(format!("Let token {query} go")).clicked() {
+            commands.push(Command::Mark(None));
+        }
+        let help = format!("The attention of token {query}");
+        if ui.button("Show in the map").on_hover_text(help).clicked() {
+            commands.push(Command::Show(Tab::Map));
+        }
     }
 }
 
 impl Text {
-    fn controls(&mut self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
-        ui.horizontal_wrapped(|ui| {
-            for (colors, name, help) in Colors::ALL {
-                ui.selectable_value(&mut self.colors, colors, name).on_hover_text(help);
-            }
-            ui.separator();
-            let label = ui.label("Go to token");
-            let field = TextEdit::singleline(&mut self.typed).desired_width(80.0);
-            let response = ui.add(field).labelled_by(label.id).on_hover_text("A position; Enter goes there");
-            if response.lost_focus()
-                && ui.input(|input| input.key_pressed(Key::Enter))
-                && let Ok(position) = self.typed.trim().replace(',', "").parse::<u64>()
-            {
-                self.wanted = Some(position.min(shown.diagnosis.tokens.saturating_sub(1)));
-            }
-            if ui.button("Training length").on_hover_text("Go to the end of the training length").clicked() {
-                self.wanted =
-                    Some(shown.diagnosis.trained_length.min(shown.diagnosis.tokens.saturating_sub(1)));
-            }
-            if let Some(query) = shown.mark {
-                if ui.button("Unmark").on_hover_text(format!("Let token {query} go")).clicked() {
-                    commands.push(Command::Mark(None));
+    /// Has the attention of the marked token computed.
+    fn attention(&mut self, ctx: &Context, shown: &Shown<'_>) {
+        for query in &mut self.queries {
+            query.poll();
+            query.keep_only(shown.inputs);
+        }
+        let Some(side) = self.controls.colors.attention_side() else { return };
+        self.choose_source(ctx, shown);
+        let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
+        let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
+        let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
+        self.queries[side].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
+    }
+
+    /// The marked token, else the one that the pointer has rested on.
+    fn choose_source(&mut self, ctx: &Context, shown: &Shown<'_>) {
+        if shown.mark.is_some() {
+            (self.source, self.pointed) = (shown.mark, None);
+            return;
+        }
+        let Some(position) = shown.hover.map(|hover| hover.position) else { return };
+        match self.pointed {
+            Some((pointed, since)) if pointed == position => {
+                match PATIENCE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+                    Some(left) => ctx.request_repaint_after(left),
+                    None => self.source = Some(position),
                 }
-                if ui.button("Show in the map").on_hover_text(format!("Where token {query} looks")).clicked()
-                {
-                    commands.push(Command::Show(crate::tab::Tab::Map));
+            }
+            _ => {
+                self.pointed = Some((position, Instant::now()));
+                ctx.request_repaint_after(PATIENCE);
+            }
+        }
+    }
+
+    /// Breaks some more lines; all anew for another width.
+    fn break_lines(&mut self, ctx: &Context, inputs: &Inputs) {
+        let Some(columns) = self.columns else { return };
+        let again = self.lines.as_ref().is_none_or(|lines| lines.columns() != columns);
+        if again {
+            // The place in the text stays.
+            self.wanted = self.wanted.or(self.marked);
+        }
+        let lines = match &mut self.lines {
+            Some(lines) if !again => lines,
+            place => place.insert(Lines::new(columns)),
+        };
+        let start = Instant::now();
+        while (lines.done() as usize) < inputs.tokens.len() && start.elapsed() < BREAKING {
+            let from = lines.done() as usize;
+            for &id in &inputs.tokens[from..inputs.tokens.len().min(from + PIECE)] {
+                let (width, ends) = width(&mut self.widths, inputs, id);
+                lines.push(usize::from(width), ends);
+            }
+        }
+        if (lines.done() as usize) < inputs.tokens.len() {
+            ctx.request_repaint();
+        }
+    }
+
+    /// The lines on screen.
+    fn lines_ui(&self, ui: &mut Ui, shown: &Shown<'_>, inputs: &Inputs, commands: &mut Vec<Command>) {
+        let look = Look::new(ui);
+        let columns = look.columns(ui);
+        if self.columns != Some(columns) {
+            commands.push(Command::Text(Change::Columns(columns)));
+        }
+        let Some(lines) = &self.lines else { return };
+        let mut area = ScrollArea::vertical().auto_shrink(false);
+        if let Some((token, line)) = self.wanted.and_then(|token| Some((token, lines.line(token)?))) {
+            let above = line as f32 * look.height - ui.available_height() / 3.0;
+            area = area.vertical_scroll_offset(above.max(0.0));
+            commands.push(Command::Text(Change::Scrolled(token)));
+        }
+        ui.spacing_mut().item_spacing.y = 0.0;
+        let (ink, dark) = (ui.visuals().text_color(), ui.visuals().dark_mode);
+        let framed = [(shown.mark, 2.0), (shown.hover.map(|hover| hover.position), 1.0)];
+        area.show_rows(ui, look.height, lines.len(), |ui, rows| {
+            for line in rows {
+                let color = |position| self.color(shown, position, ink, dark);
+                let pointed = paint::line(ui, &look, inputs, lines.tokens(line), color, framed);
+                let Some(position) = pointed.token else { continue };
+                commands.push(Command::Hover(Hover { position, key: None }));
+                if pointed.clicked {
+                    commands.push(Command::Text(Change::Marked(position)));
+                    commands.push(Command::Mark(Some(position)));
                 }
             }
         });
-        ui.horizontal_wrapped(|ui| self.legend(ui, shown));
+    }
+
+    /// What is being computed.
+    fn state(&self, ui: &mut Ui) {
+        let Some(query) = self.controls.colors.attention_side().map(|side| &self.queries[side]) else {
+            return;
+        };
+        ui.horizontal_wrapped(|ui| {
+            if let Some(share) = query.progress() {
+                ui.add(ProgressBar::new(share).desired_width(120.0).desired_height(8.0));
+                ui.label("The attention of this token is being computed …");
+            }
+            if let Some(failure) = query.failure() {
+                ui.colored_label(
+                    theme::BAD,
+                    format!("The attention of this token could not be computed. {failure}"),
+                );
+            }
+        });
     }
 
     fn legend(&self, ui: &mut Ui, shown: &Shown<'_>) {
         let dark = ui.visuals().dark_mode;
         let head = shown.head.or_else(|| strongest(shown.diagnosis));
-        match self.colors.attention_side() {
+        match self.controls.colors.attention_side() {
             None => {
-                let steps: &[f32] = if self.colors == Colors::Difference {
+                let steps: &[f32] = if self.controls.colors == Colors::Difference {
                     &[-5.0, -2.5, 2.5, 5.0]
                 } else {
                     &[0.0, 2.5, 5.0, 10.0]
                 };
                 for &nats in steps {
-                    let color = match self.colors {
+                    let color = match self.controls.colors {
                         Colors::Difference => difference_color(nats),
-                        _ => loss_color(nats, self.colors),
+                        _ => loss_color(nats, self.controls.colors),
                     };
                     let text = RichText::new(format!(" {nats} ")).background_color(color).monospace();
                     ui.label(text);
@@ -206,52 +283,10 @@ impl Text {
                         "probability of layer {layer}, head {head}, from token {query}, under {}",
                         NAMES[side]
                     )),
-                    None => ui.label("Point at a token, or click it, to see where the head looks from it."),
+                    None => {
+                        ui.label("Point at a token, or click it, to see the attention of the head from it.")
+                    }
                 };
-            }
-        }
-    }
-
-    /// Has the attention of the marked token read.
-    fn attention(&mut self, ui: &mut Ui, shown: &Shown<'_>) {
-        for reread in &mut self.rereads {
-            reread.poll();
-            reread.keep_only(shown.inputs);
-        }
-        let Some(side) = self.colors.attention_side() else { return };
-        self.choose_source(ui, shown);
-        let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
-        let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
-        let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
-        self.rereads[side].ask(Question { inputs: inputs.clone(), side, request }, ui.ctx());
-        ui.horizontal_wrapped(|ui| {
-            if let Some(share) = self.rereads[side].progress() {
-                ui.add(ProgressBar::new(share).desired_width(120.0).desired_height(8.0));
-                ui.label("reading the attention of this token …");
-            }
-            if let Some(failure) = self.rereads[side].failure() {
-                ui.label(failure);
-            }
-        });
-    }
-
-    /// The marked token, else the one that the pointer has rested on.
-    fn choose_source(&mut self, ui: &Ui, shown: &Shown<'_>) {
-        if shown.mark.is_some() {
-            (self.source, self.pointed) = (shown.mark, None);
-            return;
-        }
-        let Some(position) = shown.hover.map(|hover| hover.position) else { return };
-        match self.pointed {
-            Some((pointed, since)) if pointed == position => {
-                match PATIENCE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
-                    Some(left) => ui.ctx().request_repaint_after(left),
-                    None => self.source = Some(position),
-                }
-            }
-            _ => {
-                self.pointed = Some((position, Instant::now()));
-                ui.ctx().request_repaint_after(PATIENCE);
             }
         }
     }
@@ -283,91 +318,15 @@ impl Text {
     }
 
     fn window(&self) -> Option<&AttentionWindow> {
-        let window = self.rereads[self.colors.attention_side()?].answer()?;
+        let window = self.queries[self.controls.colors.attention_side()?].answer()?;
         (Some(window.request.queries.start) == self.source).then_some(window)
-    }
-
-    /// Breaks some more lines; all anew for another width.
-    fn break_lines(&mut self, ui: &Ui, inputs: &Inputs, columns: usize) {
-        let again = self.lines.as_ref().is_none_or(|lines| lines.columns() != columns);
-        if again {
-            // The place in the text stays.
-            self.wanted = self.wanted.or(self.marked);
-        }
-        let lines = match &mut self.lines {
-            Some(lines) if !again => lines,
-            place => place.insert(Lines::new(columns)),
-        };
-        let start = Instant::now();
-        while (lines.done() as usize) < inputs.tokens.len() && start.elapsed() < BREAKING {
-            let from = lines.done() as usize;
-            for &id in &inputs.tokens[from..inputs.tokens.len().min(from + PIECE)] {
-                let (width, ends) = width(&mut self.widths, inputs, id);
-                lines.push(usize::from(width), ends);
-            }
-        }
-        if (lines.done() as usize) < inputs.tokens.len() {
-            ui.ctx().request_repaint();
-        }
-    }
-
-    /// Draws a line; returns the token that was clicked.
-    #[expect(clippy::too_many_arguments, reason = "one line of the view, with all that it is made of")]
-    fn line(
-        &self,
-        ui: &mut Ui,
-        shown: &Shown<'_>,
-        inputs: &Inputs,
-        lines: &Lines,
-        line: usize,
-        (height, font): (f32, &FontId),
-        commands: &mut Vec<Command>,
-    ) -> Option<u64> {
-        let mut clicked = None;
-        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
-        let tokens = lines.tokens(line);
-        let ink = ui.visuals().text_color();
-        let mut job = LayoutJob::default();
-        job.wrap.max_width = f32::INFINITY;
-        let mut ends = Vec::new();
-        for position in tokens.clone() {
-            let text = tokens::text(inputs, position);
-            let (background, color) = self.color(shown, position, ink, ui.visuals().dark_mode);
-            job.append(&text, 0.0, TextFormat { background, ..TextFormat::simple(font.clone(), color) });
-            ends.push(job.text.chars().count());
-        }
-        let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-        let origin = pos2(rect.left() + 80.0, rect.top());
-        let number = pos2(rect.left() + 70.0, rect.top() + 2.0);
-        let weak = ui.visuals().weak_text_color();
-        let small = FontId::monospace(11.0);
-        ui.painter().text(number, egui::Align2::RIGHT_TOP, tokens.start.to_string(), small, weak);
-        ui.painter().galley(origin, galley.clone(), ink);
-        if let Some(at) = response.hover_pos() {
-            let character = galley.cursor_from_pos(at - origin - vec2(3.0, 0.0)).index;
-            let token = ends.partition_point(|&end| end <= usize::from(character)) as u64 + tokens.start;
-            if at.x >= origin.x && token < tokens.end {
-                commands.push(Command::Hover(Hover { position: token, key: None }));
-                clicked = response.clicked().then_some(token);
-            }
-        }
-        for (position, width) in [(shown.mark, 2.0), (shown.hover.map(|hover| hover.position), 1.0)] {
-            if let Some(position) = position.filter(|position| tokens.contains(position)) {
-                let index = (position - tokens.start) as usize;
-                let begin = index.checked_sub(1).map_or(0, |before| ends[before]);
-                let frame = frame(&galley, origin, begin, ends[index], height);
-                let stroke = Stroke::new(width, ui.visuals().strong_text_color());
-                ui.painter().rect_stroke(frame, 2.0, stroke, StrokeKind::Outside);
-            }
-        }
-        clicked
     }
 
     /// Background and ink of a token.
     fn color(&self, shown: &Shown<'_>, position: u64, ink: Color32, dark: bool) -> (Color32, Color32) {
         let runs = &shown.diagnosis.runs;
         let nll = |side: usize| runs.get(side).and_then(|run| loss(&run.arrays.nll, position));
-        let fill = match self.colors {
+        let fill = match self.controls.colors {
             Colors::A => nll(0).map(|nll| loss_color(nll, Colors::A)),
             Colors::B => nll(1).map(|nll| loss_color(nll, Colors::B)),
             Colors::Difference => nll(0).zip(nll(1)).map(|(a, b)| difference_color(a - b)),
@@ -388,42 +347,6 @@ impl Text {
     }
 }
 
-/// Loss of the token at `position`; the first has none.
-fn loss(nll: &[f32], position: u64) -> Option<f32> {
-    nll.get(usize::try_from(position).ok()?.checked_sub(1)?).copied()
-}
-
-/// The stronger, the dearer; what is not a number is as strong as can be.
-fn loss_color(nll: f32, colors: Colors) -> Color32 {
-    let share = if nll.is_finite() { (nll / MOST_NATS).clamp(0.0, 1.0) } else { 1.0 };
-    SIDES[usize::from(colors == Colors::B)].gamma_multiply(share * 0.75)
-}
-
-/// The colour of the policy under which it is dearer.
-fn difference_color(nats: f32) -> Color32 {
-    let share = if nats.is_finite() { (nats.abs() / MOST_DIFFERENCE).min(1.0) } else { 1.0 };
-    SIDES[usize::from(nats < 0.0)].gamma_multiply(share * 0.75)
-}
-
-/// Background and ink on it, on a logarithmic scale from 1e-4 on.
-fn attention_colors(probability: f32, dark: bool) -> (Color32, Color32) {
-    if probability.is_nan() {
-        return (Color32::from_rgb(255, 0, 110), Color32::WHITE);
-    }
-    let share = 1.0 + probability.max(1e-4).log10() / 4.0;
-    // On a light page little is light.
-    let fill = if dark { ramp(share) } else { ramp(1.0 - share) };
-    let [r, g, b, _] = fill.to_array().map(f32::from);
-    (fill, if 0.299 * r + 0.587 * g + 0.114 * b > 125.0 { Color32::BLACK } else { Color32::WHITE })
-}
-
-/// Around some characters of a line.
-fn frame(galley: &Galley, origin: egui::Pos2, begin: usize, end: usize, height: f32) -> Rect {
-    use egui::text::CCursor;
-    let x = |at: usize| galley.pos_from_cursor(CCursor::new(at)).left();
-    Rect::from_min_max(origin + vec2(x(begin), 0.0), origin + vec2(x(end), height - 2.0))
-}
-
 /// Characters of a token and whether a line ends after it, looked up once for every token of the vocabulary.
 fn width(widths: &mut Vec<Option<(u8, bool)>>, inputs: &Inputs, id: u32) -> (u8, bool) {
     let at = id as usize;
@@ -435,37 +358,4 @@ fn width(widths: &mut Vec<Option<(u8, bool)>>, inputs: &Inputs, id: u32) -> (u8,
         let count = raw.chars().count();
         (u8::try_from(count).unwrap_or(u8::MAX), raw.ends_with('\n'))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dearer_tokens_are_stronger_and_the_first_has_no_loss() {
-        let strength = |nll: f32| loss_color(nll, Colors::A).a();
-        assert!(strength(0.0) < strength(2.0) && strength(2.0) < strength(9.0));
-        assert_eq!((strength(f32::NAN), strength(99.0)), (strength(MOST_NATS), strength(MOST_NATS)));
-        assert_eq!(
-            (loss(&[1.0, 2.0], 0), loss(&[1.0, 2.0], 2), loss(&[1.0, 2.0], 3)),
-            (None, Some(2.0), None)
-        );
-        assert_eq!(difference_color(5.0), SIDES[0].gamma_multiply(0.75));
-        assert_eq!(difference_color(-50.0), SIDES[1].gamma_multiply(0.75));
-        assert_eq!(difference_color(0.0).a(), 0);
-    }
-
-    #[test]
-    fn text_on_attention_is_legible() {
-        for dark in [true, false] {
-            for share in [0.0, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0, f32::NAN] {
-                let light = |color: Color32| {
-                    let [r, g, b, _] = color.to_array().map(f32::from);
-                    0.299 * r + 0.587 * g + 0.114 * b
-                };
-                let (fill, ink) = attention_colors(share, dark);
-                assert!((light(fill) - light(ink)).abs() > 90.0, "{share} {fill:?}");
-            }
-        }
-    }
 }

@@ -1,0 +1,93 @@
+//! The menus above the maps: what colours stand for, and which place is shown.
+
+use eframe::egui::{DragValue, Ui};
+use lm_infinite::attention_window::MOST_SIDE;
+
+use super::viewport::{Controls, Scale, Viewport};
+use crate::command::Command;
+use crate::views::shown::Shown;
+
+/// Draws the menus; what is chosen in them is in `controls` afterwards.
+pub fn show(
+    ui: &mut Ui,
+    shown: &Shown<'_>,
+    (layer, head): (usize, usize),
+    controls: &mut Controls,
+    commands: &mut Vec<Command>,
+) {
+    ui.horizontal_wrapped(|ui| {
+        ui.strong(format!("Attention of layer {layer}, head {head}"));
+        if shown.head.is_none() {
+            ui.weak("(its logits rise most; choose another at the left)");
+        }
+        ui.separator();
+        for scale in Scale::ALL {
+            let help = match scale {
+                Scale::Logit => "Colours are logits, as the softmax sees them",
+                Scale::Probability => "Colours are probabilities",
+                Scale::LogProbability => {
+                    "Colours are probabilities on a logarithmic scale, from a millionth to 1"
+                }
+            };
+            ui.selectable_value(&mut controls.scale, scale, scale.name()).on_hover_text(help);
+        }
+    });
+    ui.horizontal_wrapped(|ui| {
+        place(ui, shown, controls);
+        if let Some(query) = shown.mark
+            && ui
+                .button("Unmark")
+                .on_hover_text(format!("Token {query} is marked as query; let it go"))
+                .clicked()
+        {
+            commands.push(Command::Mark(None));
+        }
+    });
+}
+
+/// Which place is shown.
+fn place(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
+    let tokens = shown.diagnosis.tokens;
+    let before = controls.viewport.unwrap_or(Viewport::whole(tokens)).within(tokens);
+    let mut viewport = before;
+    let middle = (0.5, 0.5);
+    let button = |ui: &mut Ui, name: &str, help: &str| ui.button(name).on_hover_text(help).clicked();
+    if button(ui, "Whole text", "All of the text") {
+        viewport = Viewport::whole(tokens);
+    }
+    if button(ui, "Zoom in", "Twice as near; the mouse wheel over a map does the same") {
+        viewport = viewport.zoomed(2.0, middle, tokens);
+    }
+    if button(ui, "Zoom out", "Twice as far; the mouse wheel over a map does the same") {
+        viewport = viewport.zoomed(0.5, middle, tokens);
+    }
+    let span = MOST_SIDE as f64;
+    if button(ui, "Training length", "The 512 tokens around the end of the training length") {
+        viewport = Viewport::around(shown.diagnosis.trained_length, span, tokens);
+    }
+    if button(ui, "End", "The last 512 tokens") {
+        viewport = Viewport { query: tokens as f64 - span, key: tokens as f64 - span, span }.within(tokens);
+    }
+    let last = (tokens as f64 - viewport.span).max(0.0);
+    for (name, value, help) in [
+        ("Queries from", &mut viewport.query, "First query that is shown"),
+        ("Keys from", &mut viewport.key, "First key that is shown"),
+    ] {
+        let label = ui.label(name);
+        let field = DragValue::new(value).range(0.0..=last).speed(viewport.span / 200.0).max_decimals(0);
+        ui.add(field).labelled_by(label.id).on_hover_text(help);
+    }
+    let label = ui.label("Tokens shown");
+    let mut span = viewport.span;
+    let field =
+        DragValue::new(&mut span).range(8.0..=tokens as f64).speed(viewport.span / 100.0).max_decimals(0);
+    ui.add(field).labelled_by(label.id).on_hover_text(
+        "From side to side; up to 512, every logit is computed, beyond that the largest of a tile",
+    );
+    if span != viewport.span {
+        viewport = viewport.zoomed(viewport.span / span, middle, tokens);
+    }
+    if viewport != before {
+        controls.viewport = (viewport != Viewport::whole(tokens)).then_some(viewport);
+    }
+}

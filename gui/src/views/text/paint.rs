@@ -1,0 +1,96 @@
+//! One line of the text on screen.
+
+use eframe::egui::text::{CCursor, LayoutJob, TextFormat};
+use eframe::egui::{Align2, Color32, FontId, Galley, Pos2, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+
+use crate::inputs::Inputs;
+use crate::views::tokens;
+
+/// Room for the numbers left of the lines.
+const LEFT: f32 = 80.0;
+
+/// How lines look.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Of the letters.
+    pub font: FontId,
+    /// Width of a letter.
+    pub letter: f32,
+    /// Height of a line.
+    pub height: f32,
+}
+
+impl Look {
+    /// That of the view.
+    pub fn new(ui: &Ui) -> Self {
+        let font = FontId::monospace(13.0);
+        let (letter, height) =
+            ui.fonts_mut(|fonts| (fonts.glyph_width(&font, 'm'), fonts.row_height(&font) + 3.0));
+        Self { font, letter, height }
+    }
+
+    /// Letters of a line.
+    pub fn columns(&self, ui: &Ui) -> usize {
+        ((ui.available_width() - LEFT - 10.0) / self.letter).clamp(20.0, 160.0) as usize
+    }
+}
+
+/// What the pointer does on a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pointed {
+    /// The token under it.
+    pub token: Option<u64>,
+    /// It was clicked.
+    pub clicked: bool,
+}
+
+/// Draws the tokens of a line with `color`'s background and ink, and frames around the `framed` ones of these widths.
+pub fn line(
+    ui: &mut Ui,
+    look: &Look,
+    inputs: &Inputs,
+    line: std::ops::Range<u64>,
+    color: impl Fn(u64) -> (Color32, Color32),
+    framed: [(Option<u64>, f32); 2],
+) -> Pointed {
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), look.height), Sense::click());
+    let mut job = LayoutJob::default();
+    job.wrap.max_width = f32::INFINITY;
+    let mut ends = Vec::new();
+    for position in line.clone() {
+        let (background, ink) = color(position);
+        let format = TextFormat { background, ..TextFormat::simple(look.font.clone(), ink) };
+        job.append(&tokens::text(inputs, position), 0.0, format);
+        ends.push(job.text.chars().count());
+    }
+    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+    let origin = pos2(rect.left() + LEFT, rect.top());
+    let number = pos2(origin.x - 10.0, rect.top() + 2.0);
+    let weak = ui.visuals().weak_text_color();
+    let small = FontId::monospace(11.0);
+    ui.painter().text(number, Align2::RIGHT_TOP, line.start.to_string(), small, weak);
+    ui.painter().galley(origin, galley.clone(), ui.visuals().text_color());
+    for (position, width) in framed {
+        if let Some(position) = position.filter(|position| line.contains(position)) {
+            let index = (position - line.start) as usize;
+            let begin = index.checked_sub(1).map_or(0, |before| ends[before]);
+            let frame = frame(&galley, origin, begin, ends[index], look.height);
+            let stroke = Stroke::new(width, ui.visuals().strong_text_color());
+            ui.painter().rect_stroke(frame, 2.0, stroke, StrokeKind::Outside);
+        }
+    }
+    let Some(at) = response.hover_pos().filter(|at| at.x >= origin.x) else { return Pointed::default() };
+    let character = galley.cursor_from_pos(at - origin - vec2(3.0, 0.0)).index;
+    let token = ends.partition_point(|&end| end <= usize::from(character)) as u64 + line.start;
+    if token < line.end {
+        Pointed { token: Some(token), clicked: response.clicked() }
+    } else {
+        Pointed::default()
+    }
+}
+
+/// Around some characters of a line.
+fn frame(galley: &Galley, origin: Pos2, begin: usize, end: usize, height: f32) -> Rect {
+    let x = |at: usize| galley.pos_from_cursor(CCursor::new(at)).left();
+    Rect::from_min_max(origin + vec2(x(begin), 0.0), origin + vec2(x(end), height - 2.0))
+}

@@ -1,0 +1,116 @@
+//! What is on screen. Drawing reads it; [`Window`](super::Window) alone changes it, between frames.
+
+use std::sync::Arc;
+
+use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::results::RunInfo;
+
+use crate::export::Origin;
+use crate::inputs::Inputs;
+use crate::job::{Job, Progress};
+use crate::opening::Opening;
+use crate::settings::Settings;
+use crate::tab::Tab;
+use crate::tour::Tour;
+use crate::views::ask::Ask;
+use crate::views::export::{Exportable, Panel};
+use crate::views::heads::Heads;
+use crate::views::pane::Pane;
+use crate::views::registry;
+use crate::views::shown::{Hover, Shown};
+
+/// What is on screen.
+pub struct State {
+    /// What the run bar says.
+    pub settings: Settings,
+    /// Models that can be used at once.
+    pub models: Vec<&'static str>,
+    /// The newest run.
+    pub job: Option<Job>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// The newest result.
+    pub diagnosis: Option<Arc<Diagnosis>>,
+    /// What it was made of, if it was made here.
+    pub inputs: Option<Arc<Inputs>>,
+    /// What the result folder on screen says of itself, if it was read from one.
+    pub folder: Option<Arc<RunInfo>>,
+    /// What is being opened.
+    pub opening: Opening,
+    /// The head grid.
+    pub heads: Heads,
+    /// Its width, in points.
+    pub heads_width: Option<f32>,
+    /// What the pointer was over in the last frame.
+    pub hover: Option<Hover>,
+    /// The marked query.
+    pub mark: Option<u64>,
+    /// The open tab.
+    pub tab: Tab,
+    /// What stands behind every tab, in the order of [`Tab::ALL`].
+    pub panes: Vec<Box<dyn Pane>>,
+    /// The small window that asks.
+    pub ask: Ask,
+    /// The small window of the export.
+    pub export: Panel,
+    /// Where the tour is.
+    pub tour: Tour,
+    /// The list of keys is open.
+    pub help: bool,
+}
+
+impl State {
+    /// Nothing read yet.
+    pub fn new(settings: Settings, tab: Tab) -> Self {
+        Self {
+            settings,
+            models: Vec::new(),
+            job: None,
+            progress: None,
+            diagnosis: None,
+            inputs: None,
+            folder: None,
+            opening: Opening::default(),
+            heads: Heads::default(),
+            heads_width: None,
+            hover: None,
+            mark: None,
+            tab,
+            panes: Tab::ALL.into_iter().map(registry::pane).collect(),
+            ask: Ask::default(),
+            export: Panel::default(),
+            tour: Tour::Closed,
+            help: false,
+        }
+    }
+
+    /// What the views show, once there is a result.
+    pub fn shown(&self) -> Option<Shown<'_>> {
+        let diagnosis = self.diagnosis.as_ref()?;
+        let mark = self.mark.filter(|&query| query < diagnosis.tokens);
+        let (inputs, head, hover) = (self.inputs.as_ref(), self.heads.choice.head, self.hover);
+        Some(Shown { diagnosis, inputs, head, hover, mark })
+    }
+
+    /// What can be exported, once there is a result.
+    pub fn exportable(&self) -> Option<Exportable<'_>> {
+        let made = self.inputs.clone().map(Origin::Inputs);
+        let whole = self.progress.as_ref().is_none_or(|progress| progress.position == progress.total);
+        Some(Exportable {
+            diagnosis: self.diagnosis.as_ref()?,
+            head: self.heads.choice.head,
+            origin: made.or_else(|| self.folder.clone().map(Origin::Folder)),
+            whole,
+        })
+    }
+
+    /// The pane of the open tab.
+    pub fn pane(&self) -> Option<&dyn Pane> {
+        self.panes.get(self.tab.index()).map(Box::as_ref)
+    }
+
+    /// Whether the run waits.
+    pub fn is_paused(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::is_paused)
+    }
+}

@@ -1,0 +1,72 @@
+//! A window without a screen, and what is done with it.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use lm_infinite_gui::args::Args;
+use lm_infinite_gui::window::Window;
+
+/// A window without a screen.
+pub type Shown = Harness<'static, Window>;
+
+/// What the command line says.
+pub fn args(arguments: &[&str]) -> Args {
+    Args::try_parse_from([&["lm-infinite-gui"], arguments].concat()).expect("arguments")
+}
+
+/// A window as the command line asks for.
+pub fn window(arguments: &[&str]) -> Shown {
+    shown(Window::new(&args(arguments)).expect("a window"))
+}
+
+/// On a screen of the usual size.
+pub fn shown(window: Window) -> Shown {
+    Harness::builder().with_size([1280.0, 1000.0]).build_eframe(move |_| window)
+}
+
+/// Draws frames until `reached`, and some more, so that what was reached is drawn.
+pub fn wait_for(window: &mut Shown, what: &str, reached: impl Fn(&Shown) -> bool) {
+    let start = Instant::now();
+    while !reached(window) {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    window.run_steps(3);
+}
+
+/// Whether the run is over.
+pub fn finished(window: &Shown) -> bool {
+    window.state().progress().is_some_and(|progress| progress.finished)
+}
+
+/// A window whose run is over.
+pub fn after_run(arguments: &[&str]) -> Shown {
+    let mut window = window(arguments);
+    wait_for(&mut window, "the end", finished);
+    window
+}
+
+/// Whether these words are on screen.
+pub fn says(window: &Shown, words: &str) -> bool {
+    window.query_all_by_label_contains(words).next().is_some()
+}
+
+/// Presses a button and draws what it does.
+pub fn click(window: &mut Shown, button: &str) {
+    window.get_by_label(button).click();
+    window.run_steps(3);
+}
+
+/// Replaces what a field says.
+pub fn type_into(window: &mut Shown, field: &str, text: &str) {
+    use eframe::egui::{Key, Modifiers};
+    window.get_by_label(field).focus();
+    window.run_steps(2);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    window.run_steps(2);
+    window.get_by_label(field).type_text(text);
+    window.run_steps(3);
+}
