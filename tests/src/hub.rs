@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
+use lm_infinite::checkpoint;
 use lm_infinite::hub::Cache;
-use lm_infinite::model;
 use serde_json::{Value, json};
 
 use crate::fixtures::{TinyConfig, TinyLlama};
@@ -28,15 +28,16 @@ fn serve(folder: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let folder = Arc::new(folder);
-    std::thread::spawn(move || {
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    let listen = move || {
         for stream in listener.incoming().flatten() {
             let folder = Arc::clone(&folder);
-            std::thread::spawn(move || {
-                // A client that goes away ends its own thread alone.
-                let _ = answer_all(stream, &folder);
-            });
+            // A client that goes away ends its own thread alone.
+            let answer = move || drop(answer_all(stream, &folder));
+            thread("hub connection").spawn(answer).expect("a thread");
         }
-    });
+    };
+    std::thread::Builder::new().name("hub".into()).spawn(listen).expect("a thread");
     endpoint
 }
 
@@ -195,7 +196,7 @@ fn names_are_never_those_of_what_a_link_points_to() {
     ] {
         let reference = path.to_str().expect("UTF-8");
         let cache = Cache::at("no-cache");
-        assert_eq!(model::load(reference, &cache).expect("loads").name, name, "{reference}");
-        assert_eq!(model::inspect(reference, &cache).expect("reads").name, name, "{reference}");
+        assert_eq!(checkpoint::load(reference, &cache).expect("loads").name, name, "{reference}");
+        assert_eq!(checkpoint::inspect(reference, &cache).expect("reads").name, name, "{reference}");
     }
 }

@@ -18,7 +18,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as protobuf
 
 HERE = pathlib.Path(__file__).parent
-SAMPLE = (HERE / "../../../assets/text/sample.txt").read_text()
+SAMPLE = (HERE / "../../../runtime/assets/text/sample.txt").read_text()
 
 
 def texts(rng):

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use candle_core::quantized::GgmlDType;
 use lm_infinite::hub::Cache;
 use lm_infinite::checkpoint::load;
-use lm_infinite::model::Decoder;
 use lm_infinite::policy::AttentionPolicy;
-use lm_infinite::session::Session;
+use lm_infinite::session::{Decoder, Session};
 
 use super::{folder, refused, refused_gguf, tiny, write};
 use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, Vocabulary};

@@ -179,8 +179,9 @@ impl Edit {
         let end = |from: usize, length: usize, bytes: &[u8]| (from + length).min(bytes.len());
         match self {
             Self::Flip { at, bit } => {
-                if let Some(byte) = bytes.get_mut(place(at, bytes)) {
-                    *byte ^= 1 << bit;
+                let at = place(at, bytes);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1_u8 << *bit;
                 }
             }
             Self::Byte { at, byte } => {
@@ -214,10 +215,14 @@ impl Edit {
                 let at = place(at, bytes);
                 bytes.splice(at..at, text.bytes());
             }
-            Self::Truncate { at } => bytes.truncate(place(at, bytes)),
+            Self::Truncate { at } => {
+                let at = place(at, bytes);
+                bytes.truncate(at);
+            }
             Self::Remove { at, length } => {
                 let at = place(at, bytes);
-                bytes.drain(at..end(at, *length, bytes));
+                let end = end(at, *length, bytes);
+                bytes.drain(at..end);
             }
             Self::Repeat { from, to, length, times } => {
                 let from = place(from, bytes);

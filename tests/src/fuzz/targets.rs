@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::hub::Cache;
-use lm_infinite::model::{self, Decoder, LoadedModel};
 use lm_infinite::policy::{PolicySpec, parse_length, region};
-use lm_infinite::session::Session;
+use lm_infinite::session::{Decoder, Session};
 use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
 use lm_infinite::{qasper, text};
 
@@ -98,7 +98,7 @@ const TEMPLATE: [usize; 2] = [64 << 20, 64];
 /// Loads a model and runs it for a few tokens.
 fn check_model(path: &Path) -> Outcome {
     let reference = path.to_str().expect("the folder of the harness is UTF-8");
-    match model::load(reference, &Cache::at("no-cache")) {
+    match checkpoint::load(reference, &Cache::at("no-cache")) {
         Ok(loaded) => used(loaded).map_or_else(Outcome::refused, Outcome::Accepted),
         Err(error) => Outcome::refused(error),
     }
@@ -205,7 +205,7 @@ fn check_text(path: &Path) -> Outcome {
 fn snapshots(folder: &Path) -> std::io::Result<Target> {
     let folder = own_folder(folder, "snapshot")?;
     seeds::tiny("llama", true).write_folder(&folder, "F32");
-    let loaded = model::load(folder.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("a valid model");
+    let loaded = checkpoint::load(folder.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("a valid model");
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
     let policies = seeds::POLICIES.map(|text| PolicySpec::parse(text, 16).expect("a policy").policy);
     let path = folder.join("session.safetensors");
