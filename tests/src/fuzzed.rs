@@ -77,7 +77,9 @@ fn broken_promises_are_found_and_made_small() {
     // The allocator of these tests counts, as that of the harness.
     let greedy = finding(|input| {
         let length = input.get(2).map_or(0, |&byte| usize::from(byte) << 12);
-        Outcome::Accepted(std::hint::black_box(vec![1_u8; if length > 0x90000 { length } else { 0 }]).len().to_string())
+        Outcome::Accepted(
+            std::hint::black_box(vec![1_u8; if length > 0x90000 { length } else { 0 }]).len().to_string(),
+        )
     });
     assert!(greedy.reason.starts_with("memory"), "{}", greedy.reason);
 }

@@ -6,7 +6,10 @@
 
 pub mod fuzz;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the harness uses a part of what tests use"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the harness uses a part of what tests use")
+)]
 mod fixtures;
 
 #[cfg(test)]

@@ -5,14 +5,13 @@ use std::io::Read;
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
-use lm_infinite::formats::gguf::Gguf;
 use lm_infinite::passkey::Prompt;
 use lm_infinite::tokenizer::Tokenizer;
 use lm_infinite::train::wording::{FILLER, TASK};
 use serde_json::{Value as Json, json};
 
-use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, write_json};
-use crate::support::{golden, program};
+use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, Vocabulary, write_json};
+use crate::support::{golden, load, program};
 
 /// A vocabulary of `goldens/sentencepiece`.
 fn vocabulary(name: &str) -> Json {
@@ -46,24 +45,45 @@ fn set_vocabulary(file: &mut GgufFile, vocabulary: &Json) {
     file.set("tokenizer.ggml.add_space_prefix", Value::Bool(vocabulary["space_prefix"] == true));
 }
 
-/// A tokenizer from metadata alone.
-fn from_gguf(file: &GgufFile, rows: usize) -> Tokenizer {
+/// A model of no meaning, for a vocabulary of so many tokens.
+fn model_of(rows: usize) -> TinyLlama {
+    let config = TinyConfig {
+        layers: 1,
+        hidden: 32,
+        intermediate: 32,
+        heads: 2,
+        kv_heads: 1,
+        ..TinyConfig::default()
+    };
+    let tokens = (0..rows).map(|id| id.to_string()).collect();
+    TinyLlama::with_vocabulary(config, Vocabulary { tokens, merges: Vec::new() }, 0)
+}
+
+/// The tokenizer of a GGUF file whose vocabulary `set` writes.
+fn from_gguf(rows: usize, set: impl FnOnce(&mut GgufFile)) -> Tokenizer {
+    let mut file = model_of(rows).gguf(GgmlDType::F16);
+    for key in ["merges", "pre", "add_bos_token"] {
+        file.remove(&format!("tokenizer.ggml.{key}"));
+    }
+    set(&mut file);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vocabulary.gguf");
     file.write(&path);
-    Tokenizer::from_gguf(&Gguf::open(&path).expect("a file").metadata, rows).expect("a tokenizer")
+    load(&path).tokenizer
 }
 
 fn of_pieces(vocabulary: &Json) -> Tokenizer {
-    let mut file = GgufFile::new();
-    set_vocabulary(&mut file, vocabulary);
-    from_gguf(&file, pieces(vocabulary).count())
+    from_gguf(pieces(vocabulary).count(), |file| set_vocabulary(file, vocabulary))
 }
 
+/// The tokenizer of a folder with this `tokenizer.json`.
 fn from_json(json: &Json) -> Tokenizer {
     let folder = tempfile::tempdir().expect("a folder");
+    let rows = json["model"]["vocab"].as_object().expect("a vocabulary").len();
+    model_of(rows).write_folder(folder.path(), "F16");
+    std::fs::remove_file(folder.path().join("tokenizer_config.json")).expect("removed");
     write_json(&folder.path().join("tokenizer.json"), json);
-    Tokenizer::from_folder(folder.path(), 1 << 20).expect("a tokenizer")
+    load(folder.path()).tokenizer
 }
 
 #[test]
@@ -124,7 +144,8 @@ fn every_kind() -> Vec<(String, Tokenizer)> {
     for scheme in ["first", "always", "never"] {
         kinds.push((format!("Metaspace, {scheme}"), from_json(&converted(&bytes, Some(scheme)))));
     }
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/assets/models/tiny-rope/tokenizer.json");
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/assets/models/tiny-rope/tokenizer.json");
     let mut tiny: Json = serde_json::from_slice(&std::fs::read(model).expect("read")).expect("JSON");
     kinds.push(("byte-level".into(), from_json(&tiny)));
     let (tokens, merges) = (tiny["model"]["vocab"].clone(), tiny["model"]["merges"].clone());
@@ -143,20 +164,23 @@ fn every_kind() -> Vec<(String, Tokenizer)> {
     };
     let merges: Vec<String> = merges.as_array().expect("a list").iter().map(merge).collect();
     for pre in ["gpt-2", "smollm", "llama-bpe", "qwen2"] {
-        let mut file = GgufFile::new();
-        file.set("tokenizer.ggml.model", "gpt2");
-        file.set("tokenizer.ggml.pre", pre);
-        file.set("tokenizer.ggml.tokens", Value::Texts(texts.clone()));
-        file.set("tokenizer.ggml.merges", Value::Texts(merges.clone()));
-        kinds.push((format!("GGUF, gpt2, {pre}"), from_gguf(&file, texts.len())));
+        let tokenizer = from_gguf(texts.len(), |file| {
+            file.set("tokenizer.ggml.model", "gpt2");
+            file.set("tokenizer.ggml.pre", pre);
+            file.set("tokenizer.ggml.tokens", Value::Texts(texts.clone()));
+            file.set("tokenizer.ggml.merges", Value::Texts(merges.clone()));
+            file.remove("tokenizer.ggml.token_type");
+        });
+        kinds.push((format!("GGUF, gpt2, {pre}"), tokenizer));
     }
     kinds
 }
 
 /// Texts, cut where prompts and documents are cut: before the space of a word, and between a line break and a word.
 fn cut_texts() -> Vec<Vec<String>> {
-    let sample =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/assets/text/sample.txt"));
+    let sample = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/assets/text/sample.txt"),
+    );
     let sample: String = sample.expect("read").chars().take(4000).collect();
     let mut texts = vec![
         vec![
@@ -253,20 +277,11 @@ fn passkey_prompts_hold_no_stray_tokens() {
 
 /// A model that answers everything with " a" again and again: blocks that add nothing, and a head that knows one token.
 fn always(token: usize, rows: usize) -> TinyLlama {
-    let config = TinyConfig {
-        layers: 1,
-        hidden: 32,
-        intermediate: 32,
-        heads: 2,
-        kv_heads: 1,
-        ..TinyConfig::default()
-    };
-    let mut tiny = TinyLlama::random(config, 0);
+    let mut tiny = model_of(rows);
     for (name, (shape, values)) in &mut tiny.tensors {
         if name.contains("embed_tokens") || name.contains("lm_head") {
             let columns = shape[1];
-            shape[0] = rows;
-            *values = vec![if name.contains("embed_tokens") { 1.0 } else { 0.0 }; rows * columns];
+            values.fill(if name.contains("embed_tokens") { 1.0 } else { 0.0 });
             if name.contains("lm_head") {
                 values[token * columns..][..columns].fill(1.0);
             }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use lm_infinite::hub::Cache;
 use lm_infinite::checkpoint::load;
+use lm_infinite::hub::Cache;
 use lm_infinite::policy::AttentionPolicy;
 use lm_infinite::session::{Decoder, Session};
 
@@ -47,10 +47,8 @@ fn smallest() -> GgufFile {
 fn truncated_anywhere() {
     let file = smallest();
     let whole = file.bytes();
-    let padding = whole.len() - {
-        let last = file.tensors.last().expect("tensors").data.len();
-        whole.len() - last.next_multiple_of(32) + last
-    };
+    let last = file.tensors.last().expect("tensors").data.len();
+    let padding = last.next_multiple_of(32) - last;
     let folder = folder();
     for end in 0..whole.len() - padding {
         refused(&write(&folder, &whole[..end]), &["model.gguf"]);

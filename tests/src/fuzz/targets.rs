@@ -205,7 +205,8 @@ fn check_text(path: &Path) -> Outcome {
 fn snapshots(folder: &Path) -> std::io::Result<Target> {
     let folder = own_folder(folder, "snapshot")?;
     seeds::tiny("llama", true).write_folder(&folder, "F32");
-    let loaded = checkpoint::load(folder.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("a valid model");
+    let loaded =
+        checkpoint::load(folder.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("a valid model");
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
     let policies = seeds::POLICIES.map(|text| PolicySpec::parse(text, 16).expect("a policy").policy);
     let path = folder.join("session.safetensors");
