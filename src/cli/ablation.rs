@@ -31,7 +31,7 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
         seed: cli.seed,
     };
     let tokenizer = &model.loaded.tokenizer;
-    let tokens = tokenizer.encode_continuation(&text.text)?;
+    let tokens = tokenizer.encode_without_bos(&text.text)?;
     let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
     let bar = progress("ablation", (plan.policies.len() * plan.stretches) as u64, "runs");
     let result = ablation(&model.loaded.name, &model.decoder, &tokens, bos, &plan, &|| bar.inc(1))?;

@@ -21,7 +21,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         let template = model.loaded.chat_template.as_ref().ok_or_else(|| {
             Error::unsupported("--chat", format!("the model {} has no chat template", model.loaded.name))
         })?;
-        tokenizer.encode_continuation(&template.render(&[ChatMessage::new("user", &prompt)], true)?)?
+        tokenizer.encode_without_bos(&template.render(&[ChatMessage::new("user", &prompt)], true)?)?
     } else {
         tokenizer.encode(&prompt)?
     };
@@ -34,7 +34,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let stop: Vec<u32> = tokenizer.stop_tokens().collect();
     let session = Session::new(model.decoder.clone(), spec.policy)?;
     let mut generator = Generator::new(session, &tokens, sampler, &stop)?;
-    let mut stream = tokenizer.stream();
+    let mut stream = tokenizer.stream_after(&tokens);
     let (mut text, mut count) = (String::new(), 0u64);
     while count < args.tokens {
         let Some(token) = generator.next().transpose()? else { break };

@@ -35,7 +35,7 @@ pub fn run(
     let tokenizer = &model.loaded.tokenizer;
     let default = [model.trained_length()];
     let lengths = if args.lengths.is_empty() { &default[..] } else { &args.lengths };
-    let tokens = tokenizer.encode_continuation(&text.text)?;
+    let tokens = tokenizer.encode_without_bos(&text.text)?;
     let count = usize::try_from(args.tokens).unwrap_or(usize::MAX);
     if lengths.contains(&0) || count == 0 {
         return Err(Error::input("--lengths and --tokens", "at least 1 token is needed of each").into());

@@ -39,18 +39,26 @@ impl Prompt {
         let mut random = StdRng::seed_from_u64(seed);
         let key = random.random_range(1..=LARGEST);
         let depth = depth.unwrap_or_else(|| random.random_range(0.0..=1.0));
-        // Lines: cut between them, a text has the same tokens as in one piece.
-        let mut tokens = tokenizer.encode(TASK)?;
-        let line = |text: &str| tokenizer.encode_continuation(&format!("\n{text}"));
-        let (needle_line, question_line) = (line(&needle(NAME, key))?, line(&question(NAME))?);
-        let (first, again) = (line(FILLER)?, tokenizer.encode_continuation(&format!(" {FILLER}"))?);
+        // Lines, each with its line break: cut between a line break and a word, or between a word and a space, a text has
+        // the same tokens as in one piece.
+        let mut tokens = tokenizer.encode(&format!("{TASK}\n"))?;
+        let needle_line = tokenizer.encode_continuation(&format!("{}\n", needle(NAME, key)))?;
+        let question_line = tokenizer.encode_continuation(&question(NAME))?;
+        let first = tokenizer.encode_continuation(FILLER)?;
+        let again = tokenizer.encode_continuation(&format!(" {FILLER}"))?;
+        let line_break = tokenizer.encode_continuation("\n")?;
         let needed = tokens.len() + needle_line.len() + question_line.len();
         let Some(room) = length.checked_sub(needed) else {
             let reason = format!("{length} tokens; task, key and question alone are {needed}");
             return Err(Error::input("passkey prompt", reason));
         };
         let before = ((room as f64 * depth).round() as usize).min(room);
-        let filler = |count: usize| first.iter().chain(again.iter().cycle()).copied().take(count);
+        // As much filler as there is room for, and the line break behind it.
+        let filler = |count: usize| {
+            let words = count.saturating_sub(line_break.len());
+            let filler = first.iter().chain(again.iter().cycle()).take(words);
+            filler.chain(line_break.iter().cycle()).copied().take(count)
+        };
         tokens.extend(filler(before));
         tokens.extend(needle_line);
         tokens.extend(filler(room - before));

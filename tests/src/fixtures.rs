@@ -9,3 +9,4 @@ mod vocabulary;
 pub use gguf::{GgufFile, Value};
 pub use llama::{TinyConfig, TinyLlama, float_bytes, write_json};
 pub use safetensors::SafetensorsFile;
+pub use vocabulary::Vocabulary;

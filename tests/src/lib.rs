@@ -1,25 +1,60 @@
-//! Integration tests of lm-infinite: one binary, one module per subject.
+//! Integration tests of lm-infinite: one binary, one module per subject; and the fuzzing harness, which `examples/fuzz.rs`
+//! runs, too.
 //!
 //! With `LM_INFINITE_SLOW_TESTS=1`, as CI sets it, tests that take minutes run too, and a missing model or text is a
 //! failure instead of a message.
-#![cfg(test)]
 
-mod bad_input;
-mod claims;
-mod cli;
-mod compare;
-mod corpus;
-mod docs;
+pub mod fuzz;
+
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the harness uses a part of what tests use")
+)]
 mod fixtures;
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod claims;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod compare;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod fuzzed;
+#[cfg(test)]
 mod goldens;
+#[cfg(test)]
+mod hub;
+#[cfg(test)]
 mod loading;
+#[cfg(test)]
 mod long_runs;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
 mod phenomena;
+#[cfg(test)]
 mod python;
+#[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod smollm2;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod training;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: fuzz::memory::Counting = fuzz::memory::Counting;

@@ -328,7 +328,7 @@ fn smollm2_splits_as_its_own_tokenizer() {
         model.chat_template.as_ref().expect("a template").render(&[ChatMessage::new("user", "Hi")], true);
     let prompt = prompt.expect("renders");
     assert!(prompt.ends_with("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"), "{prompt:?}");
-    let ids = model.tokenizer.encode_continuation(&prompt).expect("encoded");
+    let ids = model.tokenizer.encode_without_bos(&prompt).expect("encoded");
     assert_eq!(ids.iter().filter(|&&id| Some(id) == model.tokenizer.bos()).count(), 3);
     assert!(model.tokenizer.is_stop(2) && model.tokenizer.is_stop(0) && !model.tokenizer.adds_bos());
 }

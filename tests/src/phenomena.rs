@@ -39,7 +39,7 @@ impl Embedded {
         assert_eq!(loaded.config.trained_length, TRAINED as u64);
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone()).expect("whole"));
         let text = include_str!("../../runtime/assets/text/sample.txt");
-        let tokens = loaded.tokenizer.encode_continuation(text).expect("encodes");
+        let tokens = loaded.tokenizer.encode_without_bos(text).expect("encodes");
         assert!(tokens.len() >= 200_000, "{} tokens", tokens.len());
         let bos = loaded.tokenizer.bos().expect("a BOS");
         let every = tokens.len() / STRETCHES;

@@ -37,7 +37,7 @@ impl Corpus {
         let bos = tokenizer.bos().ok_or_else(|| Error::input("tokenizer", "it has no BOS token"))?;
         let (mut train, mut held_out) = (Vec::new(), Vec::new());
         for (index, text) in texts.iter().enumerate() {
-            let tokens = tokenizer.encode_continuation(text)?;
+            let tokens = tokenizer.encode_without_bos(text)?;
             let (kept, rest) = tokens.split_at(tokens.len() - tokens.len() / HELD_OUT);
             train.extend_from_slice(kept);
             if !texts[..index].contains(text) {

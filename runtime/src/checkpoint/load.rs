@@ -15,7 +15,8 @@ use crate::tokenizer::{ChatTemplate, Tokenizer};
 /// A model with everything that came with it.
 #[derive(Debug)]
 pub struct LoadedModel {
-    /// What it is called in results: the embedded or pulled name, `hf:…`, or the name of the file or folder.
+    /// What it is called in results: the embedded or pulled name, `hf:…`, or the name of the file or folder as the user
+    /// wrote it; of a snapshot in Hugging Face's cache, `org/name`.
     pub name: String,
     /// File (GGUF) or folder (Hugging Face) that it was read from; `embedded:NAME` of one that is compiled in.
     pub path: PathBuf,
@@ -89,7 +90,7 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
         return Ok(Located { name: reference.to_owned(), path, format: Format::Gguf });
     }
     let path = PathBuf::from(reference);
-    let name = file_name(&path);
+    let name = hub::name_of_path(&path);
     if path.is_dir() {
         return Ok(Located { name, path, format: Format::Folder });
     }
@@ -120,12 +121,6 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
     Ok(start == gguf::MAGIC)
-}
-
-/// Last part of a path, also of `.` and `..`.
-fn file_name(path: &Path) -> String {
-    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {

@@ -3,6 +3,7 @@
 mod cache;
 #[cfg(feature = "hf")]
 mod hugging_face;
+mod name;
 mod package;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use crate::formats::embedded::{DEFAULT_MODEL, EMBEDDED, EmbeddedModel, embedded};
 pub use cache::Cache;
+pub(crate) use name::name_of_path;
 
 use crate::digest;
 use crate::error::{Error, Result};
@@ -54,16 +56,19 @@ pub fn known(name: &str) -> Option<&'static KnownModel> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// Downloads a known model into the cache and returns its file. One that is there with the right digest is not
-/// downloaded again. Progress goes to stderr.
+/// Downloads a model and returns its file or folder: a known one into `cache`, `hf:org/name` into the cache of Hugging
+/// Face, where other programs find it too. What is there already is not downloaded again. Progress goes to stderr.
 pub fn pull(name: &str, cache: &Cache) -> Result<PathBuf> {
+    if let Some(repository) = name.strip_prefix("hf:") {
+        return hugging_face(repository);
+    }
     if embedded(name).is_some() {
         let reason = "it is built in: use its name, there is nothing to download";
         return Err(Error::input(format!("model `{name}`"), reason));
     }
     let Some(known) = known(name) else {
         let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
-        let reason = format!("no model of this name to pull; known are {}", names.join(", "));
+        let reason = format!("no model of this name to pull; known are {} and hf:org/name", names.join(", "));
         return Err(Error::input(format!("model `{name}`"), reason));
     };
     let path = cache.path_of(known);

@@ -12,7 +12,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::chunks::Cut;
-use super::sentencepiece::{self, Piece};
+use super::sentencepiece::{self, Merges, Piece};
 use super::{Specials, Tokenizer};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Metadata;
@@ -99,7 +99,7 @@ impl Tokenizer {
     /// `tokenizer.ggml.pre` is split as GPT-2 does.
     pub fn from_gguf(metadata: &Metadata, rows: usize) -> Result<Self> {
         let vocabulary = Vocabulary::read(metadata, rows)?;
-        let (mut inner, cut, adds_bos) = match metadata.require(MODEL, metadata.text(MODEL)?)? {
+        let (mut inner, merges, cut, adds_bos) = match metadata.require(MODEL, metadata.text(MODEL)?)? {
             "gpt2" => byte_pairs(&vocabulary)?,
             "llama" => pieces(&vocabulary)?,
             other => {
@@ -125,7 +125,7 @@ impl Tokenizer {
         };
         special.stop.extend(vocabulary.id("tokenizer.ggml.eot_token_id")?);
         special.stop.extend(vocabulary.id("tokenizer.ggml.eom_token_id")?);
-        Ok(Self::assemble(inner, cut, special, rows))
+        Ok(Self::assemble(inner, merges, cut, special, rows))
     }
 }
 
@@ -180,7 +180,8 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-type Built = (tokenizers::Tokenizer, Cut, bool);
+/// A tokenizer, merges of our own, where texts may be cut, and whether a BOS is put first.
+type Built = (tokenizers::Tokenizer, Option<Merges>, Cut, bool);
 
 /// `gpt2`: byte-level BPE with a list of merges.
 fn byte_pairs(vocabulary: &Vocabulary<'_>) -> Result<Built> {
@@ -224,7 +225,7 @@ fn byte_pairs(vocabulary: &Vocabulary<'_>) -> Result<Built> {
     steps.push(ByteLevel::new(false, true, splitter.expression.is_none()).into());
     inner.with_pre_tokenizer(Some(Sequence::new(steps)));
     inner.with_decoder(Some(ByteLevel::default()));
-    Ok((inner, Cut::BeforeSpace, splitter.adds_bos))
+    Ok((inner, None, Cut::BeforeSpace, splitter.adds_bos))
 }
 
 /// `llama`: SentencePiece.
@@ -239,18 +240,21 @@ fn pieces(vocabulary: &Vocabulary<'_>) -> Result<Built> {
     let mut unknown = None;
     for ((&text, token_type), score) in vocabulary.texts.iter().zip(&vocabulary.types).zip(scores) {
         match token_type {
-            TokenType::Normal if score.is_nan() => return Err(metadata.malformed(SCORES, "numbers", "NaN")),
-            TokenType::Normal if text.len() > sentencepiece::LONGEST_PIECE => {
+            TokenType::Normal | TokenType::Unused if score.is_nan() => {
+                return Err(metadata.malformed(SCORES, "numbers", "NaN"));
+            }
+            TokenType::Normal | TokenType::Unused if text.len() > sentencepiece::LONGEST_PIECE => {
                 let expected = format!("pieces of at most {} bytes", sentencepiece::LONGEST_PIECE);
                 return Err(metadata.malformed(TOKENS, expected, text.len()));
             }
-            TokenType::Normal => pieces.push(Piece { text, score }),
+            TokenType::Normal => pieces.push(Piece { text, score, unused: false }),
+            TokenType::Unused => pieces.push(Piece { text, score, unused: true }),
             TokenType::Unknown => unknown = Some(text),
-            _ => {}
+            TokenType::Control | TokenType::UserDefined | TokenType::Byte => {}
         }
     }
     let space_prefix = metadata.boolean("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
-    let (inner, cut) = sentencepiece::build(&vocabulary.ids, &pieces, unknown, space_prefix)
-        .map_err(|e| metadata.malformed(TOKENS, "pieces that make a BPE model", e))?;
-    Ok((inner, cut, true))
+    let (inner, merges, cut) = sentencepiece::build(&vocabulary.ids, &pieces, unknown, space_prefix)
+        .map_err(|e| metadata.malformed(TOKENS, "pieces that make a vocabulary", e))?;
+    Ok((inner, Some(merges), cut, true))
 }

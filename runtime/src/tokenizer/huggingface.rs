@@ -31,7 +31,7 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| Error::malformed(&path, "truncation", "none", e))?;
         let special = specials(folder, &inner)?;
-        Ok(Self::assemble(inner, cut(&json), special, rows))
+        Ok(Self::assemble(inner, None, cut(&json), special, rows))
     }
 }
 

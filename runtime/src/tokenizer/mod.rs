@@ -1,10 +1,12 @@
 //! Text to token ids and back, by the vocabulary that came with the model.
 //!
-//! The algorithms are those of the `tokenizers` crate. Here is what surrounds them: reading GGUF's vocabularies, refusing
-//! malformed files, each file's own rule about BOS, which tokens end a text, long texts, and streams.
+//! The algorithms are those of the `tokenizers` crate, but for SentencePiece's merges. Here is what surrounds them:
+//! reading GGUF's vocabularies, refusing malformed files, each file's own rule about BOS, texts in pieces, which tokens
+//! end a text, long texts, and streams.
 
 mod byte_level;
 mod chunks;
+mod continuation;
 mod gguf;
 mod huggingface;
 mod sentencepiece;
@@ -16,20 +18,43 @@ mod tests;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
+use tokenizers::{
+    Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Token,
+};
 
 pub use stream::StreamDecoder;
 pub use template::{ChatMessage, ChatTemplate};
 
 use self::chunks::Cut;
+use self::continuation::WithoutPrefix;
+use self::sentencepiece::Merges;
 use crate::error::{Error, Result};
 
 /// Tokenizer of one model.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Takes the place of the model of `inner`.
+    merges: Option<Merges>,
+    /// Takes the place of the pre-tokenizer of `inner` where a text goes on behind another, if that differs.
+    behind: Option<PreTokenizerWrapper>,
     cut: Cut,
     special: Specials,
     /// Rows of the embedding: ids from here on are refused.
     limit: usize,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the start of everything.
+    Start,
+    /// Behind other text.
+    Behind,
+}
+
+/// A token whose text and place nobody asks for.
+fn token(id: u32) -> Token {
+    Token::new(id, String::new(), (0, 0))
 }
 
 /// Tokens with a meaning of their own.
@@ -53,20 +78,35 @@ impl Tokenizer {
     /// lies outside the model's embedding.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let bos = self.special.bos.filter(|_| self.special.adds_bos);
-        self.encode_behind(bos, text)
+        self.encode_at(Place::Start, bos, text)
     }
 
-    /// [`Tokenizer::encode`] without a BOS: for text that continues, and for rendered chat templates, which write
-    /// their own.
+    /// [`Tokenizer::encode`] without a BOS: for texts whose BOS comes from somewhere else, as in rendered chat templates,
+    /// which write their own.
+    pub fn encode_without_bos(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_at(Place::Start, None, text)
+    }
+
+    /// Token ids of `text` where it goes on behind another text: without a BOS, and without the space that
+    /// SentencePiece puts in front of a text.
+    ///
+    /// The tokens of a text and of its continuations, one after the other, are those of the whole wherever no token
+    /// crosses the cuts, for example between a word and the space before the next one. (Cuts before a line break are not
+    /// safe in every vocabulary: that of Llama 3 has tokens such as `.\n`. Cuts between a line break and a word are.)
     pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_behind(None, text)
+        self.encode_at(Place::Behind, None, text)
     }
 
-    fn encode_behind(&self, bos: Option<u32>, text: &str) -> Result<Vec<u32>> {
+    fn encode_at(&self, place: Place, bos: Option<u32>, text: &str) -> Result<Vec<u32>> {
         let pieces = chunks::split(text, self.cut, chunks::CHUNK_BYTES);
         let encoded: Vec<Vec<u32>> = match pieces.as_slice() {
-            [piece] => vec![self.encode_piece(piece)?],
-            _ => pieces.par_iter().map(|piece| self.encode_piece(piece)).collect::<Result<_>>()?,
+            [piece] => vec![self.encode_piece(place, piece)?],
+            _ => {
+                let encode = |(index, piece): (usize, &&str)| {
+                    self.encode_piece(if index == 0 { place } else { self.place_of_pieces() }, piece)
+                };
+                pieces.par_iter().enumerate().map(encode).collect::<Result<_>>()?
+            }
         };
         let ids: Vec<u32> = bos.into_iter().chain(encoded.into_iter().flatten()).collect();
         match ids.iter().find(|&&id| id as usize >= self.limit) {
@@ -78,9 +118,55 @@ impl Tokenizer {
         }
     }
 
-    fn encode_piece(&self, piece: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(piece, false).map_err(|e| Error::input("tokenizer", e))?;
-        Ok(encoding.get_ids().to_vec())
+    /// Where pieces of a text that [`chunks`] cuts stand, but for the first: behind the text before them, or at a start,
+    /// whose prefix is the space that the cut took away.
+    fn place_of_pieces(&self) -> Place {
+        match self.cut {
+            Cut::InsteadOfSpace => Place::Start,
+            Cut::BeforeSpace | Cut::Never => Place::Behind,
+        }
+    }
+
+    fn encode_piece(&self, place: Place, piece: &str) -> Result<Vec<u32>> {
+        let ids = match (place, &self.merges) {
+            (Place::Start, None) => {
+                self.inner.encode_fast(piece, false).map(|encoding| encoding.get_ids().to_vec())
+            }
+            _ => self.encode_by_steps(place, piece),
+        };
+        ids.map_err(|e| Error::input("tokenizer", e))
+    }
+
+    /// The steps of the library's `encode_fast`, two of which may be others here.
+    fn encode_by_steps(&self, place: Place, piece: &str) -> tokenizers::Result<Vec<u32>> {
+        let (added, normalizer) = (self.inner.get_added_vocabulary(), self.inner.get_normalizer());
+        let mut segments = match place {
+            Place::Start => added.extract_and_normalize(normalizer, piece),
+            Place::Behind => added.extract_and_normalize(normalizer.map(WithoutPrefix).as_ref(), piece),
+        };
+        segments.tokenize(|segment| {
+            let pre_tokenizer = match &self.behind {
+                Some(behind) if place == Place::Behind && continuation::starts_the_text(segment) => {
+                    Some(behind)
+                }
+                _ => self.inner.get_pre_tokenizer(),
+            };
+            let mut words = PreTokenizedString::from(segment.clone());
+            if let Some(pre_tokenizer) = pre_tokenizer {
+                pre_tokenizer.pre_tokenize(&mut words)?;
+            }
+            words.tokenize(|word| self.tokens_of_word(word))?;
+            let ids = words.into_encoding(None, 0, OffsetType::None)?;
+            Ok(ids.get_ids().iter().map(|&id| token(id)).collect())
+        })?;
+        Ok(segments.into_encoding(None, 0, OffsetType::None)?.get_ids().to_vec())
+    }
+
+    fn tokens_of_word(&self, word: &NormalizedString) -> tokenizers::Result<Vec<Token>> {
+        match &self.merges {
+            Some(merges) => Ok(merges.ids(word.get())?.into_iter().map(token).collect()),
+            None => self.inner.get_model().tokenize(word.get()),
+        }
     }
 
     /// Text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD.
@@ -99,6 +185,11 @@ impl Tokenizer {
             return Some(text);
         }
         Some(raw.replace('▁', " "))
+    }
+
+    fn is_special(&self, id: u32) -> bool {
+        let added = self.inner.get_added_vocabulary();
+        added.simple_id_to_token(id).is_some_and(|text| added.is_special_token(&text))
     }
 
     fn is_byte_level(&self) -> bool {
@@ -136,7 +227,13 @@ impl Tokenizer {
     }
 
     /// Builds a tokenizer of a model with `limit` rows of embedding.
-    fn assemble(inner: tokenizers::Tokenizer, cut: Cut, mut special: Specials, limit: usize) -> Self {
+    fn assemble(
+        inner: tokenizers::Tokenizer,
+        merges: Option<Merges>,
+        cut: Cut,
+        mut special: Specials,
+        limit: usize,
+    ) -> Self {
         special.stop.extend(special.eos);
         for text in STOP_TEXTS {
             if inner.get_added_vocabulary().is_special_token(text) {
@@ -144,7 +241,8 @@ impl Tokenizer {
             }
         }
         let cut = chunks::safe_with_added_tokens(cut, inner.get_added_tokens_decoder().values());
-        Self { inner, cut, special, limit }
+        let behind = inner.get_pre_tokenizer().and_then(continuation::pre_tokenizer_without_prefix);
+        Self { inner, merges, behind, cut, special, limit }
     }
 }
 

@@ -37,7 +37,9 @@ impl<'a> StreamDecoder<'a> {
     }
 
     fn after(tokenizer: &'a Tokenizer, before: &[u32]) -> Self {
-        let ids = before[before.len().saturating_sub(LONGEST_WAIT)..].to_vec();
+        // Special tokens have no text, so they alone would look like the start of one.
+        let last_text = before.iter().rposition(|&id| !tokenizer.is_special(id)).unwrap_or(0);
+        let ids = before[before.len().saturating_sub(LONGEST_WAIT).min(last_text)..].to_vec();
         Self { tokenizer, out: ids.len(), ids }
     }
 

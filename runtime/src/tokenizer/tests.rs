@@ -9,7 +9,7 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::sentencepiece::{self, Piece};
-use super::{Cut, Specials, Tokenizer, chunks};
+use super::{Cut, Place, Specials, Tokenizer, chunks};
 
 /// Byte-level BPE with a few merges.
 fn byte_level() -> Tokenizer {
@@ -27,7 +27,7 @@ fn byte_level() -> Tokenizer {
     let mut inner = tokenizers::Tokenizer::new(model);
     inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
     inner.with_decoder(Some(ByteLevel::default()));
-    Tokenizer::assemble(inner, Cut::BeforeSpace, Specials::default(), rows)
+    Tokenizer::assemble(inner, None, Cut::BeforeSpace, Specials::default(), rows)
 }
 
 const PIECES: [&str; 20] = [
@@ -55,16 +55,25 @@ const PIECES: [&str; 20] = [
 
 /// SentencePiece vocabulary: unknown, bytes, pieces with distinct scores in an order of no meaning.
 fn sentence_pieces(space_prefix: bool) -> (Tokenizer, Vec<String>, HashMap<String, f64>) {
+    scored_pieces(space_prefix, |i| -((i * 7 % 20) as f64))
+}
+
+/// The same with any scores.
+fn scored_pieces(
+    space_prefix: bool,
+    score: impl Fn(usize) -> f64,
+) -> (Tokenizer, Vec<String>, HashMap<String, f64>) {
     let mut tokens = vec!["<unk>".to_owned()];
     tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
     tokens.extend(PIECES.map(str::to_owned));
     let scores: HashMap<String, f64> =
-        PIECES.iter().enumerate().map(|(i, piece)| ((*piece).to_owned(), -((i * 7 % 20) as f64))).collect();
+        PIECES.iter().enumerate().map(|(i, piece)| ((*piece).to_owned(), score(i))).collect();
     let vocabulary: HashMap<&str, u32> = tokens.iter().map(String::as_str).zip(0..).collect();
-    let pieces: Vec<Piece> = PIECES.iter().map(|&text| Piece { text, score: scores[text] }).collect();
-    let (inner, cut) =
+    let pieces: Vec<Piece> =
+        PIECES.iter().map(|&text| Piece { text, score: scores[text], unused: false }).collect();
+    let (inner, merges, cut) =
         sentencepiece::build(&vocabulary, &pieces, Some("<unk>"), space_prefix).expect("a tokenizer");
-    let tokenizer = Tokenizer::assemble(inner, cut, Specials::default(), tokens.len());
+    let tokenizer = Tokenizer::assemble(inner, Some(merges), cut, Specials::default(), tokens.len());
     (tokenizer, tokens, scores)
 }
 
@@ -94,8 +103,12 @@ fn random_text(rng: &mut StdRng, alphabet: &[char], length: usize) -> String {
 #[test]
 fn sentencepiece_merges_as_its_rule_says() {
     let mut rng = StdRng::seed_from_u64(1);
-    for space_prefix in [true, false] {
-        let (tokenizer, tokens, scores) = sentence_pieces(space_prefix);
+    // Distinct scores, some that tie, and all equal: then the place in the text decides.
+    let scores: [fn(usize) -> f64; 3] = [|i| -((i * 7 % 20) as f64), |i| -((i * 7 % 20 / 4) as f64), |_| 0.0];
+    for (space_prefix, score) in
+        [true, false].into_iter().flat_map(|prefix| scores.map(|score| (prefix, score)))
+    {
+        let (tokenizer, tokens, scores) = scored_pieces(space_prefix, score);
         for _ in 0..500 {
             let length = rng.random_range(1..40);
             let text = random_text(&mut rng, &['a', 'b', 'c', ' ', 'é', '日', '\n'], length);
@@ -115,13 +128,55 @@ fn pieces_of_a_text_encode_like_the_whole() {
         assert_ne!(tokenizer.cut, Cut::Never);
         for _ in 0..300 {
             let text = random_text(&mut rng, &alphabet, 200);
-            let whole = tokenizer.encode_piece(&text).expect("encoded");
-            let pieces = chunks::split(&text, tokenizer.cut, 10);
-            let joined: Vec<u32> =
-                pieces.iter().flat_map(|piece| tokenizer.encode_piece(piece).expect("encoded")).collect();
-            assert_eq!(joined, whole, "{text:?}");
+            for first in [Place::Start, Place::Behind] {
+                let whole = tokenizer.encode_piece(first, &text).expect("encoded");
+                let pieces = chunks::split(&text, tokenizer.cut, 10);
+                let places = std::iter::once(first).chain(std::iter::repeat(tokenizer.place_of_pieces()));
+                let joined: Vec<u32> = pieces
+                    .iter()
+                    .zip(places)
+                    .flat_map(|(piece, place)| tokenizer.encode_piece(place, piece).expect("encoded"))
+                    .collect();
+                assert_eq!(joined, whole, "{text:?}");
+            }
         }
     }
+}
+
+#[test]
+fn the_steps_are_those_of_the_library() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let tokenizer = byte_level();
+    let alphabet: Vec<char> = "the inabc,.'1é日 \n\t  ".chars().collect();
+    for _ in 0..200 {
+        let text = random_text(&mut rng, &alphabet, 60);
+        let library = tokenizer.inner.encode_fast(text.as_str(), false).expect("encoded");
+        assert_eq!(tokenizer.encode_by_steps(Place::Start, &text).expect("encoded"), library.get_ids());
+    }
+}
+
+#[test]
+fn pieces_that_are_not_in_use_are_taken_apart() {
+    let tokens = ["<unk>", "a", "b", "c", "ab", "abc", "bc"];
+    let vocabulary: HashMap<&str, u32> = tokens.iter().copied().zip(0..).collect();
+    let piece = |text, score, unused| Piece { text, score, unused };
+    let ids = |pieces: &[Piece<'_>], unknown, text: &str| {
+        let (_, merges, _) = sentencepiece::build(&vocabulary, pieces, unknown, false).expect("a tokenizer");
+        merges.ids(text)
+    };
+    let letters = || ["a", "b", "c"].map(|text| piece(text, -9.0, false)).into_iter();
+    // "abc" is made of "ab" and "c", and "ab" of "a" and "b".
+    let both: Vec<_> = letters()
+        .chain([piece("ab", -1.0, true), piece("bc", -2.0, false), piece("abc", -3.0, true)])
+        .collect();
+    assert_eq!(ids(&both, None, "abc"), Ok(vec![1, 2, 3]));
+    let outer: Vec<_> = letters()
+        .chain([piece("ab", -1.0, false), piece("bc", -2.0, false), piece("abc", -3.0, true)])
+        .collect();
+    assert_eq!(ids(&outer, None, "abcbc"), Ok(vec![4, 3, 6]));
+    // Characters without a piece: one token for what is unknown in a row, or an error.
+    assert_eq!(ids(&outer, Some("<unk>"), "xyaz"), Ok(vec![0, 1, 0]));
+    assert!(ids(&outer, None, "ax").is_err_and(|reason| reason.contains("\"x\"")));
 }
 
 #[test]
@@ -177,6 +232,15 @@ fn a_stream_after_a_prompt_keeps_the_space_of_its_first_word() {
     assert_eq!(alone.push(id("▁abc")).expect("decoded"), "abc");
     let mut after = tokenizer.stream_after(&[id("▁a"), id("b")]);
     assert_eq!(after.push(id("▁abc")).expect("decoded"), " abc");
+    // Special tokens before it do not make it the first word.
+    let mut inner = tokenizer.inner.clone();
+    inner.add_special_tokens([tokenizers::AddedToken::from("<end>", true)]).expect("added");
+    let end = inner.token_to_id("<end>").expect("a token");
+    let tokenizer = Tokenizer { inner, ..tokenizer };
+    let mut after = tokenizer.stream_after(&[&[id("▁a")][..], &[end; 9]].concat());
+    assert_eq!(after.push(id("▁abc")).expect("decoded"), " abc");
+    let mut after = tokenizer.stream_after(&[end; 9]);
+    assert_eq!(after.push(id("▁abc")).expect("decoded"), "abc");
 }
 
 #[test]

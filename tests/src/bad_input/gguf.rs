@@ -1,9 +1,15 @@
 //! GGUF files.
 
+use std::sync::Arc;
+
 use candle_core::quantized::GgmlDType;
+use lm_infinite::checkpoint::load;
+use lm_infinite::hub::Cache;
+use lm_infinite::policy::AttentionPolicy;
+use lm_infinite::session::{Decoder, Session};
 
 use super::{folder, refused, refused_gguf, tiny, write};
-use crate::fixtures::{TinyConfig, TinyLlama, Value};
+use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, Vocabulary};
 
 #[test]
 fn wrong_magic() {
@@ -22,38 +28,63 @@ fn empty_file() {
     refused(&write(&folder, b""), &["model.gguf", "magic"]);
 }
 
-/// Every prefix of a header, and of the data, is refused; none panics.
+/// A file of a few thousand bytes.
+fn smallest() -> GgufFile {
+    let config = TinyConfig {
+        layers: 1,
+        hidden: 32,
+        intermediate: 32,
+        heads: 2,
+        kv_heads: 1,
+        tied: true,
+        ..Default::default()
+    };
+    TinyLlama::with_vocabulary(config, Vocabulary::small(), 0).gguf(GgmlDType::Q4_0)
+}
+
+/// Every prefix is refused, but for those that lack nothing but padding at the end.
 #[test]
 fn truncated_anywhere() {
-    let config = TinyConfig { layers: 1, ..Default::default() };
-    let file = TinyLlama::random(config, 0).gguf(GgmlDType::F32);
-    let (header, whole) = (file.header().len(), file.bytes());
+    let file = smallest();
+    let whole = file.bytes();
+    let last = file.tensors.last().expect("tensors").data.len();
+    let padding = last.next_multiple_of(32) - last;
     let folder = folder();
-    let ends = (0..header).step_by(7).chain((header..whole.len() - 32).step_by(4001));
-    for end in ends {
+    for end in 0..whole.len() - padding {
         refused(&write(&folder, &whole[..end]), &["model.gguf"]);
     }
 }
 
-/// Every byte of a header changed, one at a time: an error or a model, but no panic.
+/// Every byte of a header changed, one at a time, in several ways: an error that names the file, or a model that runs
+/// and whose logits are as many as its tokens.
 #[test]
 fn flipped_bytes() {
-    let config =
-        TinyConfig { layers: 1, hidden: 32, intermediate: 32, heads: 2, kv_heads: 1, ..Default::default() };
-    let file = TinyLlama::random(config, 0).gguf(GgmlDType::Q4_0);
+    let file = smallest();
     let (header, whole) = (file.header().len(), file.bytes());
     let folder = folder();
-    for at in (0..header).step_by(11) {
+    let (mut refused, mut ran) = (0, 0);
+    for at in 0..header {
         for flip in [0x01, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[at] ^= flip;
             let path = write(&folder, &bytes);
-            let _ = lm_infinite::checkpoint::load(
-                path.to_str().expect("UTF-8"),
-                &lm_infinite::hub::Cache::at("no-cache"),
-            );
+            match load(path.to_str().expect("UTF-8"), &Cache::at("no-cache")) {
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().contains("model.gguf"), "byte {at}, {flip}: {error}");
+                }
+                Ok(model) => {
+                    ran += 1;
+                    let vocabulary = model.config.vocabulary;
+                    let decoder = Arc::new(Decoder::new(model.config, model.weights).expect("whole"));
+                    let mut session = Session::new(decoder, AttentionPolicy::default()).expect("a session");
+                    session.feed(&[0, vocabulary as u32 - 1], None).expect("tokens");
+                    assert_eq!(session.logits().map(|logits| logits.len()), Some(vocabulary));
+                }
+            }
         }
     }
+    assert!(refused > header && ran > 100, "{refused} refused, {ran} ran");
 }
 
 #[test]

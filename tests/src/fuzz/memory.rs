@@ -1,0 +1,67 @@
+//! An allocator that counts: what a thread asked for at most while it read an input.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Bytes that this thread took and did not give back; negative where it gave back what others took.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counted. A program that wants [`peak_of`] to know anything makes it its global allocator.
+#[derive(Debug)]
+pub struct Counting;
+
+fn changed(bytes: isize) {
+    // A thread that ends has no counters any more, and nobody who asks for them.
+    let _ = LIVE.try_with(|live| {
+        live.set(live.get().wrapping_add(bytes));
+        PEAK.try_with(|peak| peak.set(peak.get().max(live.get())))
+    });
+}
+
+fn grown(bytes: usize) {
+    changed(bytes as isize);
+}
+
+fn shrunk(bytes: usize) {
+    changed((bytes as isize).wrapping_neg());
+}
+
+// SAFETY: every call goes to `System` with the arguments it came with, and its answer is given back unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller keeps `alloc`'s contract, which is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        shrunk(layout.size());
+        // SAFETY: `pointer` came from `System` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        grown(size);
+        shrunk(layout.size());
+        // SAFETY: `pointer` came from `System` with this layout; the caller keeps the rest of the contract.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// What `work` returns, and by how many bytes the heap grew at most meanwhile by what this thread did; 0 where
+/// [`Counting`] is not the allocator.
+pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let result = work();
+    (result, usize::try_from(PEAK.get() - before).unwrap_or(0))
+}

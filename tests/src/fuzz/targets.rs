@@ -1,0 +1,246 @@
+//! What is fuzzed: everything that reads files or texts of users, used as the program uses it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lm_infinite::checkpoint::{self, LoadedModel};
+use lm_infinite::hub::Cache;
+use lm_infinite::policy::{PolicySpec, parse_length, region};
+use lm_infinite::session::{Decoder, Session};
+use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
+use lm_infinite::{qasper, text};
+
+use super::{Outcome, Target, seeds};
+
+/// Bytes that a model may take to load and to run, whatever it is: tables, regular expressions, threads.
+const MODEL: [usize; 2] = [8 << 20, 64];
+
+/// Bytes that texts may take: what is read, and what it becomes.
+const TEXT: [usize; 2] = [4 << 20, 16];
+
+/// Context length of the policies that are parsed.
+const TRAINED: u64 = 4096;
+
+/// All targets; their files lie under `folder`.
+///
+/// # Errors
+/// Where `folder` cannot be written.
+pub fn all(folder: &Path) -> std::io::Result<Vec<Target>> {
+    let mut targets = models(folder)?;
+    targets.push(words("policy", seeds::policies(), check_policy));
+    targets.extend(texts(folder)?);
+    targets.push(snapshots(folder)?);
+    Ok(targets)
+}
+
+/// A folder of its own for one target.
+fn own_folder(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// A target that reads a file.
+fn file(
+    name: &'static str,
+    path: PathBuf,
+    files: Vec<Vec<u8>>,
+    allowance: [usize; 2],
+    mut check: impl FnMut(&Path) -> Outcome + 'static,
+) -> Target {
+    let check = move |input: &[u8]| {
+        std::fs::write(&path, input).expect("the folder of the harness can be written");
+        check(&path)
+    };
+    Target { name, files, check: Box::new(check), allowance }
+}
+
+/// A target that reads words; bytes that are no UTF-8 are replaced, as no caller can have them.
+fn words(
+    name: &'static str,
+    files: Vec<Vec<u8>>,
+    mut check: impl FnMut(&str) -> Outcome + 'static,
+) -> Target {
+    let check = move |input: &[u8]| check(&String::from_utf8_lossy(input));
+    Target { name, files, check: Box::new(check), allowance: TEXT }
+}
+
+fn models(folder: &Path) -> std::io::Result<Vec<Target>> {
+    let gguf = own_folder(folder, "gguf")?.join("model.gguf");
+    let mut targets = vec![file("gguf", gguf, seeds::gguf(), MODEL, check_model)];
+    for (name, of_folder, files) in [
+        ("safetensors", "model.safetensors", seeds::safetensors()),
+        ("config", "config.json", seeds::config()),
+        ("tokenizer", "tokenizer.json", seeds::tokenizer()),
+        ("tokenizer-config", "tokenizer_config.json", seeds::tokenizer_config()),
+        ("generation-config", "generation_config.json", seeds::generation_config()),
+    ] {
+        let folder = own_folder(folder, name)?;
+        seeds::tiny("llama", true).write_folder(&folder, "F32");
+        let whole = folder.clone();
+        targets.push(file(name, folder.join(of_folder), files, MODEL, move |_| check_model(&whole)));
+    }
+    let sharded = own_folder(folder, "index")?;
+    seeds::tiny("llama", true).write_sharded_folder(&sharded, "F32", 2);
+    let index = sharded.join("model.safetensors.index.json");
+    let files = vec![std::fs::read(&index)?];
+    targets.push(file("index", index, files, MODEL, move |_| check_model(&sharded)));
+    let template = own_folder(folder, "template")?;
+    let path = template.join("chat_template.jinja");
+    targets.push(file("template", path, seeds::templates(), TEMPLATE, move |_| check_template(&template)));
+    Ok(targets)
+}
+
+/// Bytes that a template may take: it is a program, so the limits of its interpreter decide, not its length.
+const TEMPLATE: [usize; 2] = [64 << 20, 64];
+
+/// Loads a model and runs it for a few tokens.
+fn check_model(path: &Path) -> Outcome {
+    let reference = path.to_str().expect("the folder of the harness is UTF-8");
+    match checkpoint::load(reference, &Cache::at("no-cache")) {
+        Ok(loaded) => used(loaded).map_or_else(Outcome::refused, Outcome::Accepted),
+        Err(error) => Outcome::refused(error),
+    }
+}
+
+/// What a model says and does; refusals count as refusals of the file.
+fn used(loaded: LoadedModel) -> lm_infinite::Result<String> {
+    let mut told = format!("{} {:?} {:?}\n", loaded.name, loaded.config, loaded.warnings);
+    let tokenizer = loaded.tokenizer;
+    for text in ["the é 日 <|endoftext|>the  \n", " is", ""] {
+        for ids in [tokenizer.encode(text), tokenizer.encode_continuation(text)] {
+            match ids.and_then(|ids| Ok((tokenizer.decode(&ids)?, ids))) {
+                Ok((text, ids)) => {
+                    assert!(ids.iter().all(|&id| (id as usize) < loaded.config.vocabulary), "{ids:?}");
+                    let mut stream = tokenizer.stream_after(&ids);
+                    let last: Vec<_> = ids.iter().map(|&id| stream.push(id)).collect();
+                    let _ = writeln!(told, "{ids:?} {text:?} {last:?}");
+                }
+                Err(error) => told += &error.to_string(),
+            }
+        }
+    }
+    if let Some(template) = &loaded.chat_template {
+        told += &rendered(template);
+    }
+    let (vocabulary, trained) = (loaded.config.vocabulary, loaded.config.trained_length);
+    let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
+    for policy in &seeds::POLICIES[..2] {
+        let policy = PolicySpec::parse(policy, trained)?.policy;
+        let mut session = Session::new(decoder.clone(), policy)?;
+        session.feed(&[0, vocabulary as u32 - 1, 0], None)?;
+        let logits = session.logits().expect("tokens were read");
+        assert_eq!(logits.len(), vocabulary, "one logit per token");
+        let bits: Vec<u32> = logits.iter().map(|logit| logit.to_bits()).collect();
+        let _ = writeln!(told, "{bits:?}");
+    }
+    Ok(told)
+}
+
+fn rendered(template: &ChatTemplate) -> String {
+    let messages = [ChatMessage::new("user", " Hi, the é "), ChatMessage::new("assistant", "1 < 2")];
+    match template.render(&messages, true) {
+        Ok(text) => text,
+        Err(error) => error.to_string(),
+    }
+}
+
+fn check_template(folder: &Path) -> Outcome {
+    match ChatTemplate::from_folder(folder) {
+        Ok(Some(template)) => Outcome::Accepted(rendered(&template)),
+        Ok(None) => panic!("there is a template"),
+        Err(error) => Outcome::refused(error),
+    }
+}
+
+/// A policy that is accepted can be asked about any pair, and its own words mean the same.
+fn check_policy(text: &str) -> Outcome {
+    let length = parse_length(text).map(|length| length.to_string()).unwrap_or_else(|error| error);
+    let spec = match PolicySpec::parse(text, TRAINED) {
+        Ok(spec) => spec,
+        Err(error) => return Outcome::Refused(format!("{error}, {length}")),
+    };
+    spec.policy.validate().expect("what is parsed is valid");
+    let again = PolicySpec::parse(&spec.label, TRAINED).expect("a policy's own label is read");
+    assert_eq!((&again.policy, &again.label), (&spec.policy, &spec.label));
+    let mut told = format!("{} {:?}", spec.label, spec.policy);
+    for (i, j) in
+        [(0, 0), (1, 0), (4095, 9), (5000, 4999), (u64::MAX, 0), (u64::MAX, u64::MAX), (1 << 40, 1 << 39)]
+    {
+        let _ = write!(told, " {:?} {:?}", region(i, j, &spec.policy), spec.policy.spans(i));
+    }
+    let _ = write!(told, " {:?}", spec.policy.kept_keys());
+    Outcome::Accepted(told)
+}
+
+fn texts(folder: &Path) -> std::io::Result<Vec<Target>> {
+    let folder = own_folder(folder, "texts")?;
+    let (plain, lines) = (seeds::texts(), seeds::json_lines());
+    let mut targets = Vec::new();
+    for (name, files) in [
+        ("text.txt", plain.clone()),
+        ("text.jsonl", lines.clone()),
+        ("text.txt.gz", seeds::gzipped(&plain)),
+        ("text.jsonl.zst", seeds::zstandard(&lines)),
+    ] {
+        targets.push(file(name, folder.join(name), files, TEXT, check_text));
+    }
+    let questions = |path: &Path| match qasper::read(path) {
+        Ok(questions) => Outcome::Accepted(format!("{questions:?}")),
+        Err(error) => Outcome::refused(error),
+    };
+    targets.push(file("qasper", folder.join("qasper.json"), seeds::qasper(), TEXT, questions));
+    Ok(targets)
+}
+
+fn check_text(path: &Path) -> Outcome {
+    match text::read_text(path.to_str().expect("the folder of the harness is UTF-8")) {
+        Ok(text) => Outcome::Accepted(text),
+        Err(error) => Outcome::refused(error),
+    }
+}
+
+/// Sessions under four policies, each resumed under all of them.
+fn snapshots(folder: &Path) -> std::io::Result<Target> {
+    let folder = own_folder(folder, "snapshot")?;
+    seeds::tiny("llama", true).write_folder(&folder, "F32");
+    let loaded =
+        checkpoint::load(folder.to_str().expect("UTF-8"), &Cache::at("no-cache")).expect("a valid model");
+    let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"));
+    let policies = seeds::POLICIES.map(|text| PolicySpec::parse(text, 16).expect("a policy").policy);
+    let path = folder.join("session.safetensors");
+    let mut files = Vec::new();
+    for policy in &policies {
+        for tokens in [3, 11] {
+            let mut session = Session::new(decoder.clone(), policy.clone()).expect("a session");
+            session.feed(&vec![5; tokens], None).expect("tokens");
+            session.save(&path).expect("saved");
+            files.push(std::fs::read(&path)?);
+        }
+    }
+    let check = move |path: &Path| {
+        let mut reasons = String::new();
+        for policy in &policies {
+            match Session::restore(decoder.clone(), policy.clone(), path) {
+                Ok(session) => return went_on(session),
+                Err(error) => reasons += &error.to_string(),
+            }
+        }
+        Outcome::Refused(reasons)
+    };
+    Ok(file("snapshot", path, files, MODEL, check))
+}
+
+fn went_on(mut session: Session) -> Outcome {
+    let before = session.position();
+    match session.score(&[1, 2, 3], None) {
+        Ok(losses) => {
+            assert_eq!(session.position(), before + 3, "three tokens more");
+            let logits: Vec<u32> =
+                session.logits().unwrap_or_default().iter().map(|logit| logit.to_bits()).collect();
+            Outcome::Accepted(format!("{before} {losses:?} {logits:?}"))
+        }
+        Err(error) => Outcome::refused(error),
+    }
+}

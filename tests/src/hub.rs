@@ -1,0 +1,202 @@
+//! Models of Hugging Face: pulled from a server on this machine, found in its cache, and called by the names that users
+//! know them by.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use candle_core::quantized::GgmlDType;
+use lm_infinite::checkpoint;
+use lm_infinite::hub::Cache;
+use serde_json::{Value, json};
+
+use crate::fixtures::{TinyConfig, TinyLlama};
+use crate::support::program;
+
+const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
+const REPOSITORY: &str = "acme/tiny-llama";
+
+fn tiny() -> TinyLlama {
+    TinyLlama::random(TinyConfig::default(), 0)
+}
+
+/// Serves the files of a folder as the hub does: a list of them, and each of them in ranges.
+fn serve(folder: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let folder = Arc::new(folder);
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    let listen = move || {
+        for stream in listener.incoming().flatten() {
+            let folder = Arc::clone(&folder);
+            // A client that goes away ends its own thread alone.
+            let answer = move || drop(answer_all(stream, &folder));
+            thread("hub connection").spawn(answer).expect("a thread");
+        }
+    };
+    std::thread::Builder::new().name("hub".into()).spawn(listen).expect("a thread");
+    endpoint
+}
+
+fn answer_all(stream: TcpStream, folder: &Path) -> std::io::Result<()> {
+    let mut out = stream.try_clone()?;
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(request) = lines.next().transpose()? {
+        let mut from = None;
+        for line in lines.by_ref() {
+            let line = line?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(range) = line.strip_prefix("range: bytes=") {
+                let (low, high) = range.split_once('-').unwrap_or((range, ""));
+                from = Some((low.parse::<usize>().unwrap_or(0), high.parse::<usize>().ok()));
+            }
+        }
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        answer(&mut out, folder, path, from.unwrap_or((0, None)))?;
+    }
+    Ok(())
+}
+
+fn answer(
+    out: &mut TcpStream,
+    folder: &Path,
+    path: &str,
+    (low, high): (usize, Option<usize>),
+) -> std::io::Result<()> {
+    if path == format!("/api/models/{REPOSITORY}/revision/main") {
+        let names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let siblings: Vec<Value> =
+            names.iter().map(|name| json!({"rfilename": name.to_string_lossy()})).collect();
+        let body = json!({"siblings": siblings, "sha": COMMIT}).to_string();
+        return write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    }
+    let file = path.strip_prefix(&format!("/{REPOSITORY}/resolve/main/"));
+    let Some(Ok(bytes)) = file.map(|name| fs::read(folder.join(name))) else {
+        return write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    };
+    let part = &bytes[low.min(bytes.len())..high.map_or(bytes.len(), |high| (high + 1).min(bytes.len()))];
+    let last = (low + part.len()).saturating_sub(1);
+    // As the hub: files in Git have short digests, large ones the SHA-256 of their content; here one digest will do.
+    let etag = lm_infinite::digest::sha256(&bytes);
+    write!(
+        out,
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {low}-{last}/{}\r\n\
+         ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\n\r\n",
+        part.len(),
+        bytes.len()
+    )?;
+    out.write_all(part)
+}
+
+/// The program with a hub of its own.
+fn with_hub(endpoint: &str, home: &Path) -> Command {
+    let mut program = program();
+    program.env("HF_ENDPOINT", endpoint).env("HF_HOME", home).env("LM_INFINITE_CACHE", home.join("ours"));
+    program
+}
+
+#[track_caller]
+fn json_of(command: &mut Command) -> Value {
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn a_repository_is_pulled_and_then_used_without_a_network() {
+    let (served, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    tiny().write_sharded_folder(served.path(), "F32", 2);
+    let endpoint = serve(served.path().to_owned());
+    let reference = format!("hf:{REPOSITORY}");
+
+    let pulled = json_of(with_hub(&endpoint, home.path()).args(["models", "pull", &reference, "--json"]));
+    let expected = home.path().join("hub/models--acme--tiny-llama/snapshots").join(COMMIT);
+    assert_eq!(pulled, json!({"name": reference, "path": expected}));
+    for entry in fs::read_dir(served.path()).expect("reads") {
+        let name = entry.expect("reads").file_name();
+        let (from, to) = (fs::read(served.path().join(&name)), fs::read(expected.join(&name)));
+        assert_eq!(from.expect("served"), to.expect("pulled"), "{name:?}");
+    }
+
+    // Nobody listens there any more: what was pulled is enough.
+    let nowhere = "http://127.0.0.1:9";
+    let arguments = ["perplexity", "--model", &reference, "--tokens", "32", "--policy", "vanilla", "--json"];
+    let read = json_of(with_hub(nowhere, home.path()).args(arguments));
+    assert_eq!(read["model"], reference.as_str());
+    let again = json_of(with_hub(nowhere, home.path()).args(["models", "pull", &reference, "--json"]));
+    assert_eq!(again, pulled);
+
+    // The snapshot by its path, and by a dot inside it.
+    let snapshot = expected.to_str().expect("UTF-8");
+    let arguments = ["perplexity", "--model", snapshot, "--tokens", "32", "--policy", "vanilla", "--json"];
+    assert_eq!(json_of(program().args(arguments))["model"], REPOSITORY);
+    let arguments = ["models", "inspect", ".", "--json"];
+    assert_eq!(json_of(program().current_dir(&expected).args(arguments))["name"], REPOSITORY);
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_refused_in_words() {
+    let (served, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let endpoint = serve(served.path().to_owned());
+    for (name, reason) in [
+        ("hf:acme/other", "hf:acme/other"),
+        ("hf:acme/tiny-llama", "the repository has no config.json"),
+        ("hf:tiny-llama", "expected hf:org/name"),
+    ] {
+        let output =
+            with_hub(&endpoint, home.path()).args(["models", "pull", name]).output().expect("starts");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(words.contains(reason) && output.stdout.is_empty(), "{words}");
+    }
+}
+
+/// Files behind links, as Hugging Face's cache and people's own folders have them, keep the names that were written.
+#[cfg(unix)]
+#[test]
+fn names_are_never_those_of_what_a_link_points_to() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = folder.path().join("models--acme--tiny-llama");
+    let (blobs, snapshot) = (repository.join("blobs"), repository.join("snapshots").join(COMMIT));
+    for folder in [&blobs, &snapshot] {
+        fs::create_dir_all(folder).expect("made");
+    }
+    let whole = tempfile::tempdir().expect("a folder");
+    tiny().write_folder(whole.path(), "F32");
+    tiny().gguf(GgmlDType::F32).write(&whole.path().join("tiny.Q8_0.gguf"));
+    let mut gguf_blob = PathBuf::new();
+    for entry in fs::read_dir(whole.path()).expect("reads") {
+        let name = entry.expect("reads").file_name();
+        let bytes = fs::read(whole.path().join(&name)).expect("reads");
+        let digest = lm_infinite::digest::sha256(&bytes);
+        fs::write(blobs.join(&digest), bytes).expect("written");
+        symlink(Path::new("../../blobs").join(&digest), snapshot.join(&name)).expect("linked");
+        if name == "tiny.Q8_0.gguf" {
+            gguf_blob = blobs.join(&digest);
+        }
+    }
+    let mine = folder.path().join("my-model.gguf");
+    symlink(&gguf_blob, &mine).expect("linked");
+    let my_folder = folder.path().join("my-folder");
+    symlink(&snapshot, &my_folder).expect("linked");
+    for (path, name) in [
+        (snapshot.clone(), REPOSITORY),
+        (snapshot.join("tiny.Q8_0.gguf"), "tiny.Q8_0.gguf"),
+        (gguf_blob, REPOSITORY),
+        (mine, "my-model.gguf"),
+        (my_folder, "my-folder"),
+    ] {
+        let reference = path.to_str().expect("UTF-8");
+        let cache = Cache::at("no-cache");
+        assert_eq!(checkpoint::load(reference, &cache).expect("loads").name, name, "{reference}");
+        assert_eq!(checkpoint::inspect(reference, &cache).expect("reads").name, name, "{reference}");
+    }
+}
