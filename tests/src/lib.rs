@@ -15,6 +15,7 @@ mod goldens;
 mod loading;
 mod long_runs;
 mod memory;
+mod non_finite;
 mod oracle;
 mod phenomena;
 mod python;
