@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Mean and population standard deviation over all layers and heads, against `x`.
 ///
-/// `None` where no head has a finite value (NaN and ±inf never enter a mean).
+/// `None` where no head has a finite value, and where a head has seen values that are not finite: a mean over the others
+/// would pass over it. Heads that have seen nothing do not count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BandCurve {
     /// Position or distance, in tokens.
@@ -14,14 +15,20 @@ pub struct BandCurve {
     pub mean: Vec<Option<f64>>,
     /// Standard deviation over heads.
     pub std: Vec<Option<f64>>,
+    /// First position or distance, in tokens, at which a value of some head is not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_finite_from: Option<u64>,
 }
 
 impl BandCurve {
-    /// Summarizes `values` of shape [layers, heads, bins]; `x` has one entry per bin (bins beyond it are dropped).
-    pub fn over_heads(values: &Array3<f64>, x: Vec<f64>) -> Self {
+    /// Summarizes `values` of shape [layers, heads, bins]; `x` has one entry per bin (bins beyond it are dropped). NaN and
+    /// ±inf are heads that have seen nothing in a bin; `broken` says of which bins some head has seen values that are not
+    /// finite.
+    pub fn over_heads(values: &Array3<f64>, x: Vec<f64>, broken: impl Fn(usize) -> bool) -> Self {
         let mut curve = Self { x, ..Self::default() };
-        for bin in values.axis_iter(Axis(2)).take(curve.x.len()) {
-            let finite = || bin.iter().copied().filter(|value| value.is_finite());
+        for (index, bin) in values.axis_iter(Axis(2)).take(curve.x.len()).enumerate() {
+            let seen = !broken(index);
+            let finite = || bin.iter().copied().filter(|value| seen && value.is_finite());
             let count = finite().count() as f64;
             let mean = finite().sum::<f64>() / count;
             let variance = finite().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
@@ -56,9 +63,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mean_and_deviation_ignore_what_is_not_finite() {
+    fn heads_that_saw_nothing_do_not_count_and_broken_ones_leave_no_mean() {
         let values = array![[[1.0, f64::NAN, f64::NEG_INFINITY], [3.0, 5.0, f64::NAN]]];
-        let curve = BandCurve::over_heads(&values, vec![0.0, 1.0, 2.0]);
+        let broken = BandCurve::over_heads(&values, vec![0.0, 1.0, 2.0], |bin| bin == 1);
+        assert_eq!((broken.mean, broken.std), (vec![Some(2.0), None, None], vec![Some(1.0), None, None]));
+        let curve = BandCurve::over_heads(&values, vec![0.0, 1.0, 2.0], |_| false);
         assert_eq!(curve.mean, [Some(2.0), Some(5.0), None]);
         assert_eq!(curve.std, [Some(1.0), Some(0.0), None]);
         assert_eq!(curve.trimmed().x, [0.0, 1.0]);
@@ -66,7 +75,7 @@ mod tests {
 
     #[test]
     fn nothing_gives_an_empty_curve() {
-        let curve = BandCurve::over_heads(&Array3::zeros((0, 0, 0)), vec![1.0]);
+        let curve = BandCurve::over_heads(&Array3::zeros((0, 0, 0)), vec![1.0], |_| false);
         assert_eq!(curve, BandCurve::default());
     }
 }

@@ -1,31 +1,35 @@
 //! Mean of one number per layer and head, by position.
 //!
 //! Shape [layers, heads, bins]; memory 16 bytes per cell, cost one addition per number. NaN and ±inf are counted and
-//! kept out of the means; a cell that saw nothing is NaN.
+//! located by head, and no mean passes over one: a cell that saw one is NaN, as a cell that saw nothing is
+//! ([`HeadMeans::broken`] tells them apart).
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Axis, s};
 
 use crate::bins::Bins;
 use crate::curve::BandCurve;
 use crate::error::Result;
 use crate::grid::HeadGrid;
+use crate::non_finite::NonFinite;
 
 /// Streaming means over queries, by layer, head and bin of the query's position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadMeans {
     grid: HeadGrid,
-    /// [layers, heads, bins]
+    /// NaN or ±inf once such a value was seen. [layers, heads, bins]
     sums: Array3<f64>,
-    /// [layers, heads, bins]
+    /// Values seen, finite or not. [layers, heads, bins]
     counts: Array3<u64>,
-    non_finite: u64,
+    /// [layers, heads]
+    non_finite: Array2<NonFinite>,
 }
 
 impl HeadMeans {
     /// Empty means.
     pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
         let grid = HeadGrid::new(layers, heads, bins);
-        Self { sums: grid.filled(0.0), counts: grid.filled(0), grid, non_finite: 0 }
+        let non_finite = Array2::from_elem((layers, heads), NonFinite::default());
+        Self { sums: grid.filled(0.0), counts: grid.filled(0), grid, non_finite }
     }
 
     /// Adds the values of consecutive queries, the first at `position`. A layer or head out of range is an error.
@@ -43,15 +47,17 @@ impl HeadMeans {
     ) -> Result<()> {
         self.grid.check_head("means per head", layer, head)?;
         let mut values = values;
+        let non_finite = &mut self.non_finite[[layer, head]];
         for (bin, range) in self.grid.bins.split(position, values.len()) {
-            let (sum, count) = values
-                .by_ref()
-                .take(range.len())
-                .filter(|value| value.is_finite())
-                .fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+            let mut sum = 0.0;
+            for (offset, value) in range.clone().zip(values.by_ref()) {
+                sum += value;
+                if !value.is_finite() {
+                    non_finite.note(position + offset as u64, 1);
+                }
+            }
             self.sums[[layer, head, bin]] += sum;
-            self.counts[[layer, head, bin]] += count;
-            self.non_finite += range.len() as u64 - count;
+            self.counts[[layer, head, bin]] += range.len() as u64;
         }
         Ok(())
     }
@@ -61,7 +67,7 @@ impl HeadMeans {
         self.grid.check_equal(&other.grid, "merging means per head")?;
         self.sums += &other.sums;
         self.counts += &other.counts;
-        self.non_finite += other.non_finite;
+        self.non_finite.zip_mut_with(&other.non_finite, NonFinite::merge);
         Ok(())
     }
 
@@ -70,20 +76,30 @@ impl HeadMeans {
         &self.grid.bins
     }
 
-    /// Values that were NaN or ±inf.
-    pub fn non_finite(&self) -> u64 {
-        self.non_finite
+    /// Values that were NaN or ±inf, of all heads.
+    pub fn non_finite(&self) -> NonFinite {
+        NonFinite::total(&self.non_finite)
     }
 
-    /// Means, of shape [layers, heads, bins]; NaN where nothing was seen.
+    /// Values that were NaN or ±inf, by head. [layers, heads]
+    pub fn non_finite_by_head(&self) -> &Array2<NonFinite> {
+        &self.non_finite
+    }
+
+    /// Whether some head has seen a value in `bin` that was NaN or ±inf.
+    pub fn broken(&self, bin: usize) -> bool {
+        self.sums.index_axis(Axis(2), bin).iter().any(|sum| !sum.is_finite())
+    }
+
+    /// Means, of shape [layers, heads, bins]; NaN where nothing was seen, or something that was not finite.
     pub fn means(&self) -> Array3<f64> {
         let mut means = self.sums.clone();
         means.zip_mut_with(&self.counts, |sum, &count| *sum = mean(*sum, count));
         means
     }
 
-    /// Mean over the bins that begin in `from..to`, of shape [layers, heads]; NaN where nothing was seen. Every query
-    /// has the same weight.
+    /// Mean over the bins that begin in `from..to`, of shape [layers, heads]; NaN where nothing was seen, or something that
+    /// was not finite. Every query has the same weight.
     pub fn means_between(&self, from: u64, to: u64) -> Array2<f64> {
         let edge = |position| self.bins().lower().partition_point(|&lower| lower < position);
         let (begin, end) = (edge(from), edge(to.max(from)));
@@ -95,7 +111,8 @@ impl HeadMeans {
 
     /// Mean ± std over heads at the middle of each bin; `end` is the length of the text, where the last bin closes.
     pub fn over_heads(&self, end: u64) -> BandCurve {
-        BandCurve::over_heads(&self.means(), self.middles(end))
+        let curve = BandCurve::over_heads(&self.means(), self.middles(end), |bin| self.broken(bin));
+        BandCurve { not_finite_from: self.non_finite().first, ..curve }
     }
 
     /// Middle of each bin, in tokens; the last bin closes at `end`.
@@ -105,7 +122,7 @@ impl HeadMeans {
 }
 
 fn mean(sum: f64, count: u64) -> f64 {
-    if count > 0 { sum / count as f64 } else { f64::NAN }
+    if count > 0 && sum.is_finite() { sum / count as f64 } else { f64::NAN }
 }
 
 #[cfg(test)]
@@ -153,11 +170,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_counted_and_left_out() {
+    fn no_mean_passes_over_what_is_not_finite() {
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut means = empty();
+            means.push(0, 0, 0, &[1.0, 3.0, 1.0, broken, 5.0]).expect("in range");
+            means.push(1, 0, 1, &[1.0, 3.0]).expect("in range");
+            let values = means.means();
+            assert_eq!((values[[0, 0, 0]], values[[0, 0, 2]], values[[1, 0, 1]]), (2.0, 5.0, 3.0));
+            assert!(values[[0, 0, 1]].is_nan() && means.broken(1) && !means.broken(0) && !means.broken(3));
+            assert_eq!(means.non_finite(), NonFinite { count: 1, first: Some(3) });
+            assert_eq!(means.non_finite_by_head()[[1, 0]], NonFinite::default());
+            let curve = means.over_heads(8);
+            assert_eq!(
+                (curve.mean, curve.not_finite_from),
+                (vec![Some(1.5), None, Some(5.0), None], Some(3))
+            );
+            let between = means.means_between(0, 8);
+            assert!(between[[0, 0]].is_nan() && between[[1, 0]] == 2.0);
+        }
+    }
+
+    #[test]
+    fn opposite_infinities_do_not_cancel() {
         let mut means = empty();
-        means.push(0, 0, 0, &[f32::NAN, 3.0, f32::NEG_INFINITY, f32::INFINITY]).expect("in range");
-        assert_eq!(means.non_finite(), 3);
-        assert_eq!(means.means()[[0, 0, 0]], 3.0);
+        means.push(0, 0, 0, &[f32::INFINITY]).expect("in range");
+        means.push(0, 0, 1, &[f32::NEG_INFINITY]).expect("in range");
+        assert!(means.means()[[0, 0, 0]].is_nan() && means.broken(0));
+        assert_eq!(means.non_finite(), NonFinite { count: 2, first: Some(0) });
     }
 
     #[test]

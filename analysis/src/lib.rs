@@ -5,6 +5,9 @@
 //! the same shape merge into the one that would have seen both inputs, in any order, up to rounding. Sums are kept in f64,
 //! because a run adds up hundreds of thousands of f32 values of similar size.
 //!
+//! Numbers that are not finite are data: every accumulator counts and locates them ([`NonFinite`]), and no mean or maximum
+//! passes over one. A logit of −inf is a key that is masked, and nothing broken.
+//!
 //! | module | factor | paper |
 //! |---|---|---|
 //! | [`explosion`] | 1: logits at unseen distances | section 3, Fig. 1a |
@@ -30,6 +33,7 @@ mod linalg;
 pub mod map;
 pub mod moments;
 pub mod nll;
+pub mod non_finite;
 pub mod pooled;
 pub mod sketch;
 #[cfg(test)]
@@ -42,6 +46,7 @@ pub use error::{Error, Result};
 pub use head_means::HeadMeans;
 pub use map::AttentionMaps;
 pub use moments::Moments;
+pub use non_finite::NonFinite;
 pub use pooled::PooledMaps;
 pub use sketch::QuantileSketch;
 

@@ -3,8 +3,8 @@
 //! A row of the map is one query. Its cells hold, for the keys of a bin,
 //!
 //! ```text
-//! logit   max_j w_ij        −inf where none is attended
-//! mass    Σ_j p_ij          p = softmax over the attended keys of the whole row; rows add up to 1
+//! logit   max_j w_ij        −inf where none is attended, NaN in a row that is not finite
+//! mass    Σ_j p_ij          p = softmax over the attended keys of the whole row; rows add up to 1; NaN as above
 //! ```
 //!
 //! so that a single strong key stays visible at any length. Memory: 8 bytes per layer, head, query and bin; a row costs
@@ -15,6 +15,7 @@ use ndarray::{Array4, ArrayViewMut1, s};
 use crate::bins::Bins;
 use crate::error::{Error, Result};
 use crate::grid::HeadGrid;
+use crate::non_finite::NonFinite;
 
 /// Streaming maps of all heads. A row belongs to one query and is seen once; shards merge.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,7 @@ pub struct AttentionMaps {
     logits: Array4<f32>,
     /// [layers, heads, queries, bins]
     mass: Array4<f32>,
-    non_finite: u64,
+    non_finite: NonFinite,
 }
 
 impl AttentionMaps {
@@ -39,12 +40,12 @@ impl AttentionMaps {
             queries,
             logits: Array4::from_elem(shape, f32::NEG_INFINITY),
             mass: Array4::from_elem(shape, f32::NAN),
-            non_finite: 0,
+            non_finite: NonFinite::default(),
         }
     }
 
     /// Adds the row of one query of one head, as runs of consecutive keys: (first key, logits). Rows of other queries are
-    /// passed over. A row with a NaN, with +inf or without an attended key is counted and left out.
+    /// passed over. A row with a NaN, with +inf or without an attended key is counted and located, and its logits are NaN.
     pub fn push<'logits>(
         &mut self,
         layer: usize,
@@ -66,7 +67,8 @@ impl AttentionMaps {
             if most.is_nan() || logit.is_nan() { f32::NAN } else { most.max(logit) }
         });
         if !largest.is_finite() {
-            self.non_finite += 1;
+            self.non_finite.note(query, 1);
+            self.logits.slice_mut(s![layer, head, row, ..=self.grid.bins.index(query)]).fill(f32::NAN);
             return Ok(());
         }
         let weight = |logit: &f32| f64::from(logit - largest).exp();
@@ -91,10 +93,10 @@ impl AttentionMaps {
         if self.queries != other.queries {
             return Err(Error::mismatch(operation, "equal queries", "others"));
         }
-        self.logits.zip_mut_with(&other.logits, |own, &more| *own = own.max(more));
+        self.logits.zip_mut_with(&other.logits, |own, &more| crate::pooled::raise(own, more));
         // The maximum with NaN is the other number: an unseen row takes what was seen.
         self.mass.zip_mut_with(&other.mass, |own, &more| *own = own.max(more));
-        self.non_finite += other.non_finite;
+        self.non_finite.merge(&other.non_finite);
         Ok(())
     }
 
@@ -108,18 +110,20 @@ impl AttentionMaps {
         &self.grid.bins
     }
 
-    /// Largest logit per cell, of shape [layers, heads, queries, bins]; −inf where no key was attended.
+    /// Largest logit per cell, of shape [layers, heads, queries, bins]; −inf where no key was attended, NaN in rows that are
+    /// not finite.
     pub fn logits(&self) -> &Array4<f32> {
         &self.logits
     }
 
-    /// Probability per cell, of shape [layers, heads, queries, bins]; NaN in rows that were not seen.
+    /// Probability per cell, of shape [layers, heads, queries, bins]; NaN in rows that were not seen, or are not
+    /// finite.
     pub fn mass(&self) -> &Array4<f32> {
         &self.mass
     }
 
-    /// Rows left out.
-    pub fn non_finite(&self) -> u64 {
+    /// Rows that are not finite, by the position of their query.
+    pub fn non_finite(&self) -> NonFinite {
         self.non_finite
     }
 }
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_keys_have_no_mass_and_broken_rows_are_left_out() {
+    fn masked_keys_have_no_mass_and_broken_rows_are_nan() {
         let mut maps = AttentionMaps::new(1, 1, vec![1, 2, 3, 4], bins());
         let row: &[f32] = &[f32::NEG_INFINITY, 0.0, 0.0];
         maps.push(0, 0, 2, [(0, row)].into_iter()).expect("fits");
@@ -196,9 +200,14 @@ mod tests {
         {
             maps.push(0, 0, query, [(0, row)].into_iter()).expect("counted");
         }
-        assert_eq!(maps.non_finite(), 4);
+        assert_eq!(maps.non_finite(), NonFinite { count: 4, first: Some(1) });
         assert!(maps.mass().slice(s![0, 0, 0, ..]).iter().all(|mass| mass.is_nan()));
-        assert_eq!(maps.logits()[[0, 0, 0, 0]], f32::NEG_INFINITY);
+        let logits = |row: usize| maps.logits().slice(s![0, 0, row, ..]).mapv(f32::is_nan).to_vec();
+        assert_eq!((logits(0), logits(1)), (vec![true, false, false, false], vec![false; 4]));
+        assert_eq!(logits(2), [true, true, false, false], "up to the cell of the query");
+        let mut merged = AttentionMaps::new(1, 1, vec![1, 2, 3, 4], bins());
+        merged.merge(&maps).expect("same shape");
+        assert!(merged.logits()[[0, 0, 0, 0]].is_nan() && merged.non_finite() == maps.non_finite());
     }
 
     #[test]

@@ -10,28 +10,32 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Moments of finite numbers. Memory: 24 bytes.
+/// Moments of numbers. Memory: 32 bytes. Once a number was NaN or ±inf there is no mean and no spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     count: u64,
     mean: f64,
     squares: f64,
+    #[serde(default)]
+    non_finite: u64,
 }
 
 impl Moments {
-    /// Moments of the finite ones among `values`: two passes, so that a block is as exact as f64 allows.
+    /// Moments of `values`: two passes, so that a block is as exact as f64 allows.
     pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let non_finite = values.clone().filter(|value| !value.is_finite()).count() as u64;
         let finite = values.filter(|value| value.is_finite());
         let (sum, count) = finite.clone().fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
         if count == 0 {
-            return Self::default();
+            return Self { non_finite, ..Self::default() };
         }
         let mean = sum / count as f64;
-        Self { count, mean, squares: finite.map(|value| (value - mean).powi(2)).sum() }
+        Self { count, mean, squares: finite.map(|value| (value - mean).powi(2)).sum(), non_finite }
     }
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) {
+        self.non_finite += other.non_finite;
         let count = self.count + other.count;
         if count == 0 {
             return;
@@ -43,22 +47,32 @@ impl Moments {
         self.count = count;
     }
 
-    /// Numbers seen.
+    /// Finite numbers seen.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Mean; `None` of nothing.
+    /// Numbers that were NaN or ±inf.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
+    /// Whether there are moments: something was seen, and all of it was finite.
+    fn known(&self) -> bool {
+        self.count > 0 && self.non_finite == 0
+    }
+
+    /// Mean; `None` of nothing, and where a number was not finite.
     pub fn mean(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.mean)
+        self.known().then_some(self.mean)
     }
 
-    /// Population variance `M/n`; `None` of nothing.
+    /// Population variance `M/n`; `None` as for [`Moments::mean`].
     pub fn variance(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.squares / self.count as f64)
+        self.known().then(|| self.squares / self.count as f64)
     }
 
-    /// Population standard deviation; `None` of nothing.
+    /// Population standard deviation; `None` as for [`Moments::mean`].
     pub fn std(&self) -> Option<f64> {
         self.variance().map(f64::sqrt)
     }
@@ -85,12 +99,25 @@ mod tests {
 
     #[test]
     fn nothing_has_no_mean_and_one_number_no_spread() {
-        let mut nothing = of(&[f64::NAN, f64::INFINITY]);
+        let mut nothing = Moments::default();
         assert_eq!((nothing.mean(), nothing.std()), (None, None));
         nothing.merge(&Moments::default());
         assert_eq!(nothing, Moments::default());
         nothing.merge(&of(&[3.0]));
         assert_eq!((nothing.count(), nothing.mean(), nothing.std()), (1, Some(3.0), Some(0.0)));
+    }
+
+    #[test]
+    fn no_mean_passes_over_what_is_not_finite_in_any_order() {
+        for broken in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let whole = of(&[1.0, broken, 5.0]);
+            assert_eq!((whole.count(), whole.non_finite(), whole.mean(), whole.std()), (2, 1, None, None));
+            for parts in [[&[broken][..], &[1.0, 5.0]], [&[1.0, 5.0], &[broken]]] {
+                let mut merged = of(parts[0]);
+                merged.merge(&of(parts[1]));
+                assert_eq!(merged, whole, "{broken}");
+            }
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 //! log probability  max_ij ln p_ij    p = softmax over the attended keys of the whole row; nats
 //! ```
 //!
-//! with `s` the side, so that no single strong pair is lost at any length. [`AttentionMaps`](crate::AttentionMaps) in
+//! A cell is NaN once a query of it has a value that is not finite: the map itself says where. With `s` the side, so that no single strong pair is lost at any length. [`AttentionMaps`](crate::AttentionMaps) in
 //! contrast has a few queries, and what a bin of keys has together. Memory: 8 bytes per cell below the diagonal, layer
 //! and head. A row of cells is shared between copies until it changes: a copy on the way costs one row.
 

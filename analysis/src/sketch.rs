@@ -24,6 +24,7 @@ pub struct QuantileSketch {
     step: f64,
     cells: BTreeMap<i32, u64>,
     count: u64,
+    non_finite: u64,
     low: f32,
     high: f32,
 }
@@ -47,16 +48,26 @@ impl QuantileSketch {
     }
 
     fn with_step(step: f64) -> Self {
-        Self { step, cells: BTreeMap::new(), count: 0, low: f32::INFINITY, high: f32::NEG_INFINITY }
+        Self {
+            step,
+            cells: BTreeMap::new(),
+            count: 0,
+            non_finite: 0,
+            low: f32::INFINITY,
+            high: f32::NEG_INFINITY,
+        }
     }
 
-    /// Adds a value; false if it is not finite, and then left out.
+    /// Adds a value; false if it is not finite. It is counted, and there are no quantiles any more: NaN has no place among
+    /// the others.
     pub fn push(&mut self, value: f32) -> bool {
         if value.is_finite() {
             let cell = (f64::from(value).asinh() / self.step).floor() as i32;
             *self.cells.entry(cell).or_insert(0) += 1;
             self.count += 1;
             (self.low, self.high) = (self.low.min(value), self.high.max(value));
+        } else {
+            self.non_finite += 1;
         }
         value.is_finite()
     }
@@ -74,11 +85,17 @@ impl QuantileSketch {
             *self.cells.entry(cell).or_insert(0) += count;
         }
         self.count += other.count;
+        self.non_finite += other.non_finite;
         (self.low, self.high) = (self.low.min(other.low), self.high.max(other.high));
         Ok(())
     }
 
-    /// Values seen.
+    /// Values that were not finite.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
+    /// Finite values seen.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -88,9 +105,9 @@ impl QuantileSketch {
         self.cells.len()
     }
 
-    /// The `q`-quantile, `q` clamped to 0..=1; `None` of nothing or for NaN.
+    /// The `q`-quantile, `q` clamped to 0..=1; `None` of nothing, for NaN, and where a value was not finite.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        if self.count == 0 || q.is_nan() {
+        if self.count == 0 || self.non_finite > 0 || q.is_nan() {
             return None;
         }
         let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count);
@@ -139,10 +156,22 @@ mod tests {
 
     #[test]
     fn nothing_one_value_and_constants() {
-        assert_eq!(of(&[f32::NAN, f32::NEG_INFINITY]).quantile(0.5), None);
+        assert_eq!(of(&[]).quantile(0.5), None);
         assert_eq!((of(&[7.5]).quantile(0.0), of(&[7.5]).quantile(f64::NAN)), (Some(7.5), None));
         let constant = of(&[-3.25; 9]);
         assert_eq!([0.0, 0.3, 0.5, 1.0].map(|q| constant.quantile(q)), [Some(-3.25); 4]);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_and_leaves_no_quantile() {
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut sketch = of(&[1.0, 2.0]);
+            assert!(!sketch.push(broken));
+            assert_eq!((sketch.count(), sketch.non_finite(), sketch.quantile(0.5)), (2, 1, None));
+            let mut merged = of(&[3.0]);
+            merged.merge(&sketch).expect("equal steps");
+            assert_eq!((merged.non_finite(), merged.quantile(1.0)), (1, None));
+        }
     }
 
     #[test]

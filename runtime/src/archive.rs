@@ -12,6 +12,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use crate::error::{Error, Result};
+use crate::kernels::elementwise::larger;
 
 /// Keys per page.
 pub const PAGE_KEYS: usize = 256;
@@ -238,16 +239,18 @@ fn head_values(head_dim: usize) -> usize {
     2 * PAGE_KEYS * head_dim + BLOCKS * (2 * head_dim + 1)
 }
 
-/// Writes the box around `keys` and returns the norm of its farthest corner.
+/// Writes the box around `keys` and returns the norm of its farthest corner. A side is NaN where a key is: no bound of
+/// such a box rules it out.
 fn enclose(keys: &[f32], low: &mut [f32], high: &mut [f32]) -> f32 {
     low.fill(f32::INFINITY);
     high.fill(f32::NEG_INFINITY);
     for key in keys.chunks_exact(low.len()) {
         for ((low, high), &x) in low.iter_mut().zip(high.iter_mut()).zip(key) {
-            (*low, *high) = (low.min(x), high.max(x));
+            *low = if x.is_nan() || x < *low { x } else { *low };
+            *high = larger(*high, x);
         }
     }
-    low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f32>().sqrt()
+    low.iter().zip(high).map(|(low, high)| larger(low.abs(), high.abs()).powi(2)).sum::<f32>().sqrt()
 }
 
 fn floats(bytes: &[u8]) -> &[f32] {

@@ -44,6 +44,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Logits that no token can be drawn from.
+    #[error("after token {position}, the logits of the next one are {reason}")]
+    NotFinite {
+        /// Position of the last token that was read.
+        position: u64,
+        /// Which are not finite.
+        reason: String,
+    },
     /// An argument or a text that cannot be used.
     #[error("{what}: {reason}")]
     Input {

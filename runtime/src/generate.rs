@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::sampler::Sampler;
 use crate::session::Session;
 
-/// An iterator over generated tokens. It ends before the first stop token.
+/// An iterator over generated tokens. It ends before the first stop token. Logits that are NaN or +inf are an error
+/// ([`Error::NotFinite`]): nothing is drawn from them.
 pub struct Generator<'a> {
     session: Session,
     sampler: Sampler,
@@ -42,6 +43,13 @@ impl<'a> Generator<'a> {
             self.session.feed(&[token], None)?;
         }
         let Some(logits) = self.session.logits() else { return Ok(None) };
+        let broken = logits.iter().filter(|logit| logit.is_nan() || **logit == f32::INFINITY).count();
+        if broken > 0 {
+            return Err(Error::NotFinite {
+                position: self.session.position().saturating_sub(1),
+                reason: format!("not finite for {broken} of {} tokens", logits.len()),
+            });
+        }
         let token = self.sampler.sample(&logits)?;
         if self.stop.contains(&token) {
             return Ok(None);

@@ -59,11 +59,15 @@ impl Sampler {
     /// The next token.
     ///
     /// * Ties: the greedy choice is the smallest id; `top_k` keeps the smaller ids.
-    /// * −∞ is never chosen. +∞ excludes everything else (several of them are equally likely).
-    /// * NaN anywhere, no logits, or −∞ everywhere is an error: nothing can be chosen.
+    /// * −∞ is never chosen.
+    /// * NaN or +∞ anywhere, no logits, or −∞ everywhere is an error: they have no softmax, and nothing is drawn from what is
+    ///   left of them.
     pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
-        if let Some(id) = logits.iter().position(|logit| logit.is_nan()) {
-            return Err(Error::input("logits", format!("NaN for token {id}")));
+        let broken = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
+        if let Some(id) = logits.iter().position(broken) {
+            let (count, all) = (logits.iter().filter(|&logit| broken(logit)).count(), logits.len());
+            let reason = format!("not finite for {count} of {all} tokens: {} for token {id}", logits[id]);
+            return Err(Error::input("logits", reason));
         }
         let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if best == f32::NEG_INFINITY {
@@ -124,7 +128,6 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_the_largest() {
         assert_eq!(draws(SamplingParams::default(), &[0.0, 3.0, 3.0, -INF], 2), [1, 1]);
-        assert_eq!(draws(SamplingParams::default(), &[-INF, INF, 3.0, INF], 1), [1]);
         assert_eq!(draws(SamplingParams { top_k: Some(1), ..hot() }, &[1.0, 2.0, 2.0], 3), [1, 1, 1]);
     }
 
@@ -132,19 +135,19 @@ mod tests {
     fn nan_and_nothing_to_choose_are_errors() {
         for params in [SamplingParams::default(), hot()] {
             let mut sampler = Sampler::new(params).expect("valid");
-            assert!(sampler.sample(&[0.0, f32::NAN]).expect_err("NaN").to_string().contains("token 1"));
+            for broken in [f32::NAN, INF] {
+                let refused = sampler.sample(&[0.0, broken, 90.0, -INF]).expect_err("no softmax").to_string();
+                assert!(refused.contains("1 of 4 tokens") && refused.contains("for token 1"), "{refused}");
+            }
             assert!(sampler.sample(&[-INF, -INF]).is_err());
             assert!(sampler.sample(&[]).is_err());
         }
     }
 
     #[test]
-    fn infinities_are_certain_or_impossible() {
+    fn minus_infinity_is_impossible() {
         assert!(draws(hot(), &[0.0, -INF, 0.0], 200).iter().all(|&id| id != 1));
-        let mut chosen = draws(hot(), &[0.0, INF, 90.0, INF], 200);
-        chosen.sort_unstable();
-        chosen.dedup();
-        assert_eq!(chosen, [1, 3]);
+        assert_eq!(draws(SamplingParams::default(), &[-INF, -3.0, -INF], 1), [1]);
     }
 
     #[test]

@@ -21,6 +21,13 @@ use crate::scores::{bleu::bleu, rouge::mean_rouge_l};
 /// BLEU and ROUGE-L, each from 0 to 1.
 type Scores = [f64; 2];
 
+/// What became of the continuations of one method at one length.
+struct Outcome {
+    scores: Scores,
+    /// Continuations that do not exist, because logits are not finite. They score 0, as an empty text does.
+    not_finite: u64,
+}
+
 /// Runs the command.
 pub fn run(
     args: &GenerationQuality,
@@ -54,23 +61,27 @@ pub fn run(
     let total = (ends.len() * lengths.len() * methods.len()) as u64;
     let bar = output::progress("generation-quality", total, "texts");
     // [method][length]
-    let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); methods.len()];
+    let mut outcomes: Vec<Vec<Outcome>> = methods.iter().map(|_| Vec::new()).collect();
     for &length in lengths {
-        for (method, scores) in methods.iter().zip(&mut scores) {
-            let mut pairs = Vec::new();
+        for (method, outcomes) in methods.iter().zip(&mut outcomes) {
+            let (mut pairs, mut not_finite) = (Vec::new(), 0);
             for &end in &ends {
                 let body = &tokens[end - (length as usize).saturating_sub(usize::from(bos.is_some()))..end];
                 let prompt: Vec<u32> = bos.into_iter().chain(body.iter().copied()).collect();
                 let generated = continuation(&model.decoder, tokenizer, method, &prompt, count, &[])?
-                    .collect::<crate::Result<Vec<u32>>>()?;
+                    .collect::<crate::Result<Vec<u32>>>();
+                let generated = task::finite(generated)?;
+                not_finite += u64::from(generated.is_none());
+                let generated = generated.unwrap_or_default();
                 pairs.push((tokenizer.decode(&generated)?, tokenizer.decode(&tokens[end..end + count])?));
                 bar.inc(1);
             }
-            scores.push([bleu(&pairs), mean_rouge_l(&pairs).unwrap_or(0.0)]);
+            let scores = [bleu(&pairs), mean_rouge_l(&pairs).unwrap_or(0.0)];
+            outcomes.push(Outcome { scores, not_finite });
         }
     }
     bar.finish_and_clear();
-    let result = result(&model.loaded.name, args, lengths, &methods, &scores);
+    let result = result(&model.loaded.name, args, lengths, &methods, &outcomes);
     let longest = lengths.iter().max().copied().unwrap_or(0).saturating_add(args.tokens);
     let text = Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) };
     Run { model: &model, arguments, cli, methods: &methods, text, tokens: longest }.finish(
@@ -85,19 +96,20 @@ fn result(
     args: &GenerationQuality,
     lengths: &[u64],
     methods: &[Method],
-    scores: &[Vec<Scores>],
+    outcomes: &[Vec<Outcome>],
 ) -> TaskResult {
-    let columns = ["policy", "length_tokens", "samples", "bleu", "rouge_l"];
+    let columns = ["policy", "length_tokens", "samples", "bleu", "rouge_l", "not_finite"];
     let mut table = Table::new("generation_quality", &columns);
     let (mut words, mut runs) = (String::new(), Vec::new());
     for (at, length) in lengths.iter().enumerate() {
-        for (method, scores) in methods.iter().zip(scores) {
-            let [bleu, rouge] = scores[at];
+        for (method, outcomes) in methods.iter().zip(outcomes) {
+            let Outcome { scores: [bleu, rouge], not_finite } = outcomes[at];
             words += &format!(
-                "{:<40} {length:>9} tokens  BLEU {:>5.1}  ROUGE-L {:>5.1}\n",
+                "{:<40} {length:>9} tokens  BLEU {:>5.1}  ROUGE-L {:>5.1}{}\n",
                 method.label,
                 100.0 * bleu,
-                100.0 * rouge
+                100.0 * rouge,
+                task::not_finite(not_finite, "texts")
             );
             runs.push(json!({
                 "policy": method.label,
@@ -105,21 +117,31 @@ fn result(
                 "samples": args.samples,
                 "bleu": bleu,
                 "rouge_l": rouge,
+                "not_finite": not_finite,
             }));
-            let cells = [length.to_string(), args.samples.to_string(), bleu.to_string(), rouge.to_string()];
+            let cells = [
+                length.to_string(),
+                args.samples.to_string(),
+                bleu.to_string(),
+                rouge.to_string(),
+                not_finite.to_string(),
+            ];
             table.rows.push(std::iter::once(method.label.clone()).chain(cells).collect());
         }
     }
     let chart = |name: &str, of: usize| {
-        let series = methods.iter().zip(scores).map(|(method, scores)| PointSeries {
+        let series = methods.iter().zip(outcomes).map(|(method, outcomes)| PointSeries {
             name: method.label.clone(),
-            values: scores.iter().map(|scores| Some(100.0 * scores[of])).collect(),
+            values: outcomes.iter().map(|outcome| Some(100.0 * outcome.scores[of])).collect(),
         });
+        let lost = outcomes.iter().flatten().map(|outcome| outcome.not_finite).sum();
         Chart::Points(Points {
             title: format!("{name} of continuations, {model}"),
             note: format!(
-                "{} continuations of {} tokens per length, against the text's own",
-                args.samples, args.tokens
+                "{} continuations of {} tokens per length, against the text's own{}",
+                args.samples,
+                args.tokens,
+                task::not_finite(lost, "texts")
             ),
             x_label: "prompt length (tokens)".into(),
             y_label: format!("{name} (%)"),

@@ -38,26 +38,33 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
     let bar = output::progress("passkey", total, "prompts");
     // [method][length][depth], shares.
     let mut shares: Vec<Vec<Vec<f64>>> = Vec::new();
+    // Prompts without an answer, as above: the logits after them are not finite.
+    let mut lost: Vec<Vec<Vec<u64>>> = Vec::new();
     for method in &methods {
-        let mut of_method = Vec::new();
+        let (mut of_method, mut lost_of_method) = (Vec::new(), Vec::new());
         for of_length in prompts.chunks(depths.len()) {
-            let mut of_depths = Vec::new();
+            let (mut of_depths, mut lost_of_depths) = (Vec::new(), Vec::new());
             for cell in of_length {
-                let mut right = 0;
+                let (mut right, mut without_answer) = (0, 0);
                 for prompt in cell {
-                    let answer = passkey::answer(&model.decoder, tokenizer, method, prompt)?;
-                    right += usize::from(prompt.is_answered_by(&answer));
+                    match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
+                        Some(answer) => right += usize::from(prompt.is_answered_by(&answer)),
+                        None => without_answer += 1,
+                    }
                     bar.inc(1);
                 }
                 of_depths.push(right as f64 / cell.len() as f64);
+                lost_of_depths.push(without_answer);
             }
             of_method.push(of_depths);
+            lost_of_method.push(lost_of_depths);
         }
         shares.push(of_method);
+        lost.push(lost_of_method);
     }
     bar.finish_and_clear();
     let labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
-    let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, &shares);
+    let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, (&shares, &lost));
     let text = Source { name: "passkey prompts".into(), sha256: None };
     let tokens = lengths.iter().copied().max().unwrap_or(0);
     Run { model: &model, arguments, cli, methods: &methods, text, tokens }.finish(
@@ -73,20 +80,24 @@ fn result(
     lengths: &[u64],
     depths: &[Option<f64>],
     samples: u32,
-    shares: &[Vec<Vec<f64>>],
+    (shares, lost): (&[Vec<Vec<f64>>], &[Vec<Vec<u64>>]),
 ) -> TaskResult {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mut words, mut runs) = (String::new(), Vec::new());
-    let mut table = Table::new("passkey", &["policy", "length_tokens", "depth", "samples", "accuracy"]);
-    for (label, of_method) in labels.iter().zip(shares) {
-        for (&length, of_depths) in lengths.iter().zip(of_method) {
+    let mut table =
+        Table::new("passkey", &["policy", "length_tokens", "depth", "samples", "accuracy", "not_finite"]);
+    for ((label, of_method), lost) in labels.iter().zip(shares).zip(lost) {
+        for ((&length, of_depths), lost) in lengths.iter().zip(of_method).zip(lost) {
             let accuracy = mean(of_depths);
-            words += &format!("{label:<40} {length:>9} tokens  {:>5.1} %\n", 100.0 * accuracy);
+            let without_answer: u64 = lost.iter().sum();
+            let why = task::not_finite(without_answer, "prompts");
+            words += &format!("{label:<40} {length:>9} tokens  {:>5.1} %{why}\n", 100.0 * accuracy);
             let mut run = json!({
                 "policy": label,
                 "length": length,
                 "samples": samples as usize * depths.len(),
                 "accuracy": accuracy,
+                "not_finite": without_answer,
             });
             if depths[0].is_some() {
                 let cells = depths.iter().zip(of_depths);
@@ -94,7 +105,7 @@ fn result(
                     cells.map(|(d, a)| json!({ "depth": d, "samples": samples, "accuracy": a })).collect();
             }
             runs.push(run);
-            for (depth, accuracy) in depths.iter().zip(of_depths) {
+            for ((depth, accuracy), lost) in depths.iter().zip(of_depths).zip(lost) {
                 let depth = depth.map(|depth| depth.to_string()).unwrap_or_default();
                 table.rows.push(vec![
                     (*label).into(),
@@ -102,12 +113,18 @@ fn result(
                     depth,
                     samples.to_string(),
                     accuracy.to_string(),
+                    lost.to_string(),
                 ]);
             }
         }
     }
     let x: Vec<String> = lengths.iter().map(|&length| short(length)).collect();
-    let note = format!("{} prompts per length; random guesses find nothing", samples as usize * depths.len());
+    let all_lost: u64 = lost.iter().flatten().flatten().sum();
+    let note = format!(
+        "{} prompts per length; random guesses find nothing{}",
+        samples as usize * depths.len(),
+        task::not_finite(all_lost, "prompts")
+    );
     let series = labels.iter().zip(shares).map(|(label, of_method)| PointSeries {
         name: (*label).into(),
         values: of_method.iter().map(|of_depths| Some(100.0 * mean(of_depths))).collect(),

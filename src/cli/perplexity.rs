@@ -16,6 +16,7 @@ use super::output::{Output, progress};
 use crate::error::Error;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::results;
+use crate::words::{bucket_json, loss, loss_and_perplexity};
 
 /// From this many tokens on a run is a long one, whatever was asked for: its tokens and losses would fill the memory.
 const LONG: u64 = 4 << 20;
@@ -87,7 +88,9 @@ fn to_json(policy: &str, run: &Evaluation, losses: &NllByPosition, tokens: u64) 
         "policy": policy,
         "nll": losses.mean(),
         "perplexity": losses.mean().map(f64::exp),
-        "buckets": buckets.iter().map(|b| json!({ "from": b.from, "to": b.to, "nll": b.nll })).collect::<Vec<_>>(),
+        "non_finite_tokens": losses.non_finite().count,
+        "first_non_finite": losses.non_finite().first,
+        "buckets": buckets.iter().map(bucket_json).collect::<Vec<_>>(),
         "prefill_tokens_per_second": run.prefill_tokens_per_second,
         "peak_rss_bytes": run.peak_rss_bytes,
         "kv_cache_bytes": run.kv_cache_bytes,
@@ -101,20 +104,18 @@ fn describe(
     losses: &NllByPosition,
     (tokens, line): (u64, u64),
 ) -> std::fmt::Result {
-    let number = |nll: Option<f64>| nll.map_or("not finite".to_owned(), |nll| format!("{nll:.4}"));
     writeln!(
         words,
-        "{policy}\n  {} nats per token (perplexity {}), {:.0} tokens/s, cache {:.1} MB",
-        number(losses.mean()),
-        losses.mean().map_or("not finite".to_owned(), |nll| format!("{:.3}", nll.exp())),
+        "{policy}\n  {}, {:.0} tokens/s, cache {:.1} MB",
+        loss_and_perplexity(losses),
         run.prefill_tokens_per_second,
         run.kv_cache_bytes as f64 / 1e6,
     )?;
     let mut from = 0;
     while from < tokens {
         let end = from.saturating_add(line);
-        let nll = losses.mean_between(from, end);
-        writeln!(words, "  {from:>9} … {:>9}  {}", end.min(tokens), number(nll))?;
+        let nll = loss(losses.mean_between(from, end), losses.non_finite_between(from, end));
+        writeln!(words, "  {from:>9} … {:>9}  {nll}", end.min(tokens))?;
         from = end;
     }
     Ok(())

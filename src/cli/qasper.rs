@@ -22,6 +22,8 @@ struct Answer {
     prompt_tokens: usize,
     text: String,
     f1: f64,
+    /// The logits of a token of it are not finite: there is none.
+    not_finite: bool,
 }
 
 /// Runs the command.
@@ -66,14 +68,22 @@ fn answer(model: &Model, method: &Method, question: &Question, limit: usize) -> 
     let prompt = qasper::cut_in_the_centre(&tokenizer.encode(&question.prompt)?, limit);
     let stop: Vec<u32> = tokenizer.stop_tokens().collect();
     let mut tokens = Vec::new();
+    let mut not_finite = false;
     for token in continuation(&model.decoder, tokenizer, method, &prompt, ANSWER_TOKENS, &stop)? {
-        tokens.push(token?);
+        let Some(token) = task::finite(token)? else {
+            not_finite = true;
+            break;
+        };
+        tokens.push(token);
         if qasper::is_finished(&tokenizer.decode(&tokens)?) {
             break;
         }
     }
     let text = qasper::extracted(&tokenizer.decode(&tokens)?).to_owned();
-    Ok(Answer { prompt_tokens: prompt.len(), f1: best_f1(&text, &question.references), text })
+    // What came before the model lost its numbers is no answer.
+    let text = if not_finite { String::new() } else { text };
+    let f1 = if not_finite { 0.0 } else { best_f1(&text, &question.references) };
+    Ok(Answer { prompt_tokens: prompt.len(), f1, text, not_finite })
 }
 
 fn result(
@@ -84,10 +94,18 @@ fn result(
     answers: &[Vec<Answer>],
 ) -> TaskResult {
     let (mut words, mut runs, mut means) = (String::new(), Vec::new(), Vec::new());
-    let mut table = Table::new("answers", &["policy", "question_id", "prompt_tokens", "answer", "f1"]);
+    let mut table =
+        Table::new("answers", &["policy", "question_id", "prompt_tokens", "answer", "f1", "not_finite"]);
     for (method, answers) in methods.iter().zip(answers) {
         let f1 = answers.iter().map(|answer| answer.f1).sum::<f64>() / answers.len() as f64;
-        words += &format!("{:<40} F1 {:>5.1} over {} questions\n", method.label, 100.0 * f1, questions.len());
+        let lost = answers.iter().filter(|answer| answer.not_finite).count() as u64;
+        words += &format!(
+            "{:<40} F1 {:>5.1} over {} questions{}\n",
+            method.label,
+            100.0 * f1,
+            questions.len(),
+            task::not_finite(lost, "questions")
+        );
         let mut told = Vec::new();
         for (question, answer) in questions.iter().zip(answers) {
             told.push(json!({
@@ -95,6 +113,7 @@ fn result(
                 "prompt_tokens": answer.prompt_tokens,
                 "answer": answer.text,
                 "f1": answer.f1,
+                "not_finite": answer.not_finite,
             }));
             table.rows.push(vec![
                 method.label.clone(),
@@ -102,9 +121,16 @@ fn result(
                 answer.prompt_tokens.to_string(),
                 answer.text.clone(),
                 answer.f1.to_string(),
+                u8::from(answer.not_finite).to_string(),
             ]);
         }
-        runs.push(json!({ "policy": method.label, "questions": questions.len(), "f1": f1, "answers": told }));
+        runs.push(json!({
+            "policy": method.label,
+            "questions": questions.len(),
+            "f1": f1,
+            "not_finite": lost,
+            "answers": told,
+        }));
         means.push(Some(100.0 * f1));
     }
     let chart = Points {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_analysis::NonFinite;
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::digest;
 use serde_json::json;
@@ -17,6 +18,7 @@ use crate::method::Method;
 use crate::passkey::{self, Prompt};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
+use crate::words::loss;
 
 /// Runs the command.
 pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
@@ -30,7 +32,7 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     let tokenizer = &model.loaded.tokenizer;
     let samples = u64::from(args.samples);
     let bar = output::progress("sweep", methods.len() as u64 * samples, "texts");
-    let mut values = Vec::new();
+    let (mut values, mut broken, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let text = match args.measure {
         SweepMeasure::Passkey => {
             let length = usize::try_from(length)?;
@@ -38,13 +40,16 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
                 .map(|sample| Prompt::new(tokenizer, length, None, cli.seed.wrapping_add(sample)))
                 .collect::<crate::Result<Vec<_>>>()?;
             for method in &methods {
-                let mut right = 0;
+                let (mut right, mut without_answer) = (0, 0);
                 for prompt in &prompts {
-                    let answer = passkey::answer(&model.decoder, tokenizer, method, prompt)?;
-                    right += usize::from(prompt.is_answered_by(&answer));
+                    match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
+                        Some(answer) => right += usize::from(prompt.is_answered_by(&answer)),
+                        None => without_answer += 1,
+                    }
                     bar.inc(1);
                 }
                 values.push(Some(right as f64 / prompts.len() as f64));
+                lost.push(without_answer);
             }
             Source { name: "passkey prompts".into(), sha256: None }
         }
@@ -58,23 +63,24 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             }
             let stretches = stretches(&model, &text.text, length, samples, cli.seed)?;
             for method in &methods {
-                let (mut sum, mut count) = (0.0, 0usize);
+                let (mut sum, mut count, mut non_finite) = (0.0, 0usize, NonFinite::default());
                 for tokens in &stretches {
                     let nll = evaluate(&model.decoder, &method.policy, tokens, None, &|_| ())?.nll;
                     // Entry t is the loss of token t + 1.
                     let late = &nll[begin as usize - 1..];
                     sum += late.iter().copied().map(f64::from).sum::<f64>();
                     count += late.len();
+                    non_finite.note_all(begin, late, |nll| !nll.is_finite());
                     bar.inc(1);
                 }
-                let mean = sum / count as f64;
-                values.push(mean.is_finite().then_some(mean));
+                values.push((count > 0 && !non_finite.any()).then(|| sum / count as f64));
+                broken.push(non_finite);
             }
             Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) }
         }
     };
     bar.finish_and_clear();
-    let result = result(args, &model.loaded.name, length, &methods, &values);
+    let result = result(args, &model.loaded.name, length, &methods, &values, (&broken, &lost));
     Run { model: &model, arguments, cli, methods: &methods, text, tokens: length }.finish(
         &result,
         args.out.as_ref(),
@@ -104,33 +110,67 @@ pub fn stretches(
         .collect())
 }
 
-fn result(args: &Sweep, model: &str, length: u64, methods: &[Method], values: &[Option<f64>]) -> TaskResult {
+/// `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
+/// have no answer because logits are not finite, where keys are asked for.
+fn result(
+    args: &Sweep,
+    model: &str,
+    length: u64,
+    methods: &[Method],
+    values: &[Option<f64>],
+    (broken, unanswered): (&[NonFinite], &[u64]),
+) -> TaskResult {
     let (measure, column, label, scale) = match args.measure {
         SweepMeasure::Passkey => ("accuracy", "accuracy", "keys found (%)", 100.0),
         SweepMeasure::Nll => ("nll", "nll_nats", "NLL after the training length (nats per token)", 1.0),
     };
-    let mut table = Table::new("sweep", &["policy", &args.key, "length_tokens", "samples", column]);
+    let mut columns = vec!["policy", &args.key, "length_tokens", "samples", column];
+    if !broken.is_empty() {
+        columns.extend(["non_finite_tokens", "first_non_finite_token"]);
+    }
+    if !unanswered.is_empty() {
+        columns.push("not_finite");
+    }
+    let mut table = Table::new("sweep", &columns);
     let (mut words, mut runs) = (String::new(), Vec::new());
-    for ((method, key), value) in methods.iter().zip(&args.values).zip(values) {
+    for (at, ((method, key), value)) in methods.iter().zip(&args.values).zip(values).enumerate() {
+        let non_finite = broken.get(at).copied();
         let cell = value.map(|value| value.to_string()).unwrap_or_default();
         words += &format!(
-            "{}={key:<10} {}\n",
+            "{}={key:<10} {}{}\n",
             args.key,
-            value.map_or("not finite".into(), |value| format!("{value:.4}"))
+            loss(*value, non_finite.unwrap_or_default()),
+            task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );
         let samples = args.samples.to_string();
-        table.rows.push(vec![method.label.clone(), key.clone(), length.to_string(), samples, cell]);
-        runs.push(json!({
+        let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples, cell];
+        let mut run = json!({
             "policy": method.label, "value": key, "length": length, "samples": args.samples, (measure): value,
-        }));
+        });
+        if let Some(NonFinite { count, first }) = non_finite {
+            row.extend([count.to_string(), first.map(|at| at.to_string()).unwrap_or_default()]);
+            run["non_finite_tokens"] = count.into();
+            run["first_non_finite"] = first.into();
+        }
+        if let Some(&count) = unanswered.get(at) {
+            row.push(count.to_string());
+            run["not_finite"] = count.into();
+        }
+        table.rows.push(row);
+        runs.push(run);
     }
+    let lost: Vec<_> = (args.values.iter().zip(broken))
+        .filter(|(_, non_finite)| non_finite.any())
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let lost = if lost.is_empty() { String::new() } else { format!("; not finite: {}", lost.join(", ")) };
     let chart = Points {
         title: format!(
             "{} by {}, {model}",
             if measure == "nll" { "Loss" } else { "Passkey retrieval" },
             args.key
         ),
-        note: format!("{} at {length} tokens, {} texts per value", args.policy, args.samples),
+        note: format!("{} at {length} tokens, {} texts per value{lost}", args.policy, args.samples),
         x_label: args.key.clone(),
         y_label: label.into(),
         x: args.values.clone(),

@@ -13,18 +13,22 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
             let end = bucket.to.unwrap_or(ablation.tokens).min(ablation.tokens).max(bucket.from + 1);
             (bucket.from as f64 + end as f64) / 2.0
         };
-        let values = (0..run.excess.len()).filter_map(|at| Some((middle(at), run.excess[at].nll?)));
+        let bins: Vec<usize> = (0..run.excess.len()).collect();
+        // A bin with a loss that is not finite is a gap.
+        let pieces = bins.split(|&at| run.excess[at].non_finite.any());
+        let value = |&at: &usize| Some((middle(at), run.excess[at].nll?));
         let bands = (0..run.excess.len()).filter_map(|at| {
             let (low, high) = run.excess[at].band?;
             Some((middle(at), low, high))
         });
         Series {
-            name: run.policy.clone(),
-            look: Some(look(index)),
-            pieces: vec![values.collect()],
             band: bands.collect(),
-            raw: Vec::new(),
-            crosses: Vec::new(),
+            not_finite_from: run.first_non_finite.map(|at| at as f64),
+            ..Series::new(
+                run.policy.clone(),
+                Some(look(index)),
+                pieces.map(|piece| piece.iter().filter_map(value).collect()).collect(),
+            )
         }
     };
     LineFigure {

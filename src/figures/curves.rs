@@ -39,14 +39,12 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         band: Vec::new(),
         raw: if raw { pieces(&run.buckets, |at| run.buckets[at].nll) } else { Vec::new() },
         crosses: crosses(&run.buckets),
+        not_finite_from: run.first_non_finite.map(|at| at as f64),
     };
+    let name = "the same text in pieces of the training length";
     let reference = Series {
-        name: "the same text in pieces of the training length".into(),
-        look: None,
-        pieces: running_median(&diagnosis.reference),
-        band: Vec::new(),
-        raw: Vec::new(),
-        crosses: Vec::new(),
+        not_finite_from: diagnosis.reference_first_non_finite.map(|at| at as f64),
+        ..Series::new(name, None, running_median(&diagnosis.reference))
     };
     let not_finite = diagnosis.runs.iter().any(|run| run.buckets.iter().any(|bucket| bucket.non_finite > 0));
     let crosses = if not_finite { "; ×: not finite" } else { "" };
@@ -95,14 +93,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
     // Close together where the logarithm bends.
     let bound =
         (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(6)).map(|n| (n.max(1.0), n.max(1.0).ln()));
-    figure.series.push(Series {
-        name: "ln n (uniform over all n keys)".into(),
-        look: None,
-        pieces: vec![bound.collect()],
-        band: Vec::new(),
-        raw: Vec::new(),
-        crosses: Vec::new(),
-    });
+    figure.series.push(Series::new("ln n (uniform over all n keys)", None, vec![bound.collect()]));
     LineFigure {
         title: format!("Attention entropy against context length, {}", diagnosis.model),
         note: format!("Entropy over the attended keys; {}", over_heads(diagnosis)),
@@ -135,12 +126,8 @@ pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
     let (seen, lost): (Vec<_>, Vec<_>) =
         curves.into_iter().partition(|(_, curve)| !drawn(curve).is_empty() || curve.x.is_empty());
     let series = |(index, (name, curve)): (usize, (&str, &BandCurve))| Series {
-        name: name.into(),
-        look: Some(look(index)),
-        pieces: vec![drawn(curve)],
-        band: Vec::new(),
-        raw: Vec::new(),
-        crosses: Vec::new(),
+        not_finite_from: curve.not_finite_from.map(|at| at as f64),
+        ..Series::new(name, Some(look(index)), vec![drawn(curve)])
     };
     figure.series = seen.into_iter().enumerate().map(series).collect();
     let lost: Vec<_> = lost.into_iter().map(|(name, _)| name).collect();
@@ -181,12 +168,9 @@ pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
 
 fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a BandCurve) -> LineFigure {
     let series = |(index, run): (usize, &'a RunMeasurement)| Series {
-        name: run.policy.clone(),
-        look: Some(look(index)),
-        pieces: vec![curve(run).points().map(|(x, mean, _)| (x, mean)).collect()],
         band: curve(run).points().map(|(x, mean, std)| (x, mean - std, mean + std)).collect(),
-        raw: Vec::new(),
-        crosses: Vec::new(),
+        not_finite_from: curve(run).not_finite_from.map(|at| at as f64),
+        ..Series::new(run.policy.clone(), Some(look(index)), without_gaps(curve(run)))
     };
     LineFigure {
         title: String::new(),
@@ -198,6 +182,14 @@ fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a
         trained_length: diagnosis.trained_length,
         series: diagnosis.runs.iter().enumerate().map(series).collect(),
     }
+}
+
+/// A curve in pieces: none reaches over a bin without a value.
+fn without_gaps(curve: &BandCurve) -> Vec<Vec<Point>> {
+    let points: Vec<Option<Point>> =
+        curve.x.iter().zip(&curve.mean).map(|(&x, mean)| mean.map(|mean| (x, mean))).collect();
+    let pieces = points.split(Option::is_none).map(|piece| piece.iter().copied().flatten().collect());
+    pieces.filter(|piece: &Vec<Point>| !piece.is_empty()).collect()
 }
 
 /// The values of buckets at their middles, in pieces without gaps.
@@ -239,6 +231,7 @@ mod tests {
             to: at as u64 * 2 + 2,
             nll,
             non_finite: u64::from(nll.is_none()),
+            first_non_finite: nll.is_none().then_some(at as u64 * 2),
         };
         values.iter().enumerate().map(bucket).collect()
     }

@@ -51,7 +51,7 @@ pub const LOGITS: Quantity = Quantity {
     values: |arrays| &arrays.max_logit,
     edges: |bins| bins.logit_distances.lower(),
     prefix_maximum: true,
-    broke: |head| head.logits_break.is_some(),
+    broke: |head| head.logits_break.is_some() || head.non_finite_queries > 0,
 };
 
 /// Mean entropy by position.
@@ -61,7 +61,9 @@ pub const ENTROPY: Quantity = Quantity {
     values: |arrays| &arrays.entropy,
     edges: |bins| bins.positions.lower(),
     prefix_maximum: false,
-    broke: |head| head.entropy.is_some_and(|growth| growth.exceeds_from.is_some()),
+    broke: |head| {
+        head.entropy.is_some_and(|growth| growth.exceeds_from.is_some()) || head.non_finite_queries > 0
+    },
 };
 
 impl<'a> HeadsFigure<'a> {
@@ -114,9 +116,14 @@ impl<'a> HeadsFigure<'a> {
         let title = format!("{}, every head of {model}", self.quantity.name);
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         let framed = format!(
-            "Framed: out of the range of training under {}; dashed: training length {}; heights of a row are shared",
+            "Framed: out of the range of training under {}; dashed: training length {}; heights of a row are shared{}",
             runs.first().map_or("", |run| run.policy.as_str()),
-            grouped(*trained_length)
+            grouped(*trained_length),
+            if runs.iter().any(|run| run.heads.iter().any(|head| head.non_finite_queries > 0)) {
+                "; ×: not finite from there"
+            } else {
+                ""
+            }
         );
         canvas.text(&framed, (24.0, 47.0), TICK, MUTED, Align::Left);
         let legend = self.legend();
@@ -194,18 +201,42 @@ impl<'a> HeadsFigure<'a> {
             let points = self.points(run, (layer, head));
             let line: Vec<_> = points.into_iter().map(pixel).collect();
             let look = look(run);
+            if let Some(at) = self.not_finite_from(run, (layer, head)) {
+                let (at, _) = pixel((at.clamp(x.low, x.high), y.low));
+                let (at, down, arm) = (at.clamp(left + 3.0, right - 3.0), top + 5.0 + 6.0 * run as f64, 2.6);
+                canvas.line(&[(at - arm, down - arm), (at + arm, down + arm)], look.color, 1.0, 1.4, &[]);
+                canvas.line(&[(at - arm, down + arm), (at + arm, down - arm)], look.color, 1.0, 1.4, &[]);
+            }
             canvas.line(&line, look.color, 1.0, if run == 0 { 1.9 } else { 1.4 }, look.dash);
         }
     }
 
-    /// The curve of one head: (lower edge of the bin, value), thinned.
+    /// Lower edge of the first bin whose value is not finite. Of logits, NaN says so (−inf is a bin without a key); a mean
+    /// is NaN without any query too, and the head's report says which.
+    fn not_finite_from(&self, run: usize, (layer, head): (usize, usize)) -> Option<f64> {
+        let run = &self.diagnosis.runs[run];
+        let report = run.heads.iter().find(|report| (report.layer, report.head) == (layer, head))?;
+        let first = report.first_non_finite?;
+        let edges = (self.quantity.edges)(&self.diagnosis.bins);
+        if !self.quantity.prefix_maximum {
+            return edges.iter().rfind(|&&edge| edge <= first).map(|&edge| edge as f64);
+        }
+        let values = (self.quantity.values)(&run.arrays);
+        let bin =
+            (0..edges.len()).find(|&bin| values.get([layer, head, bin]).is_some_and(|value| value.is_nan()));
+        bin.map(|bin| edges[bin] as f64)
+    }
+
+    /// The curve of one head: (lower edge of the bin, value), thinned, up to where it is not finite.
     fn points(&self, run: usize, (layer, head): (usize, usize)) -> Vec<Point> {
+        let end = self.not_finite_from(run, (layer, head)).unwrap_or(f64::INFINITY);
         let values = (self.quantity.values)(&self.diagnosis.runs[run].arrays);
         let (layers, heads, _) = values.dim();
         if layer >= layers || head >= heads {
             return Vec::new();
         }
         let edges = (self.quantity.edges)(&self.diagnosis.bins);
+        let edges = &edges[..edges.partition_point(|&edge| (edge as f64) < end)];
         let x = Axis::lengths("", self.diagnosis.tokens, self.diagnosis.trained_length);
         curve(values.slice(s![layer, head, ..]), edges, &x, self.quantity.prefix_maximum)
     }

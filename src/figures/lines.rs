@@ -51,6 +51,8 @@ pub struct Series {
     pub raw: Vec<Vec<Point>>,
     /// Where values are not finite: crosses at the top of the frame.
     pub crosses: Vec<f64>,
+    /// Where the first value is that is not finite: marked by a line, a pale area behind it, and in the legend.
+    pub not_finite_from: Option<f64>,
 }
 
 impl LineFigure {
@@ -81,8 +83,9 @@ impl LineFigure {
         // Many bands on top of each other would add up to mud.
         let opacity = (0.3 / self.series.len() as f64).min(0.14);
         let series: Vec<Series> = self.series.iter().map(|series| series.fitted(&frame)).collect();
-        for series in &series {
+        for (index, series) in series.iter().enumerate() {
             series.draw_band(canvas, &frame, opacity);
+            series.draw_not_finite(canvas, &frame, index);
         }
         frame.mark(
             canvas,
@@ -99,7 +102,7 @@ impl LineFigure {
         let mut rows = vec![Vec::new()];
         let mut x = 24.0;
         for series in &self.series {
-            let width = SAMPLE + 8.0 + text_width(&series.name, LABEL) + 26.0;
+            let width = SAMPLE + 8.0 + text_width(&series.label(), LABEL) + 26.0;
             if x + width > WIDTH - 10.0 && x > 24.0 {
                 rows.push(Vec::new());
                 x = 24.0;
@@ -131,6 +134,39 @@ impl LineFigure {
 }
 
 impl Series {
+    /// A curve of these pieces, and nothing else.
+    pub fn new(name: impl Into<String>, look: Option<Look>, pieces: Vec<Vec<Point>>) -> Self {
+        Self {
+            name: name.into(),
+            look,
+            pieces,
+            band: Vec::new(),
+            raw: Vec::new(),
+            crosses: Vec::new(),
+            not_finite_from: None,
+        }
+    }
+
+    /// Its name in the legend, which says too from where it is not finite.
+    fn label(&self) -> String {
+        match self.not_finite_from {
+            Some(at) => format!("{} (not finite from {})", self.name, grouped(at as u64)),
+            None => self.name.clone(),
+        }
+    }
+
+    /// A line where the first value is that is not finite, and a pale area behind it: what comes there is not known to be
+    /// what it seems.
+    fn draw_not_finite(&self, canvas: &mut dyn Canvas, frame: &Frame, index: usize) {
+        let (Some(look), Some(at)) = (self.look, self.not_finite_from) else { return };
+        let (x, _) = frame.pixel((at.clamp(frame.x.low, frame.x.high), frame.y.low));
+        canvas.rect((x, frame.from.1), frame.to, look.color, 0.07);
+        canvas.line(&[(x, frame.from.1), (x, frame.to.1)], look.color, 1.0, 1.6, &[1.5, 3.0]);
+        let (y, arm) = (frame.from.1 + 8.0 + 11.0 * index as f64, 4.0);
+        canvas.line(&[(x - arm, y - arm), (x + arm, y + arm)], look.color, 1.0, 1.8, &[]);
+        canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], look.color, 1.0, 1.8, &[]);
+    }
+
     /// What a frame has room for: nothing left of a logarithmic axis, and of the points that share a column of pixels their
     /// mean.
     fn fitted(&self, frame: &Frame) -> Self {
@@ -148,6 +184,7 @@ impl Series {
             band: self.band.iter().copied().filter(|&(x, ..)| inside(x)).collect(),
             raw: cut(&self.raw),
             crosses: self.crosses.iter().copied().filter(|&x| inside(x)).collect(),
+            not_finite_from: self.not_finite_from,
         }
     }
 
@@ -216,7 +253,7 @@ impl Series {
             }
             None => canvas.line(&line, MUTED, 1.0, 1.2, &[2.0, 3.0]),
         }
-        canvas.text(&self.name, (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
+        canvas.text(&self.label(), (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
     }
 }
 

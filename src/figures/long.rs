@@ -1,5 +1,7 @@
 //! Loss and memory of a long run against length (paper Fig. 4).
 
+use lm_infinite_analysis::nll::NllBucket;
+
 use super::axes::Axis;
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
@@ -10,14 +12,17 @@ use crate::results::LongResult;
 /// Loss in buckets that grow with the position.
 pub fn nll(result: &LongResult) -> LineFigure {
     let points = |tally: &Tally| {
-        let buckets = tally.logarithmic.buckets(result.tokens).into_iter();
-        vec![buckets.filter_map(|b| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?))).collect()]
+        let buckets = tally.logarithmic.buckets(result.tokens);
+        // A bucket without a token is passed over, one with a loss that is not finite is a gap.
+        let pieces = buckets.split(|bucket| bucket.non_finite > 0);
+        let point = |b: &NllBucket| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?));
+        pieces.map(|piece| piece.iter().filter_map(point).collect()).collect()
     };
     LineFigure {
         title: format!("Loss over {} tokens, {}", crate::words::grouped(result.tokens), result.model),
         note: "Means over buckets that grow with the position, four to a doubling".into(),
         y_label: "NLL (nats per token)".into(),
-        ..figure(result, points)
+        ..figure(result, points, |tally| tally.linear.non_finite().first)
     }
 }
 
@@ -35,21 +40,25 @@ pub fn memory(result: &LongResult) -> LineFigure {
         note: format!("Resident memory of the whole process, the model's file included{shards}"),
         y_label: "resident memory (MB)".into(),
         y_holds: Some(0.0),
-        ..figure(result, points)
+        ..figure(result, points, |_| None)
     }
 }
 
-fn figure(result: &LongResult, points: impl Fn(&Tally) -> Vec<Vec<Point>>) -> LineFigure {
+fn figure(
+    result: &LongResult,
+    points: impl Fn(&Tally) -> Vec<Vec<Point>>,
+    not_finite_from: impl Fn(&Tally) -> Option<u64>,
+) -> LineFigure {
     // Left of this a logarithmic axis has nothing, and a bucket is a token or two.
     let low = Axis::lengths("", result.tokens, result.trained_length).low;
     let visible = |points: Vec<Point>| points.into_iter().filter(|&(x, _)| x >= low).collect();
     let series = |(index, run): (usize, &crate::results::LongRunResult)| Series {
-        name: run.policy.clone(),
-        look: Some(look(index)),
-        pieces: points(&run.tally).into_iter().map(visible).collect(),
-        band: Vec::new(),
-        raw: Vec::new(),
-        crosses: Vec::new(),
+        not_finite_from: not_finite_from(&run.tally).map(|at| at as f64),
+        ..Series::new(
+            run.policy.clone(),
+            Some(look(index)),
+            points(&run.tally).into_iter().map(visible).collect(),
+        )
     };
     LineFigure {
         title: String::new(),

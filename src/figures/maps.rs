@@ -1,7 +1,7 @@
 //! Attention maps of the heads that tell most: queries downwards, keys across, one column per policy.
 
 use super::canvas::{Align, Canvas, Point};
-use super::theme::{INK, LABEL, MUTED, PAPER, TICK, TITLE, ramp};
+use super::theme::{INK, LABEL, LOST, MUTED, PAPER, TICK, TITLE, ramp};
 use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 use crate::words::grouped;
 
@@ -111,6 +111,11 @@ impl<'a> MapsFigure<'a> {
         for (row, &query) in bins.map_queries.iter().enumerate() {
             let (from, to) = (top + above as f64 / tokens * PANEL, top + (query + 1) as f64 / tokens * PANEL);
             above = query + 1;
+            // Its first bin has the first key, which every query may see.
+            if run.arrays.map_logit.get([at.0, at.1, row, 0]).is_some_and(|logit| logit.is_nan()) {
+                canvas.rect((left, from), (x(query + 1), to), LOST, 0.6);
+                continue;
+            }
             let shade = |bin: usize| {
                 let mass = run.arrays.map_mass.get([at.0, at.1, row, bin]).copied().unwrap_or(f32::NAN);
                 (mass > 0.0).then(|| shade(f64::from(mass)))
@@ -161,6 +166,9 @@ fn draw_scale(canvas: &mut dyn Canvas, (left, top): Point) {
     let frame = [(a, top), (b, top), (b, top + 13.0), (a, top + 13.0), (a, top)];
     canvas.line(&frame, MUTED, 1.0, 1.0, &[]);
     canvas.text("not attended", (b + 8.0, top + 6.0), SMALL, INK, Align::Left);
+    let (a, b) = (b + 110.0, b + 130.0);
+    canvas.rect((a, top), (b, top + 13.0), LOST, 0.6);
+    canvas.text("not finite", (b + 8.0, top + 6.0), SMALL, INK, Align::Left);
 }
 
 /// Shade of a probability, on a logarithmic scale.

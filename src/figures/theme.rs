@@ -9,6 +9,8 @@ pub const INK: Color = [38, 38, 38];
 pub const MUTED: Color = [105, 105, 105];
 /// Grid.
 pub const GRID: Color = [228, 228, 228];
+/// Where numbers are not finite, on a scale of colours that has no such hue.
+pub const LOST: Color = [213, 94, 0];
 /// Background.
 pub const PAPER: Color = [255, 255, 255];
 

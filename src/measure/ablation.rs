@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use lm_infinite_analysis::Bins;
 use lm_infinite_analysis::nll::{BandBucket, DocumentBootstrap};
+use lm_infinite_analysis::{Bins, NonFinite};
 use lm_infinite_runtime::policy::PolicySpec;
 use lm_infinite_runtime::session::Decoder;
 use rand::rngs::StdRng;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluate::{evaluate, evaluate_in_segments};
+use crate::words::{grouped, not_finite_from, tokens};
 
 /// Replicates of the bootstrap, and the share of them that a band holds.
 const REPLICATES: usize = 1000;
@@ -48,8 +49,11 @@ pub struct Ablation {
     pub tokens: u64,
     /// Stretches.
     pub stretches: u64,
-    /// Mean loss of the reference, in nats per token.
+    /// Mean loss of the reference, in nats per token; `None` where one is not finite.
     pub reference_nll: Option<f64>,
+    /// Tokens of the reference, over all stretches, whose loss is not finite. No policy can be held against them.
+    #[serde(default)]
+    pub reference_non_finite_tokens: u64,
     /// One per policy.
     pub runs: Vec<AblationRun>,
 }
@@ -61,10 +65,13 @@ pub struct AblationRun {
     pub policy: String,
     /// Loss above the reference by position, with 95 % bands over stretches.
     pub excess: Vec<BandBucket>,
-    /// The same of all tokens beyond the training length; `None` where there is none.
+    /// The same of all tokens beyond the training length; `None` where there is none. Without a mean where one is not finite.
     pub beyond: Option<BandBucket>,
-    /// Losses that were NaN or infinite.
+    /// Tokens, over all stretches, whose loss above the reference is NaN or infinite.
     pub non_finite: u64,
+    /// The smallest position of one in its stretch.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 /// Runs every policy over every stretch of `tokens` (a text without BOS). `progress` is told when one is done.
@@ -94,20 +101,21 @@ pub fn ablation(
     let empty = |bins: &Bins| DocumentBootstrap::new(bins.clone(), REPLICATES, plan.seed);
     let mut all = Vec::new();
     for _ in &plan.policies {
-        all.push((empty(&bins)?, empty(&sides)?, 0));
+        all.push((empty(&bins)?, empty(&sides)?, NonFinite::default()));
     }
     let mut random = StdRng::seed_from_u64(plan.seed);
-    let (mut sum, mut count) = (0.0, 0u64);
+    let (mut sum, mut count, mut reference_broken) = (0.0, 0u64, NonFinite::default());
     for stretch in 0..plan.stretches as u64 {
         let at = random.random_range(0..=tokens.len() - body);
         let text: Vec<u32> = bos.into_iter().chain(tokens[at..at + body].iter().copied()).collect();
         let usual = evaluate_in_segments(decoder, &text, bos, trained, &|_| ())?;
         sum += usual.iter().map(|&nll| f64::from(nll)).sum::<f64>();
         count += usual.len() as u64;
+        reference_broken.note_all(1, &usual, |nll| !nll.is_finite());
         for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(&mut all) {
             let nll = evaluate(decoder, &spec.policy, &text, None, &|_| ())?.nll;
             let excess: Vec<f32> = nll.iter().zip(&usual).map(|(nll, usual)| nll - usual).collect();
-            *non_finite += excess.iter().filter(|value| !value.is_finite()).count() as u64;
+            non_finite.note_all(1, &excess, |value| !value.is_finite());
             by_position.push(stretch, 1, &excess);
             by_side.push(stretch, 1, &excess);
             progress();
@@ -118,8 +126,10 @@ pub fn ablation(
         runs.push(AblationRun {
             policy: spec.label.clone(),
             excess: by_position.bands(LEVEL)?,
-            beyond: by_side.bands(LEVEL)?.into_iter().nth(1).filter(|bucket| bucket.nll.is_some()),
-            non_finite,
+            beyond: (by_side.bands(LEVEL)?.into_iter().nth(1))
+                .filter(|bucket| bucket.nll.is_some() || bucket.non_finite.any()),
+            non_finite: non_finite.count,
+            first_non_finite: non_finite.first,
         });
     }
     Ok(Ablation {
@@ -127,7 +137,8 @@ pub fn ablation(
         trained_length: trained,
         tokens: plan.tokens as u64,
         stretches: plan.stretches as u64,
-        reference_nll: (count > 0).then(|| sum / count as f64),
+        reference_nll: (count > 0 && !reference_broken.any()).then(|| sum / count as f64),
+        reference_non_finite_tokens: reference_broken.count,
         runs,
     })
 }
@@ -139,16 +150,29 @@ impl Ablation {
             "{}: {} stretches of {} tokens, loss above the same tokens within the training length of {}, mean beyond it\n",
             self.model, self.stretches, self.tokens, self.trained_length
         );
+        if self.reference_non_finite_tokens > 0 {
+            text.push_str(&format!(
+                "the loss of {} within the training length is not finite: no policy can be held against them\n",
+                tokens(self.reference_non_finite_tokens)
+            ));
+        }
         for run in &self.runs {
             let value = match run.beyond.as_ref().map(|bucket| (bucket.nll, bucket.band)) {
+                Some((None, _)) => not_finite_from("token", run.first_non_finite),
                 Some((Some(nll), Some((low, high)))) => {
                     format!("{nll:+.3} nats (95 %: {low:+.3} to {high:+.3})")
                 }
                 Some((Some(nll), None)) => format!("{nll:+.3} nats (too few stretches for a band)"),
                 _ => "no token beyond it".to_owned(),
             };
-            let broken =
-                if run.non_finite > 0 { format!(", {} not finite", run.non_finite) } else { String::new() };
+            let broken = match run.non_finite {
+                0 => String::new(),
+                count => format!(
+                    ", {} of all stretches not finite, the first at {}",
+                    tokens(count),
+                    run.first_non_finite.map_or("?".to_owned(), grouped)
+                ),
+            };
             text.push_str(&format!("  {:<40} {value}{broken}\n", run.policy));
         }
         text

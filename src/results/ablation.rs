@@ -19,13 +19,23 @@ pub fn write_ablation(path: &Path, ablation: &Ablation, info: &RunInfo) -> Resul
     let at = |name: &str| staging.path().join(name);
     to_json(&at(RESULT), ablation, false)?;
     save(&at("summary.txt"), &ablation.summary())?;
-    let mut table = Table::new("policy,from_token,to_token,excess_nll_nats,low_nats,high_nats");
+    let mut table = Table::new(
+        "policy,from_token,to_token,excess_nll_nats,low_nats,high_nats,non_finite_tokens,first_non_finite_token",
+    );
     for run in &ablation.runs {
         for bucket in &run.excess {
             let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
             let to = bucket.to.unwrap_or(ablation.tokens).min(ablation.tokens);
             let (low, high) = (bucket.band.map(|band| band.0), bucket.band.map(|band| band.1));
-            let row = format!("{},{to},{},{},{}", bucket.from, cell(bucket.nll), cell(low), cell(high));
+            let (count, first) = (bucket.non_finite.count, bucket.non_finite.first);
+            let row = format!(
+                "{},{to},{},{},{},{count},{}",
+                bucket.from,
+                cell(bucket.nll),
+                cell(low),
+                cell(high),
+                first.map(|at| at.to_string()).unwrap_or_default()
+            );
             table.row(&run.policy, &row);
         }
     }

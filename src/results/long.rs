@@ -19,6 +19,7 @@ use super::{RUN, RunInfo, from_json, save, to_json};
 use crate::error::{Error, Result};
 use crate::figures;
 use crate::long_run::{MemorySample, Shard, Tally};
+use crate::words::{bucket_json, loss, loss_and_perplexity};
 
 pub(super) const RESULT: &str = "perplexity.json";
 
@@ -52,13 +53,15 @@ impl LongResult {
         let run = |run: &LongRunResult| {
             let buckets = |losses: &lm_infinite_analysis::nll::NllByPosition| {
                 let buckets = losses.buckets(self.tokens).into_iter();
-                buckets.map(|b| json!({ "from": b.from, "to": b.to, "nll": b.nll })).collect::<Vec<_>>()
+                buckets.map(|bucket| bucket_json(&bucket)).collect::<Vec<_>>()
             };
             let tally = &run.tally;
             json!({
                 "policy": run.policy,
                 "nll": tally.linear.mean(),
                 "perplexity": tally.linear.mean().map(f64::exp),
+                "non_finite_tokens": tally.linear.non_finite().count,
+                "first_non_finite": tally.linear.non_finite().first,
                 "buckets": buckets(&tally.linear),
                 "log_buckets": buckets(&tally.logarithmic),
                 "prefill_tokens_per_second": tally.tokens_per_second(),
@@ -79,15 +82,14 @@ impl LongResult {
     pub fn summary(&self) -> String {
         let mut text = String::new();
         for LongRunResult { policy, tally } in &self.runs {
-            let loss = |nll: Option<f64>| nll.map_or("not finite".to_owned(), |nll| format!("{nll:.4}"));
             let megabytes = |bytes: Option<u64>| {
                 bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
             };
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{policy}\n  {} nats per token\n  {} tokens read in {:.0} s of work ({:.0} tokens/s), at most {} MB",
-                loss(tally.linear.mean()),
+                "{policy}\n  {}\n  {} tokens read in {:.0} s of work ({:.0} tokens/s), at most {} MB",
+                loss_and_perplexity(&tally.linear),
                 tally.tokens_read(),
                 tally.seconds,
                 tally.tokens_per_second(),
@@ -100,9 +102,11 @@ impl LongResult {
                 seen |= bucket.nll.is_some() || bucket.non_finite > 0;
                 let last = at + 1 == buckets.len();
                 if bucket.to.is_power_of_two() || last {
-                    let mean = tally.logarithmic.mean_between(from, if last { u64::MAX } else { bucket.to });
+                    let end = if last { u64::MAX } else { bucket.to };
+                    let mean = tally.logarithmic.mean_between(from, end);
                     if seen {
-                        let _ = writeln!(text, "  {from:>12} … {:>12}  {}", bucket.to, loss(mean));
+                        let mean = loss(mean, tally.logarithmic.non_finite_between(from, end));
+                        let _ = writeln!(text, "  {from:>12} … {:>12}  {mean}", bucket.to);
                     }
                     (from, seen) = (bucket.to, false);
                 }
@@ -117,11 +121,10 @@ pub fn write_long(folder: &Path, result: &LongResult, info: &RunInfo) -> Result<
     to_json(&folder.join(RESULT), result, false)?;
     save(&folder.join("summary.txt"), &result.summary())?;
     let of = |losses: fn(&Tally) -> &lm_infinite_analysis::nll::NllByPosition| {
-        let mut table = Table::new("policy,from_token,to_token,nll_nats,non_finite_tokens");
+        let mut table = Table::of_losses();
         for run in &result.runs {
             for bucket in losses(&run.tally).buckets(result.tokens) {
-                let nll = bucket.nll.map(|nll| nll.to_string()).unwrap_or_default();
-                table.row(&run.policy, &format!("{},{},{nll},{}", bucket.from, bucket.to, bucket.non_finite));
+                table.bucket(&run.policy, &bucket);
             }
         }
         table.text
@@ -246,7 +249,37 @@ mod tests {
         let mut damaged = merged();
         damaged.runs[0].tally.logarithmic = lm_infinite_analysis::nll::NllByPosition::new(1);
         damaged.runs[0].tally.logarithmic.extend(1, &[f32::NAN]);
-        assert_eq!(lines(&damaged), ["1 … 2 not finite"]);
+        assert_eq!(lines(&damaged), ["1 … 2 not finite from token 1 (1 token)"]);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_said_in_words_json_and_tables_and_survives_a_merge() {
+        let broken = |at: usize| {
+            let mut shards = shards();
+            let tally = &mut shards[1].runs[0].tally;
+            for losses in [&mut tally.linear, &mut tally.logarithmic] {
+                losses.extend(at as u64, &[f32::NAN, f32::INFINITY]);
+            }
+            let [mut whole, more] = shards;
+            whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
+            whole.shard = Shard::WHOLE;
+            whole
+        };
+        let result = broken(70);
+        assert!(result.summary().contains("not finite from token 70 (2 tokens)"), "{}", result.summary());
+        let json = result.to_json(Path::new("out"));
+        let run = &json["runs"][0];
+        assert_eq!((&run["nll"], &run["perplexity"]), (&Value::Null, &Value::Null));
+        assert_eq!((&run["non_finite_tokens"], &run["first_non_finite"]), (&json!(2), &json!(70)));
+        let bucket = &run["buckets"][7];
+        assert_eq!((&bucket["nll"], &bucket["non_finite_tokens"]), (&Value::Null, &json!(2)));
+        assert!(run["buckets"][6]["nll"].is_f64() && run["buckets"][6].get("non_finite_tokens").is_none());
+        // What is stored says the same when it is read again.
+        let stored = serde_json::to_string(&result).expect("writes");
+        let read: LongResult = serde_json::from_str(&stored).expect("reads");
+        assert_eq!(read, result);
+        let figure = figures::long::nll(&read);
+        assert_eq!(figure.series[0].not_finite_from, Some(70.0));
     }
 
     #[test]

@@ -11,9 +11,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{RunInfo, save};
-use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement, START_TOKENS, SiteDrift, first_broken};
+use crate::diagnose::{
+    Diagnosis, HeadReport, Outcome, RunMeasurement, START_TOKENS, SiteDrift, first_broken,
+};
 use crate::error::{Error, Result};
-use crate::words::grouped;
+use crate::words::{grouped, not_finite_from, tokens};
 
 const TEMPLATE: &str = include_str!("report.html");
 /// What a mean of no finite loss, or of no tokens, is shown as.
@@ -108,6 +110,7 @@ struct Figure {
 struct Verdict {
     name: &'static str,
     broke: bool,
+    not_finite: bool,
     at: Option<String>,
     words: String,
 }
@@ -122,6 +125,10 @@ struct Run {
     perplexity: String,
     excess: String,
     breaks: Option<String>,
+    /// In words, where the loss is not finite.
+    not_finite: Option<String>,
+    /// Whether it is known that the loss does not break.
+    told: bool,
     factors: [Verdict; 3],
     first: String,
     speed: String,
@@ -193,11 +200,13 @@ fn render(
 
 fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
     let factors = &run.factors;
-    let verdict = |name, broke, at: Option<u64>, words: &str| {
+    let verdict = |name, broke, outcome, at: Option<u64>, words: &str| {
+        let not_finite = outcome == Outcome::NotFinite;
         // The first word repeats what the table's mark says.
-        let words = words.split_once(": ").map_or(words, |(_, words)| words);
-        Verdict { name, broke, at: at.map(grouped), words: words.to_owned() }
+        let rest = words.split_once(": ").filter(|_| !not_finite).map_or(words, |(_, words)| words);
+        Verdict { name, broke, not_finite, at: at.map(grouped), words: rest.to_owned() }
     };
+    let first = run.first_non_finite;
     let (family, parameters) = run.policy.split_once(':').unwrap_or((&run.policy, ""));
     Run {
         policy: run.policy.clone(),
@@ -212,10 +221,31 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
             .zip(diagnosis.reference_nll)
             .map_or(NOTHING.into(), |(nll, usual)| format!("{:+.3}", nll - usual)),
         breaks: run.breaks.map(|at| grouped(at.position)),
+        not_finite: (run.non_finite_tokens > 0)
+            .then(|| format!("{} ({})", not_finite_from("token", first), tokens(run.non_finite_tokens))),
+        told: run.loss_outcome != Outcome::Undecided,
         factors: [
-            verdict("logits", factors.logits.broke, factors.logits.at, &factors.logits.verdict),
-            verdict("entropy", factors.entropy.broke, factors.entropy.at, &factors.entropy.verdict),
-            verdict("drift", factors.drift.broke, factors.drift.at, &factors.drift.verdict),
+            verdict(
+                "logits",
+                factors.logits.broke,
+                factors.logits.outcome,
+                factors.logits.at,
+                &factors.logits.verdict,
+            ),
+            verdict(
+                "entropy",
+                factors.entropy.broke,
+                factors.entropy.outcome,
+                factors.entropy.at,
+                &factors.entropy.verdict,
+            ),
+            verdict(
+                "drift",
+                factors.drift.broke,
+                factors.drift.outcome,
+                factors.drift.at,
+                &factors.drift.verdict,
+            ),
         ],
         first: first_broken(&run.order),
         speed: grouped(run.prefill_tokens_per_second.round() as u64),
@@ -303,8 +333,12 @@ fn stretches(diagnosis: &Diagnosis) -> Vec<Stretch> {
             // The loss of token t is the entry t − 1.
             let part = |nll: &Vec<f32>| {
                 let part = nll.get(from as usize - 1..(to as usize - 1).min(nll.len())).unwrap_or_default();
-                let finite: Vec<f64> = part.iter().map(|&l| f64::from(l)).filter(|l| l.is_finite()).collect();
-                loss((!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64))
+                let broken = part.iter().filter(|loss| !loss.is_finite()).count();
+                if broken > 0 {
+                    return format!("not finite ({})", grouped(broken as u64));
+                }
+                let sum: f64 = part.iter().map(|&loss| f64::from(loss)).sum();
+                loss((!part.is_empty()).then(|| sum / part.len() as f64))
             };
             Stretch {
                 from: grouped(from),
@@ -412,6 +446,15 @@ mod tests {
                 row(512, 600, true)
             ]
         );
+    }
+
+    #[test]
+    fn no_stretch_passes_over_a_loss_that_is_not_finite() {
+        let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
+        diagnosis.runs[0].arrays.nll = vec![1.5; 599];
+        diagnosis.runs[0].arrays.nll[130] = f32::NAN;
+        let losses: Vec<_> = stretches(&diagnosis).into_iter().map(|s| s.losses[1].clone()).collect();
+        assert_eq!(losses, ["1.500", "1.500", "not finite (1)", "1.500", "1.500"]);
     }
 
     #[test]

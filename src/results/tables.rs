@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::explosion::Extent;
+use lm_infinite_analysis::nll::NllBucket;
 
 use crate::diagnose::{Diagnosis, RunMeasurement};
 
@@ -35,12 +36,11 @@ pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 10] {
 }
 
 fn nll(diagnosis: &Diagnosis) -> String {
-    let mut table = Table::new("policy,from_token,to_token,nll_nats,non_finite_tokens");
+    let mut table = Table::of_losses();
     let runs = diagnosis.runs.iter().map(|run| (run.policy.as_str(), &run.buckets));
     for (policy, buckets) in runs.chain([("reference", &diagnosis.reference)]) {
         for bucket in buckets {
-            let nll = cell(bucket.nll);
-            table.row(policy, &format!("{},{},{nll},{}", bucket.from, bucket.to, bucket.non_finite));
+            table.bucket(policy, bucket);
         }
     }
     table.text
@@ -107,7 +107,7 @@ fn heads(diagnosis: &Diagnosis) -> String {
          logit_break_distance_tokens,start_logit_high_inside,start_logit_high_outside,start_logit_break_distance_tokens,\
          entropy_inside_nats,entropy_outside_nats,\
          entropy_break_position_tokens,effective_keys_inside,effective_keys_beyond,start_mass_inside,start_mass_beyond,\
-         mean_distance_inside_tokens,mean_distance_beyond_tokens",
+         mean_distance_inside_tokens,mean_distance_beyond_tokens,non_finite_queries,first_non_finite_position_tokens",
     );
     for run in &diagnosis.runs {
         for head in &run.heads {
@@ -128,6 +128,7 @@ fn heads(diagnosis: &Diagnosis) -> String {
             values.extend([head.effective_keys_inside, head.effective_keys_beyond]);
             values.extend([head.start_mass_inside, head.start_mass_beyond]);
             values.extend([head.mean_distance_inside, head.mean_distance_beyond]);
+            values.extend([Some(head.non_finite_queries as f64), at(head.first_non_finite)]);
             let cells: Vec<_> = values.into_iter().map(cell).collect();
             table.row(&run.policy, &format!("{},{},{}", head.layer, head.head, cells.join(",")));
         }
@@ -195,6 +196,18 @@ impl Table {
     /// With this header.
     pub fn new(header: &str) -> Self {
         Self { text: format!("{header}\n") }
+    }
+
+    /// Of losses in buckets: a row is a [`Self::bucket`].
+    pub fn of_losses() -> Self {
+        Self::new("policy,from_token,to_token,nll_nats,non_finite_tokens,first_non_finite_token")
+    }
+
+    /// A row with the loss of one bucket: an empty cell where a token's loss is not finite.
+    pub fn bucket(&mut self, policy: &str, bucket: &NllBucket) {
+        let NllBucket { from, to, nll, non_finite, first_non_finite } = bucket;
+        let first = first_non_finite.map(|at| at.to_string()).unwrap_or_default();
+        self.row(policy, &format!("{from},{to},{},{non_finite},{first}", cell(*nll)));
     }
 
     /// A row whose first cell is a policy; policies hold commas, so it is quoted.

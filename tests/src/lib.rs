@@ -37,6 +37,8 @@ mod long_runs;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod non_finite;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod phenomena;

@@ -11,9 +11,9 @@ pub struct HeadSink {
     pub layer: usize,
     /// Head, from 0.
     pub head: usize,
-    /// Over queries inside the training length; `None` without any.
+    /// Over queries inside the training length; `None` without any, and where one is not finite.
     pub inside: Option<f64>,
-    /// Over queries from the training length on; `None` without any.
+    /// Over queries from the training length on; `None` as above.
     pub beyond: Option<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! Entropy and start mass of every query, as the attention kernel reports them.
+//! Entropy and start mass of every query, as the attention kernel reports them: NaN for a row that is not finite. Such rows
+//! are counted and located by head, and no mean passes over one.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,7 @@ use crate::bins::Bins;
 use crate::error::Result;
 use crate::grid::row;
 use crate::head_means::HeadMeans;
+use crate::non_finite::NonFinite;
 
 /// Streaming entropy and start mass by layer, head and position.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,7 @@ pub struct HeadEntropy {
     pub layer: usize,
     /// Head, from 0.
     pub head: usize,
-    /// What it does beyond the training length, and its first break.
+    /// What it does beyond the training length, and its first break; without what a query that is not finite leaves unknown.
     pub growth: EntropyGrowth,
 }
 
@@ -59,8 +61,8 @@ impl EntropyAccumulator {
         self.start_mass.merge(&other.start_mass)
     }
 
-    /// Every head that saw queries inside the training length, by the rule of [`EntropyGrowth`]; `end` is the length of
-    /// the text.
+    /// Every head that saw queries inside the training length, all of them finite, by the rule of [`EntropyGrowth`]; `end`
+    /// is the length of the text.
     pub fn heads(&self, trained_length: u64, end: u64, margin: f64) -> Vec<HeadEntropy> {
         let (means, middles) = (self.entropy.means(), self.entropy.middles(end));
         let (layers, heads, _) = means.dim();
@@ -68,7 +70,9 @@ impl EntropyAccumulator {
         let of = |(layer, head)| {
             let values = row(&means, (layer, head));
             let points = middles.iter().copied().zip(values.iter().copied());
-            let growth = growth_of(points.filter(|(_, value)| value.is_finite()), trained_length, margin)?;
+            let NonFinite { first, .. } = self.entropy.non_finite_by_head()[[layer, head]];
+            let seen = points.filter(|(_, value)| value.is_finite());
+            let growth = growth_of(seen, first, trained_length, margin)?;
             Some(HeadEntropy { layer, head, growth })
         };
         cells.filter_map(of).collect()
@@ -125,6 +129,25 @@ mod tests {
         assert_eq!((first.head, first.growth.exceeds_from), (0, None));
         // Bins of 4: the last one inside holds 29 to 32 keys, the first one beyond 33 to 36, 0.12 nats more.
         assert_eq!((second.head, second.growth.exceeds_from), (1, Some(33.5)));
+    }
+
+    #[test]
+    fn a_head_that_is_not_finite_has_no_largest_entropy() {
+        for (broken_at, inside) in [(40, Some(1.5)), (5, None)] {
+            let mut seen = EntropyAccumulator::new(1, 2, Bins::linear(64, 16));
+            let mut entropy = [1.5_f32; 64];
+            seen.push(0, 1, 0, &entropy, &[0.5; 64]).expect("in range");
+            entropy[broken_at] = f32::NAN;
+            seen.push(0, 0, 0, &entropy, &[0.5; 64]).expect("in range");
+            let heads = seen.heads(32, 64, 0.1);
+            let first = heads.iter().find(|head| head.head == 0).map(|head| head.growth);
+            assert_eq!(first.map(|growth| growth.inside), inside);
+            assert!(first.is_none_or(|growth| growth.outside.or(growth.outside_mean).is_none()));
+            let sound = heads.iter().find(|head| head.head == 1).expect("all of it is finite");
+            assert_eq!(sound.growth.outside, Some(1.5));
+            let seen = seen.entropy.non_finite();
+            assert_eq!(seen, NonFinite { count: 1, first: Some(broken_at as u64) });
+        }
     }
 
     #[test]

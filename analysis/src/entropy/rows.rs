@@ -1,6 +1,6 @@
 //! Entropy and its curves from whole rows of logits, by layer, head and position.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::RowEntropy;
@@ -8,6 +8,7 @@ use crate::bins::Bins;
 use crate::curve::BandCurve;
 use crate::error::Result;
 use crate::head_means::HeadMeans;
+use crate::non_finite::NonFinite;
 
 /// Streaming means, over the rows of a bin, of the entropy and of the four curves of [`super::EntropyBounds`].
 ///
@@ -15,7 +16,6 @@ use crate::head_means::HeadMeans;
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntropyRows {
     means: EntropyCurves<HeadMeans>,
-    without_entropy: u64,
 }
 
 /// One `T` for each quantity of a row.
@@ -71,27 +71,18 @@ impl EntropyRows {
             spread: means.clone(),
             gaussian: means,
         };
-        Self { means: curves, without_entropy: 0 }
+        Self { means: curves }
     }
 
     /// Adds the row of one query of one head: the logits of all its keys, in any order; −inf is a masked key. A row with a
-    /// NaN, with +inf or without an attended key is counted and left out.
+    /// NaN, with +inf or without an attended key has no entropy: it is counted and located, and the means of its bin are NaN.
     pub fn push(&mut self, layer: usize, head: usize, query: u64, row: &[f32]) -> Result<()> {
-        let Some(seen) = RowEntropy::of(row.iter().map(|&logit| f64::from(logit))) else {
-            // A head that does not exist is an error for any row.
-            self.means.entropy.push(layer, head, query, &[])?;
-            self.without_entropy += 1;
-            return Ok(());
+        let values = match RowEntropy::of(row.iter().map(|&logit| f64::from(logit))) {
+            None => [f64::NAN; 6],
+            Some(RowEntropy { entropy, effective_keys, bounds, .. }) => {
+                [entropy, effective_keys, bounds.maximum, bounds.magnitude, bounds.spread, bounds.gaussian]
+            }
         };
-        let bounds = seen.bounds;
-        let values = [
-            seen.entropy,
-            seen.effective_keys,
-            bounds.maximum,
-            bounds.magnitude,
-            bounds.spread,
-            bounds.gaussian,
-        ];
         for (means, value) in self.means.each_mut().into_iter().zip(values) {
             means.push_values(layer, head, query, std::iter::once(value))?;
         }
@@ -103,16 +94,21 @@ impl EntropyRows {
         for (own, more) in self.means.each_mut().into_iter().zip(other.means.each()) {
             own.merge(more)?;
         }
-        self.without_entropy += other.without_entropy;
         Ok(())
     }
 
-    /// Rows that were left out.
-    pub fn without_entropy(&self) -> u64 {
-        self.without_entropy
+    /// Rows that have no entropy, by the position of their query.
+    pub fn without_entropy(&self) -> NonFinite {
+        self.means.entropy.non_finite()
     }
 
-    /// Means by layer, head and position. [layers, heads, bins] each; NaN where nothing was seen.
+    /// The same by head. [layers, heads]
+    pub fn without_entropy_by_head(&self) -> &Array2<NonFinite> {
+        self.means.entropy.non_finite_by_head()
+    }
+
+    /// Means by layer, head and position. [layers, heads, bins] each; NaN where nothing was seen, or a row without an
+    /// entropy.
     pub fn means(&self) -> EntropyCurves<Array3<f64>> {
         self.means.map(HeadMeans::means)
     }
@@ -173,7 +169,11 @@ mod tests {
         for row in [&[][..], &[f32::NEG_INFINITY], &[f32::NAN, 1.0]] {
             seen.push(0, 0, 0, row).expect("in range");
         }
-        assert_eq!((seen.without_entropy(), seen.over_heads(4).entropy), (3, BandCurve::default()));
+        seen.push(0, 0, 1, &[1.0, 2.0]).expect("in range");
+        assert_eq!(seen.without_entropy(), NonFinite { count: 3, first: Some(0) });
+        let curve = seen.over_heads(4).entropy;
+        assert_eq!((curve.points().count(), curve.not_finite_from), (1, Some(0)));
+        assert!(seen.means().entropy[[0, 0, 0]].is_nan() && seen.means().entropy[[0, 0, 1]] > 0.0);
         assert!(seen.push(1, 0, 0, &[]).is_err() && seen.push(0, 1, 0, &[1.0]).is_err());
         assert!(seen.merge(&EntropyRows::new(2, 1, Bins::linear(4, 4))).is_err());
     }

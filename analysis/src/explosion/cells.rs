@@ -1,12 +1,16 @@
 //! Extremes and moments of the logits of every cell; what the accumulators over distance and over length share.
+//!
+//! −inf is a masked key and passed over. NaN and +inf are counted and located by head, and no extreme or mean passes over
+//! one: all of its cell is NaN.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
 use crate::grid::{HeadGrid, row};
 use crate::moments::Moments;
+use crate::non_finite::NonFinite;
 
 /// Logits of one bin, over all layers, heads and queries.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +21,12 @@ pub struct PooledLogits {
     pub to: Option<u64>,
     /// Finite logits seen.
     pub count: u64,
-    /// Their mean.
+    /// Logits that were NaN or +inf; where there are any, nothing else is known.
+    #[serde(default)]
+    pub non_finite: u64,
+    /// Mean.
     pub mean: Option<f64>,
-    /// Their standard deviation: over keys, queries and heads together, not over heads.
+    /// Standard deviation: over keys, queries and heads together, not over heads.
     pub std: Option<f64>,
     /// Smallest.
     pub low: Option<f32>,
@@ -36,7 +43,8 @@ pub struct LogitCells {
     pub minima: Array3<f32>,
     /// [layers, heads, bins]
     pub moments: Array3<Moments>,
-    pub non_finite: u64,
+    /// By the position of the query. [layers, heads]
+    pub non_finite: Array2<NonFinite>,
 }
 
 impl LogitCells {
@@ -46,37 +54,77 @@ impl LogitCells {
             maxima: grid.filled(f32::NEG_INFINITY),
             minima: grid.filled(f32::INFINITY),
             moments: grid.filled(Moments::default()),
+            non_finite: Array2::from_elem((layers, heads), NonFinite::default()),
             grid,
-            non_finite: 0,
         }
     }
 
-    /// Adds logits to one cell, which must exist.
-    pub fn add(&mut self, cell: [usize; 3], logits: &[f32]) {
-        let attended = || logits.iter().copied().filter(|logit| logit.is_finite());
-        self.maxima[cell] = attended().fold(self.maxima[cell], f32::max);
-        self.minima[cell] = attended().fold(self.minima[cell], f32::min);
+    /// Adds logits of a query at `position` to one cell, which must exist.
+    pub fn add(&mut self, cell: [usize; 3], position: u64, logits: &[f32]) {
+        let attended = || logits.iter().copied().filter(|&logit| logit != f32::NEG_INFINITY);
         self.moments[cell].merge(&Moments::of(attended().map(f64::from)));
-        self.non_finite += broken(logits);
+        let broken = broken(logits);
+        if broken > 0 {
+            self.note([cell[0], cell[1]], position, broken);
+            self.break_cell(cell);
+        } else {
+            self.maxima[cell] = attended().fold(self.maxima[cell], higher);
+            self.minima[cell] = attended().fold(self.minima[cell], lower);
+        }
+    }
+
+    /// Counts logits of one head that are not finite.
+    pub fn note(&mut self, head: [usize; 2], position: u64, count: u64) {
+        self.non_finite[head].note(position, count);
+    }
+
+    /// Makes the extremes of a cell NaN.
+    pub fn break_cell(&mut self, cell: [usize; 3]) {
+        (self.maxima[cell], self.minima[cell]) = (f32::NAN, f32::NAN);
+    }
+
+    /// Whether some head has a logit in `bin` that is not finite.
+    pub fn broken(&self, bin: usize) -> bool {
+        self.maxima.index_axis(Axis(2), bin).iter().any(|most| most.is_nan())
+    }
+
+    /// The same of this bin or one before it.
+    pub fn broken_up_to(&self, bin: usize) -> bool {
+        (0..=bin).any(|bin| self.broken(bin))
+    }
+
+    /// Lower edge of the first bin in which some head has a logit that is not finite.
+    pub fn broken_from(&self) -> Option<u64> {
+        let lower = self.grid.bins.lower();
+        (0..lower.len()).find(|&bin| self.broken(bin)).map(|bin| lower[bin])
+    }
+
+    pub fn total_non_finite(&self) -> NonFinite {
+        NonFinite::total(&self.non_finite)
     }
 
     pub fn merge(&mut self, other: &Self, operation: &'static str) -> Result<()> {
         self.grid.check_equal(&other.grid, operation)?;
-        self.maxima.zip_mut_with(&other.maxima, |a, &b| *a = a.max(b));
-        self.minima.zip_mut_with(&other.minima, |a, &b| *a = a.min(b));
+        self.maxima.zip_mut_with(&other.maxima, |a, &b| *a = higher(*a, b));
+        self.minima.zip_mut_with(&other.minima, |a, &b| *a = lower(*a, b));
         self.moments.zip_mut_with(&other.moments, Moments::merge);
-        self.non_finite += other.non_finite;
+        self.non_finite.zip_mut_with(&other.non_finite, NonFinite::merge);
         Ok(())
     }
 
-    /// Largest size of a logit; −inf where there is none.
+    /// Largest size of a logit; −inf where there is none, NaN where one is not finite.
     pub fn magnitudes(&self) -> Array3<f64> {
         let mut sizes = self.maxima.mapv(f64::from);
-        sizes.zip_mut_with(&self.minima, |high, &low| *high = high.max(-f64::from(low)));
+        // Both extremes of a cell are NaN, or neither.
+        sizes.zip_mut_with(&self.minima, |high, &low| {
+            if !high.is_nan() {
+                *high = high.max(-f64::from(low));
+            }
+        });
         sizes
     }
 
-    /// NaN where there is nothing.
+    /// NaN where there is nothing, or where a logit is not finite.
     pub fn means(&self) -> Array3<f64> {
         self.moments.mapv(|moments| moments.mean().unwrap_or(f64::NAN))
     }
@@ -88,13 +136,14 @@ impl LogitCells {
             let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
             for head in self.grid.cells() {
                 all.merge(&row(&self.moments, head)[bin]);
-                low = low.min(row(&self.minima, head)[bin]);
-                high = high.max(row(&self.maxima, head)[bin]);
+                low = lower(low, row(&self.minima, head)[bin]);
+                high = higher(high, row(&self.maxima, head)[bin]);
             }
             PooledLogits {
                 from,
                 to: bins.end(bin),
                 count: all.count(),
+                non_finite: all.non_finite(),
                 mean: all.mean(),
                 std: all.std(),
                 low: Some(low).filter(|low| low.is_finite()),
@@ -105,18 +154,28 @@ impl LogitCells {
     }
 }
 
+/// The larger; NaN if one is NaN.
+pub fn higher(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+/// The smaller; NaN if one is NaN.
+pub fn lower(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a < b { a } else { b }
+}
+
 /// Logits that are neither finite nor the −inf of a masked key.
 pub fn broken(logits: &[f32]) -> u64 {
     logits.iter().filter(|logit| logit.is_nan() || **logit == f32::INFINITY).count() as u64
 }
 
-/// Running maximum over bins.
+/// Running maximum over bins; NaN from the first bin on that is NaN.
 pub fn prefix_maxima(maxima: &Array3<f32>) -> Array3<f64> {
     let mut prefix = maxima.mapv(f64::from);
     for mut head in prefix.rows_mut() {
         let mut running = f64::NEG_INFINITY;
         for value in &mut head {
-            running = running.max(*value);
+            running = if running.is_nan() || running > *value { running } else { *value };
             *value = running;
         }
     }
@@ -151,12 +210,13 @@ mod tests {
 
     #[test]
     fn a_cell_is_what_a_loop_finds() {
-        let logits = [-3.0, f32::NEG_INFINITY, 1.5, f32::NAN, -0.5, f32::INFINITY, 2.0];
+        let logits = [-3.0, f32::NEG_INFINITY, 1.5, -0.5, 2.0];
         let mut cells = LogitCells::new(1, 2, Bins::doubling(2));
-        cells.add([0, 0, 1], &logits[..3]);
-        cells.add([0, 0, 1], &logits[3..]);
-        cells.add([0, 1, 1], &[-9.0]);
-        assert_eq!((cells.maxima[[0, 0, 1]], cells.minima[[0, 0, 1]], cells.non_finite), (2.0, -3.0, 2));
+        cells.add([0, 0, 1], 5, &logits[..3]);
+        cells.add([0, 0, 1], 5, &logits[3..]);
+        cells.add([0, 1, 1], 6, &[-9.0]);
+        assert_eq!((cells.maxima[[0, 0, 1]], cells.minima[[0, 0, 1]]), (2.0, -3.0));
+        assert_eq!((cells.total_non_finite(), cells.broken_from()), (NonFinite::default(), None));
         assert_eq!((cells.magnitudes()[[0, 0, 1]], cells.magnitudes()[[0, 1, 1]]), (3.0, 9.0));
         assert_eq!(cells.magnitudes()[[0, 0, 0]], f64::NEG_INFINITY);
         assert_eq!(cells.means()[[0, 0, 1]], 0.0);
@@ -172,6 +232,42 @@ mod tests {
             (nothing.count, nothing.mean, nothing.std, nothing.low, nothing.high),
             (0, None, None, None, None)
         );
+    }
+
+    #[test]
+    fn no_extreme_or_mean_of_a_cell_passes_over_what_is_not_finite() {
+        for broken in [f32::NAN, f32::INFINITY] {
+            let of = |order: [usize; 2]| {
+                let mut merged = LogitCells::new(1, 2, Bins::doubling(2));
+                for part in order {
+                    let mut cells = LogitCells::new(1, 2, Bins::doubling(2));
+                    match part {
+                        0 => cells.add([0, 0, 1], 7, &[1.0, broken, 9.0]),
+                        _ => {
+                            cells.add([0, 0, 1], 9, &[2.0, 3.0]);
+                            cells.add([0, 1, 0], 9, &[4.0]);
+                        }
+                    }
+                    merged.merge(&cells, "merging").expect("equal grids");
+                }
+                merged
+            };
+            for cells in [of([0, 1]), of([1, 0])] {
+                assert!(cells.maxima[[0, 0, 1]].is_nan() && cells.minima[[0, 0, 1]].is_nan());
+                assert!(cells.magnitudes()[[0, 0, 1]].is_nan() && cells.means()[[0, 0, 1]].is_nan());
+                assert_eq!((cells.maxima[[0, 1, 0]], cells.means()[[0, 1, 0]]), (4.0, 4.0));
+                assert_eq!(cells.non_finite[[0, 0]], NonFinite { count: 1, first: Some(7) });
+                assert_eq!(
+                    (cells.broken_from(), cells.broken(0), cells.broken_up_to(1)),
+                    (Some(1), false, true)
+                );
+                let pooled = cells.pooled();
+                assert_eq!((pooled[1].count, pooled[1].non_finite, pooled[1].mean), (4, 1, None));
+                assert_eq!((pooled[1].low, pooled[1].high, pooled[0].high), (None, None, Some(4.0)));
+                assert!(prefix_maxima(&cells.maxima)[[0, 0, 1]].is_nan());
+                assert_eq!(prefix_maxima(&cells.maxima)[[0, 1, 1]], 4.0);
+            }
+        }
     }
 
     #[test]

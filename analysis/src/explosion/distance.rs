@@ -4,14 +4,18 @@
 //! signed logit (not of its size), per layer and head, then mean ± std over heads. Several queries are combined by their
 //! maximum. Short distances are then seen by more queries than long ones, which can only hide an explosion, never invent
 //! one.
+//!
+//! −inf is a masked key. NaN and +inf are counted and located by the position of their query; the maxima of their bin, and
+//! the prefix maxima from there on, are NaN, and a mean over heads has no value there.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
 use super::cells::{LogitCells, PooledLogits, by_distance, prefix_maxima};
 use super::range::{self, HeadExcess, HeadRange, RangeRule};
 use crate::bins::Bins;
 use crate::curve::BandCurve;
 use crate::error::Result;
+use crate::non_finite::NonFinite;
 
 /// Streaming extremes and moments of the logit by layer, head and distance. Memory: 32 bytes per cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +42,7 @@ impl LogitsByDistance {
         self.cells.grid.check_head("logits by distance", layer, head)?;
         let pieces: Vec<_> = by_distance(&self.cells.grid.bins, query, first_key, logits)?.collect();
         for (bin, logits) in pieces {
-            self.cells.add([layer, head, bin], logits);
+            self.cells.add([layer, head, bin], query, logits);
         }
         if !logits.is_empty() {
             self.farthest = self.farthest.max(Some(query - first_key));
@@ -58,32 +62,43 @@ impl LogitsByDistance {
         &self.cells.grid.bins
     }
 
-    /// Logits that were NaN or +inf.
-    pub fn non_finite(&self) -> u64 {
-        self.cells.non_finite
+    /// Logits that were NaN or +inf, of all heads, by the position of their query.
+    pub fn non_finite(&self) -> NonFinite {
+        self.cells.total_non_finite()
     }
 
-    /// Maximum per bin, of shape [layers, heads, bins]; −inf where no key was attended.
+    /// The same by head. [layers, heads]
+    pub fn non_finite_by_head(&self) -> &Array2<NonFinite> {
+        &self.cells.non_finite
+    }
+
+    /// Lower edge of the first bin of distance with such a logit.
+    pub fn broken_from(&self) -> Option<u64> {
+        self.cells.broken_from()
+    }
+
+    /// Maximum per bin, of shape [layers, heads, bins]; −inf where no key was attended, NaN where a logit is not finite.
     pub fn maxima(&self) -> &Array3<f32> {
         &self.cells.maxima
     }
 
-    /// Minimum per bin, of shape [layers, heads, bins]; +inf where no key was attended.
+    /// Minimum per bin, of shape [layers, heads, bins]; +inf where no key was attended, NaN where a logit is not finite.
     pub fn minima(&self) -> &Array3<f32> {
         &self.cells.minima
     }
 
-    /// Largest `|w|` per bin, of shape [layers, heads, bins]; −inf where no key was attended.
+    /// Largest `|w|` per bin, of shape [layers, heads, bins]; −inf where no key was attended, NaN where a logit is not finite.
     pub fn magnitudes(&self) -> Array3<f64> {
         self.cells.magnitudes()
     }
 
-    /// Mean per bin, of shape [layers, heads, bins]; NaN where no key was attended.
+    /// Mean per bin, of shape [layers, heads, bins]; NaN where no key was attended, or a logit is not finite.
     pub fn means(&self) -> Array3<f64> {
         self.cells.means()
     }
 
-    /// Prefix maximum over distance, of shape [layers, heads, bins].
+    /// Prefix maximum over distance, of shape [layers, heads, bins]; NaN from the first bin on with a logit that is not
+    /// finite.
     pub fn prefix_maxima(&self) -> Array3<f64> {
         prefix_maxima(&self.cells.maxima)
     }
@@ -91,22 +106,22 @@ impl LogitsByDistance {
     /// Prefix maximum, mean ± std over heads, at the last distance of each bin, up to the farthest key that was attended
     /// (Fig. 1a).
     pub fn over_heads(&self) -> BandCurve {
-        self.band(&self.prefix_maxima())
+        self.band(&self.prefix_maxima(), |bin| self.cells.broken_up_to(bin))
     }
 
     /// Maximum per bin (not of the bins before), mean ± std over heads.
     pub fn maxima_over_heads(&self) -> BandCurve {
-        self.band(&self.cells.maxima.mapv(f64::from))
+        self.band(&self.cells.maxima.mapv(f64::from), |bin| self.cells.broken(bin))
     }
 
     /// Largest `|w|` per bin, mean ± std over heads.
     pub fn magnitudes_over_heads(&self) -> BandCurve {
-        self.band(&self.magnitudes())
+        self.band(&self.magnitudes(), |bin| self.cells.broken(bin))
     }
 
     /// Mean per bin, mean ± std over heads.
     pub fn means_over_heads(&self) -> BandCurve {
-        self.band(&self.means())
+        self.band(&self.means(), |bin| self.cells.broken(bin))
     }
 
     /// All heads together, one entry per bin.
@@ -124,12 +139,13 @@ impl LogitsByDistance {
         range::ranges(&self.cells, trained_length, rule)
     }
 
-    fn band(&self, values: &Array3<f64>) -> BandCurve {
+    fn band(&self, values: &Array3<f64>, broken: impl Fn(usize) -> bool) -> BandCurve {
         let Some(farthest) = self.farthest else { return BandCurve::default() };
         let bins = self.bins();
         let reached = bins.lower().iter().filter(|&&lower| lower <= farthest).count();
         let last = |bin: usize| bins.end(bin).map_or(farthest, |end| (end - 1).min(farthest)) as f64;
-        BandCurve::over_heads(values, (0..reached).map(last).collect())
+        let curve = BandCurve::over_heads(values, (0..reached).map(last).collect(), broken);
+        BandCurve { not_finite_from: self.broken_from(), ..curve }
     }
 }
 
@@ -176,12 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn masked_keys_and_broken_logits_are_no_maxima() {
+    fn masked_keys_are_no_maxima_and_broken_logits_break_theirs() {
         let mut logits = empty();
-        logits.push(0, 0, 1, 0, &[f32::NEG_INFINITY, f32::NAN]).expect("causal");
-        logits.push(0, 1, 1, 0, &[f32::INFINITY, 7.0]).expect("causal");
-        assert_eq!((logits.maxima()[[0, 0, 0]], logits.maxima()[[0, 1, 0]]), (f32::NEG_INFINITY, 7.0));
-        assert_eq!(logits.non_finite(), 2);
+        logits.push(0, 0, 1, 0, &[f32::NEG_INFINITY, 2.0]).expect("causal");
+        logits.push(0, 1, 5, 0, &[1.0, f32::INFINITY, 7.0, 3.0, 1.0, 2.0]).expect("causal");
+        assert_eq!((logits.maxima()[[0, 0, 0]], logits.maxima()[[0, 1, 1]]), (2.0, 7.0));
+        assert!(logits.maxima()[[0, 1, 2]].is_nan());
+        assert_eq!(logits.non_finite(), NonFinite { count: 1, first: Some(5) });
+        assert_eq!(logits.non_finite_by_head()[[0, 0]], NonFinite::default());
+        let curve = logits.over_heads();
+        assert_eq!((curve.mean, curve.not_finite_from), (vec![Some(2.0), Some(4.5), None], Some(4)));
+        assert_eq!(logits.maxima_over_heads().mean[2], None);
+        assert_eq!(logits.means_over_heads().mean[2], None);
+        // No number stands for such a head.
+        assert!(logits.excess(4, 1.0).is_empty() && logits.ranges(4, &RangeRule::default()).is_empty());
     }
 
     #[test]

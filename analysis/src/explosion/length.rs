@@ -1,18 +1,21 @@
 //! Logits against context length: a query at position `i` attends to at most `i + 1` keys.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
-use super::cells::{LogitCells, PooledLogits, broken, prefix_maxima};
+use super::cells::{LogitCells, PooledLogits, broken, higher, prefix_maxima};
 use super::range::{self, HeadRange, RangeRule};
 use crate::bins::Bins;
 use crate::curve::BandCurve;
 use crate::error::Result;
 use crate::head_means::HeadMeans;
+use crate::non_finite::NonFinite;
 
 /// Streaming extremes and moments of the logit by layer, head and position of the query. Memory: 48 bytes per cell.
 ///
 /// Beside what [`super::LogitsByDistance`] keeps it keeps the mean over queries of the largest logit of their row. The
 /// largest logit of a bin rises with the number of queries in it; that mean does not.
+///
+/// −inf is a masked key. NaN and +inf are counted and located; extremes and means of their bin are NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogitsByLength {
     cells: LogitCells,
@@ -30,23 +33,34 @@ impl LogitsByLength {
     pub fn push(&mut self, layer: usize, head: usize, query: u64, row: &[f32]) -> Result<()> {
         self.cells.grid.check_head("logits by length", layer, head)?;
         let bin = self.cells.grid.bins.index(query);
-        self.cells.add([layer, head, bin], row);
-        let largest = row.iter().copied().filter(|logit| logit.is_finite()).reduce(f32::max);
+        self.cells.add([layer, head, bin], query, row);
+        let attended = row.iter().copied().filter(|&logit| logit != f32::NEG_INFINITY);
+        let largest = attended.reduce(higher);
         self.row_maxima.push(layer, head, query, largest.as_slice())
     }
 
-    /// Adds consecutive queries of which only the largest logit is known, the first at `query`. Minima and moments do not
-    /// see them.
+    /// Adds consecutive queries of which only the largest logit is known, the first at `query`; NaN for one whose row is not
+    /// finite. Minima (but for NaN) and moments do not see them.
     pub fn push_maxima(&mut self, layer: usize, head: usize, query: u64, maxima: &[f32]) -> Result<()> {
         self.cells.grid.check_head("logits by length", layer, head)?;
-        let LogitCells { grid, maxima: cells, non_finite, .. } = &mut self.cells;
-        for (bin, range) in grid.bins.split(query, maxima.len()) {
-            let finite = maxima[range].iter().copied().filter(|logit| logit.is_finite());
-            let cell = &mut cells[[layer, head, bin]];
-            *cell = finite.fold(*cell, f32::max);
+        let pieces: Vec<_> = self.cells.grid.bins.split(query, maxima.len()).collect();
+        for (bin, range) in pieces {
+            let cell = [layer, head, bin];
+            if broken(&maxima[range.clone()]) > 0 {
+                self.cells.break_cell(cell);
+            }
+            self.cells.maxima[cell] =
+                maxima[range].iter().fold(self.cells.maxima[cell], |m, &w| higher(m, w));
         }
-        *non_finite += broken(maxima);
-        self.row_maxima.push(layer, head, query, maxima)
+        let is_broken = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
+        self.cells.non_finite[[layer, head]].note_all(query, maxima, is_broken);
+        // A query without an attended key has no largest logit.
+        let mut at = query;
+        for part in maxima.split(|&largest| largest == f32::NEG_INFINITY) {
+            self.row_maxima.push(layer, head, at, part)?;
+            at += part.len() as u64 + 1;
+        }
+        Ok(())
     }
 
     /// Adds what `other` saw.
@@ -60,27 +74,32 @@ impl LogitsByLength {
         &self.cells.grid.bins
     }
 
-    /// Logits that were NaN or +inf.
-    pub fn non_finite(&self) -> u64 {
-        self.cells.non_finite
+    /// Logits that were NaN or +inf, of all heads.
+    pub fn non_finite(&self) -> NonFinite {
+        self.cells.total_non_finite()
     }
 
-    /// Maximum per bin, of shape [layers, heads, bins]; −inf where nothing was attended.
+    /// The same by head. [layers, heads]
+    pub fn non_finite_by_head(&self) -> &Array2<NonFinite> {
+        &self.cells.non_finite
+    }
+
+    /// Maximum per bin, of shape [layers, heads, bins]; −inf where nothing was attended, NaN where a logit is not finite.
     pub fn maxima(&self) -> &Array3<f32> {
         &self.cells.maxima
     }
 
-    /// Minimum per bin, of shape [layers, heads, bins]; +inf where nothing was attended.
+    /// Minimum per bin, of shape [layers, heads, bins]; +inf where nothing was attended, NaN where a logit is not finite.
     pub fn minima(&self) -> &Array3<f32> {
         &self.cells.minima
     }
 
-    /// Largest `|w|` per bin, of shape [layers, heads, bins]; −inf where nothing was attended.
+    /// Largest `|w|` per bin, of shape [layers, heads, bins]; −inf where nothing was attended, NaN where a logit is not finite.
     pub fn magnitudes(&self) -> Array3<f64> {
         self.cells.magnitudes()
     }
 
-    /// Mean per bin, of shape [layers, heads, bins]; NaN where nothing was attended.
+    /// Mean per bin, of shape [layers, heads, bins]; NaN where nothing was attended, or a logit is not finite.
     pub fn means(&self) -> Array3<f64> {
         self.cells.means()
     }
@@ -97,7 +116,9 @@ impl LogitsByLength {
 
     /// Prefix maximum over position, mean ± std over heads, at the middle of each bin; the last closes at `end`.
     pub fn over_heads(&self, end: u64) -> BandCurve {
-        BandCurve::over_heads(&self.prefix_maxima(), self.cells.grid.middles(end))
+        let broken = |bin| self.cells.broken_up_to(bin);
+        let curve = BandCurve::over_heads(&self.prefix_maxima(), self.cells.grid.middles(end), broken);
+        BandCurve { not_finite_from: self.non_finite().first, ..curve }
     }
 
     /// All heads together, one entry per bin.
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn maxima_alone_are_the_maxima_of_rows() {
-        let rows = [vec![1.0], vec![-2.0, 3.0], vec![f32::NEG_INFINITY; 3], vec![f32::NAN, 2.0]];
+        let rows = [vec![1.0], vec![-2.0, 3.0], vec![f32::NEG_INFINITY; 3], vec![2.0, 2.0]];
         let mut whole = empty();
         for (query, row) in rows.iter().enumerate() {
             whole.push(0, 0, query as u64, row).expect("in range");
@@ -146,7 +167,27 @@ mod tests {
         maxima.push_maxima(0, 0, 0, &[1.0, 3.0, f32::NEG_INFINITY, 2.0]).expect("in range");
         assert_eq!(maxima.maxima(), whole.maxima());
         assert_eq!(maxima.row_maxima().means()[[0, 0, 1]], whole.row_maxima().means()[[0, 0, 1]]);
-        assert_eq!((whole.non_finite(), maxima.non_finite()), (1, 0));
+        assert!(!whole.non_finite().any() && !maxima.non_finite().any());
+    }
+
+    #[test]
+    fn rows_that_are_not_finite_are_located_and_no_mean_passes_over_them() {
+        for broken in [f32::NAN, f32::INFINITY] {
+            let rows: [&[f32]; 5] = [&[1.0], &[-2.0, 3.0], &[4.0], &[broken, 2.0], &[5.0]];
+            let (mut whole, mut maxima) = (empty(), empty());
+            for (query, row) in rows.iter().enumerate() {
+                whole.push(0, 0, query as u64, row).expect("in range");
+            }
+            maxima.push_maxima(0, 0, 0, &[1.0, 3.0, 4.0, broken, 5.0]).expect("in range");
+            for seen in [&whole, &maxima] {
+                assert_eq!(seen.non_finite(), NonFinite { count: 1, first: Some(3) });
+                assert_eq!((seen.maxima()[[0, 0, 0]], seen.maxima()[[0, 0, 2]]), (3.0, 5.0));
+                assert!(seen.maxima()[[0, 0, 1]].is_nan() && seen.row_maxima().means()[[0, 0, 1]].is_nan());
+                let curve = seen.row_maxima().over_heads(5);
+                assert_eq!((curve.mean, curve.not_finite_from), (vec![Some(2.0), None, Some(5.0)], Some(3)));
+                assert_eq!(seen.over_heads(5).mean, [Some(3.0), None, None], "so far, from there not known");
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@
 //!
 //! [`HeadRange`] tells which heads leave the range of logits that they had inside the training length, and where first.
 //!
-//! Everywhere: −inf is a masked key and is skipped; NaN and +inf are counted and skipped; a cell that saw nothing has a
-//! maximum of −inf, and no mean and no quantile. Memory depends on layers × heads × bins alone.
+//! Everywhere: −inf is a masked key and is skipped; NaN and +inf are counted and located, and the cell that saw one has
+//! extremes of NaN, no mean and no quantile; a cell that saw nothing has a maximum of −inf, and no mean and no quantile.
+//! Memory depends on layers × heads × bins alone.
 
 mod cells;
 mod distance;

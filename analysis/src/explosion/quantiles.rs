@@ -1,11 +1,14 @@
 //! Quantiles of the logit against distance.
+//!
+//! −inf is a masked key. NaN and +inf are counted and located; a bin with one has no quantiles, since they would pass over it.
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 
 use super::cells::{broken, by_distance};
 use crate::bins::Bins;
 use crate::error::Result;
 use crate::grid::{HeadGrid, row};
+use crate::non_finite::NonFinite;
 use crate::sketch::QuantileSketch;
 
 /// Streaming quantiles by layer, head and distance, each with the error of [`QuantileSketch`].
@@ -17,14 +20,14 @@ pub struct LogitQuantiles {
     grid: HeadGrid,
     /// [layers, heads, bins]
     sketches: Array3<QuantileSketch>,
-    non_finite: u64,
+    non_finite: NonFinite,
 }
 
 impl LogitQuantiles {
     /// Empty.
     pub fn new(layers: usize, heads: usize, bins: Bins) -> Self {
         let grid = HeadGrid::new(layers, heads, bins);
-        Self { sketches: grid.filled(QuantileSketch::default()), grid, non_finite: 0 }
+        Self { sketches: grid.filled(QuantileSketch::default()), grid, non_finite: NonFinite::default() }
     }
 
     /// Adds the logits of consecutive keys, the first at `first_key`, for one query of one head.
@@ -39,11 +42,11 @@ impl LogitQuantiles {
         self.grid.check_head("quantiles of logits", layer, head)?;
         for (bin, logits) in by_distance(&self.grid.bins, query, first_key, logits)? {
             let sketch = &mut self.sketches[[layer, head, bin]];
-            for &logit in logits {
+            for &logit in logits.iter().filter(|&&logit| logit != f32::NEG_INFINITY) {
                 sketch.push(logit);
             }
         }
-        self.non_finite += broken(logits);
+        self.non_finite.note(query, broken(logits));
         Ok(())
     }
 
@@ -53,7 +56,7 @@ impl LogitQuantiles {
         for (own, more) in self.sketches.iter_mut().zip(&other.sketches) {
             own.merge(more)?;
         }
-        self.non_finite += other.non_finite;
+        self.non_finite.merge(&other.non_finite);
         Ok(())
     }
 
@@ -62,17 +65,25 @@ impl LogitQuantiles {
         &self.grid.bins
     }
 
-    /// Logits that were NaN or +inf.
-    pub fn non_finite(&self) -> u64 {
+    /// Logits that were NaN or +inf, by the position of their query.
+    pub fn non_finite(&self) -> NonFinite {
         self.non_finite
     }
 
-    /// The `q`-quantile of every head, of shape [layers, heads, bins]; NaN where no key was attended.
+    /// Lower edge of the first bin of distance with such a logit.
+    pub fn broken_from(&self) -> Option<u64> {
+        let broken = |bin: &usize| self.sketches.index_axis(Axis(2), *bin).iter().any(|s| s.non_finite() > 0);
+        (0..self.grid.bins.len()).find(broken).map(|bin| self.grid.bins.lower()[bin])
+    }
+
+    /// The `q`-quantile of every head, of shape [layers, heads, bins]; NaN where no key was attended, or a logit was not
+    /// finite.
     pub fn per_head(&self, q: f64) -> Array3<f64> {
         self.sketches.map(|sketch| sketch.quantile(q).unwrap_or(f64::NAN))
     }
 
-    /// The `q`-quantile over all heads together, one entry per bin.
+    /// The `q`-quantile over all heads together, one entry per bin; `None` where no key was attended, or a logit was not
+    /// finite.
     pub fn pooled(&self, q: f64) -> Result<Vec<Option<f64>>> {
         let of = |bin: usize| {
             let mut all = QuantileSketch::default();
@@ -128,8 +139,14 @@ mod tests {
 
     #[test]
     fn masked_keys_are_skipped_and_broken_ones_counted() {
-        let mut logits = LogitQuantiles::new(1, 1, Bins::doubling(1));
-        logits.push(0, 0, 3, 0, &[f32::NEG_INFINITY, f32::NAN, f32::INFINITY, 2.0]).expect("causal");
-        assert_eq!((logits.pooled(0.5).expect("equal steps"), logits.non_finite()), (vec![Some(2.0)], 2));
+        let mut logits = LogitQuantiles::new(1, 1, Bins::doubling(3));
+        logits.push(0, 0, 3, 0, &[f32::NEG_INFINITY, 1.0, 1.0, 2.0]).expect("causal");
+        assert_eq!(logits.pooled(1.0).expect("equal steps"), [Some(2.0), Some(1.0), Some(1.0)]);
+        assert_eq!((logits.non_finite(), logits.broken_from()), (NonFinite::default(), None));
+        logits.push(0, 0, 3, 0, &[f32::NAN, f32::INFINITY, 5.0, 2.0]).expect("causal");
+        assert_eq!(logits.pooled(1.0).expect("equal steps"), [Some(2.0), Some(5.0), None]);
+        assert!(logits.per_head(0.5)[[0, 0, 2]].is_nan());
+        let seen = NonFinite { count: 2, first: Some(3) };
+        assert_eq!((logits.non_finite(), logits.broken_from()), (seen, Some(2)));
     }
 }

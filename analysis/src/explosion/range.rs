@@ -1,8 +1,10 @@
 //! Which heads leave the range of logits that training showed them, and where first.
+//!
+//! A head with a logit that is not finite has no range, and no entry here: the accumulators count and locate such logits.
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::LogitCells;
+use super::cells::{LogitCells, higher, lower};
 use crate::grid::row;
 
 /// One head on both sides of the training length.
@@ -74,7 +76,7 @@ impl Extent {
     const EMPTY: Self = Self { low: f32::INFINITY, high: f32::NEG_INFINITY };
 
     fn with(self, other: Self) -> Self {
-        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+        Self { low: lower(self.low, other.low), high: higher(self.high, other.high) }
     }
 
     /// Where both sides are out of range, the logit that is farther out.
@@ -86,35 +88,35 @@ impl Extent {
 }
 
 pub fn excess(cells: &LogitCells, trained_length: u64, margin: f32) -> Vec<HeadExcess> {
-    let lower = cells.grid.bins.lower();
-    let split = lower.partition_point(|&lower| lower < trained_length);
+    let edges = cells.grid.bins.lower();
+    let split = edges.partition_point(|&edge| edge < trained_length);
     let of = |(layer, head)| {
         let maxima = row(&cells.maxima, (layer, head));
         let largest = |from: usize, to: usize| {
-            maxima.iter().take(to).skip(from).copied().fold(f32::NEG_INFINITY, f32::max)
+            maxima.iter().take(to).skip(from).copied().fold(f32::NEG_INFINITY, higher)
         };
-        let (inside, outside) = (largest(0, split), largest(split, lower.len()));
-        let first = (split..lower.len()).find(|&bin| maxima[bin] > inside + margin);
-        HeadExcess { layer, head, inside, outside, exceeds_from: first.map(|bin| lower[bin]) }
+        let (inside, outside) = (largest(0, split), largest(split, edges.len()));
+        let first = (split..edges.len()).find(|&bin| maxima[bin] > inside + margin);
+        HeadExcess { layer, head, inside, outside, exceeds_from: first.map(|bin| edges[bin]) }
     };
     let both_sides = |head: &HeadExcess| head.inside.is_finite() && head.outside.is_finite();
     cells.grid.cells().map(of).filter(both_sides).collect()
 }
 
 pub fn ranges(cells: &LogitCells, trained_length: u64, rule: &RangeRule) -> Vec<HeadRange> {
-    let lower = cells.grid.bins.lower();
-    let split = lower.partition_point(|&lower| lower < trained_length);
+    let edges = cells.grid.bins.lower();
+    let split = edges.partition_point(|&edge| edge < trained_length);
     let of = |(layer, head)| {
         let (minima, maxima) = (row(&cells.minima, (layer, head)), row(&cells.maxima, (layer, head)));
         let at = |bin: usize| Extent { low: minima[bin], high: maxima[bin] };
         let over = |mut bins: std::ops::Range<usize>| {
             bins.try_fold(Extent::EMPTY, |all, bin| Some(all.with(at(bin))))
         };
-        let (inside, outside) = (over(0..split)?, over(split..lower.len())?);
+        let (inside, outside) = (over(0..split)?, over(split..edges.len())?);
         let both_sides = inside.high.is_finite() && outside.high.is_finite();
-        let first_break = (split..lower.len()).find_map(|bin| {
+        let first_break = (split..edges.len()).find_map(|bin| {
             let logit = at(bin).first_beyond(inside, rule.margin)?;
-            Some(RangeBreak { at: lower[bin], logit })
+            Some(RangeBreak { at: edges[bin], logit })
         });
         both_sides.then_some(HeadRange { layer, head, inside, outside, first_break })
     };

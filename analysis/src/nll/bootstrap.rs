@@ -13,7 +13,7 @@
 //! seed, document and replicate alone (one ChaCha stream per document), so neither the order of documents, nor how they
 //! are cut into pieces or shards, changes a band beyond rounding.
 //!
-//! NaN and ±inf are left out, as in the mean that the band is for.
+//! NaN and ±inf are counted and located; a bin with one has neither a mean nor a band.
 
 use ndarray::{Array2, ArrayView1};
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
+use crate::non_finite::NonFinite;
 
 /// Streaming Poisson bootstrap. Memory: 16 bytes per replicate and bin, whatever the number of documents and their
 /// length.
@@ -35,6 +36,8 @@ pub struct DocumentBootstrap {
     sums: Array2<f64>,
     /// [1 + replicates, bins]
     counts: Array2<f64>,
+    /// `[bins]`
+    non_finite: Vec<NonFinite>,
 }
 
 /// Mean loss in one bin of positions, with its band.
@@ -44,12 +47,15 @@ pub struct BandBucket {
     pub from: u64,
     /// End, exclusive; `None` for the last bin, which is open.
     pub to: Option<u64>,
-    /// Mean over all tokens, in nats; `None` if nothing is finite.
+    /// Mean over all tokens, in nats; `None` if there are none, or one that is not finite.
     pub nll: Option<f64>,
     /// Band `(low, high)` of the mean, in nats; `None` where fewer than two documents contribute, or nearly so.
     pub band: Option<(f64, f64)>,
     /// Effective number of documents, `(Σ n_d)² / Σ n_d²`, estimated from the replicates' weights.
     pub documents: Option<f64>,
+    /// Tokens whose loss was NaN or ±inf, and the first position of one in its document.
+    #[serde(default)]
+    pub non_finite: NonFinite,
 }
 
 impl DocumentBootstrap {
@@ -66,7 +72,8 @@ impl DocumentBootstrap {
         }
         let weight = Poisson::new(1.0).map_err(|error| Error::mismatch(operation, "a rate of 1", error))?;
         let sums = Array2::zeros((1 + replicates, bins.len()));
-        Ok(Self { bins, seed, weight, counts: sums.clone(), sums })
+        let non_finite = vec![NonFinite::default(); bins.len()];
+        Ok(Self { bins, seed, weight, counts: sums.clone(), sums, non_finite })
     }
 
     /// Adds losses of consecutive tokens of a document, the first at `position`. A document has a number of its own; it may
@@ -76,6 +83,8 @@ impl DocumentBootstrap {
         random.set_stream(document);
         let pieces: Vec<(usize, f64, f64)> = (self.bins.split(position, values.len()))
             .map(|(bin, range)| {
+                let first = position + range.start as u64;
+                self.non_finite[bin].note_all(first, &values[range.clone()], |value| !value.is_finite());
                 let finite = values[range].iter().filter(|value| value.is_finite());
                 finite.fold((bin, 0.0, 0.0), |(bin, sum, count), &value| {
                     (bin, sum + f64::from(value), count + 1.0)
@@ -101,6 +110,7 @@ impl DocumentBootstrap {
         }
         self.sums += &other.sums;
         self.counts += &other.counts;
+        self.non_finite.iter_mut().zip(&other.non_finite).for_each(|(own, more)| own.merge(more));
         Ok(())
     }
 
@@ -112,13 +122,16 @@ impl DocumentBootstrap {
         let bucket = |(bin, &from): (usize, &u64)| {
             let (sums, counts) = (self.sums.column(bin), self.counts.column(bin));
             let documents = effective_documents(counts);
+            let non_finite = self.non_finite[bin];
             let enough = documents.is_some_and(|documents| documents >= Self::LEAST_DOCUMENTS);
+            let enough = enough && !non_finite.any();
             BandBucket {
                 from,
                 to: self.bins.end(bin),
-                nll: (counts[0] > 0.0).then(|| sums[0] / counts[0]),
+                nll: (counts[0] > 0.0 && !non_finite.any()).then(|| sums[0] / counts[0]),
                 band: enough.then(|| band(sums, counts, level)).flatten(),
                 documents,
+                non_finite,
             }
         };
         Ok(self.bins.lower().iter().enumerate().map(bucket).collect())
@@ -237,10 +250,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_left_out() {
-        let mut bootstrap = of(&[1.0, 2.0]);
-        bootstrap.push(2, 0, &[f32::NAN, f32::INFINITY]);
-        assert_eq!(bootstrap.bands(0.5).expect("a level"), of(&[1.0, 2.0]).bands(0.5).expect("a level"));
+    fn what_is_not_finite_is_located_and_leaves_no_mean_and_no_band() {
+        let broken = |order: [usize; 2]| {
+            let mut bootstrap = empty();
+            for part in order {
+                let mut shard = empty();
+                match part {
+                    0 => shard.push(2, 5, &[1.0, f32::NAN, f32::INFINITY, 3.0]),
+                    _ => (0..2).for_each(|document| shard.push(document, 0, &[1.5; 12])),
+                }
+                bootstrap.merge(&shard).expect("same shape");
+            }
+            bootstrap.bands(0.5).expect("a level")
+        };
+        for found in [broken([0, 1]), broken([1, 0])] {
+            assert_eq!((found[0].nll, found[0].band), (None, None));
+            assert_eq!(found[0].non_finite, NonFinite { count: 2, first: Some(6) });
+            assert!(found[1].nll.is_some() && found[1].band.is_some() && !found[1].non_finite.any());
+        }
     }
 
     #[test]

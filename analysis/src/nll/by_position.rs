@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
+use crate::non_finite::NonFinite;
 
 /// Streaming NLL by position.
 ///
-/// Memory: 24 bytes per bin. With bins of one width ([`NllByPosition::new`]) there are as many as the largest position
+/// Memory: 40 bytes per bin. With bins of one width ([`NllByPosition::new`]) there are as many as the largest position
 /// asks for; with given bins ([`NllByPosition::with_bins`]) their number is fixed, whatever the length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NllByPosition {
@@ -48,6 +49,9 @@ struct Cell {
     sum: f64,
     finite: u64,
     non_finite: u64,
+    /// First position of a value that is not finite.
+    #[serde(default)]
+    first: Option<u64>,
 }
 
 /// One bin of positions.
@@ -57,10 +61,13 @@ pub struct NllBucket {
     pub from: u64,
     /// End, exclusive; the last bin ends with the text.
     pub to: u64,
-    /// Mean over the finite values, in nats.
+    /// Mean, in nats; `None` if there is no value, or one that is not finite.
     pub nll: Option<f64>,
     /// Values that were NaN or ±inf.
     pub non_finite: u64,
+    /// First position of one.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 /// When a loss counts as broken.
@@ -68,7 +75,8 @@ pub struct NllBucket {
 /// A bin is broken if its own mean and the mean of it and the bins after it (`run` bins in all, fewer at the end of the
 /// text) exceed the baseline by more than `max(margin, deviations · sd)`, where `sd` is the standard deviation of such
 /// running means inside the training length. The running mean keeps a short hard passage from counting; `sd` does the
-/// same for texts that vary a lot. A bin with a non-finite value is broken by itself.
+/// same for texts that vary a lot. A bin with a non-finite value is broken by itself, and a running mean over one exceeds
+/// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakRule {
     /// Least rise, in nats.
@@ -99,7 +107,7 @@ pub struct Baseline {
 pub struct Break {
     /// First position of the first broken bin.
     pub position: u64,
-    /// Running mean from there, in nats; `None` if nothing is finite.
+    /// Running mean from there, in nats; `None` if something there is not finite.
     pub nll: Option<f64>,
     /// What it had to exceed, in nats.
     pub threshold: f64,
@@ -129,6 +137,7 @@ impl NllByPosition {
                 cell.finite += 1;
             } else {
                 cell.non_finite += 1;
+                cell.first = cell.first.into_iter().chain([position]).min();
             }
         }
     }
@@ -149,25 +158,33 @@ impl NllByPosition {
         Ok(())
     }
 
-    /// Mean over everything finite, in nats.
+    /// Mean over everything, in nats; `None` of nothing, and where a value is not finite.
     pub fn mean(&self) -> Option<f64> {
         Cell::total(&self.cells).mean()
     }
 
-    /// Mean over the bins that lie in `from..to`, in nats. The last of given bins has no end, so it lies in `from..u64::MAX`
+    /// Mean over the bins that lie in `from..to`, in nats, `None` as for [`Self::mean`]. The last of given bins has no end, so it lies in `from..u64::MAX`
     /// alone.
     pub fn mean_between(&self, from: u64, to: u64) -> Option<f64> {
-        let cells = self
-            .cells
-            .iter()
-            .enumerate()
-            .filter(|&(bin, _)| self.edges.begin(bin) >= from && self.edges.end(bin) <= to);
-        cells.fold(Cell::default(), |sum, (_, cell)| sum.plus(cell)).mean()
+        self.between(from, to).mean()
     }
 
     /// Values that were NaN or ±inf.
-    pub fn non_finite(&self) -> u64 {
-        Cell::total(&self.cells).non_finite
+    pub fn non_finite(&self) -> NonFinite {
+        let Cell { non_finite: count, first, .. } = Cell::total(&self.cells);
+        NonFinite { count, first }
+    }
+
+    /// The same of the bins that lie in `from..to`, as for [`Self::mean_between`].
+    pub fn non_finite_between(&self, from: u64, to: u64) -> NonFinite {
+        let Cell { non_finite: count, first, .. } = self.between(from, to);
+        NonFinite { count, first }
+    }
+
+    fn between(&self, from: u64, to: u64) -> Cell {
+        let inside = |bin: usize| self.edges.begin(bin) >= from && self.edges.end(bin) <= to;
+        let cells = self.cells.iter().enumerate().filter(|&(bin, _)| inside(bin));
+        cells.fold(Cell::default(), |sum, (_, cell)| sum.plus(cell))
     }
 
     /// All bins of a text of `end` tokens.
@@ -177,6 +194,7 @@ impl NllByPosition {
             to: self.closing(bin, end),
             nll: cell.mean(),
             non_finite: cell.non_finite,
+            first_non_finite: cell.first,
         };
         self.cells.iter().enumerate().map(bucket).collect()
     }
@@ -192,6 +210,7 @@ impl NllByPosition {
                 to: self.closing(bin + run - 1, end),
                 nll: total.mean(),
                 non_finite: total.non_finite,
+                first_non_finite: total.first,
             }
         };
         self.cells.windows(run).enumerate().map(bucket).collect()
@@ -201,8 +220,8 @@ impl NllByPosition {
         self.edges.end(bin).min(end.max(self.edges.begin(bin).saturating_add(1)))
     }
 
-    /// The loss over the bins that end at or before `trained_length`; where none does, over the first bin. `None` if
-    /// nothing there is finite.
+    /// The loss over the bins that end at or before `trained_length`; where none does, over the first bin. `None` if there is
+    /// nothing, or something that is not finite.
     pub fn baseline(&self, trained_length: u64, rule: &BreakRule) -> Option<Baseline> {
         let ending = (0..self.cells.len()).take_while(|&bin| self.edges.end(bin) <= trained_length).count();
         let inside = &self.cells[..ending.max(1).min(self.cells.len())];
@@ -220,10 +239,10 @@ impl NllByPosition {
         let first = (0..self.cells.len()).find(|&bin| self.edges.begin(bin) >= from)?;
         (first..self.cells.len()).find_map(|bin| {
             let end = (bin + rule.run.max(1)).min(self.cells.len());
-            let running = Cell::total(&self.cells[bin..end]).mean();
-            let above = |mean: Option<f64>| mean.is_some_and(|mean| mean > threshold);
-            let broken = self.cells[bin].non_finite > 0 || (above(self.cells[bin].mean()) && above(running));
-            broken.then(|| Break { position: self.edges.begin(bin), nll: running, threshold })
+            let running = Cell::total(&self.cells[bin..end]);
+            let above = |cell: &Cell| cell.non_finite > 0 || cell.mean().is_some_and(|mean| mean > threshold);
+            let broken = above(&self.cells[bin]) && above(&running);
+            broken.then(|| Break { position: self.edges.begin(bin), nll: running.mean(), threshold })
         })
     }
 }
@@ -234,6 +253,7 @@ impl Cell {
             sum: self.sum + other.sum,
             finite: self.finite + other.finite,
             non_finite: self.non_finite + other.non_finite,
+            first: self.first.into_iter().chain(other.first).min(),
         }
     }
 
@@ -242,7 +262,7 @@ impl Cell {
     }
 
     fn mean(&self) -> Option<f64> {
-        (self.finite > 0).then(|| self.sum / self.finite as f64)
+        (self.finite > 0 && self.non_finite == 0).then(|| self.sum / self.finite as f64)
     }
 }
 
@@ -316,10 +336,54 @@ mod tests {
         let mut values = vec![3.0; 39];
         values[30] = f32::NAN;
         let nll = of(&values);
-        assert_eq!((nll.non_finite(), nll.mean()), (1, Some(3.0)));
+        assert_eq!((nll.non_finite(), nll.mean()), (NonFinite { count: 1, first: Some(31) }, None));
         assert_eq!(first_break(&nll, 16), Some(30));
         let lost = of(&[f32::INFINITY; 3]);
         assert_eq!((lost.mean(), lost.buckets(4)[0].nll), (None, None));
+    }
+
+    #[test]
+    fn no_mean_passes_over_a_loss_that_is_not_finite() {
+        for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![3.0; 39];
+            (values[4], values[5]) = (broken, broken);
+            // In any order.
+            let (mut nll, mut first) = (NllByPosition::new(2), NllByPosition::new(2));
+            nll.extend(6, &values[5..]);
+            first.extend(1, &values[..5]);
+            nll.merge(&first).expect("equal widths");
+            assert_eq!((nll.mean(), nll.non_finite()), (None, NonFinite { count: 2, first: Some(5) }));
+            let told: Vec<_> = (nll.buckets(40).iter())
+                .map(|bucket| (bucket.nll, bucket.non_finite, bucket.first_non_finite))
+                .collect();
+            assert_eq!(
+                told[1..5],
+                [(Some(3.0), 0, None), (None, 1, Some(5)), (None, 1, Some(6)), (Some(3.0), 0, None)]
+            );
+            assert_eq!(
+                (nll.mean_between(0, 4), nll.mean_between(0, 6), nll.mean_between(8, 40)),
+                (Some(3.0), None, Some(3.0))
+            );
+            assert_eq!(nll.non_finite_between(6, 40), NonFinite { count: 1, first: Some(6) });
+            assert_eq!(nll.rolling(3, 40).iter().filter(|bucket| bucket.nll.is_none()).count(), 4);
+            assert_eq!(nll.baseline(16, &BreakRule::default()), None);
+        }
+    }
+
+    #[test]
+    fn a_rise_that_ends_in_what_is_not_finite_is_no_short_one() {
+        let mut values = vec![3.0; 39];
+        values[25] = 9.0;
+        values[26] = 9.0;
+        values[27..].fill(f32::NAN);
+        assert_eq!(first_break(&of(&values), 16), Some(26));
+    }
+
+    #[test]
+    fn counts_written_before_positions_were_kept_can_be_read() {
+        let old = r#"{"edges":{"Width":2},"cells":[{"sum":3.0,"finite":1,"non_finite":2}]}"#;
+        let nll: NllByPosition = serde_json::from_str(old).expect("an older form");
+        assert_eq!(nll.non_finite(), NonFinite { count: 2, first: None });
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Negative log-likelihood by token position, and where it breaks (paper Figs. 3–5, in nats per predicted token).
 //!
 //! Positions are those of the *predicted* token: a text of n tokens has values at 1..n. A NaN or ±inf is a loss that has
-//! left the floats: it is counted per bin, kept out of the mean, and a bin that holds one counts as broken. A bin that saw
-//! no finite value has no mean.
+//! left the floats: it is counted and located, a bin that holds one has no mean and counts as broken, and so has no mean
+//! what would be a mean over it: a perplexity of the finite tokens alone would be that of another text.
 //!
 //! * [`NllByPosition`]: mean by bin, rolling mean, baseline and first break ([`BreakRule`]).
 //! * [`DocumentBootstrap`]: confidence bands over documents.

@@ -1,16 +1,21 @@
 //! What broke, in words: one line per policy, and its factors.
 
 use eframe::egui::{Grid, RichText, Ui};
-use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
+use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
 use crate::theme::{self, NAMES};
 
 /// Draws the verdicts.
 pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
-    let reference = diagnosis.reference_nll.map_or(String::new(), |nll| {
-        format!(" Reference: {nll:.2} nats per token, the same text in windows of that length.")
-    });
-    ui.label(format!("{}: trained on {} tokens.{reference}", diagnosis.model, diagnosis.trained_length));
+    let reference = match (diagnosis.reference_nll, diagnosis.reference_first_non_finite) {
+        (Some(nll), _) => format!("costs {nll:.2} nats per token"),
+        (None, Some(at)) => format!("has a loss that is not finite from token {at}"),
+        (None, None) => "has not been read yet".to_owned(),
+    };
+    ui.label(format!(
+        "{}: trained on {} tokens. Reference: the same text in windows of that length {reference}.",
+        diagnosis.model, diagnosis.trained_length
+    ));
     Grid::new("verdicts").num_columns(6).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
         for title in ["", "loss (nats)", "loss breaks", "logits", "entropy", "drift"] {
             ui.label(RichText::new(title).weak());
@@ -22,15 +27,13 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );
-            ui.label(loss(run));
-            ui.label(run.breaks.map_or("no".to_owned(), |at| format!("at {}", at.position)));
-            for (broke, at, words) in factors(run) {
-                let text = match (broke, at) {
-                    (true, Some(at)) => format!("broken from {at}"),
-                    (true, None) => "broken".to_owned(),
-                    (false, _) => "holds".to_owned(),
-                };
-                let text = if broke { RichText::new(text).strong() } else { RichText::new(text) };
+            let (nll, breaks) = loss(run);
+            ui.label(nll);
+            ui.label(breaks);
+            for (factor, at, words) in factors(run) {
+                let text = verdict(factor, at);
+                let failed = matches!(factor, Outcome::Fails | Outcome::NotFinite);
+                let text = if failed { RichText::new(text).strong() } else { RichText::new(text) };
                 ui.label(text).on_hover_text(words);
             }
             ui.end_row();
@@ -38,21 +41,66 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
     });
 }
 
-/// The mean loss, or how many losses are not finite, and from where on.
-fn loss(run: &RunMeasurement) -> String {
-    let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
-    match (run.buckets.iter().find(|bucket| bucket.non_finite > 0), run.nll) {
-        (Some(first), _) => format!("not finite for {lost} tokens, from {}–{} on", first.from, first.to),
-        (None, Some(nll)) => format!("{nll:.3}"),
-        (None, None) => "–".to_owned(),
+/// The mean loss, and where it breaks.
+fn loss(run: &RunMeasurement) -> (String, String) {
+    let nll = match (run.nll, run.non_finite_tokens) {
+        (Some(nll), _) => format!("{nll:.3}"),
+        (None, 0) => "–".to_owned(),
+        (None, count) => format!("not finite ({count} tokens)"),
+    };
+    let breaks = match (run.first_non_finite, run.breaks) {
+        (Some(at), _) => format!("not finite from {at}"),
+        (None, Some(at)) => format!("at {}", at.position),
+        (None, None) => "no".to_owned(),
+    };
+    (nll, breaks)
+}
+
+/// A factor in a few words.
+fn verdict(outcome: Outcome, at: Option<u64>) -> String {
+    match (outcome, at) {
+        (Outcome::Fails, Some(at)) => format!("broken from {at}"),
+        (Outcome::Fails, None) => "broken".to_owned(),
+        (Outcome::NotFinite, Some(at)) => format!("not finite from {at}"),
+        (Outcome::NotFinite, None) => "not finite".to_owned(),
+        (Outcome::Holds | Outcome::Undecided, _) => "holds".to_owned(),
     }
 }
 
-fn factors(run: &RunMeasurement) -> [(bool, Option<u64>, &str); 3] {
+/// What became of each factor, where, and in words. Of results that were written before outcomes were, whether it broke.
+fn factors(run: &RunMeasurement) -> [(Outcome, Option<u64>, &str); 3] {
     let all = &run.factors;
+    let told = |outcome, broke| match outcome {
+        Outcome::Undecided if broke => Outcome::Fails,
+        outcome => outcome,
+    };
     [
-        (all.logits.broke, all.logits.at, &all.logits.verdict),
-        (all.entropy.broke, all.entropy.at, &all.entropy.verdict),
-        (all.drift.broke, all.drift.at, &all.drift.verdict),
+        (
+            told(all.logits.outcome, all.logits.broke),
+            all.logits.first_non_finite.or(all.logits.at),
+            &all.logits.verdict,
+        ),
+        (
+            told(all.entropy.outcome, all.entropy.broke),
+            all.entropy.first_non_finite.or(all.entropy.at),
+            &all.entropy.verdict,
+        ),
+        (
+            told(all.drift.outcome, all.drift.broke),
+            all.drift.first_non_finite.or(all.drift.at),
+            &all.drift.verdict,
+        ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_said_and_never_holds() {
+        assert_eq!(verdict(Outcome::NotFinite, Some(1024)), "not finite from 1024");
+        assert_eq!(verdict(Outcome::Fails, Some(7)), "broken from 7");
+        assert_eq!(verdict(Outcome::Holds, None), "holds");
+    }
 }

@@ -1,7 +1,8 @@
 //! The product: queries in blocks, keys gathered as start block and window span, online softmax over runs of keys.
 //!
 //! Time is O(n·(start + window)), scratch memory independent of n; middle keys add a search ([`super::middle`]). A policy without a window runs through the same
-//! code with a span that reaches back to the first token. Equal to [`super::dense`] up to rounding (see tests).
+//! code with a span that reaches back to the first token. Equal to [`super::dense`] up to rounding (see tests), also in
+//! which rows are not finite.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,6 +12,7 @@ use rayon::prelude::*;
 use super::inputs::{Inputs, ROWS, Shape};
 use super::partial::Partial;
 use super::query_block::{QueryBlock, Scratch};
+use super::row::weighted_mean;
 use crate::cache::Run;
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
@@ -66,11 +68,20 @@ pub fn attend(
         .collect();
     for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {
         for row in 0..group * count {
-            let (t, h) = (row / group, row % group);
-            let at = ((first + t) * heads + kv_head * group + h) * head_dim;
+            let (t, head) = (first + row / group, kv_head * group + row % group);
+            let at = (t * heads + head) * head_dim;
+            let out = &mut out[at..at + head_dim];
+            if !partial.has_softmax(row) {
+                out.fill(f32::NAN);
+                continue;
+            }
             let sum = partial.sum[row];
-            for (out, x) in out[at..at + head_dim].iter_mut().zip(&partial.output[row * head_dim..]) {
+            for (out, x) in out.iter_mut().zip(&partial.output[row * head_dim..]) {
                 *out = x / sum;
+            }
+            if out.iter().any(|x| !x.is_finite()) {
+                // A value is not finite. In the products of a block 0 times it is NaN for every query of the block.
+                weighted_mean(inputs, head, t, out);
             }
         }
     }
@@ -124,10 +135,20 @@ fn record(
     for row in 0..group * count {
         let (t, h) = (row / group, row % group);
         let at = (kv_head * group + h) * into.queries + first + t;
+        if !partial.has_softmax(row) {
+            for values in
+                [&mut into.max_logit, &mut into.log_sum_exp, &mut into.entropy, &mut into.start_mass]
+            {
+                values[at] = f32::NAN;
+            }
+            into.bucket_mass[at * into.buckets..][..into.buckets].fill(f32::NAN);
+            continue;
+        }
         let (sum, log_sum) = (partial.sum[row], partial.sum[row].ln());
         into.max_logit[at] = partial.max[row];
         into.log_sum_exp[at] = partial.max[row] + log_sum;
-        // H = lse − Σ p·w, both relative to the maximum, so that large logits cost no digits. Rounding may leave −0.
+        // H = lse − Σ p·w, both relative to the maximum, so that large logits cost no digits. Rounding may leave −0; all of
+        // it is finite here.
         into.entropy[at] = (log_sum - partial.weighted[row] / sum).max(0.0);
         into.start_mass[at] = partial.start[row] / sum;
         let masses = &partial.distance[row * into.buckets..][..into.buckets];
@@ -139,7 +160,10 @@ fn record(
         let begin = into.first_position + first as u64;
         for h in 0..group {
             let row = |t: usize| t * group + h;
-            let log_sum_exp = |t| partial.max[row(t)] + partial.sum[row(t)].ln();
+            let log_sum_exp = |t| match row(t) {
+                row if partial.has_softmax(row) => partial.max[row] + partial.sum[row].ln(),
+                _ => f32::NAN,
+            };
             let queries = begin..begin + count as u64;
             into.cells.extend(cells.report(kv_head * group + h, queries, row, log_sum_exp));
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 
 use super::inputs::MASKED;
-use crate::kernels::elementwise::{maximum, raise};
+use crate::kernels::elementwise::{larger, maximum, raise};
 use crate::policy::AttentionPolicy;
 use crate::probe::CellMaxima;
 
@@ -50,7 +50,7 @@ impl RowCells {
         while !rest.is_empty() {
             let (part, more) = rest.split_at(room.min(rest.len()));
             if let Some(most) = self.place(cell).map(|place| &mut self.maxima[row * self.width + place]) {
-                *most = most.max(maximum(part));
+                *most = larger(*most, maximum(part));
             }
             (cell, rest, room) = (cell + 1, more, side);
         }
@@ -58,7 +58,7 @@ impl RowCells {
 
     /// Joins the maxima over other keys.
     pub fn merge(&mut self, other: &Self) {
-        self.maxima.iter_mut().zip(&other.maxima).for_each(|(own, &more)| *own = own.max(more));
+        self.maxima.iter_mut().zip(&other.maxima).for_each(|(own, &more)| *own = larger(*own, more));
     }
 
     /// What is to be reported of `head`, whose query at position `first + t` has the row `row(t)` and the logarithm

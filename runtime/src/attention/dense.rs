@@ -21,6 +21,12 @@ pub struct DenseHead<T> {
 /// * `policy`: that of the layer ([`AttentionPolicy::at_layer`]).
 ///
 /// Every query attends to itself at least, so that no row is fully masked.
+///
+/// # Numbers that are not finite
+/// * A logit that is NaN or +inf makes the whole row NaN: its softmax has no value.
+/// * A key whose logit is −inf has weight 0, and its value does not enter, whatever it is: it is as if it were masked.
+/// * A row of only −inf is NaN.
+/// * A value that is not finite makes the output of the queries that attend to it so, and of no other.
 pub fn dense<T: Float>(
     (queries, keys, values): (&[T], &[T], &[T]),
     positions: &[u64],
@@ -46,28 +52,29 @@ pub fn dense<T: Float>(
         if let Some(middle) = policy.middle {
             drop_unchosen(&mut row, &regions, middle.k as usize);
         }
-        let max = row.iter().fold(T::neg_infinity(), |m, &w| m.max(w));
-        let sum = row.iter().fold(T::zero(), |s, &w| s + (w - max).exp());
+        let attended = || row.iter().enumerate().filter(|(_, w)| **w != T::neg_infinity());
+        // A NaN passes by this maximum, and makes the sum NaN; so does +inf − (+inf). Of nothing the sum is 0.
+        let max = attended().fold(T::neg_infinity(), |m, (_, &w)| m.max(w));
+        let sum = attended().fold(T::zero(), |s, (_, &w)| s + (w - max).exp());
         for d in 0..head_dim {
-            let mean = row
-                .iter()
-                .enumerate()
-                .fold(T::zero(), |s, (k, &w)| s + (w - max).exp() / sum * values[k * head_dim + d]);
-            result.output.push(mean);
+            let mean =
+                attended().fold(T::zero(), |s, (k, &w)| s + (w - max).exp() * values[k * head_dim + d]);
+            result.output.push(mean / sum);
         }
         result.logits.extend(row);
     }
     result
 }
 
-/// Masks all middle keys but the `k` with the largest logit; of equal ones the earlier is kept. A NaN is never kept.
+/// Masks all middle keys but the `k` with the largest logit; of equal ones the earlier is kept. NaN ranks above every
+/// number: which keys are the largest is not known then, and the row is to say so.
 fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
     let mut candidates: Vec<usize> =
         (0..row.len()).filter(|&j| matches!(regions[j], Region::Middle { .. })).collect();
     let (mut numbers, others): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|&j| !row[j].is_nan());
     // A stable sort: equal logits stay in order of position.
     numbers.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).expect("no NaN is left"));
-    for j in numbers.into_iter().skip(k).chain(others) {
+    for j in others.into_iter().chain(numbers).skip(k) {
         row[j] = T::neg_infinity();
     }
 }

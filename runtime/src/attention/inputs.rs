@@ -13,8 +13,8 @@ pub(super) const KEY_BLOCK: usize = 256;
 pub(super) const ROWS: usize = 256;
 /// Up to this many rows, products are vector loops instead of matrix products.
 pub(super) const VECTOR_ROWS: usize = 8;
-/// Stands for −inf in a row of logits: its exponential is 0, and 0 times it is still 0.
-pub(super) const MASKED: f32 = -1e30;
+/// The logit of a key that is not attended. One whose own logit is −inf has the same weight, 0.
+pub(super) const MASKED: f32 = f32::NEG_INFINITY;
 
 /// Heads of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

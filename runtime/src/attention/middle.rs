@@ -5,6 +5,10 @@
 //!
 //! What is chosen does not depend on which way was taken: a key's rank is its logit as one inner product gives it, and both
 //! ways keep a margin of the largest rounding error they can make. Equal logits rank by position, the earlier first.
+//!
+//! A logit that is NaN ranks above every number: which keys are the largest is not known where one is no number, and the
+//! row of such a query is to say so. (PyTorch's `topk` ranks it there too.) Comparisons are written so that a bound or a
+//! threshold that is NaN rules nothing out.
 
 use multiversion::multiversion;
 
@@ -46,11 +50,13 @@ impl<'a> Best<'a> {
     }
 
     fn offer(&mut self, key: Chosen<'a>) {
-        let before = |other: &Chosen<'_>| {
-            other.logit > key.logit || (other.logit == key.logit && other.position < key.position)
+        let before = |other: &Chosen<'_>| match (other.logit.is_nan(), key.logit.is_nan()) {
+            (false, false) if other.logit != key.logit => other.logit > key.logit,
+            (one, another) if one != another => one,
+            _ => other.position < key.position,
         };
         let at = self.keys.partition_point(before);
-        if at < self.k && !key.logit.is_nan() {
+        if at < self.k {
             self.keys.truncate(self.k - 1);
             self.keys.insert(at, key);
         }
@@ -143,7 +149,7 @@ impl<'a> Search<'a, '_> {
             let margin = self.margin(row, longest.sqrt());
             let mut threshold = self.best[row].threshold() - margin;
             for (r, &rough) in logits[row * len..][..columns].iter().enumerate() {
-                if rough < threshold || rough.is_nan() {
+                if rough < threshold {
                     continue;
                 }
                 let logit = dot(self.query(row), &keys[r * stride..][..dim]);
@@ -164,7 +170,8 @@ impl<'a> Search<'a, '_> {
         inner_products(self.query(row), keys, stride, &mut logits[..len]);
         let best = &mut self.best[row];
         for (r, &logit) in logits[..len].iter().enumerate() {
-            if logit >= best.threshold() {
+            let ruled_out = logit < best.threshold();
+            if !ruled_out {
                 best.offer(Chosen { position: first + r as u64, logit, value: &values[r * stride..][..dim] });
             }
         }
@@ -191,7 +198,6 @@ impl<'a> Search<'a, '_> {
             bounds.select_nth_unstable_by(first, |a, b| b.0.total_cmp(&a.0));
         }
         for (bound, page, block) in bounds {
-            // Written so that a bound that is not a number rules nothing out.
             if bound < self.best[row].threshold() {
                 continue;
             }
@@ -343,14 +349,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_never_chosen() {
+    fn what_is_not_a_number_is_chosen_first_wherever_it_stands() {
+        let (count, rows) = (600, [1, 20]);
+        for at in [0, 1, 15, 16, 250, 599] {
+            // Large keys first, so that a search by bounds would pass over what comes later.
+            let mut keys: Vec<f32> = (0..count).map(|key| 1000.0 - key as f32).collect();
+            keys[at] = f32::NAN;
+            let archive = archive(&keys, &keys, 1, 0, 1 << 20);
+            for rows in rows {
+                for k in [1, 3] {
+                    let candidates = Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
+                    let chosen = choose(&vec![1.0; rows], 1, &vec![count as u64; rows], k, &candidates);
+                    let got = chosen[rows - 1].iter().map(|key| key.position).collect::<Vec<_>>();
+                    let others = (0..count as u64).filter(|&key| key != at as u64).take(k - 1);
+                    let mut expected: Vec<u64> = others.chain([at as u64]).collect();
+                    expected.sort_unstable();
+                    assert_eq!(got, expected, "NaN at {at}, {rows} rows, {k} keys");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_that_are_no_numbers_the_first_are_chosen() {
         let keys = [1.0, f32::NAN, 3.0, 2.0].repeat(10);
         let archive = archive(&keys, &keys, 1, 0, 1 << 20);
         for rows in [1, 20] {
-            let candidates = Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
-            let chosen = choose(&vec![1.0; rows], 1, &vec![40; rows], 12, &candidates);
-            let positions: Vec<u64> = chosen[rows - 1].iter().map(|key| key.position).collect();
-            assert_eq!(positions, [2, 3, 6, 7, 10, 14, 18, 22, 26, 30, 34, 38]);
+            let candidates = || Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
+            let chosen = |k| {
+                let chosen = choose(&vec![1.0; rows], 1, &vec![40; rows], k, &candidates());
+                chosen[rows - 1].iter().map(|key| key.position).collect::<Vec<u64>>()
+            };
+            assert_eq!(chosen(0), [0_u64; 0]);
+            assert_eq!(chosen(3), [1, 5, 9]);
+            assert_eq!(chosen(12), [1, 2, 5, 6, 9, 13, 17, 21, 25, 29, 33, 37]);
         }
     }
 }

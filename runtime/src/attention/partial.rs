@@ -1,8 +1,11 @@
 //! Running softmax of a set of rows over part of the keys: mergeable, so that keys can be split between threads.
+//!
+//! What NaN and infinities do is decided in [`crate::kernels::elementwise`]: the sum of a row with NaN or +inf is NaN, and
+//! stays NaN whatever comes after. [`Partial::has_softmax`] tells such rows, and rows of only −inf, from the others.
 
 use super::cells::RowCells;
 use super::inputs::MASKED;
-use crate::kernels::elementwise::{exp_shifted, exp_shifted_with_entropy, maximum, sum};
+use crate::kernels::elementwise::{exp_shifted, exp_shifted_with_entropy, larger, maximum, sum};
 use crate::probe::StatisticsPlan;
 
 /// State of the online softmax (Milakov & Gimelshein 2018) of `rows` queries, with the sums that the statistics need.
@@ -10,7 +13,7 @@ use crate::probe::StatisticsPlan;
 pub struct Partial {
     head_dim: usize,
     buckets: usize,
-    /// Largest logit so far, `MASKED` before the first key. `[rows]`
+    /// Largest logit so far, `MASKED` before the first key; NaN where one was NaN. `[rows]`
     pub max: Vec<f32>,
     /// Σ e, with e = exp(logit − max). `[rows]`
     pub sum: Vec<f32>,
@@ -43,11 +46,17 @@ impl Partial {
         }
     }
 
+    /// Whether `row` has a softmax: no logit was NaN or +inf, and one at least was above −inf.
+    pub fn has_softmax(&self, row: usize) -> bool {
+        // Also false for NaN.
+        self.sum[row] > 0.0
+    }
+
     /// Takes in the logits of `row` for consecutive keys (`MASKED` where not attended), and leaves their exponentials
     /// in place for the product with the values, which the caller adds to `output`.
     pub fn absorb(&mut self, row: usize, logits: &mut [f32]) {
-        let max = maximum(logits).max(self.max[row]);
-        if max <= MASKED {
+        let max = larger(maximum(logits), self.max[row]);
+        if max == MASKED {
             logits.fill(0.0);
             return;
         }
@@ -90,7 +99,7 @@ impl Partial {
     /// Joins the state over other keys.
     pub fn merge(&mut self, mut other: Self) {
         for row in 0..self.max.len() {
-            let max = self.max[row].max(other.max[row]);
+            let max = larger(self.max[row], other.max[row]);
             self.rescale(row, max);
             other.rescale(row, max);
             self.sum[row] += other.sum[row];
@@ -115,12 +124,13 @@ impl Partial {
             return;
         }
         self.max[row] = max;
-        let scale = if old <= MASKED { 0.0 } else { (old - max).exp() };
+        // Before the first key there is nothing to scale.
+        let scale = if old == MASKED { 0.0 } else { (old - max).exp() };
         let sum = self.sum[row];
         self.sum[row] *= scale;
         self.output[row * self.head_dim..][..self.head_dim].iter_mut().for_each(|x| *x *= scale);
         if !self.weighted.is_empty() {
-            let shift = if old <= MASKED { 0.0 } else { old - max };
+            let shift = if old == MASKED { 0.0 } else { old - max };
             self.weighted[row] = scale * (self.weighted[row] + shift * sum);
             self.start[row] *= scale;
             self.distance[row * self.buckets..][..self.buckets].iter_mut().for_each(|x| *x *= scale);

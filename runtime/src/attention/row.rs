@@ -6,20 +6,54 @@ use crate::policy::{Region, region};
 use crate::position::PositionEncoding;
 use crate::probe::KeyRun;
 
+/// One key that a query attends to.
+struct Attended<'a> {
+    position: u64,
+    region: Region,
+    /// Scaled.
+    logit: f32,
+    /// `[head_dim]`
+    value: &'a [f32],
+}
+
 /// Scaled logits of chunk query `t` of `head`, as runs of consecutive keys of one region, ascending.
 ///
 /// Costs as much as the specification: O(attended keys · head_dim).
 pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> {
+    let mut runs: Vec<KeyRun> = Vec::new();
+    for key in attended(inputs, head, t) {
+        push(&mut runs, key.position, key.region, key.logit);
+    }
+    runs.sort_by_key(|run| run.first_key);
+    runs
+}
+
+/// Σ p·v of chunk query `t` of `head` into `out` (`[head_dim]`), key by key in f64, as the specification has it: values of
+/// keys that are not attended, or whose logit is −inf, do not enter, whatever they are. For rows that have a softmax.
+pub(super) fn weighted_mean(inputs: &Inputs<'_>, head: usize, t: usize, out: &mut [f32]) {
+    let mut keys = attended(inputs, head, t);
+    keys.retain(|key| key.logit != f32::NEG_INFINITY);
+    let max = keys.iter().fold(f32::NEG_INFINITY, |most, key| most.max(key.logit));
+    let weights: Vec<f64> = keys.iter().map(|key| f64::from(key.logit - max).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    for (d, out) in out.iter_mut().enumerate() {
+        let products = weights.iter().zip(&keys).map(|(weight, key)| weight * f64::from(key.value[d]));
+        *out = (products.sum::<f64>() / total) as f32;
+    }
+}
+
+/// The keys of chunk query `t` of `head`; middle keys last.
+fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'a>> {
     let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
     let position = inputs.first_position + t as u64;
     let query = &inputs.queries[(t * heads + head) * head_dim..][..head_dim];
-    let mut runs: Vec<KeyRun> = Vec::new();
+    let mut keys = Vec::new();
     let mut spare = Vec::new();
     for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
         for r in 0..run.len {
             let key_position = run.first + r as u64;
-            let seen = region(position, key_position, inputs.policy);
-            let Some(distance) = seen.distance() else { continue };
+            let region = region(position, key_position, inputs.policy);
+            let Some(distance) = region.distance() else { continue };
             let key = &run.keys[r * run.stride..][..head_dim];
             let logit = match (inputs.encoding, inputs.table) {
                 (PositionEncoding::Rope(rope), Some(table)) => {
@@ -28,7 +62,8 @@ pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> 
                 }
                 _ => inputs.encoding.logit(head, query, key, distance),
             };
-            push(&mut runs, key_position, seen, logit);
+            let value = &run.values[r * run.stride..][..head_dim];
+            keys.push(Attended { position: key_position, region, logit, value });
         }
     }
     if let Some(middle) = inputs.policy.middle {
@@ -36,12 +71,12 @@ pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> 
         let h = head % inputs.shape.group();
         let bias = block.bias(h, middle.distance);
         for chosen in &block.middle(middle, &mut Scratch::default())[h] {
-            let seen = Region::Middle { distance: middle.distance };
-            push(&mut runs, chosen.position, seen, chosen.logit - bias);
+            let region = Region::Middle { distance: middle.distance };
+            let (logit, value) = (chosen.logit - bias, chosen.value);
+            keys.push(Attended { position: chosen.position, region, logit, value });
         }
-        runs.sort_by_key(|run| run.first_key);
     }
-    runs
+    keys
 }
 
 /// Puts a key behind the last one, or begins a new run.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::activations::Activations;
 use super::dequantize::rows_to_f32;
-use super::elementwise::silu_multiply;
+use super::elementwise::{larger, silu_multiply};
 use super::matmul::{Columns, View, multiply_into};
 use super::matvec::rows_times_vector;
 use crate::model::weights::{Linear, Matrix};
@@ -135,7 +135,8 @@ fn with_tile<R>(matrix: &Matrix, first: usize, count: usize, f: impl FnOnce(View
 }
 
 /// Per token the log-sum-exp of all logits `x · matrixᵀ` and the logit of `targets[token]`, in tiles of the vocabulary,
-/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns].
+/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns]. The log-sum-exp is NaN where a logit is NaN or
+/// +inf, and −inf where all are −inf.
 pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Vec<(f32, f32)> {
     const TILE: usize = 512;
     let (tokens, columns, rows) = (targets.len(), matrix.columns(), matrix.rows());
@@ -168,9 +169,10 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
         .collect();
     (0..tokens)
         .map(|token| {
-            let max = parts.iter().fold(f32::NEG_INFINITY, |m, part| m.max(part[token].0));
-            let sum: f64 =
-                parts.iter().map(|part| part[token].1 as f64 * ((part[token].0 - max) as f64).exp()).sum();
+            let max = parts.iter().fold(f32::NEG_INFINITY, |m, part| larger(m, part[token].0));
+            // A tile of nothing but −inf has the sum 0 and adds nothing.
+            let seen = parts.iter().map(|part| part[token]).filter(|&(_, sum, _)| sum != 0.0);
+            let sum: f64 = seen.map(|(most, sum, _)| sum as f64 * ((most - max) as f64).exp()).sum();
             let target = parts.iter().find_map(|part| part[token].2).unwrap_or(f32::NAN);
             ((max as f64 + sum.ln()) as f32, target)
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
-use lm_infinite_analysis::{AttentionMaps, Bins, PooledMaps};
+use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
 
@@ -68,6 +68,18 @@ pub struct HiddenStates {
     pub positions: Vec<u64>,
     /// [positions, hidden]
     pub values: Vec<f32>,
+}
+
+impl HiddenStates {
+    /// States with a value that is not finite.
+    pub(super) fn non_finite(&self) -> NonFinite {
+        let mut seen = NonFinite::default();
+        let width = self.values.len().checked_div(self.positions.len()).unwrap_or(0).max(1);
+        for (&position, state) in self.positions.iter().zip(self.values.chunks(width)) {
+            seen.note(position, u64::from(state.iter().any(|value| !value.is_finite())));
+        }
+        seen
+    }
 }
 
 impl Collector {
@@ -152,11 +164,16 @@ impl Measurements {
             let inside = usize::try_from(room).unwrap_or(usize::MAX).min(seen.queries) * seen.buckets;
             for (head, masses) in seen.bucket_mass.chunks_exact(seen.queries * seen.buckets).enumerate() {
                 let (within, beyond) = masses.split_at(inside);
-                self.mass_inside.push(layer, head, within)?;
-                self.mass_beyond.push(layer, head, beyond)?;
+                self.mass_inside.push(layer, head, first, within)?;
+                self.mass_beyond.push(layer, head, first + (inside / seen.buckets) as u64, beyond)?;
             }
         }
         Ok(())
+    }
+
+    /// Hidden states, of all sites, with a value that is not finite.
+    pub(super) fn non_finite_states(&self) -> NonFinite {
+        NonFinite::total(&self.hidden.iter().map(HiddenStates::non_finite).collect::<Vec<_>>())
     }
 
     fn add_row(&mut self, row: &AttentionRow) -> lm_infinite_analysis::Result<()> {

@@ -5,6 +5,7 @@
 //! percentile of the distance of its own members: beyond it lies 1 % of what is usual. Mahalanobis distances are to the same
 //! members.
 
+use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::drift::{
     Mahalanobis, Pca, PositionProbe, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation,
     StateMoments, StateRegion,
@@ -54,6 +55,9 @@ pub struct SiteDrift {
     pub separation: Separation,
     /// How well a linear map reads the position out of the states within the training length.
     pub probe: Option<ProbeResult>,
+    /// Sampled states with a value that is not finite. What would be a mean or a maximum over one is `None`.
+    #[serde(default)]
+    pub non_finite: NonFinite,
     /// All sampled states.
     pub states: Vec<ProjectedState>,
 }
@@ -129,7 +133,10 @@ impl Frame {
         let starts: Vec<usize> =
             (0..states.positions.len()).filter(|&i| states.positions[i] < START_TOKENS).collect();
         let start = self.region.distance_of_mean(values.select(Axis(0), &starts).view());
+        // NaN is a state that is not finite; where the region has no width, distances are infinite.
+        let known = starts.iter().all(|&i| !distances[i].is_nan());
         let farthest = starts.iter().map(|&i| distances[i]).filter(|d| d.is_finite()).reduce(f64::max);
+        let farthest = farthest.filter(|_| known);
         // A state that is no longer finite has left every region.
         let outside = |state: &ProjectedState| state.distance.is_none_or(|distance| distance > self.radius);
         let beyond: Vec<_> = all.iter().filter(|state| state.position >= self.trained_length).collect();
@@ -144,9 +151,8 @@ impl Frame {
         };
         let white = self.mahalanobis.distances(values)?;
         let rms = |rows: Vec<usize>| {
-            let squares: Vec<_> =
-                rows.iter().map(|&i| white[i] * white[i]).filter(|d| d.is_finite()).collect();
-            (!squares.is_empty()).then(|| (squares.iter().sum::<f64>() / squares.len() as f64).sqrt())
+            let sum: f64 = rows.iter().map(|&i| white[i] * white[i]).sum();
+            Some((sum / rows.len() as f64).sqrt()).filter(|rms| rms.is_finite())
         };
         let inside = within(0, self.trained_length);
         let positions: Vec<u64> = inside.iter().map(|&i| states.positions[i]).collect();
@@ -162,10 +168,11 @@ impl Frame {
             explained: self.pca.explained.clone(),
             rms: self.region.rms,
             radius: self.radius,
-            start_distance: start.ok().filter(|d| d.is_finite()),
+            start_distance: start.ok().filter(|d| d.is_finite() && known),
             farthest_start: farthest,
             outside_share: share(beyond.iter().filter(|state| outside(state)).count(), beyond.len()),
             leaves_at: leaves.map(|run| run[0].position),
+            non_finite: states.non_finite(),
             states: all,
         }))
     }

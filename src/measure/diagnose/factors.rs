@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::curve::BandCurve;
 use lm_infinite_analysis::entropy::{self, EntropyGrowth};
-use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance};
+use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance, LogitsByLength};
 use lm_infinite_analysis::nll::{BreakOrder, Factor};
 use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
-use crate::words::grouped;
+use super::outcome::Outcome;
+use crate::words::{grouped, not_finite_from};
 
 /// A head's logits exceed what training showed if they rise by more than this: a factor e in unnormalized weight.
 pub(super) const LOGIT_MARGIN: f32 = 1.0;
@@ -34,20 +36,26 @@ pub struct Factors {
 }
 
 /// Factor 1. Broken if at least 10 % of the heads have, at distances beyond the training length, a logit more than 1.0
-/// above their largest within it, be it on start tokens or on other keys (each compared with its own kind).
+/// above their largest within it, be it on start tokens or on other keys (each compared with its own kind); or if a logit is
+/// NaN or +inf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitFactor {
     /// The rule above.
     pub broke: bool,
-    /// Distance, in tokens, from which it holds.
+    /// The rule above, in one word.
+    #[serde(default)]
+    pub outcome: Outcome,
+    /// Distance, in tokens, from which it holds; where a query at a smaller position has a logit that is not finite, that
+    /// position.
     pub at: Option<u64>,
     /// In words.
     pub verdict: String,
-    /// Mean over heads of the largest logit within the training length, on those keys that rise more.
+    /// Mean over heads of the largest logit within the training length, on those keys that rise more; `None` where a logit
+    /// is not finite.
     pub inside: Option<f64>,
     /// The same beyond it.
     pub outside: Option<f64>,
-    /// Heads that attended on both sides.
+    /// Heads that attended on both sides, and all of whose logits are finite.
     pub heads: usize,
     /// Heads that exceed.
     pub heads_exceeding: usize,
@@ -55,16 +63,25 @@ pub struct LogitFactor {
     pub heads_exceeding_on_start: usize,
     /// The head that exceeds most.
     pub largest: Option<HeadExcess>,
-    /// Logits that were NaN or +inf.
+    /// Logits of sampled queries that were NaN or +inf.
     pub non_finite: u64,
+    /// Queries, of all positions, layers and heads, with such a logit.
+    #[serde(default)]
+    pub non_finite_queries: u64,
+    /// The first position of one.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 /// Factor 2. Broken if the entropy (mean over heads) rises, to stay, more than ln 1.5 = 0.405 nats above its largest value
-/// within the training length: attention is spread over half as many keys again.
+/// within the training length: attention is spread over half as many keys again; or if the entropy of a query is not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyFactor {
     /// The rule above.
     pub broke: bool,
+    /// The rule above, in one word.
+    #[serde(default)]
+    pub outcome: Outcome,
     /// Position, in tokens, from which it holds.
     pub at: Option<u64>,
     /// In words.
@@ -73,14 +90,24 @@ pub struct EntropyFactor {
     pub growth: Option<EntropyGrowth>,
     /// Mean probability on the start tokens at the end of the training length (or of the text).
     pub start_mass: Option<f64>,
+    /// Queries, of all layers and heads, whose entropy is not finite.
+    #[serde(default)]
+    pub non_finite: u64,
+    /// The first position of one.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 /// Factor 3. Broken if start tokens have a region of their own (one of them 3 times the spread of the others away, after
-/// some block) and the policy drops them, or if most hidden states leave the region that they had within the training length.
+/// some block) and the policy drops them, or if most hidden states leave the region that they had within the training length;
+/// or if a hidden state is not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DriftFactor {
     /// The rule above.
     pub broke: bool,
+    /// The rule above, in one word.
+    #[serde(default)]
+    pub outcome: Outcome,
     /// Position, in tokens, from which it holds.
     pub at: Option<u64>,
     /// In words.
@@ -98,10 +125,24 @@ pub struct DriftFactor {
     pub outside_share: Option<f64>,
     /// First position from which most states lie outside, over layers.
     pub leaves_at: Option<u64>,
+    /// Sampled hidden states, of all sites, that are not finite.
+    #[serde(default)]
+    pub non_finite: u64,
+    /// The first sampled position of one.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 impl LogitFactor {
-    pub(super) fn new(logits: &LogitsByDistance, on_start: &LogitsByDistance, trained_length: u64) -> Self {
+    pub(super) fn new(
+        logits: &LogitsByDistance,
+        on_start: &LogitsByDistance,
+        by_length: &LogitsByLength,
+        trained_length: u64,
+    ) -> Self {
+        let (sampled, queries) =
+            (NonFinite::total(&[logits.non_finite(), on_start.non_finite()]), by_length.non_finite());
+        let non_finite = NonFinite::total(&[sampled, queries]);
         let start = on_start.excess(trained_length, LOGIT_MARGIN);
         let heads_exceeding_on_start = start.iter().filter(|head| head.exceeds_from.is_some()).count();
         let heads = rising_more(start.into_iter().chain(logits.excess(trained_length, LOGIT_MARGIN)));
@@ -115,8 +156,24 @@ impl LogitFactor {
         let at = from.get(needed - 1).copied();
         let largest =
             heads.iter().copied().max_by(|a, b| (a.outside - a.inside).total_cmp(&(b.outside - b.inside)));
-        let (inside, outside) = (mean(|h| h.inside), mean(|h| h.outside));
+        // Of the heads that are finite alone they would pass over the others.
+        let known = |value: Option<f64>| value.filter(|_| !non_finite.any());
+        let (inside, outside) = (known(mean(|h| h.inside)), known(mean(|h| h.outside)));
         let verdict = match (inside, outside, largest) {
+            _ if non_finite.any() => {
+                let before = at.filter(|&at| non_finite.first.is_some_and(|first| at < first));
+                format!(
+                    "{}: {} queries (over all layers and heads) have a logit that is NaN or +inf, {} logits of sampled \
+                     ones{}",
+                    not_finite_from("position", non_finite.first),
+                    grouped(queries.count),
+                    grouped(sampled.count),
+                    before.map_or(String::new(), |at| format!(
+                        "; broken before, from distance {}",
+                        grouped(at)
+                    )),
+                )
+            }
             (Some(inside), Some(outside), Some(top)) => format!(
                 "{}: {} of {} heads ({heads_exceeding_on_start} on start tokens) exceed their largest logit within the \
                  training length by more than {LOGIT_MARGIN:.1}{}; \
@@ -132,8 +189,9 @@ impl LogitFactor {
             _ => "holds: no key beyond the training length is attended".to_owned(),
         };
         Self {
-            broke: at.is_some(),
-            at,
+            broke: at.is_some() || non_finite.any(),
+            outcome: Outcome::of(at.is_some(), non_finite),
+            at: at.into_iter().chain(non_finite.first).min(),
             verdict,
             inside,
             outside,
@@ -141,7 +199,9 @@ impl LogitFactor {
             heads_exceeding: from.len(),
             heads_exceeding_on_start,
             largest,
-            non_finite: logits.non_finite() + on_start.non_finite(),
+            non_finite: sampled.count,
+            non_finite_queries: queries.count,
+            first_non_finite: non_finite.first,
         }
     }
 }
@@ -163,10 +223,20 @@ fn rising_more(all: impl Iterator<Item = HeadExcess>) -> Vec<HeadExcess> {
 }
 
 impl EntropyFactor {
-    pub(super) fn new(entropy: &BandCurve, start_mass: &BandCurve, trained_length: u64) -> Self {
+    pub(super) fn new(
+        entropy: &BandCurve,
+        start_mass: &BandCurve,
+        non_finite: NonFinite,
+        trained_length: u64,
+    ) -> Self {
         let growth = entropy::growth(entropy, trained_length, ENTROPY_MARGIN);
         let at = growth.and_then(|g| g.exceeds_from).map(|x| x as u64);
         let verdict = match growth.map(|g| (g, g.outside_mean)) {
+            _ if non_finite.any() => format!(
+                "{}: {} queries (over all layers and heads) have no entropy",
+                not_finite_from("position", non_finite.first),
+                grouped(non_finite.count)
+            ),
             None => "not measured".to_owned(),
             Some((_, None)) => "not tested: the text ends within the training length".to_owned(),
             Some((g, Some(outside))) => format!(
@@ -179,13 +249,32 @@ impl EntropyFactor {
                 )),
             ),
         };
-        let start_mass = start_mass.points().take_while(|&(x, ..)| x < trained_length as f64).last();
-        Self { broke: at.is_some(), at, verdict, growth, start_mass: start_mass.map(|(_, mean, _)| mean) }
+        let outcome = match growth.and_then(|g| g.outside_mean) {
+            None if !non_finite.any() => Outcome::Undecided,
+            _ => Outcome::of(at.is_some(), non_finite),
+        };
+        let known = start_mass.not_finite_from.is_none_or(|from| from >= trained_length);
+        let inside = start_mass.points().take_while(|&(x, ..)| x < trained_length as f64);
+        Self {
+            broke: at.is_some() || non_finite.any(),
+            outcome,
+            at: at.into_iter().chain(non_finite.first).min(),
+            verdict,
+            growth,
+            start_mass: inside.last().filter(|_| known).map(|(_, mean, _)| mean),
+            non_finite: non_finite.count,
+            first_non_finite: non_finite.first,
+        }
     }
 }
 
 impl DriftFactor {
-    pub(super) fn new(sites: &[SiteDrift], policy: &AttentionPolicy, tokens: u64) -> Self {
+    pub(super) fn new(
+        sites: &[SiteDrift],
+        policy: &AttentionPolicy,
+        non_finite: NonFinite,
+        tokens: u64,
+    ) -> Self {
         let farthest = sites
             .iter()
             .filter(|site| site.layer > 0)
@@ -218,16 +307,31 @@ impl DriftFactor {
             }
             (None, None) => String::new(),
         };
+        let outcome = match (farthest, outside_share) {
+            (None, None) if at.is_none() && !non_finite.any() => Outcome::Undecided,
+            _ => Outcome::of(at.is_some(), non_finite),
+        };
+        let verdict = match outcome {
+            Outcome::NotFinite => format!(
+                "{}: {} sampled hidden states (over all layers) are NaN or infinite; {start}{left}",
+                not_finite_from("position", non_finite.first),
+                grouped(non_finite.count)
+            ),
+            _ => format!("{}: {start}{left}", if at.is_some() { "broken" } else { "holds" }),
+        };
         Self {
-            broke: at.is_some(),
-            at,
-            verdict: format!("{}: {start}{left}", if at.is_some() { "broken" } else { "holds" }),
+            broke: at.is_some() || non_finite.any(),
+            outcome,
+            at: at.into_iter().chain(non_finite.first).min(),
+            verdict,
             start_distance: farthest.map(|(distance, _)| distance),
             start_layer: farthest.map(|(_, site)| site.layer),
             start_mean_distance: farthest.and_then(|(_, site)| site.start_distance),
             start_dropped_at: dropped,
             outside_share,
             leaves_at,
+            non_finite: non_finite.count,
+            first_non_finite: non_finite.first,
         }
     }
 }

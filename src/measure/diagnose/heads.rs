@@ -48,6 +48,12 @@ pub struct HeadReport {
     /// Entropy of the longest rows seen whole, and what their logits alone say of it (appendix D).
     #[serde(default)]
     pub longest_rows: Option<EntropyCurves<f64>>,
+    /// Queries whose row is not finite: NaN or +inf among its logits. No mean or maximum above passes over one.
+    #[serde(default)]
+    pub non_finite_queries: u64,
+    /// The first position of one.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
 }
 
 impl HeadReport {
@@ -61,10 +67,11 @@ impl HeadReport {
         self.entropy.and_then(|growth| Some(growth.outside? - growth.inside))
     }
 
-    /// Whether logits or entropy leave the range that training showed.
+    /// Whether logits or entropy leave the range that training showed, or are not finite.
     pub fn broke(&self) -> bool {
         let entropy = self.entropy.is_some_and(|growth| growth.exceeds_from.is_some());
-        self.logits_break.is_some() || self.start_logits_break.is_some() || entropy
+        let left = self.logits_break.is_some() || self.start_logits_break.is_some() || entropy;
+        left || self.non_finite_queries > 0
     }
 
     /// One report per head, by layer.
@@ -78,6 +85,7 @@ impl HeadReport {
         let middles = middles(seen.plan.mass_distances.lower(), tokens);
         let rows = seen.entropy_rows.means();
         let (near, far) = (seen.mass_inside.means(), seen.mass_beyond.means());
+        let broken_queries = seen.logits_by_length.non_finite_by_head();
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let report = |sink: &lm_infinite_analysis::drift::HeadSink| {
             let (layer, head) = (sink.layer, sink.head);
@@ -102,7 +110,10 @@ impl HeadReport {
                 start_mass_beyond: sink.beyond,
                 mean_distance_inside: distance(near.slice(s![layer, head, ..])),
                 mean_distance_beyond: distance(far.slice(s![layer, head, ..])),
-                longest_rows: longest(&rows, layer, head),
+                longest_rows: longest(&rows, layer, head)
+                    .filter(|_| !seen.entropy_rows.without_entropy_by_head()[[layer, head]].any()),
+                non_finite_queries: broken_queries[[layer, head]].count,
+                first_non_finite: broken_queries[[layer, head]].first,
             }
         };
         sinks.iter().map(report).collect()

@@ -11,6 +11,7 @@ mod heads;
 mod live;
 mod model;
 mod one_head;
+mod outcome;
 mod plan;
 mod statements;
 mod summary;
@@ -28,5 +29,6 @@ pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };
 pub use one_head::Head;
+pub use outcome::Outcome;
 pub use plan::{MeasurementPlan, START_TOKENS};
 pub use statements::{HeadStatement, head_statements};

@@ -12,6 +12,7 @@ use super::collector::Measurements;
 use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::heads::HeadReport;
+use super::outcome::Outcome;
 use crate::error::{Error, Result};
 
 /// All runs of one model over one text.
@@ -30,8 +31,14 @@ pub struct Diagnosis {
     /// Loss by position of the model on the same text when it never goes past its training length
     /// ([`evaluate_in_segments`](crate::evaluate::evaluate_in_segments)).
     pub reference: Vec<NllBucket>,
-    /// Its mean, in nats per predicted token.
+    /// Its mean, in nats per predicted token; `None` where one is not finite.
     pub reference_nll: Option<f64>,
+    /// Tokens of the reference whose loss is not finite. Where there are any, no loss is held against it.
+    #[serde(default)]
+    pub reference_non_finite_tokens: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub reference_first_non_finite: Option<u64>,
     /// Bins of the curves and arrays.
     pub bins: BinEdges,
     /// One per policy, in the order asked for.
@@ -63,13 +70,23 @@ pub struct RunMeasurement {
     pub policy: String,
     /// What it means.
     pub attention: AttentionPolicy,
-    /// Mean loss, in nats per predicted token; `None` if nothing was finite.
+    /// Mean loss, in nats per predicted token; `None` if one is not finite.
     pub nll: Option<f64>,
     /// `exp(nll)`.
     pub perplexity: Option<f64>,
+    /// Tokens whose loss is NaN or infinite.
+    #[serde(default)]
+    pub non_finite_tokens: u64,
+    /// Position of the first of them.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
+    /// What became of the loss, in one word.
+    #[serde(default)]
+    pub loss_outcome: Outcome,
     /// Loss by position.
     pub buckets: Vec<NllBucket>,
-    /// Where the loss breaks; its `nll` and `threshold` are above the reference.
+    /// Where the loss breaks; its `nll` and `threshold` are above the reference. A loss that is not finite breaks at that
+    /// token, wherever it is.
     pub breaks: Option<Break>,
     /// Tokens fed per second, everything included.
     pub prefill_tokens_per_second: f64,
@@ -221,6 +238,8 @@ impl DiagnosisBuilder {
             break_rule: BreakRule::default(),
             reference: losses.buckets(tokens),
             reference_nll: losses.mean(),
+            reference_non_finite_tokens: losses.non_finite().count,
+            reference_first_non_finite: losses.non_finite().first,
             bins: BinEdges {
                 positions: plan.positions,
                 logit_distances: plan.logit_distances,
@@ -262,16 +281,36 @@ impl DiagnosisBuilder {
             start_mass: measured.entropy.start_mass.over_heads(tokens).trimmed(),
         };
         let factors = Factors {
-            logits: LogitFactor::new(&measured.logits, &measured.logits_start, trained_length),
-            entropy: EntropyFactor::new(&curves.entropy, &curves.start_mass, trained_length),
-            drift: DriftFactor::new(&drift, &run.attention, tokens),
+            logits: LogitFactor::new(
+                &measured.logits,
+                &measured.logits_start,
+                &measured.logits_by_length,
+                trained_length,
+            ),
+            entropy: EntropyFactor::new(
+                &curves.entropy,
+                &curves.start_mass,
+                measured.entropy.entropy.non_finite(),
+                trained_length,
+            ),
+            drift: DriftFactor::new(&drift, &run.attention, measured.non_finite_states(), tokens),
         };
         let losses = by_position(self.bucket, &run.nll);
-        let breaks = self.first_break(&run.nll, &run.attention);
+        let non_finite = losses.non_finite();
+        let breaks = self.first_break(&run.nll, non_finite.first, &run.attention);
+        let told = self.diagnosis.reference_non_finite_tokens == 0
+            && run.nll.len() as u64 > self.breaks_from(&run.attention);
+        let loss_outcome = match breaks {
+            None if !told && !non_finite.any() => Outcome::Undecided,
+            _ => Outcome::of(breaks.is_some(), non_finite),
+        };
         let single = |values: Array3<f64>| values.mapv(|value| value as f32);
         self.diagnosis.runs.push(RunMeasurement {
             nll: losses.mean(),
             perplexity: losses.mean().map(f64::exp),
+            non_finite_tokens: non_finite.count,
+            first_non_finite: non_finite.first,
+            loss_outcome,
             buckets: losses.buckets(tokens),
             breaks,
             policy: run.policy,
@@ -311,14 +350,34 @@ impl DiagnosisBuilder {
         self.diagnosis
     }
 
-    /// Where `nll` breaks, against the reference.
-    fn first_break(&self, nll: &[f32], attention: &AttentionPolicy) -> Option<Break> {
-        let Diagnosis { trained_length, break_rule, reference_per_token, .. } = &self.diagnosis;
+    /// Where `nll`, which is not finite at `non_finite` for the first time, breaks, against the reference.
+    fn first_break(
+        &self,
+        nll: &[f32],
+        non_finite: Option<u64>,
+        attention: &AttentionPolicy,
+    ) -> Option<Break> {
+        let Diagnosis { break_rule, reference_per_token, reference_non_finite_tokens, .. } = &self.diagnosis;
         let excess: Vec<f32> = nll.iter().zip(reference_per_token).map(|(nll, usual)| nll - usual).collect();
-        // A window shorter than the training length may break a model as soon as it drops its first key.
-        let from = attention.window.map_or(*trained_length, |window| window.min(*trained_length));
         let none = Baseline { mean: 0.0, sd: 0.0 };
-        by_position(self.bucket, &excess).first_break(&none, from, break_rule)
+        // Nothing can be held against a reference that is not finite.
+        let risen = (*reference_non_finite_tokens == 0)
+            .then(|| {
+                let from = self.breaks_from(attention);
+                by_position(self.bucket, &excess).first_break(&none, from, break_rule)
+            })
+            .flatten();
+        let lost = non_finite.map(|position| Break { position, nll: None, threshold: break_rule.margin });
+        // The rule knows a break to a bucket, what is not finite is known to the token.
+        let earlier = |risen: &Break| lost.is_none_or(|lost| risen.position + self.bucket <= lost.position);
+        risen.filter(earlier).or(lost)
+    }
+
+    /// First position at which a loss can break. A window shorter than the training length may break a model as soon as it
+    /// drops its first key.
+    fn breaks_from(&self, attention: &AttentionPolicy) -> u64 {
+        let trained_length = self.diagnosis.trained_length;
+        attention.window.map_or(trained_length, |window| window.min(trained_length))
     }
 }
 

@@ -3,23 +3,25 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use lm_infinite_analysis::nll::BreakOrder;
+use lm_infinite_analysis::nll::{BreakOrder, NllBucket};
 use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
-use crate::words::grouped;
+use super::outcome::Outcome;
+use crate::words::{bucket_json, grouped, not_finite_from, tokens};
 
 impl Diagnosis {
     /// `diagnose --json`: `{"model","tokens","trained_length","runs":[…],"out"}`.
     pub fn to_json(&self, out: Option<&Path>) -> Value {
-        let bucket =
-            |b: &lm_infinite_analysis::nll::NllBucket| json!({ "from": b.from, "to": b.to, "nll": b.nll });
         let run = |run: &RunMeasurement| {
             json!({
                 "policy": run.policy,
                 "nll": run.nll,
                 "perplexity": run.perplexity,
-                "buckets": run.buckets.iter().map(bucket).collect::<Vec<_>>(),
+                "non_finite_tokens": run.non_finite_tokens,
+                "first_non_finite": run.first_non_finite,
+                "loss": { "outcome": run.loss_outcome },
+                "buckets": run.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
                 "breaks": run.breaks,
                 "prefill_tokens_per_second": run.prefill_tokens_per_second,
                 "peak_rss_bytes": run.peak_rss_bytes,
@@ -33,6 +35,8 @@ impl Diagnosis {
             "tokens": self.tokens,
             "trained_length": self.trained_length,
             "reference_nll": self.reference_nll,
+            "reference_non_finite_tokens": self.reference_non_finite_tokens,
+            "reference_first_non_finite": self.reference_first_non_finite,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "out": out.map(|out| out.display().to_string()),
         })
@@ -53,6 +57,13 @@ impl Diagnosis {
                  token, is broken\n"
             ));
         }
+        if self.reference_non_finite_tokens > 0 {
+            text.push_str(&format!(
+                "read in pieces of the training length, the loss of this text is {} ({}): no loss can be held against it\n",
+                not_finite_from("token", self.reference_first_non_finite),
+                tokens(self.reference_non_finite_tokens),
+            ));
+        }
         for run in &self.runs {
             text.push_str(&run.summary());
         }
@@ -64,19 +75,31 @@ impl RunMeasurement {
     fn summary(&self) -> String {
         let mut text = String::new();
         let factors = &self.factors;
-        let loss = self.nll.map_or("not finite".to_owned(), |nll| format!("{nll:.3} nats"));
-        let broken = match &self.breaks {
-            None => "does not break".to_owned(),
+        let mut loss = Vec::new();
+        match self.nll {
+            Some(nll) => loss.push(format!("{nll:.3} nats")),
+            None if self.non_finite_tokens == 0 => loss.push("no loss".to_owned()),
+            None => {}
+        }
+        if self.non_finite_tokens > 0 {
+            let from = not_finite_from("token", self.first_non_finite);
+            loss.push(format!("{from} ({})", tokens(self.non_finite_tokens)));
+        }
+        match &self.breaks {
+            None if self.loss_outcome == Outcome::Undecided => loss.push("no break can be told".to_owned()),
+            None => loss.push("does not break".to_owned()),
+            Some(at) if Some(at.position) == self.first_non_finite => {}
             Some(at) => {
-                let more = at.nll.map_or("not finite".to_owned(), |nll| format!("{nll:+.2} nats from there"));
-                format!("breaks at token {} ({more})", grouped(at.position))
+                let more = at.nll.map_or(String::new(), |nll| format!(" ({nll:+.2} nats from there)"));
+                loss.push(format!("breaks at token {}{more}", grouped(at.position)));
             }
-        };
+        }
+        let loss = loss.join("; ");
         let first = first_broken(&self.order);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\n{}\n  loss     {loss}; {broken}\n  logits   {}\n  entropy  {}\n  drift    {}\n  so       {first}\n",
+            "\n{}\n  loss     {loss}\n  logits   {}\n  entropy  {}\n  drift    {}\n  so       {first}\n",
             self.policy, factors.logits.verdict, factors.entropy.verdict, factors.drift.verdict
         );
         text

@@ -115,6 +115,10 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
             if let Kind::Bound(number) = line.kind {
                 ui.colored_label(paint::bound(number), format!("dotted: {}", line.name));
             }
+            if let (Kind::Side(side), Some(at)) = (line.kind, line.not_finite_from) {
+                let words = format!("{}: not finite from {}", NAMES[side], grouped(at as f64));
+                ui.colored_label(paint::side(ui, side), words);
+            }
         }
         if !drawing.note.is_empty() {
             ui.weak(format!("({})", drawing.note));

@@ -99,20 +99,23 @@ pub struct Line {
     pub kind: Kind,
     /// In words.
     pub name: String,
-    /// From left to right.
+    /// From left to right; NaN where values are not finite: there the line has a gap.
     pub points: Vec<PlotPoint>,
-    /// Places, lower ends and upper ends of the band: mean less and plus one standard deviation over heads.
+    /// Places, lower ends and upper ends of the band: mean less and plus one standard deviation over heads; NaN as above.
     pub band: [Vec<f64>; 3],
+    /// The first token, or distance in tokens, where a value is not finite.
+    pub not_finite_from: Option<u64>,
 }
 
 impl Line {
     fn new(kind: Kind, name: impl Into<String>, axis: &Axis, points: impl Iterator<Item = [f64; 2]>) -> Self {
         let placed = points.filter_map(|[x, y]| Some(PlotPoint::new(axis.place(x)?, y)));
-        Self { kind, name: name.into(), points: thinned(placed.collect(), axis), band: Default::default() }
+        let points = thinned(placed.collect(), axis);
+        Self { kind, name: name.into(), points, band: Default::default(), not_finite_from: None }
     }
 
     fn with_band(mut self, axis: &Axis, curve: &BandCurve) -> Self {
-        for (x, mean, std) in curve.points() {
+        for ([x, mean], std) in with_gaps(curve).into_iter().zip(spreads(curve)) {
             if let Some(place) = axis.place(x) {
                 let ends = [place, mean - std, mean + std];
                 self.band.iter_mut().zip(ends).for_each(|(all, one)| all.push(one));
@@ -121,16 +124,51 @@ impl Line {
         self
     }
 
-    /// The value at a place, between the points around it; `None` outside.
+    /// The value at a place, between the points around it; `None` outside, and in a gap.
     pub fn value(&self, place: f64) -> Option<f64> {
-        interpolated(self.points.len(), place, |at| (self.points[at].x, self.points[at].y))
+        let value = interpolated(self.points.len(), place, |at| (self.points[at].x, self.points[at].y));
+        value.filter(|value| value.is_finite())
+    }
+
+    /// The pieces between its gaps, and those of its band.
+    pub fn pieces(&self) -> impl Iterator<Item = &[PlotPoint]> {
+        self.points.split(|point| point.y.is_nan()).filter(|piece| !piece.is_empty())
+    }
+
+    /// Pieces of the band: places, lower ends, upper ends.
+    pub fn band_pieces(&self) -> Vec<[&[f64]; 3]> {
+        let [places, low, high] = &self.band;
+        let (mut pieces, mut begin) = (Vec::new(), 0);
+        for end in (0..=low.len()).filter(|&at| low.get(at).is_none_or(|low| low.is_nan())) {
+            if begin < end {
+                pieces.push([&places[begin..end], &low[begin..end], &high[begin..end]]);
+            }
+            begin = end + 1;
+        }
+        pieces
     }
 
     /// The standard deviation over heads there.
     pub fn deviation(&self, place: f64) -> Option<f64> {
         let [places, low, high] = &self.band;
-        interpolated(places.len(), place, |at| (places[at], (high[at] - low[at]) / 2.0))
+        let deviation = interpolated(places.len(), place, |at| (places[at], (high[at] - low[at]) / 2.0));
+        deviation.filter(|deviation| deviation.is_finite())
     }
+}
+
+/// Points of a curve. One without a mean is NaN where values are not finite, and left out where there are none.
+fn with_gaps(curve: &BandCurve) -> Vec<[f64; 2]> {
+    kept(curve).map(|at| [curve.x[at], curve.mean[at].unwrap_or(f64::NAN)]).collect()
+}
+
+/// The standard deviations of the same points.
+fn spreads(curve: &BandCurve) -> impl Iterator<Item = f64> {
+    kept(curve).map(|at| curve.std[at].unwrap_or(f64::NAN))
+}
+
+fn kept(curve: &BandCurve) -> impl Iterator<Item = usize> {
+    let broken = curve.not_finite_from.is_some();
+    (0..curve.x.len()).filter(move |&at| broken || curve.mean[at].is_some())
 }
 
 /// The means of columns of the axis, where there are more points than columns.
@@ -179,8 +217,9 @@ impl Drawing {
         let mut lines = Vec::new();
         for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
             let name = format!("{} {}", NAMES[side], run.policy);
-            let points = points(curve, run, asked.head);
+            let (points, not_finite_from) = points(curve, run, asked.head);
             let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
+            let line = Line { not_finite_from, ..line };
             lines.push(match (curve, asked.head) {
                 (Curve::Logits, None) => line.with_band(axis, &run.curves.logits),
                 (Curve::Entropy, None) => line.with_band(axis, &run.curves.entropy),
@@ -238,13 +277,13 @@ fn bounds(run: &RunMeasurement, head: Option<(usize, usize)>, axis: &Axis, lines
     }
 }
 
-/// Points of a run, in tokens: of `head`, or the mean over heads. The loss has no heads.
-fn points(curve: Curve, run: &RunMeasurement, head: Option<(usize, usize)>) -> Vec<[f64; 2]> {
-    let of_heads = |curve: &BandCurve| curve.points().map(|(x, y, _)| [x, y]).collect();
+/// Points of a run, in tokens: of `head`, or the mean over heads; and from where they are not finite. The loss has no heads.
+fn points(curve: Curve, run: &RunMeasurement, head: Option<(usize, usize)>) -> (Vec<[f64; 2]>, Option<u64>) {
+    let of_heads = |curve: &BandCurve| (with_gaps(curve), curve.not_finite_from);
     let of_head = head.map(|head| run.curves_of_head(head));
     match (curve, &of_head) {
-        (Curve::Loss, _) => smoothed(&run.buckets),
-        (_, Some(None)) => Vec::new(),
+        (Curve::Loss, _) => (smoothed(&run.buckets), run.first_non_finite),
+        (_, Some(None)) => (Vec::new(), None),
         (Curve::Logits, None) => of_heads(&run.curves.logits),
         (Curve::Logits, Some(Some(curves))) => of_heads(&curves.logits),
         (Curve::Entropy, None) => of_heads(&run.curves.entropy),
@@ -252,9 +291,11 @@ fn points(curve: Curve, run: &RunMeasurement, head: Option<(usize, usize)>) -> V
     }
 }
 
+/// Running means of the buckets; NaN where one of them is not finite.
 fn smoothed(buckets: &[NllBucket]) -> Vec<[f64; 2]> {
+    let value = |b: &NllBucket| if b.non_finite > 0 { Some(f64::NAN) } else { b.nll };
     let finite: Vec<_> =
-        buckets.iter().filter_map(|b| Some(((b.from + b.to) as f64 / 2.0, b.nll?))).collect();
+        buckets.iter().filter_map(|b| Some(((b.from + b.to) as f64 / 2.0, value(b)?))).collect();
     let mean = |part: &[(f64, f64)]| {
         let count = part.len() as f64;
         [part.iter().map(|p| p.0).sum::<f64>() / count, part.iter().map(|p| p.1).sum::<f64>() / count]
@@ -270,13 +311,24 @@ mod tests {
     use super::*;
 
     fn bucket(at: u64, nll: Option<f64>) -> NllBucket {
-        NllBucket { from: 10 * at, to: 10 * at + 10, nll, non_finite: u64::from(nll.is_none()) }
+        let first_non_finite = nll.is_none().then_some(10 * at);
+        NllBucket {
+            from: 10 * at,
+            to: 10 * at + 10,
+            nll,
+            non_finite: u64::from(nll.is_none()),
+            first_non_finite,
+        }
     }
 
     #[test]
-    fn losses_are_running_means_of_what_is_finite() {
-        let few = [bucket(0, Some(1.0)), bucket(1, None), bucket(2, Some(3.0))];
-        assert_eq!(smoothed(&few), [[5.0, 1.0], [25.0, 3.0]]);
+    fn losses_are_running_means_and_none_passes_over_what_is_not_finite() {
+        let few = smoothed(&[bucket(0, Some(1.0)), bucket(1, None), bucket(2, Some(3.0))]);
+        assert_eq!((few.len(), few[0], few[2]), (3, [5.0, 1.0], [25.0, 3.0]));
+        assert!(few[1][1].is_nan());
+        let with_a_gap: Vec<_> = (0..12).map(|at| bucket(at, Some(1.0).filter(|_| at != 5))).collect();
+        let gap = smoothed(&with_a_gap).iter().map(|[_, y]| y.is_nan()).collect::<Vec<_>>();
+        assert_eq!(gap, [false, true, true, true, true, true, false, false]);
         let many: Vec<_> = (0..6).map(|at| bucket(at, Some(at as f64))).collect();
         assert_eq!(smoothed(&many), [[25.0, 2.0], [35.0, 3.0]]);
         assert!(smoothed(&[]).is_empty());
@@ -290,12 +342,37 @@ mod tests {
             x: vec![10.0, 20.0],
             mean: vec![Some(1.0), Some(3.0)],
             std: vec![Some(0.5), Some(1.5)],
+            not_finite_from: None,
         };
         let line = Line::new(Kind::Side(0), "A", &axis, points.into_iter()).with_band(&axis, &band);
         let values = [9.9, 10.0, 15.0, 30.0, 40.0, 40.1].map(|at| line.value(at));
         assert_eq!(values, [None, Some(1.0), Some(2.0), Some(3.0), Some(3.0), None]);
         assert_eq!([15.0, 30.0].map(|at| line.deviation(at)), [Some(1.0), None]);
         assert_eq!(Line::new(Kind::Reference, "", &axis, [].into_iter()).value(1.0), None);
+    }
+
+    #[test]
+    fn a_line_has_a_gap_where_values_are_not_finite() {
+        let axis = Axis::new(Spacing::Linear, 100, 10);
+        let curve = BandCurve {
+            x: vec![10.0, 20.0, 30.0, 40.0, 50.0],
+            mean: vec![Some(1.0), Some(2.0), None, Some(4.0), Some(5.0)],
+            std: vec![Some(0.5), Some(0.5), None, Some(0.5), Some(0.5)],
+            not_finite_from: Some(25),
+        };
+        let of = |curve: &BandCurve| {
+            Line::new(Kind::Side(0), "A", &axis, with_gaps(curve).into_iter()).with_band(&axis, curve)
+        };
+        let line = of(&curve);
+        let pieces: Vec<_> = line.pieces().map(|piece| (piece[0].x, piece[piece.len() - 1].x)).collect();
+        assert_eq!(pieces, [(10.0, 20.0), (40.0, 50.0)]);
+        let bands: Vec<_> = line.band_pieces().iter().map(|[places, ..]| places.to_vec()).collect();
+        assert_eq!(bands, [[10.0, 20.0], [40.0, 50.0]]);
+        assert_eq!([15.0, 25.0, 35.0, 45.0].map(|at| line.value(at)), [Some(1.5), None, None, Some(4.5)]);
+        assert_eq!((line.deviation(15.0), line.deviation(25.0)), (Some(0.5), None));
+        // What was never seen is no gap.
+        let unseen = of(&BandCurve { not_finite_from: None, ..curve });
+        assert_eq!((unseen.pieces().count(), unseen.value(30.0)), (1, Some(3.0)));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn plot(
     let colors = [side(ui, 0), side(ui, 1)];
     let (ink, grey) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
     let [low, high] = axis.ends();
+    let low_end = low;
     let marks = *axis;
     let plot = Plot::new(drawing.curve.title())
         .height(height)
@@ -63,10 +64,19 @@ pub fn plot(
         .label_formatter(|_| None);
     let response = plot.show(ui, |plot| {
         for line in &drawing.lines {
-            let [places, low, high] = &line.band;
-            if let (Kind::Side(side), false) = (line.kind, places.is_empty()) {
+            let Kind::Side(side) = line.kind else { continue };
+            for [places, low, high] in line.band_pieces() {
                 let area = FilledArea::new("", places, low, high);
                 plot.add(area.fill_color(colors[side].gamma_multiply(BAND)).allow_hover(false));
+            }
+            if let Some(at) = line.not_finite_from {
+                let at = axis.place(at as f64).unwrap_or(low_end);
+                plot.vline(
+                    VLine::new("", at)
+                        .color(colors[side])
+                        .style(LineStyle::dotted_dense())
+                        .allow_hover(false),
+                );
             }
         }
         if let Some(at) = axis.place(trained as f64) {
@@ -79,8 +89,10 @@ pub fn plot(
                 Kind::Reference => (1.2, grey, LineStyle::dotted_dense()),
                 Kind::Bound(number) => (1.6, bound(number), LineStyle::dotted_dense()),
             };
-            let drawn = Line::new(line.name.as_str(), PlotPoints::from(line.points.as_slice()));
-            plot.line(drawn.stroke(Stroke::new(width, color)).style(style).allow_hover(false));
+            for piece in line.pieces() {
+                let drawn = Line::new(line.name.as_str(), PlotPoints::from(piece));
+                plot.line(drawn.stroke(Stroke::new(width, color)).style(style).allow_hover(false));
+            }
         }
         if let Some(cursor) = cursor {
             plot.vline(VLine::new("", cursor).color(ink).width(1.0).allow_hover(false));

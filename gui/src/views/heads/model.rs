@@ -44,8 +44,12 @@ impl Measure {
         }
     }
 
-    /// Of one head; `None` where it has none.
+    /// Of one head; `None` where it has none, and where it is not finite: no maximum or mean passes over that. It counts as
+    /// a break.
     pub fn of(self, run: &RunMeasurement, head: &HeadReport) -> Option<f64> {
+        if head.non_finite_queries > 0 && self != Self::FirstBreak {
+            return None;
+        }
         let entropy = head.entropy.map(|growth| growth.outside.unwrap_or(growth.inside).max(growth.inside));
         match self {
             Self::MaxLogit => {
@@ -64,7 +68,8 @@ impl Measure {
             Self::FirstBreak => {
                 let entropy = head.entropy.and_then(|growth| growth.exceeds_from);
                 let logits = [head.logits_break, head.start_logits_break].into_iter().flatten().min();
-                [logits.map(|at| at as f64), entropy].into_iter().flatten().reduce(f64::min)
+                let not_finite = head.first_non_finite.map(|at| at as f64);
+                [logits.map(|at| at as f64), entropy, not_finite].into_iter().flatten().reduce(f64::min)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
 mod cells;
+mod non_finite;
 
 use std::num::NonZeroU64;
 
@@ -157,7 +158,7 @@ impl Case {
             for watched in [false, true] {
                 let outcome = self.run(chunk, watched);
                 for (index, (&got, &want)) in outcome.output.iter().zip(&expected).enumerate() {
-                    assert!((got as f64 - want).abs() <= tolerance, "{what}: value {index}: {got} {want}");
+                    assert!(agree(got, want, tolerance), "{what}: value {index}: {got} {want}");
                 }
                 if watched {
                     outcome
@@ -169,12 +170,13 @@ impl Case {
                 for (row, logits) in outcome.last_rows.iter().zip(&logits) {
                     let attended: Vec<(u64, f64)> = (self.positions.iter().copied())
                         .zip(logits[(n - 1) * n..].iter().copied())
-                        .filter(|(_, w)| w.is_finite())
+                        .filter(|(_, w)| *w != f64::NEG_INFINITY)
                         .collect();
+                    let row: Vec<_> = row.iter().filter(|(_, w)| *w != f32::NEG_INFINITY).collect();
                     assert_eq!(row.len(), attended.len(), "{what}");
-                    for (got, want) in row.iter().zip(&attended) {
+                    for (got, want) in row.into_iter().zip(&attended) {
                         assert_eq!(got.0, want.0, "{what}");
-                        assert!((got.1 as f64 - want.1).abs() <= tolerance, "{what}: {got:?} {want:?}");
+                        assert!(agree(got.1, want.1, tolerance), "{what}: {got:?} {want:?}");
                     }
                 }
             }
@@ -188,17 +190,20 @@ impl Case {
                 let position = got.first_position + query as u64;
                 let row = self.positions.iter().position(|&p| p == position).expect("a fed position");
                 let row = &logits[row * n..][..n];
-                let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
-                let lse = max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln();
-                let attended = || self.positions.iter().zip(row).filter(|(_, w)| w.is_finite());
+                let lse = log_sum_exp(row);
+                let max =
+                    if lse.is_nan() { lse } else { row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w)) };
+                let attended = || self.positions.iter().zip(row).filter(|(_, w)| *w != &f64::NEG_INFINITY);
                 let entropy: f64 = attended().map(|(_, w)| (w - lse).exp() * (lse - w)).sum();
                 let mass = |keep: &dyn Fn(u64) -> bool| -> f64 {
-                    attended().filter(|(j, _)| keep(**j)).map(|(_, w)| (w - lse).exp()).sum()
+                    let mass = attended().filter(|(j, _)| keep(**j)).map(|(_, w)| (w - lse).exp()).sum();
+                    if lse.is_nan() { lse } else { mass }
                 };
+                let entropy = if lse.is_nan() { lse } else { entropy };
                 let at = head * got.queries + query;
                 let close = |name: &str, got: f32, want: f64| {
                     assert!(
-                        (got as f64 - want).abs() <= 4.0 * tolerance,
+                        agree(got, want, 4.0 * tolerance),
                         "{what}: {name} of head {head} at {position}: {got} {want}"
                     );
                 };
@@ -214,6 +219,21 @@ impl Case {
             }
         }
     }
+}
+
+/// Log-sum-exp of a row; NaN where it has no softmax: NaN or +inf among its logits, or nothing above −inf.
+fn log_sum_exp(row: &[f64]) -> f64 {
+    if row.iter().any(|&w| w.is_nan() || w == f64::INFINITY) || row.iter().all(|&w| w == f64::NEG_INFINITY) {
+        return f64::NAN;
+    }
+    let max = row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w));
+    max + row.iter().map(|w| (w - max).exp()).sum::<f64>().ln()
+}
+
+/// Equal up to `tolerance`, or both NaN, or the same infinity.
+fn agree(got: f32, want: f64, tolerance: f64) -> bool {
+    let got = f64::from(got);
+    got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= tolerance
 }
 
 fn encodings(heads: usize, head_dim: usize) -> Vec<PositionEncoding> {

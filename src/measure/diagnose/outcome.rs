@@ -1,0 +1,65 @@
+//! What became of a factor, or of a loss.
+
+use std::fmt;
+
+use lm_infinite_analysis::NonFinite;
+use serde::{Deserialize, Serialize};
+
+/// A verdict in one word. What is not finite counts as failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It leaves what training showed.
+    Fails,
+    /// It stays there.
+    Holds,
+    /// There is too little to tell.
+    #[default]
+    Undecided,
+    /// A value is NaN or infinite.
+    #[serde(rename = "not finite")]
+    NotFinite,
+}
+
+impl Outcome {
+    /// Of a rule that broke or not, over values of which some may not be finite.
+    pub(super) fn of(broke: bool, non_finite: NonFinite) -> Self {
+        match broke {
+            _ if non_finite.any() => Self::NotFinite,
+            true => Self::Fails,
+            false => Self::Holds,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fails => "fails",
+            Self::Holds => "holds",
+            Self::Undecided => "undecided",
+            Self::NotFinite => "not finite",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_neither_held_nor_broken() {
+        let some = NonFinite { count: 2, first: Some(1024) };
+        assert_eq!([true, false].map(|broke| Outcome::of(broke, some)), [Outcome::NotFinite; 2]);
+        let none = NonFinite::default();
+        assert_eq!([true, false].map(|broke| Outcome::of(broke, none)), [Outcome::Fails, Outcome::Holds]);
+    }
+
+    #[test]
+    fn the_words_are_those_of_json() {
+        for outcome in [Outcome::Fails, Outcome::Holds, Outcome::Undecided, Outcome::NotFinite] {
+            let json = serde_json::to_value(outcome).expect("writes");
+            assert_eq!(json, serde_json::json!(outcome.to_string()));
+        }
+    }
+}
