@@ -20,6 +20,7 @@ mod phenomena;
 mod python;
 mod sessions;
 mod smollm2;
+mod snapshots;
 mod support;
 mod tasks;
 mod training;

@@ -24,7 +24,11 @@ pub fn exp_nonpositive(x: f32) -> f32 {
 }
 
 /// `out = x / sqrt(mean(x²) + epsilon) · weight` for each row of `weight.len()` values (RMSNorm).
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
@@ -37,7 +41,11 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
 }
 
 /// `gate = silu(gate) · up`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn silu_multiply(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         // silu(g) = g / (1 + e^−g), by the exponential of −|g| so that nothing overflows.
@@ -49,7 +57,11 @@ pub fn silu_multiply(gate: &mut [f32], up: &[f32]) {
 }
 
 /// `x += y`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn add(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
@@ -57,7 +69,11 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// `x *= factor`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn scale(x: &mut [f32], factor: f32) {
     for x in x {
         *x *= factor;
@@ -91,13 +107,21 @@ pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// Sum of a slice.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn sum(x: &[f32]) -> f32 {
     sum_by(x, |v| v)
 }
 
 /// Largest value; −inf for an empty slice, NaN is passed over.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn maximum(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];
     let (chunks, rest) = x.as_chunks::<16>();
@@ -110,7 +134,11 @@ pub fn maximum(x: &[f32]) -> f32 {
 }
 
 /// `x = exp(x − shift)` for `shift ≥ max(x)`; returns the sum.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (chunks, rest) = x.as_chunks_mut::<16>();
@@ -129,7 +157,11 @@ pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
 }
 
 /// As [`exp_shifted`]; returns Σ e and Σ e·(x − shift), the part of the entropy that needs the logits.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
     let (mut sums, mut weighted) = ([0.0f32; 16], [0.0f32; 16]);
     let (chunks, rest) = x.as_chunks_mut::<16>();
