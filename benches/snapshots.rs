@@ -1,4 +1,5 @@
-//! What snapshots of a session cost whose policy reads every earlier key: memory, bytes written and time, at growing length.
+//! What snapshots cost: the digest of a model, and, where the policy reads every earlier key, memory, bytes written and time
+//! at growing length.
 //!
 //! `cargo bench -p lm-infinite --bench snapshots -- [TOKENS]` (65,536 by default): `tiny-rope` under `lm-infinite-topk`, a
 //! checkpoint every 2,048 tokens as `perplexity --snapshot 0` takes them, and the same tokens without any.
@@ -7,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lm_infinite::Result;
 use lm_infinite::archive::Storage;
+use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::hub::Cache;
 use lm_infinite::machine::{peak_rss_bytes, reset_peak_rss, rss_bytes};
+use lm_infinite::model::Matrix;
 use lm_infinite::policy::PolicySpec;
-use lm_infinite::session::Session;
-use lm_infinite::{checkpoint, corpus, text};
+use lm_infinite::session::{Decoder, Session};
+use lm_infinite::{Error, Result, checkpoint, corpus, text};
 
 const CHUNK: usize = 2048;
 
@@ -27,7 +29,7 @@ fn main() -> Result<()> {
         "| tokens | cache MB | peak MB before a snapshot | peak MB in it | written by it MB | written in all MB | seconds |"
     );
     println!("|---|---|---|---|---|---|---|");
-    let folder = tempfile::tempdir().map_err(lm_infinite::Error::io("temporary folder"))?;
+    let folder = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
     // Old keys in a file from the beginning, so that what memory holds is what a session needs.
     let storage = Storage { memory_bytes: 0, folder: folder.path().to_owned() };
     let mut session = Session::with_storage(decoder.clone(), policy, &storage)?;
@@ -40,7 +42,7 @@ fn main() -> Result<()> {
         let path = folder.path().join(format!("{index}.safetensors"));
         session.checkpoint(&path, "old.pages")?;
         if let Some(last) = last.replace(path) {
-            std::fs::remove_file(&last).map_err(lm_infinite::Error::io(&last))?;
+            std::fs::remove_file(&last).map_err(Error::io(&last))?;
         }
         let (seconds, peak) = (start.elapsed().as_secs_f64(), peak_rss_bytes());
         let bytes = written_bytes().zip(written).map(|(now, before)| now - before);
@@ -59,6 +61,32 @@ fn main() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// The digest of weights of 1.6 GB in memory: what the first snapshot of a model costs.
+fn digest_rate(loaded: &LoadedModel) -> Result<()> {
+    let (mut config, mut weights) = (loaded.config.clone(), loaded.weights.clone());
+    (config.layers, config.intermediate) = (1, 1 << 20);
+    weights.layers.truncate(1);
+    let (hidden, layer) = (config.hidden, &mut weights.layers[0]);
+    let values = vec![0.5; hidden * config.intermediate];
+    let matrix =
+        |rows, columns| Matrix::from_f32(&values, rows, columns).ok_or(Error::input("matrix", "its shape"));
+    layer.gate.weight = matrix(config.intermediate, hidden)?;
+    layer.up.weight = matrix(config.intermediate, hidden)?;
+    layer.down.weight = matrix(hidden, config.intermediate)?;
+    let bytes = 3.0 * 4.0 * values.len() as f64;
+    drop(values);
+    let decoder = Decoder::new(config, weights)?;
+    let start = Instant::now();
+    decoder.digest();
+    let rate = bytes / start.elapsed().as_secs_f64() / 1e9;
+    println!(
+        "digest of {:.1} GB of weights: {rate:.2} GB/s on {} threads\n",
+        bytes / 1e9,
+        rayon::current_num_threads()
+    );
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn a_run_that_is_killed_goes_on_bit_for_bit() {
 #[test]
 fn a_run_with_old_keys_that_is_killed_goes_on_bit_for_bit() {
     let desk = Desk::new();
-    let policies = ["--policy", "lm-infinite-topk:window=64,k=4", "--policy", "vanilla", "--tokens", "6000"];
+    let policies = ["--policy", "lm-infinite-topk:window=64,k=4", "--policy", "vanilla", "--tokens", "16000"];
     let run = |more: &[&str]| {
         let mut command = program();
         command.args(["perplexity", "--text", "text.txt", "--json"]).args(policies).args(more);
@@ -127,7 +127,6 @@ fn a_run_with_old_keys_that_is_killed_goes_on_bit_for_bit() {
     torn.extend_from_slice(&[1; 5000]);
     std::fs::write(folder.join("session-0.pages"), &torn).expect("written");
     std::fs::write(folder.join("session-1.pages"), "left over").expect("written");
-    kill_at(begin(&["--resume", "killed"]), &folder, 4096);
     // A snapshot whose keys were damaged is refused, and the run can go on once they are back.
     let pages = std::fs::read(folder.join("session-0.pages")).expect("old keys");
     let mut damaged = pages.clone();
@@ -135,6 +134,7 @@ fn a_run_with_old_keys_that_is_killed_goes_on_bit_for_bit() {
     std::fs::write(folder.join("session-0.pages"), damaged).expect("written");
     refused(&run(&["--resume", "killed"]).output().expect("the program starts"), "session-0.pages");
     std::fs::write(folder.join("session-0.pages"), pages).expect("written");
+    kill_at(begin(&["--resume", "killed"]), &folder, 6144);
     json(&run(&["--resume", "killed", "--snapshot", "0"]).output().expect("the program starts"));
     assert_eq!(losses(&folder), losses(&desk.path("whole")));
     let left: Vec<_> = std::fs::read_dir(&folder).expect("a folder").collect();

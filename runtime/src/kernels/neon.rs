@@ -5,8 +5,8 @@ use std::arch::aarch64::*;
 
 use candle_core::quantized::GgmlDType;
 
-use super::dequantize::half_to_f32;
 use super::activations::Activations;
+use super::dequantize::half_to_f32;
 
 /// `out[r] = row r · x`, if the format is among those written out here; else false, and nothing done.
 #[target_feature(enable = "neon")]

@@ -97,15 +97,17 @@ impl Session {
         if !ours && self.caches.iter().all(|cache| cache.whole_pages() == 0) {
             return self.write(path, None);
         }
-        let mut known = match self.pages.0.take().filter(|_| ours) {
-            Some(known) => known,
-            None => PagesFile::create(&file, self.caches.len())?,
+        if !ours {
+            self.pages = PagesOf(Some(PagesFile::create(&file, self.caches.len())?));
+        }
+        let reference = match &mut self.pages.0 {
+            Some(pages) => {
+                pages.append(&self.caches)?;
+                Some(pages.reference())
+            }
+            None => None,
         };
-        let appended = known.append(&self.caches);
-        let reference = known.reference();
-        self.pages = PagesOf(Some(known));
-        appended?;
-        self.write(path, Some(reference))
+        self.write(path, reference)
     }
 
     /// The file that holds this session's old keys since its last checkpoint, or since it was restored.
@@ -178,8 +180,9 @@ impl Session {
         if header.layers.len() != layers {
             return Err(malformed("layers", &layers.to_string(), header.layers.len().to_string()));
         }
-        if header.layers.windows(2).any(|pair| pair[0].recent.end != pair[1].recent.end) {
-            return Err(malformed("positions", "the same next one in every layer", "different ones".into()));
+        let place = |layout: &Layout| (layout.recent.end, layout.origin);
+        if header.layers.windows(2).any(|pair| place(&pair[0]) != place(&pair[1])) {
+            return Err(malformed("positions", "the same end and gap in every layer", "different ones".into()));
         }
         let mut imports = Vec::new();
         for (layer, (cache, layout)) in session.caches.iter_mut().zip(header.layers).enumerate() {
