@@ -185,7 +185,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(
         command,
-        Source { name: model.name.clone(), sha256: Some(model.sha256()?) },
+        Source { name: model.name.clone(), sha256: None },
         Source {
             name: settings.text_name().to_owned(),
             sha256: Some(digest::sha256(inputs.text.as_bytes())),
@@ -193,5 +193,6 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
         inputs.tokens.len() as u64,
         inputs.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
         0,
-    ))
+    )
+    .of_model(model.digest()?))
 }

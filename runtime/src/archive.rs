@@ -5,7 +5,7 @@
 //! the program; a full disk is an error of the write and no fault of a later read.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub struct Archive {
     segments: Vec<Segment>,
     tail: Box<[f32]>,
     /// The file that grows: what the last segment maps.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     memory_pages: usize,
     folder: PathBuf,
 }
@@ -58,6 +58,9 @@ pub struct Archive {
 struct Segment {
     map: Arc<Mmap>,
     pages: usize,
+    /// Open as long as it is mapped, and closed behind the map: a system that deletes temporary files as they are closed
+    /// (Windows) does not delete mapped ones.
+    _file: Arc<File>,
 }
 
 /// One key/value head of a page.
@@ -65,8 +68,6 @@ struct Segment {
 pub struct ArchivePage<'a> {
     /// Position of the first key.
     pub first: u64,
-    /// Number of keys.
-    pub len: usize,
     /// Keys before the position encoding. [len, head_dim]
     pub keys: &'a [f32],
     /// [len, head_dim]
@@ -161,15 +162,10 @@ impl Archive {
         (0..self.len).step_by(PAGE_KEYS).zip(pages).map(move |(at, page)| {
             let dim = self.head_dim;
             let len = ((self.len - at) as usize).min(PAGE_KEYS);
-            let page = &page[kv_head * head_values(dim)..][..head_values(dim)];
-            let (keys, rest) = page.split_at(PAGE_KEYS * dim);
-            let (values, rest) = rest.split_at(PAGE_KEYS * dim);
-            let (low, rest) = rest.split_at(BLOCKS * dim);
-            let (high, norms) = rest.split_at(BLOCKS * dim);
+            let [keys, values, low, high, norms] = parts(page, kv_head, dim);
             let blocks = len / BLOCK_KEYS;
             ArchivePage {
                 first: self.first + at,
-                len,
                 keys: &keys[..len * dim],
                 values: &values[..len * dim],
                 low: &low[..blocks * dim],
@@ -177,6 +173,30 @@ impl Archive {
                 norms: &norms[..blocks],
             }
         })
+    }
+
+    /// Key and value of one head at `position`, each `[head_dim]`; `None` for a position that is not here.
+    pub fn row(&self, position: u64, kv_head: usize) -> Option<(&[f32], &[f32])> {
+        let at = position.checked_sub(self.first).filter(|&at| at < self.len && kv_head < self.kv_heads)?;
+        let (page, within) = (self.page(at as usize / PAGE_KEYS)?, at as usize % PAGE_KEYS);
+        let [keys, values, ..] = parts(page, kv_head, self.head_dim);
+        let row = within * self.head_dim..(within + 1) * self.head_dim;
+        Some((&keys[row.clone()], &values[row]))
+    }
+
+    /// All heads of the `index`-th page.
+    fn page(&self, index: usize) -> Option<&[f32]> {
+        if let Some(page) = self.memory.get(index) {
+            return Some(page);
+        }
+        let mut index = index - self.memory.len();
+        for segment in &self.segments {
+            if index < segment.pages {
+                return floats(&segment.map).chunks_exact(self.page_values()).nth(index);
+            }
+            index -= segment.pages;
+        }
+        (index == 0).then_some(&self.tail[..])
     }
 
     fn page_values(&self) -> usize {
@@ -203,18 +223,20 @@ impl Archive {
         let fresh = self.file.is_none();
         let file = match self.file.take() {
             Some(file) => file,
-            None => tempfile::tempfile_in(&self.folder).map_err(Error::io(&self.folder))?,
+            None => Arc::new(tempfile::tempfile_in(&self.folder).map_err(Error::io(&self.folder))?),
         };
         let pages = if fresh { 0 } else { self.segments.last().map_or(0, |segment| segment.pages) };
         let bytes: Vec<u8> = page.iter().flat_map(|x| x.to_ne_bytes()).collect();
-        file.write_all_at(&bytes, (pages * bytes.len()) as u64).map_err(failed())?;
+        let mut end = &*file;
+        end.seek(SeekFrom::Start((pages * bytes.len()) as u64)).map_err(failed())?;
+        end.write_all(&bytes).map_err(failed())?;
         // SAFETY: the file has no name and is only ever grown, by this archive alone.
-        let map = unsafe { memmap2::MmapOptions::new().len((pages + 1) * bytes.len()).map(&file) }
+        let map = unsafe { memmap2::MmapOptions::new().len((pages + 1) * bytes.len()).map(&*file) }
             .map_err(failed())?;
         if !fresh {
             self.segments.pop();
         }
-        self.segments.push(Segment { map: Arc::new(map), pages: pages + 1 });
+        self.segments.push(Segment { map: Arc::new(map), pages: pages + 1, _file: file.clone() });
         self.file = Some(file);
         Ok(())
     }
@@ -237,6 +259,17 @@ impl Clone for Archive {
 /// Values of one head in a page: keys, values, and per block low, high and norm.
 fn head_values(head_dim: usize) -> usize {
     2 * PAGE_KEYS * head_dim + BLOCKS * (2 * head_dim + 1)
+}
+
+/// Keys, values, and per block low, high and norm, of one head of a page. [PAGE_KEYS, head_dim] twice, [BLOCKS, head_dim]
+/// twice, [BLOCKS]
+fn parts(page: &[f32], kv_head: usize, head_dim: usize) -> [&[f32]; 5] {
+    let page = &page[kv_head * head_values(head_dim)..][..head_values(head_dim)];
+    let (keys, rest) = page.split_at(PAGE_KEYS * head_dim);
+    let (values, rest) = rest.split_at(PAGE_KEYS * head_dim);
+    let (low, rest) = rest.split_at(BLOCKS * head_dim);
+    let (high, norms) = rest.split_at(BLOCKS * head_dim);
+    [keys, values, low, high, norms]
 }
 
 /// Writes the box around `keys` and returns the norm of its farthest corner. A side is NaN where a key is: no bound of
@@ -294,7 +327,7 @@ mod tests {
                     let p = (page.first + r as u64) as f32;
                     assert_eq!((key, value), (&[p + head as f32, -p][..], &[2.0 * p, head as f32][..]));
                 }
-                assert_eq!(page.norms.len(), page.len / BLOCK_KEYS);
+                assert_eq!(page.norms.len(), page.keys.len() / 2 / BLOCK_KEYS);
                 for (block, norm) in page.norms.iter().enumerate() {
                     let first = (page.first + (block * BLOCK_KEYS) as u64) as f32;
                     let last = first + (BLOCK_KEYS - 1) as f32;
@@ -302,7 +335,7 @@ mod tests {
                     assert_eq!(page.high[2 * block..][..2], [last + head as f32, -first]);
                     assert_eq!(*norm, ((last + head as f32).powi(2) + last.powi(2)).sqrt());
                 }
-                position += page.len as u64;
+                position += (page.keys.len() / 2) as u64;
             }
             assert_eq!(position, 3 + n);
         }

@@ -1,11 +1,16 @@
 //! Keys before the position encoding, values, and the positions they stand at.
 //!
 //! With a window the cache is a start block and a ring: position `p < start` lies in slot `p`, any other in slot
-//! `start + (p − start) mod window`. Without one, slot = position. Slots live in pages, so that nothing is ever copied
+//! `start + (p − origin) mod window`, where `origin` is the first position behind the start tokens, or behind the last gap.
+//! Without a window, slot = position. Slots live in pages, so that nothing is ever copied
 //! to grow and memory follows what is held. Where the policy has middle keys, what leaves the window goes to an
 //! [`Archive`].
 
+mod snapshot;
+
 use std::ops::Range;
+
+pub use snapshot::{Import, Layout, Side};
 
 use crate::archive::{Archive, Storage};
 use crate::error::{Error, Result};
@@ -28,6 +33,8 @@ pub struct KvCache {
     start_held: u64,
     /// The other positions held: `recent.start..recent.end`, and `recent.end` is the next to be appended.
     recent: Range<u64>,
+    /// The position in slot `start`.
+    origin: u64,
     page_slots: usize,
     /// Each [keys, values][kv_heads, page_slots, head_dim].
     pages: Vec<[Box<[f32]>; 2]>,
@@ -76,6 +83,7 @@ impl KvCache {
             window: policy.window,
             start_held: 0,
             recent: 0..0,
+            origin: policy.start,
             page_slots: (page_slots as usize).max(1),
             pages: Vec::new(),
             archive,
@@ -126,6 +134,7 @@ impl KvCache {
             return refuse("positions only move forward, after the start tokens, up to 2^62");
         }
         self.recent = position..position;
+        self.origin = position;
         Ok(())
     }
 
@@ -192,7 +201,7 @@ impl KvCache {
                 // Up to the end of the page, of the start block, and of the ring.
                 let block_end = match self.window {
                     _ if position < self.start => self.start,
-                    Some(window) => position + window - (position - self.start) % window,
+                    Some(window) => position + window - (position - self.origin) % window,
                     None => u64::MAX,
                 };
                 let len = (end.min(block_end) - position).min((self.page_slots - within) as u64) as usize;
@@ -214,7 +223,7 @@ impl KvCache {
 
     fn slot(&self, position: u64) -> usize {
         let slot = match self.window {
-            Some(window) if position >= self.start => self.start + (position - self.start) % window,
+            Some(window) if position >= self.start => self.start + (position - self.origin) % window,
             _ => position,
         };
         slot as usize
@@ -238,74 +247,6 @@ impl KvCache {
                 side[at..at + self.head_dim].copy_from_slice(row);
             }
         }
-    }
-
-    /// Everything held, archived keys included, as [entries, kv_heads, head_dim] keys and values in order of position (a
-    /// snapshot).
-    pub fn export(&self) -> (Vec<f32>, Vec<f32>) {
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        let mut add = |(key, value): (&[f32], &[f32])| {
-            keys.extend_from_slice(key);
-            values.extend_from_slice(value);
-        };
-        let [start, recent] = self.positions();
-        for position in start {
-            (0..self.kv_heads).for_each(|head| add(self.row(position, head)));
-        }
-        if let Some(archive) = &self.archive {
-            let heads: Vec<Vec<_>> = (0..self.kv_heads).map(|head| archive.pages(head).collect()).collect();
-            for page in 0..heads.first().map_or(0, Vec::len) {
-                for r in 0..heads[0][page].len {
-                    let rows = r * self.head_dim..(r + 1) * self.head_dim;
-                    heads.iter().for_each(|head| {
-                        add((&head[page].keys[rows.clone()], &head[page].values[rows.clone()]))
-                    });
-                }
-            }
-        }
-        for position in recent {
-            (0..self.kv_heads).for_each(|head| add(self.row(position, head)));
-        }
-        (keys, values)
-    }
-
-    /// Fills an empty cache with what [`KvCache::export`] gave and [`KvCache::positions`] said.
-    ///
-    /// # Errors
-    /// Where positions or lengths cannot be those of a cache of this policy.
-    pub fn import(&mut self, positions: [Range<u64>; 2], keys: &[f32], values: &[f32]) -> Result<()> {
-        let [start, recent] = positions;
-        let width = self.kv_heads * self.head_dim;
-        let between = if self.archive.is_some() { recent.start.wrapping_sub(start.end) } else { 0 };
-        let entries = start.end.checked_add(recent.end.wrapping_sub(recent.start));
-        let entries = entries.and_then(|entries| entries.checked_add(between));
-        let sound = start.start == 0
-            && start.end == self.start.min(recent.end)
-            && recent.start <= recent.end
-            && recent.end <= LAST_POSITION
-            && recent.start >= start.end
-            && self.window.is_none_or(|window| recent.end - recent.start <= window)
-            && entries.and_then(|n| n.checked_mul(width as u64)) == Some(keys.len() as u64)
-            && keys.len() == values.len();
-        if !sound {
-            return Err(Error::input(
-                "cache in a snapshot",
-                "its positions do not fit the policy and the model",
-            ));
-        }
-        let archived = start.end..start.end + between;
-        let held = start.clone().chain(archived.clone()).chain(recent.clone());
-        for ((position, keys), values) in held.zip(keys.chunks_exact(width)).zip(values.chunks_exact(width)) {
-            match &mut self.archive {
-                Some(archive) if archived.contains(&position) => {
-                    let dim = self.head_dim;
-                    archive.push(|head| (&keys[head * dim..][..dim], &values[head * dim..][..dim]))?;
-                }
-                _ => self.store(position, keys, values),
-            }
-        }
-        (self.start_held, self.recent) = (start.end, recent);
-        Ok(())
     }
 }
 
@@ -377,10 +318,8 @@ mod tests {
             for n in [0, 1, start, window, start + window + 1, 3 * (start + window) + 300] {
                 for chunk in [1, 2, 7, 1000] {
                     let mut cache = filled(&policy, n, chunk);
-                    let mut again = KvCache::new(1, 1, &policy);
-                    let (keys, values) = cache.export();
-                    again.import(cache.positions(), &keys, &values).expect("sound");
-                    for cache in [&mut cache, &mut again] {
+                    {
+                        let cache = &mut cache;
                         let what = format!("start {start} window {window} n {n} chunk {chunk}");
                         assert_eq!(cache.entries(), n, "{what}");
                         let archive = cache.archive().expect("there is one");
@@ -401,33 +340,12 @@ mod tests {
                             (0..n).filter(|&p| p < start || p + window >= n).collect::<Vec<_>>()
                         );
                         assert!(cache.skip_to(n + 10).is_err());
-                        // Both go on alike.
+                        // It goes on.
                         cache.append(&[n as f32], &[-(n as f32)]).expect("room");
                         assert_eq!(cache.entries(), n + 1);
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn export_and_import_are_inverse() {
-        let policy = AttentionPolicy { start: 2, window: Some(300), ..Default::default() };
-        let cache = filled(&policy, 1000, 9);
-        let (keys, values) = cache.export();
-        let mut again = KvCache::new(1, 1, &policy);
-        again.import(cache.positions(), &keys, &values).expect("sound");
-        assert_eq!(held(&again), held(&cache));
-        let refused = [
-            [0..3, 3..301],
-            [0..2, Range { start: 300, end: 299 }],
-            [0..2, u64::MAX - 300..u64::MAX],
-            [0..1, 1..301],
-            [1..2, 700..1000],
-        ];
-        for positions in refused {
-            let message = format!("{positions:?}");
-            assert!(KvCache::new(1, 1, &policy).import(positions, &keys, &values).is_err(), "{message}");
         }
     }
 }

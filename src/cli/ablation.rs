@@ -38,12 +38,13 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
     bar.finish_and_clear();
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        Source { name: model.loaded.name.clone(), sha256: Some(model.loaded.sha256()?) },
+        Source { name: model.loaded.name.clone(), sha256: None },
         Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
         length,
         policies.into_iter().map(|spec| (spec.label, spec.policy)),
         cli.seed,
-    );
+    )
+    .of_model(model.loaded.digest()?);
     results::write_ablation(&folder, &result, &info)?;
     let mut data = serde_json::to_value(&result)?;
     data["out"] = folder.display().to_string().into();

@@ -101,12 +101,13 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     if let Some(folder) = &args.out {
         let info = RunInfo::new(
             arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-            Source { name: name.clone(), sha256: Some(model.loaded.sha256()?) },
+            Source { name: name.clone(), sha256: None },
             Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
             longest,
             plan.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
             cli.seed,
-        );
+        )
+        .of_model(model.loaded.digest()?);
         let trained_length = model.trained_length();
         let result = BenchResult { model: name, trained_length, machine: limits, runs };
         results::write_bench(folder, &result, &info)?;

@@ -60,12 +60,13 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     let diagnosis = builder.finish();
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        Source { name: model.loaded.name.clone(), sha256: Some(model.loaded.sha256()?) },
+        Source { name: model.loaded.name.clone(), sha256: None },
         Source { name: text.name.clone(), sha256: Some(digest::sha256(text.text.as_bytes())) },
         tokens.len() as u64,
         policies.into_iter().map(|spec| (spec.label, spec.policy)),
         cli.seed,
-    );
+    )
+    .of_model(model.loaded.digest()?);
     results::write(&folder, &diagnosis, &info)?;
     let words = format!("{}\nresults in {}", diagnosis.summary(), folder.display());
     output.write(&words, &diagnosis.to_json(Some(&folder)))

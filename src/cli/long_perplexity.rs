@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lm_infinite_runtime::digest;
+use lm_infinite_runtime::digest::sha256;
 
 use super::args::{Cli, Perplexity};
 use super::inputs::{Model, Text};
@@ -36,7 +36,10 @@ pub fn run(
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
-    let (name, trained, sha256) = (model.loaded.name.clone(), model.trained_length(), model.loaded.sha256()?);
+    let (name, trained) = (model.loaded.name.clone(), model.trained_length());
+    // One that knows its tokenizer: snapshots are refused under another.
+    let decoder = Arc::new(model.loaded.decoder()?);
+    let digest = decoder.digest();
     let tokens = match args.tokens {
         Some(tokens) => tokens,
         None => model.loaded.tokenizer.encode(&text.text)?.len() as u64,
@@ -50,13 +53,13 @@ pub fn run(
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
     let shard = args.shard.unwrap_or(Shard::WHOLE);
-    let text_sha256 = digest::sha256(text.text.as_bytes());
+    let text_sha256 = sha256(text.text.as_bytes());
     let run = LongRun {
-        decoder: model.decoder,
+        decoder,
         tokenizer: Arc::new(model.loaded.tokenizer),
         text: text.text.into(),
         identity: Identity {
-            model_sha256: sha256.clone(),
+            model: digest.clone(),
             text_sha256: text_sha256.clone(),
             policies: policies.iter().map(|spec| spec.policy.clone()).collect(),
             tokens,
@@ -83,12 +86,13 @@ pub fn run(
     };
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        Source { name, sha256: Some(sha256) },
+        Source { name, sha256: Some(digest.whole()) },
         Source { name: text.name, sha256: Some(text_sha256) },
         tokens,
         policies.into_iter().map(|spec| (spec.label, spec.policy)),
         cli.seed,
-    );
+    )
+    .of_model(digest);
     results::write_long(folder, &result, &info)?;
     workspace.finish()?;
     let words = format!("{}\nresults in {}", result.summary(), folder.display());

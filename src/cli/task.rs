@@ -93,9 +93,10 @@ impl Run<'_> {
 
     fn info(&self) -> anyhow::Result<RunInfo> {
         let model = &self.model.loaded;
-        let source = Source { name: model.name.clone(), sha256: Some(model.sha256()?) };
+        let source = Source { name: model.name.clone(), sha256: None };
         let words = self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let policies = self.methods.iter().map(|method| (method.label.clone(), method.policy.clone()));
-        Ok(RunInfo::new(words, source, self.text.clone(), self.tokens, policies, self.cli.seed))
+        let info = RunInfo::new(words, source, self.text.clone(), self.tokens, policies, self.cli.seed);
+        Ok(info.of_model(model.digest()?))
     }
 }

@@ -59,7 +59,10 @@ fn best_rate(amount: f64, rounds: usize, mut work: impl FnMut()) -> f64 {
 /// that of the whole process.
 pub fn reset_peak_rss() {
     // Where the kernel refuses, the peak stays what it was: an upper bound.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    if cfg!(target_os = "linux") {
+        // Where the kernel refuses, the peak stays what it was: an upper bound.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+    }
 }
 
 /// Resident memory of this process, mapped files included; `None` where the system does not tell.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,11 @@ pub struct RunInfo {
     pub format_version: u32,
     /// The command line, word by word.
     pub command: Vec<String>,
-    /// The model.
+    /// The model; its digest is that of weights, configuration and tokenizer together ([`ModelDigest::whole`]).
     pub model: Source,
+    /// The parts of that digest, so that a difference can be named; absent from folders of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_digest: Option<ModelDigest>,
     /// The text.
     pub text: Source,
     /// Length of the text, in tokens.
@@ -41,7 +45,8 @@ pub struct RunInfo {
 pub struct Source {
     /// Name or path as it was asked for.
     pub name: String,
-    /// SHA-256 of its bytes, in hexadecimal; `None` for what has no bytes of its own.
+    /// SHA-256 in hexadecimal, of the bytes of a text, of a model as [`ModelDigest`] says; `None` for what has no bytes of its
+    /// own.
     pub sha256: Option<String>,
 }
 
@@ -73,6 +78,7 @@ impl RunInfo {
             format_version: 1,
             command,
             model,
+            model_digest: None,
             text,
             tokens,
             policies: policies.into_iter().collect(),
@@ -81,6 +87,14 @@ impl RunInfo {
             machine: Machine::this(),
             date: Date::now().long(),
         }
+    }
+
+    /// The same, with the parts of the model's digest.
+    #[must_use]
+    pub fn of_model(mut self, digest: ModelDigest) -> Self {
+        self.model.sha256 = Some(digest.whole());
+        self.model_digest = Some(digest);
+        self
     }
 
     /// Was it written by this program?

@@ -49,6 +49,8 @@ mod sessions;
 #[cfg(test)]
 mod smollm2;
 #[cfg(test)]
+mod snapshots;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tasks;

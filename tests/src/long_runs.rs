@@ -102,6 +102,99 @@ fn a_run_that_is_killed_goes_on_bit_for_bit() {
     assert!(names.iter().all(|name| !name.starts_with("session") && name != "state.json"), "{names:?}");
 }
 
+/// The same where old keys lie in a file that all snapshots share; and that file is no larger than the keys.
+#[test]
+fn a_run_with_old_keys_that_is_killed_goes_on_bit_for_bit() {
+    let desk = Desk::new();
+    let policies = ["--policy", "lm-infinite-topk:window=64,k=4", "--policy", "vanilla", "--tokens", "16000"];
+    let run = |more: &[&str]| {
+        let mut command = program();
+        command.args(["perplexity", "--text", "text.txt", "--json"]).args(policies).args(more);
+        command.current_dir(desk.folder.path());
+        command
+    };
+    json(&run(&["--out", "whole"]).output().expect("the program starts"));
+    let begin = |more: &[&str]| {
+        let mut command = run(&[more, &["--snapshot", "0"]].concat());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    };
+    let folder = desk.path("killed");
+    kill_at(begin(&["--out", "killed"]), &folder, 2048);
+    let keys = std::fs::metadata(folder.join("session-0.pages")).expect("old keys").len();
+    assert!(keys > 0);
+    // Killed while the next page was written, and before anything named it; and a file that was never named.
+    let mut torn = std::fs::read(folder.join("session-0.pages")).expect("old keys");
+    torn.extend_from_slice(&[1; 5000]);
+    std::fs::write(folder.join("session-0.pages"), &torn).expect("written");
+    std::fs::write(folder.join("session-1.pages"), "left over").expect("written");
+    // A snapshot whose keys were damaged is refused, and the run can go on once they are back.
+    let pages = std::fs::read(folder.join("session-0.pages")).expect("old keys");
+    let mut damaged = pages.clone();
+    damaged[100] ^= 1;
+    std::fs::write(folder.join("session-0.pages"), damaged).expect("written");
+    refused(&run(&["--resume", "killed"]).output().expect("the program starts"), "session-0.pages");
+    std::fs::write(folder.join("session-0.pages"), pages).expect("written");
+    kill_at(begin(&["--resume", "killed"]), &folder, 6144);
+    json(&run(&["--resume", "killed", "--snapshot", "0"]).output().expect("the program starts"));
+    assert_eq!(losses(&folder), losses(&desk.path("whole")));
+    let left: Vec<_> = std::fs::read_dir(&folder).expect("a folder").collect();
+    let names: Vec<String> =
+        left.into_iter().map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    assert!(names.iter().all(|name| !name.starts_with("session") && name != "state.json"), "{names:?}");
+}
+
+/// Whatever of the model changed since a run was begun, `--resume` refuses and names it.
+#[test]
+fn a_run_goes_on_only_with_the_model_that_it_was_begun_with() {
+    let desk = Desk::new();
+    let model = desk.path("model");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/assets/models/tiny-rope");
+    std::fs::create_dir(&model).expect("a folder");
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(source.join(name), model.join(name)).expect("copied");
+    }
+    let mut child = desk.command(&["--model", "model", "--out", "run", "--snapshot", "0"]);
+    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    kill_at(child, &desk.path("run"), 2048);
+    let resume = |more: &[&str]| desk.run(&[&["--model", "model", "--resume", "run"], more].concat());
+    let edited = |name: &str, change: &dyn Fn(&mut Value), part: &str| {
+        let path = model.join(name);
+        let before = std::fs::read(&path).expect("readable");
+        let mut json = serde_json::from_slice(&before).expect("JSON");
+        change(&mut json);
+        std::fs::write(&path, json.to_string()).expect("written");
+        refused(&resume(&[]), &format!("model (the {part})"));
+        std::fs::write(&path, before).expect("written");
+    };
+    edited("config.json", &|json| json["rms_norm_eps"] = 1e-3.into(), "configuration");
+    edited(
+        "tokenizer.json",
+        &|json| {
+            let vocabulary = json["model"]["vocab"].as_object_mut().expect("a vocabulary");
+            let names: Vec<String> =
+                vocabulary.keys().filter(|name| name.len() == 1).take(2).cloned().collect();
+            let (a, b) = (vocabulary[&names[0]].clone(), vocabulary[&names[1]].clone());
+            (vocabulary[&names[0]], vocabulary[&names[1]]) = (b, a);
+        },
+        "tokenizer",
+    );
+    refused(&resume(&["--trained-length", "128", "--policy", "lm-infinite:window=256"]), "the configuration");
+    let path = model.join("model.safetensors");
+    let before = std::fs::read(&path).expect("readable");
+    let mut bytes = before.clone();
+    *bytes.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+    refused(&resume(&[]), "model (the weights)");
+    std::fs::write(&path, before).expect("written");
+    json(&resume(&[]));
+    let info = std::fs::read_to_string(desk.path("run/run.json")).expect("a result");
+    let info: Value = serde_json::from_str(&info).expect("JSON");
+    for part in ["weights", "configuration", "tokenizer"] {
+        assert_eq!(info["model_digest"][part].as_str().map(str::len), Some(64), "{part}");
+    }
+    assert_eq!(info["model"]["sha256"].as_str().map(str::len), Some(64));
+}
+
 #[test]
 fn a_long_run_has_the_losses_of_a_short_one() {
     let desk = Desk::new();
@@ -171,7 +264,7 @@ fn a_run_goes_on_only_as_what_it_was_begun() {
 
     let state = desk.path("run/state.json");
     let text = std::fs::read_to_string(&state).expect("a state");
-    for (from, to) in [("\"session\":\"session-", "\"session\":\"../session-"), ("long run 1", "long run 9")]
+    for (from, to) in [("\"session\":\"session-", "\"session\":\"../session-"), ("long run 2", "long run 9")]
     {
         std::fs::write(&state, text.replace(from, to)).expect("written");
         refused(&with(&[]), "state.json");

@@ -209,7 +209,11 @@ impl<'a> Search<'a, '_> {
 }
 
 /// `logits[r] = query · keys[r]`; each is what [`dot`] gives, to the bit.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn inner_products(query: &[f32], keys: &[f32], stride: usize, logits: &mut [f32]) {
     for (key, logit) in keys.chunks(stride).zip(logits) {
         *logit = dot_inline(query, &key[..query.len()]);
@@ -217,7 +221,11 @@ fn inner_products(query: &[f32], keys: &[f32], stride: usize, logits: &mut [f32]
 }
 
 /// `bounds[b] = Σ_d max(q_d low_d, q_d high_d)`: no key in box `b` has a larger inner product with `query`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn upper_bounds(query: &[f32], low: &[f32], high: &[f32], bounds: &mut [f32]) {
     let dim = query.len();
     for ((low, high), bound) in low.chunks_exact(dim).zip(high.chunks_exact(dim)).zip(bounds) {

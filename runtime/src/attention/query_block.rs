@@ -340,7 +340,11 @@ impl Turned {
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn turn_keys(
     run: &Run<'_>,
     base: u64,
@@ -357,7 +361,11 @@ fn turn_keys(
 }
 
 /// `logits[r, k] = queries[r] · keys[k]` for a few rows.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn dot_products(
     queries: &[f32],
     keys: &[f32],
@@ -374,7 +382,11 @@ fn dot_products(
 }
 
 /// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows, a register block of dimensions at a time.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn weighted_values(weights: &[f32], run: &Keys<'_>, head_dim: usize, output: &mut [f32]) {
     for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
         let (blocks, rest) = output.as_chunks_mut::<32>();

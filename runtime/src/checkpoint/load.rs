@@ -6,10 +6,12 @@ use super::{reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
-use crate::formats::{mapped, safetensors};
+use crate::formats::safetensors;
 use crate::hub::{self, Cache};
 use crate::model::config::ModelConfig;
+use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::ModelWeights;
+use crate::session::Decoder;
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 
 /// A model with everything that came with it.
@@ -30,18 +32,42 @@ pub struct LoadedModel {
     pub chat_template: Option<ChatTemplate>,
     /// What the checkpoint asks for and this program does not do; for the user to see.
     pub warnings: Vec<String>,
-    weight_files: Vec<PathBuf>,
 }
 
 impl LoadedModel {
-    /// SHA-256 of the weight file; of shards, of their contents one after the other in the order of their names. Reads
-    /// everything.
+    /// Which model this is: weights, configuration as it stands in [`LoadedModel::config`], tokenizer and chat template.
+    /// Reads all weights, on all threads, at every call.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be written down.
+    pub fn digest(&self) -> Result<ModelDigest> {
+        Ok(ModelDigest {
+            weights: identity::of_weights(&self.weights),
+            configuration: identity::of_configuration(&self.config),
+            tokenizer: Some(self.tokenizer_sha256()?),
+        })
+    }
+
+    /// [`ModelDigest::whole`] of [`LoadedModel::digest`].
+    ///
+    /// # Errors
+    /// As [`LoadedModel::digest`].
     pub fn sha256(&self) -> Result<String> {
-        let mut hasher = digest::Hasher::default();
-        for file in &self.weight_files {
-            hasher.update((*mapped::map(file)?).as_ref());
-        }
-        Ok(hasher.finish())
+        Ok(self.digest()?.whole())
+    }
+
+    /// A decoder of this model that knows its tokenizer, so that snapshots are refused under another one.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`] and [`LoadedModel::digest`].
+    pub fn decoder(&self) -> Result<Decoder> {
+        let decoder = Decoder::new(self.config.clone(), self.weights.clone())?;
+        Ok(decoder.with_tokenizer_sha256(self.tokenizer_sha256()?))
+    }
+
+    fn tokenizer_sha256(&self) -> Result<String> {
+        let template = self.chat_template.as_ref().map_or_else(|| "none".into(), ChatTemplate::sha256);
+        Ok(digest::sha256(format!("{}\n{template}\n", self.tokenizer.sha256()?).as_bytes()))
     }
 }
 
@@ -131,7 +157,6 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
         tokenizer: Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?,
         chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
         warnings: reader_gguf::warnings(&gguf, &config)?,
-        weight_files: vec![path.clone()],
         path,
         config,
         weights,
@@ -146,7 +171,6 @@ fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
         tokenizer: Tokenizer::from_folder(&path, folder.config.vocabulary)?,
         chat_template: ChatTemplate::from_folder(&path)?,
         warnings: folder.warnings()?,
-        weight_files: safetensors::weight_files(&path)?,
         config: folder.config,
         weights,
         path,

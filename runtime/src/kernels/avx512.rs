@@ -6,24 +6,14 @@ use std::arch::x86_64::*;
 use candle_core::quantized::GgmlDType;
 
 use super::activations::Activations;
-use crate::model::weights::WeightType;
 
-/// `out[r] = row r · x`, if the processor and the format are among those written out here; else false, and nothing done.
-pub fn rows_times_vector(format: WeightType, bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) -> bool {
-    let WeightType::Quantized(format) = format else { return false };
-    if !(is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("f16c")
-        && is_x86_feature_detected!("fma"))
-    {
-        return false;
-    }
+/// `out[r] = row r · x`, if the format is among those written out here; else false, and nothing done.
+#[target_feature(enable = "avx512f,f16c,fma")]
+pub fn rows_times_vector(format: GgmlDType, bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) -> bool {
     match format {
-        // SAFETY: the processor has the instructions.
-        GgmlDType::Q4_0 => unsafe { q4::<18>(bytes, x, out) },
-        // SAFETY: as above.
-        GgmlDType::Q4_1 => unsafe { q4::<20>(bytes, x, out) },
-        // SAFETY: as above.
-        GgmlDType::Q8_0 => unsafe { q8_0(bytes, x, out) },
+        GgmlDType::Q4_0 => q4::<18>(bytes, x, out),
+        GgmlDType::Q4_1 => q4::<20>(bytes, x, out),
+        GgmlDType::Q8_0 => q8_0(bytes, x, out),
         _ => return false,
     }
     true

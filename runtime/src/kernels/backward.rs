@@ -8,7 +8,11 @@ const LANES: usize = 16;
 
 /// Gradient of RMSNorm for each row of `weight.len()` values: with `r = 1 / sqrt(mean(x²) + epsilon)` and `a = g ∘ weight`,
 /// `dx = r · (a − x · r² · mean(a ∘ x))`; `dweight += g ∘ x · r`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn rms_norm_backward(
     x: &[f32],
     weight: &[f32],
@@ -33,7 +37,11 @@ pub fn rms_norm_backward(
 
 /// Gradient of `silu(gate) · up`: with σ of the gate, `dgate = g · up · σ · (1 + gate · (1 − σ))`,
 /// `dup = g · gate · σ`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn silu_multiply_backward(gate: &[f32], up: &[f32], g: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
     let inputs = gate.iter().zip(up).zip(g);
     for (((&gate, up), g), (dgate, dup)) in inputs.zip(dgate.iter_mut().zip(dup.iter_mut())) {
@@ -46,7 +54,11 @@ pub fn silu_multiply_backward(gate: &[f32], up: &[f32], g: &[f32], dgate: &mut [
 
 /// `dlogits`, which holds the gradient of the probabilities `p`, becomes that of the logits: `p ∘ (dlogits − along)`, where
 /// `along = Σ p ∘ dlogits` is known to the caller.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn softmax_backward(p: &[f32], along: f32, dlogits: &mut [f32]) {
     for (p, d) in p.iter().zip(dlogits) {
         *d = p * (*d - along);

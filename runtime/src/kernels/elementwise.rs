@@ -51,7 +51,11 @@ pub fn exp_nonpositive(x: f32) -> f32 {
 }
 
 /// `out = x / sqrt(mean(x²) + epsilon) · weight` for each row of `weight.len()` values (RMSNorm).
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
@@ -64,7 +68,11 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
 }
 
 /// `gate = silu(gate) · up`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn silu_multiply(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         // silu(g) = g / (1 + e^−g), by the exponential of −|g| so that nothing overflows.
@@ -76,7 +84,11 @@ pub fn silu_multiply(gate: &mut [f32], up: &[f32]) {
 }
 
 /// `x += y`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn add(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
@@ -84,7 +96,11 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// `x *= factor`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn scale(x: &mut [f32], factor: f32) {
     for x in x {
         *x *= factor;
@@ -118,13 +134,21 @@ pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// Sum of a slice.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn sum(x: &[f32]) -> f32 {
     sum_by(x, |v| v)
 }
 
 /// Largest value; −inf for an empty slice, NaN if one of the values is NaN.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn maximum(x: &[f32]) -> f32 {
     // The maxima pass over NaN, which costs nothing; the sums beside them do not, and are added while the maxima wait.
     let (mut lanes, mut sums) = ([f32::NEG_INFINITY; 16], [0.0f32; 16]);
@@ -144,7 +168,11 @@ pub fn maximum(x: &[f32]) -> f32 {
 
 /// `x = exp(x − shift)` for `shift = max(x)` or more; returns the sum: NaN if one of `x` is NaN or +inf. Of nothing but
 /// −inf, with a shift of −inf, all of `x` is 0.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
     // −inf − (−inf) is NaN, where every weight is 0.
     let shift = if shift == f32::NEG_INFINITY { 0.0 } else { shift };
@@ -166,7 +194,11 @@ pub fn exp_shifted(x: &mut [f32], shift: f32) -> f32 {
 
 /// As [`exp_shifted`]; returns Σ e and Σ e·(x − shift), the part of the entropy that needs the logits. Where e is 0 its
 /// product is 0, also for −inf.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn exp_shifted_with_entropy(x: &mut [f32], shift: f32) -> (f32, f32) {
     let shift = if shift == f32::NEG_INFINITY { 0.0 } else { shift };
     let (mut sums, mut weighted) = ([0.0f32; 16], [0.0f32; 16]);

@@ -1,15 +1,20 @@
 //! Arithmetic on slices. Everything model-specific lives above; everything CPU-specific lives here.
 //!
 //! Instructions are chosen at run time: matrix products by the `gemm` crate, the rest by `multiversion`, which compiles
-//! each marked function once per instruction set. Work is split by shape alone, never by the number of threads, so
-//! results do not depend on `--threads`.
+//! each marked function once per instruction set; products of block-quantized rows are written out by hand ([`level`]).
+//! Work is split by shape alone, never by the number of threads, so results do not depend on `--threads`.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod backward;
 pub mod dequantize;
 pub mod elementwise;
+pub mod level;
 pub mod linear;
 pub mod matmul;
 pub mod matvec;
+#[cfg(target_arch = "aarch64")]
+mod neon;

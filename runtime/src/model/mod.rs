@@ -1,7 +1,9 @@
 //! What a decoder is, as data: configuration and weights. Readers fill both from files, a session runs them.
 
 pub mod config;
+pub(crate) mod identity;
 pub mod weights;
 
 pub use config::ModelConfig;
+pub use identity::ModelDigest;
 pub use weights::{LayerWeights, Matrix, ModelWeights, WeightType};

@@ -1,5 +1,7 @@
 //! The decoder: one chunk of tokens through all blocks.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::attention::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
@@ -7,6 +9,7 @@ use crate::kernels::dequantize::rows_to_f32;
 use crate::kernels::elementwise::{add, rms_norm, to_half_split};
 use crate::kernels::linear;
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
 use crate::policy::AttentionPolicy;
 use crate::position::{PositionEncoding, RotaryTable};
@@ -17,6 +20,10 @@ use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
 pub struct Decoder {
     config: ModelConfig,
     weights: ModelWeights,
+    /// Digest of the tokenizer whose tokens it reads, where that is known.
+    tokenizer_sha256: Option<String>,
+    /// Computed when it is first asked for, once for all copies.
+    weights_sha256: Arc<OnceLock<String>>,
 }
 
 /// How attention is to be done in one pass.
@@ -36,7 +43,23 @@ impl Decoder {
     /// Where a weight's shape does not fit the configuration.
     pub fn new(config: ModelConfig, weights: ModelWeights) -> Result<Self> {
         check(&config, &weights)?;
-        Ok(Self { config, weights })
+        Ok(Self { config, weights, tokenizer_sha256: None, weights_sha256: Arc::default() })
+    }
+
+    /// The same decoder, which knows that its tokens are those of the tokenizer with this digest: then a snapshot of a
+    /// session is refused under any other tokenizer. [`LoadedModel::decoder`](crate::checkpoint::LoadedModel::decoder) does this.
+    #[must_use]
+    pub fn with_tokenizer_sha256(self, sha256: String) -> Self {
+        Self { tokenizer_sha256: Some(sha256), ..self }
+    }
+
+    /// Which model this is. The first call reads all weights, on all threads.
+    pub fn digest(&self) -> ModelDigest {
+        ModelDigest {
+            weights: self.weights_sha256.get_or_init(|| identity::of_weights(&self.weights)).clone(),
+            configuration: identity::of_configuration(&self.config),
+            tokenizer: self.tokenizer_sha256.clone(),
+        }
     }
 
     /// What the decoder is.

@@ -2,6 +2,7 @@
 //! matter (up to the rounding of sums).
 
 pub mod decoder;
+mod pages;
 mod snapshot;
 
 use std::sync::Arc;
@@ -47,6 +48,17 @@ pub struct Session {
     caches: Vec<KvCache>,
     /// After the final norm, of the last token fed. `[hidden]`
     last_hidden: Option<Vec<f32>>,
+    pages: PagesOf,
+}
+
+/// The file that a session's checkpoints share. A copy of the session, which may go on otherwise, has none.
+#[derive(Debug, Default)]
+struct PagesOf(Option<pages::PagesFile>);
+
+impl Clone for PagesOf {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
 }
 
 impl Session {
@@ -74,7 +86,7 @@ impl Session {
         let cache =
             |layer| KvCache::with_storage(kv_heads, head_dim, &policy.at_layer(layer), layers, storage);
         let caches = (0..layers).map(cache).collect();
-        Ok(Self { decoder, policy, encoding, table, caches, last_hidden: None })
+        Ok(Self { decoder, policy, encoding, table, caches, last_hidden: None, pages: PagesOf::default() })
     }
 
     /// Feeds `tokens` without computing any logits.

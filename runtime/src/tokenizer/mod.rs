@@ -28,6 +28,7 @@ pub use template::{ChatMessage, ChatTemplate};
 use self::chunks::Cut;
 use self::continuation::WithoutPrefix;
 use self::sentencepiece::Merges;
+use crate::digest::Hasher;
 use crate::error::{Error, Result};
 
 /// Tokenizer of one model.
@@ -224,6 +225,27 @@ impl Tokenizer {
     /// Number of entries of the vocabulary, special tokens included.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// SHA-256 of everything that decides which tokens a text becomes and which text tokens become: the vocabulary with its
+    /// added tokens and rules, the special tokens, and the size of the model's embedding. Whichever files they were read
+    /// from, equal tokenizers have equal digests.
+    ///
+    /// # Errors
+    /// A part that the tokenizers library cannot write down.
+    pub fn sha256(&self) -> Result<String> {
+        // What stands in for parts of `inner` behind another text follows from `inner`; scores do not.
+        let Self { inner, merges, behind: _, cut: _, special, limit } = self;
+        let failed = |e: &dyn std::fmt::Display| Error::input("digest of the tokenizer", e);
+        let mut writer = std::io::BufWriter::new(Hasher::default());
+        serde_json::to_writer(&mut writer, inner).map_err(|e| failed(&e))?;
+        let mut hasher = writer.into_inner().map_err(|e| failed(&e))?;
+        if let Some(merges) = merges {
+            merges.update(&mut hasher);
+        }
+        let Specials { bos, eos, adds_bos, stop } = special;
+        hasher.update(format!("\n{bos:?} {eos:?} {adds_bos} {stop:?} {limit}").as_bytes());
+        Ok(hasher.finish())
     }
 
     /// Builds a tokenizer of a model with `limit` rows of embedding.

@@ -20,6 +20,7 @@ use tokenizers::normalizers::{Prepend, Replace, Sequence as NormalizerSequence};
 use tokenizers::{DecoderWrapper, NormalizerWrapper};
 
 use super::chunks::Cut;
+use crate::digest::Hasher;
 
 /// The character that stands for a space.
 const SPACE: char = '▁';
@@ -136,6 +137,17 @@ impl PartialEq for Candidate {
 impl Eq for Candidate {}
 
 impl Merges {
+    /// Adds everything that decides which tokens a text becomes.
+    pub(super) fn update(&self, hasher: &mut Hasher) {
+        let Self { pieces, longest: _, bytes, unknown } = self;
+        let mut sorted: Vec<(&String, &Scored)> = pieces.iter().collect();
+        sorted.sort_by_key(|(text, _)| *text);
+        for (text, Scored { id, score, unused }) in sorted {
+            hasher.update(format!("{text:?} {id} {} {unused}\n", score.to_bits()).as_bytes());
+        }
+        hasher.update(format!("{bytes:?} {unknown:?}\n").as_bytes());
+    }
+
     fn new(vocabulary: &HashMap<&str, u32>, pieces: &[Piece<'_>], unknown: Option<&str>) -> Self {
         let mut scored = HashMap::with_capacity(pieces.len());
         for piece in pieces {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::huggingface::special_text;
+use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::folder::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE};
 use crate::formats::gguf::Metadata;
@@ -96,6 +97,15 @@ impl ChatTemplate {
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// SHA-256 of the template and of the special tokens that it is given.
+    pub fn sha256(&self) -> String {
+        let Self { path: _, source, bos, eos } = self;
+        let lengths = format!("{} {} {}\n", source.len(), bos.len(), eos.len());
+        digest::sha256(
+            [lengths.as_bytes(), source.as_bytes(), bos.as_bytes(), eos.as_bytes()].concat().as_slice(),
+        )
     }
 
     /// The prompt for `messages`; with `add_generation_prompt`, up to where the model's answer begins. To be encoded

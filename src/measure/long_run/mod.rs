@@ -81,7 +81,7 @@ impl LongRun {
                 tally.add(tokens.len() as u64, &losses, mark, seconds, session.kv_cache_bytes() as u64);
                 progress(index, tally.position);
                 if saved.elapsed() >= self.snapshot_every && tally.position < end {
-                    workspace.save(&done, Some((&tally, &session)))?;
+                    workspace.save(&done, Some((&tally, &mut session)))?;
                     saved = Instant::now();
                 }
             }

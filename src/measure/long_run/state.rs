@@ -1,12 +1,14 @@
 //! A long run on disk, while it lasts: `state.json`, and the session of the policy that is being run.
 //!
 //! The session is written first, under a name of its own, and then `state.json`, which names it, is replaced in one step:
-//! whenever the process is killed, `state.json` and what it names belong together.
+//! whenever the process is killed, `state.json` and what it names belong together. Old keys, which all sessions of a policy
+//! share, lie in one file that only grows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lm_infinite_runtime::files::write_whole;
+use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
@@ -17,13 +19,13 @@ use super::tally::Tally;
 use crate::error::{Error, Result};
 
 const FILE: &str = "state.json";
-const FORMAT: &str = "lm-infinite long run 1";
+const FORMAT: &str = "lm-infinite long run 2";
 
 /// What a run is a run of. A run goes on only as what it was begun.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
-    /// SHA-256 of the model's files.
-    pub model_sha256: String,
+    /// The model: weights, configuration and tokenizer.
+    pub model: ModelDigest,
     /// SHA-256 of the text.
     pub text_sha256: String,
     /// The policies, in order.
@@ -90,8 +92,8 @@ impl Workspace {
         }
         let (was, is) = (&state.identity, &self.identity);
         let differ = |field: &str, was: String, is: String| Err(Error::malformed(&path, field, is, was));
-        if was.model_sha256 != is.model_sha256 {
-            return differ("model (SHA-256)", was.model_sha256.clone(), is.model_sha256.clone());
+        if let Some(part) = is.model.difference(&was.model) {
+            return differ(&format!("model ({part})"), was.model.whole(), is.model.whole());
         }
         if was.text_sha256 != is.text_sha256 {
             return differ("text (SHA-256)", was.text_sha256.clone(), is.text_sha256.clone());
@@ -132,16 +134,21 @@ impl Workspace {
         policy: AttentionPolicy,
     ) -> Result<Option<(Tally, Session)>> {
         let path = self.folder.join(FILE);
-        let (Some(name), Some(tally)) = (state.session, state.current) else { return Ok(None) };
+        let (Some(name), Some(tally)) = (state.session, state.current) else {
+            self.remove_sessions_but(&[])?;
+            return Ok(None);
+        };
         // A name, not a way out of the folder.
         if Path::new(&name).components().count() != 1 || name == ".." {
             return Err(Error::malformed(&path, "session", "the name of a file here", name));
         }
-        let file = self.folder.join(name);
+        let file = self.folder.join(&name);
         let session = Session::restore(decoder, policy, &file)?;
         if session.position() != tally.position {
             return Err(Error::malformed(&file, "position", tally.position, session.position()));
         }
+        // What was written after this snapshot, and never committed, would stand in the way.
+        self.remove_sessions_but(&[&name, &pages_name(&session)])?;
         Ok(Some((tally, session)))
     }
 
@@ -149,25 +156,25 @@ impl Workspace {
     ///
     /// # Errors
     /// Where the folder cannot be written.
-    pub fn save(&self, done: &[Tally], current: Option<(&Tally, &Session)>) -> Result<()> {
-        let session = match current {
-            None => None,
-            Some((tally, session)) => {
-                let name = format!("session-{}-{}.safetensors", done.len(), tally.position);
-                session.save(&self.folder.join(&name))?;
-                Some(name)
-            }
-        };
+    pub fn save(&self, done: &[Tally], current: Option<(&Tally, &mut Session)>) -> Result<()> {
+        let mut kept = Vec::new();
+        let mut tally = None;
+        if let Some((current, session)) = current {
+            let name = format!("session-{}-{}.safetensors", done.len(), current.position);
+            session.checkpoint(&self.folder.join(&name), &format!("session-{}.pages", done.len()))?;
+            kept = vec![name, pages_name(session)];
+            tally = Some(current.clone());
+        }
         let state = State {
             format: FORMAT.into(),
             identity: self.identity.clone(),
             done: done.to_vec(),
-            current: current.map(|(tally, _)| tally.clone()),
-            session: session.clone(),
+            current: tally,
+            session: kept.first().cloned(),
         };
         let json = serde_json::to_string(&state).map_err(|e| Error::input(FILE, e))?;
         write_whole(&self.folder.join(FILE), json.as_bytes())?;
-        self.remove_sessions_but(session.as_deref())
+        self.remove_sessions_but(&kept.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Takes away what only an unfinished run needs.
@@ -177,19 +184,26 @@ impl Workspace {
     pub fn finish(&self) -> Result<()> {
         let path = self.folder.join(FILE);
         std::fs::remove_file(&path).map_err(Error::io(&path))?;
-        self.remove_sessions_but(None)
+        self.remove_sessions_but(&[])
     }
 
-    fn remove_sessions_but(&self, kept: Option<&str>) -> Result<()> {
+    fn remove_sessions_but(&self, kept: &[&str]) -> Result<()> {
         for entry in std::fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
             let entry = entry.map_err(Error::io(&self.folder))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
             // Also what a killed process left half written.
-            if name.starts_with("session-") && name.contains(".safetensors") && Some(&*name) != kept {
+            let session = name.contains(".safetensors") || name.ends_with(".pages");
+            if name.starts_with("session-") && session && !kept.contains(&&*name) {
                 std::fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
             }
         }
         Ok(())
     }
+}
+
+/// Name of the file with the session's old keys; empty where it has none.
+fn pages_name(session: &Session) -> String {
+    let name = session.pages_file().and_then(Path::file_name);
+    name.map_or(String::new(), |name| name.to_string_lossy().into_owned())
 }
