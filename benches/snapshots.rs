@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lm_infinite::archive::Storage;
+use lm_infinite::session::Storage;
 use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::hub::Cache;
 use lm_infinite::machine::{peak_rss_bytes, reset_peak_rss, rss_bytes};
