@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
-use lm_infinite_runtime::hub;
 use lm_infinite_runtime::policy::PolicySpec;
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
 
 use super::args::{ModelArgs, TextArgs};
+use super::output;
 use crate::error::Result;
 
 /// Characters of the embedded text that make a prompt.
@@ -26,7 +26,7 @@ pub struct Model {
 impl Model {
     /// Loads what `args` name.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
-        let mut loaded = load(&args.model, &hub::Cache::open()?)?;
+        let mut loaded = load(&args.model, &output::cache()?)?;
         if let Some(length) = args.trained_length {
             anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
             loaded.config.trained_length = length;

@@ -1,15 +1,15 @@
 //! `models`: known, present, and what is in a file.
 
 use lm_infinite_runtime::checkpoint::inspect;
-use lm_infinite_runtime::hub::{self, Cache};
+use lm_infinite_runtime::hub;
 use serde_json::json;
 
 use super::args::Models;
-use super::output::Output;
+use super::output::{self, Output};
 
 /// Runs the command.
 pub fn run(args: &Models, output: &Output) -> anyhow::Result<()> {
-    let cache = Cache::open()?;
+    let cache = output::cache()?;
     match args {
         Models::List => {
             let list = hub::list(&cache);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use lm_infinite_runtime::hub::{Cache, Progress};
 
 use crate::words::grouped;
 
@@ -79,6 +80,23 @@ pub fn progress(what: &str, total: u64, unit: &str) -> ProgressBar {
     let bar = ProgressBar::new(total).with_style(style).with_prefix(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
+}
+
+/// The cache of models, which says on standard error what it fetches and, on a terminal, how far it is.
+pub fn cache() -> crate::Result<Cache> {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} · {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    Ok(Cache::open()?.with_progress(move |progress| match progress {
+        Progress::Said(words) => bar.suspend(|| eprintln!("{words}")),
+        Progress::Bytes { done, total } => {
+            bar.set_length(total);
+            bar.set_position(done);
+            if done >= total {
+                bar.finish_and_clear();
+            }
+        }
+    }))
 }
 
 /// A sign of life while something of unknown length is done, on standard error, if that is a terminal.

@@ -101,7 +101,7 @@ pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
 /// Finds the file or folder behind `reference`.
 pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     if let Some(repository) = reference.strip_prefix("hf:") {
-        let path = hub::hugging_face(repository)?;
+        let path = hub::hugging_face(repository, cache)?;
         return Ok(Located { name: reference.to_owned(), path, format: Format::Folder });
     }
     if let Some(model) = hub::embedded(reference) {

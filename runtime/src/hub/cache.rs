@@ -1,17 +1,40 @@
 //! The folder that pulled models are kept in.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::KnownModel;
+use super::known::KnownModel;
 use crate::error::{Error, Result};
 
 /// Environment variable that names another folder.
 pub const VARIABLE: &str = "LM_INFINITE_CACHE";
 
+/// What happens while a model is fetched.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A step in words.
+    Said(&'a str),
+    /// So many bytes of a file of `total` bytes are here.
+    Bytes {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in the end.
+        total: u64,
+    },
+}
+
 /// The folder that pulled models are kept in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Cache {
     root: PathBuf,
+    progress: Option<Arc<dyn Fn(Progress<'_>) + Send + Sync>>,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 impl Cache {
@@ -28,7 +51,20 @@ impl Cache {
 
     /// A cache in `root`, which is created when something is pulled.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), progress: None }
+    }
+
+    /// The same, and `progress` is told what happens while a model is fetched.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    pub(super) fn tell(&self, what: Progress<'_>) {
+        if let Some(progress) = &self.progress {
+            progress(what);
+        }
     }
 
     /// The folder.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use hf_hub::{CacheRepo, Repo};
 
+use super::cache::{Cache, Progress};
 use crate::error::{Error, Result};
 use crate::formats::folder::{
     CONFIG_FILE, GENERATION_CONFIG_FILE, TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE,
@@ -16,18 +17,17 @@ use crate::formats::safetensors;
 const OPTIONAL: [&str; 3] = [TOKENIZER_CONFIG_FILE, GENERATION_CONFIG_FILE, TEMPLATE_FILE];
 
 /// The folder of `repository` (`org/name`, checked) with everything that loading needs.
-pub(super) fn fetch(repository: &str) -> Result<PathBuf> {
+pub(super) fn fetch(repository: &str, cache: &Cache) -> Result<PathBuf> {
     let refuse = |reason: String| Error::input(format!("model `hf:{repository}`"), reason);
     let repo = Repo::model(repository.to_owned());
     let cached = hf_hub::Cache::from_env().repo(repo.clone());
-    let api =
-        ApiBuilder::from_env().with_progress(true).build().map_err(|e| refuse(e.to_string()))?.repo(repo);
+    let api = ApiBuilder::from_env().build().map_err(|e| refuse(e.to_string()))?.repo(repo);
     // Without a connection there is no list of files; then the cache has to have them.
     let remote: std::result::Result<Vec<String>, String> = api
         .info()
         .map(|info| info.siblings.into_iter().map(|sibling| sibling.rfilename).collect())
         .map_err(|e| e.to_string());
-    let source = Source { api, cached, remote };
+    let source = Source { api, cached, remote, cache };
 
     let config = source.get(CONFIG_FILE).map_err(refuse)?;
     source.get(TOKENIZER_FILE).map_err(refuse)?;
@@ -48,14 +48,15 @@ pub(super) fn fetch(repository: &str) -> Result<PathBuf> {
 }
 
 /// A repository and what is known of it.
-struct Source {
+struct Source<'a> {
+    cache: &'a Cache,
     api: ApiRepo,
     cached: CacheRepo,
     /// Names of the files of the repository, or why they are not known.
     remote: std::result::Result<Vec<String>, String>,
 }
 
-impl Source {
+impl Source<'_> {
     fn has(&self, name: &str) -> bool {
         match &self.remote {
             Ok(files) => files.iter().any(|file| file == name),
@@ -70,7 +71,31 @@ impl Source {
         match &self.remote {
             Err(e) => Err(format!("{name} is not in the cache, and huggingface could not be reached: {e}")),
             Ok(_) if !self.has(name) => Err(format!("the repository has no {name}")),
-            Ok(_) => self.api.get(name).map_err(|e| format!("{name}: {e}")),
+            Ok(_) => {
+                let download = Download { cache: self.cache, done: 0, total: 0 };
+                self.api.download_with_progress(name, download).map_err(|e| format!("{name}: {e}"))
+            }
         }
     }
+}
+
+/// Tells a cache what the hub's client tells.
+struct Download<'a> {
+    cache: &'a Cache,
+    done: u64,
+    total: u64,
+}
+
+impl hf_hub::api::Progress for Download<'_> {
+    fn init(&mut self, size: usize, filename: &str) {
+        self.total = size as u64;
+        self.cache.tell(Progress::Said(&format!("downloading {filename}")));
+    }
+
+    fn update(&mut self, size: usize) {
+        self.done += size as u64;
+        self.cache.tell(Progress::Bytes { done: self.done, total: self.total });
+    }
+
+    fn finish(&mut self) {}
 }

