@@ -22,11 +22,11 @@ const STRIP_ROWS: usize = 64;
 /// Buffers that a thread keeps between blocks; their size does not depend on the length of the text.
 #[derive(Default)]
 pub struct Scratch {
-    near_queries: Vec<f32>,
-    far_queries: Vec<f32>,
+    exact_queries: Vec<f32>,
+    clamped_queries: Vec<f32>,
     middle_queries: Vec<f32>,
-    turned: Turned,
-    turned_far: Turned,
+    rotated: Rotated,
+    rotated_clamped: Rotated,
     angles: Vec<f32>,
     logits: Vec<f32>,
     far_logits: Vec<f32>,
@@ -34,7 +34,7 @@ pub struct Scratch {
 
 /// Keys of a run after the position encoding.
 #[derive(Default)]
-struct Turned {
+struct Rotated {
     /// [keys, head_dim]
     keys: Vec<f32>,
     angles: Vec<f32>,
@@ -63,10 +63,10 @@ pub struct QueryBlock<'a> {
 /// How the logits of a run are made.
 #[derive(Clone, Copy, PartialEq)]
 enum Distance {
-    /// True distances: keys are turned to their offset from the block's first query.
-    Near,
+    /// True distances: keys are rotated to their offset from the block's first query.
+    Exact,
     /// The policy's changed distance.
-    Far,
+    Clamped,
     /// That of the middle keys.
     Middle(u64),
 }
@@ -98,10 +98,10 @@ impl<'a> QueryBlock<'a> {
         partial.cells = plan.and_then(|plan| plan.cell).map(cells);
         let spans: Vec<Spans> =
             (0..self.count).map(|t| self.inputs.policy.spans(self.base() + t as u64)).collect();
-        self.gather(Distance::Near, scratch);
-        let any_far = spans.last().is_some_and(|last| last.far_end > 0);
-        if any_far {
-            self.gather(Distance::Far, scratch);
+        self.gather(Distance::Exact, scratch);
+        let any_clamped = spans.last().is_some_and(|last| last.clamped_end > 0);
+        if any_clamped {
+            self.gather(Distance::Clamped, scratch);
         }
         for run in runs {
             self.absorb_run(run, &spans, plan, &mut partial, scratch);
@@ -146,14 +146,14 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    /// Collects the queries, scaled and turned to their offset (near), to the policy's distance (far), or to that of the middle keys.
+    /// Collects the queries, scaled and rotated to their offset (exact), to the policy's distance (clamped), or to that of the middle keys.
     fn gather(&self, distance: Distance, scratch: &mut Scratch) {
         let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
         let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
-        let Scratch { near_queries, far_queries, middle_queries, angles, .. } = scratch;
+        let Scratch { exact_queries, clamped_queries, middle_queries, angles, .. } = scratch;
         let gathered = match distance {
-            Distance::Near => near_queries,
-            Distance::Far => far_queries,
+            Distance::Exact => exact_queries,
+            Distance::Clamped => clamped_queries,
             Distance::Middle(_) => middle_queries,
         };
         gathered.resize(self.rows() * head_dim, 0.0);
@@ -162,12 +162,12 @@ impl<'a> QueryBlock<'a> {
         for t in 0..self.count {
             let position = self.base() + t as u64;
             let offset = match (distance, policy.positions) {
-                (Distance::Near, _) => t as u64,
+                (Distance::Exact, _) => t as u64,
                 (Distance::Middle(distance), _) => distance,
-                (Distance::Far, Positions::InCache) => {
+                (Distance::Clamped, Positions::InCache) => {
                     position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
                 }
-                (Distance::Far, Positions::True) => policy.ceiling.unwrap_or(0),
+                (Distance::Clamped, Positions::True) => policy.ceiling.unwrap_or(0),
             };
             for h in 0..self.group() {
                 let at = (self.first + t) * width + (self.kv_head * self.group() + h) * head_dim;
@@ -199,13 +199,13 @@ impl<'a> QueryBlock<'a> {
         let run_end = run.first + run.len as u64;
         let (Some(oldest), Some(newest)) = (spans.first(), spans.last()) else { return };
         if let Some(table) = self.inputs.table {
-            if run_end > oldest.far_end {
-                // Near: offset from the block's first query.
-                scratch.turned.fill(run, self.base(), table, self.inputs.shape.head_dim);
+            if run_end > oldest.clamped_end {
+                // Exact: offset from the block's first query.
+                scratch.rotated.fill(run, self.base(), table, self.inputs.shape.head_dim);
             }
-            if run.first < newest.far_end && self.inputs.policy.positions == Positions::InCache {
+            if run.first < newest.clamped_end && self.inputs.policy.positions == Positions::InCache {
                 // A start key stands at its own index.
-                scratch.turned_far.fill(run, 0, table, self.inputs.shape.head_dim);
+                scratch.rotated_clamped.fill(run, 0, table, self.inputs.shape.head_dim);
             }
         }
         let seen_whole = run.first >= newest.recent_begin && run_end <= self.base() + 1;
@@ -247,18 +247,18 @@ impl<'a> QueryBlock<'a> {
             stride: run.stride,
         };
         let (len, end) = (keys.len, keys.first + keys.len as u64);
-        let near = end > spans[queries.start].far_end;
-        let far = keys.first < spans[queries.end - 1].far_end;
-        if near || self.inputs.table.is_none() {
-            self.products(&keys, Distance::Near, &rows, scratch);
+        let exact = end > spans[queries.start].clamped_end;
+        let clamped = keys.first < spans[queries.end - 1].clamped_end;
+        if exact || self.inputs.table.is_none() {
+            self.products(&keys, Distance::Exact, &rows, scratch);
         }
-        let both = near && far && self.inputs.table.is_some();
+        let both = exact && clamped && self.inputs.table.is_some();
         if both {
             std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
-            self.products(&keys, Distance::Far, &rows, scratch);
+            self.products(&keys, Distance::Clamped, &rows, scratch);
             std::mem::swap(&mut scratch.logits, &mut scratch.far_logits);
-        } else if far && self.inputs.table.is_some() {
-            self.products(&keys, Distance::Far, &rows, scratch);
+        } else if clamped && self.inputs.table.is_some() {
+            self.products(&keys, Distance::Clamped, &rows, scratch);
         }
         let column = |key: u64| (key.clamp(keys.first, end) - keys.first) as usize;
         for row in rows.clone() {
@@ -267,8 +267,8 @@ impl<'a> QueryBlock<'a> {
             let at = (row - rows.start) * len;
             let logits = &mut scratch.logits[at..][..len];
             if both {
-                let far_columns = column(spans.far_end);
-                logits[..far_columns].copy_from_slice(&scratch.far_logits[at..][..far_columns]);
+                let clamped_columns = column(spans.clamped_end);
+                logits[..clamped_columns].copy_from_slice(&scratch.far_logits[at..][..clamped_columns]);
             }
             if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
                 let slope = slopes[self.kv_head * group + h];
@@ -296,18 +296,18 @@ impl<'a> QueryBlock<'a> {
     /// `logits = queries · keysᵀ` of the block's `rows`, with the position encoding that turns vectors.
     fn products(&self, keys: &Keys<'_>, distance: Distance, rows: &Range<usize>, scratch: &mut Scratch) {
         let head_dim = self.inputs.shape.head_dim;
-        let Scratch { near_queries, far_queries, turned, turned_far, logits, .. } = scratch;
-        let queries = if distance == Distance::Near { near_queries } else { far_queries };
+        let Scratch { exact_queries, clamped_queries, rotated, rotated_clamped, logits, .. } = scratch;
+        let queries = if distance == Distance::Exact { exact_queries } else { clamped_queries };
         let queries = &queries[rows.start * head_dim..rows.end * head_dim];
         let in_cache = self.inputs.policy.positions == Positions::InCache;
-        let turned = match distance {
+        let rotated = match distance {
             _ if self.inputs.table.is_none() => None,
-            Distance::Near => Some(turned),
-            Distance::Far if in_cache => Some(turned_far),
-            Distance::Far | Distance::Middle(_) => None,
+            Distance::Exact => Some(rotated),
+            Distance::Clamped if in_cache => Some(rotated_clamped),
+            Distance::Clamped | Distance::Middle(_) => None,
         };
-        let (data, stride) = match turned {
-            Some(turned) => (&turned.keys[keys.at * head_dim..], head_dim),
+        let (data, stride) = match rotated {
+            Some(rotated) => (&rotated.keys[keys.at * head_dim..], head_dim),
             None => (keys.keys, keys.stride),
         };
         logits.resize(rows.len() * keys.len, 0.0);
@@ -331,7 +331,7 @@ impl<'a> QueryBlock<'a> {
     }
 }
 
-impl Turned {
+impl Rotated {
     /// Turns the keys of `run` to their offset from `base`.
     fn fill(&mut self, run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize) {
         self.keys.resize(run.len * head_dim, 0.0);

@@ -96,7 +96,7 @@ fn push(runs: &mut Vec<KeyRun>, position: u64, seen: Region, logit: f32) {
 fn rope_logit(query: &[f32], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
     let half = row.len() / 2;
     let (cosines, sines) = row.split_at(half);
-    let turned: f64 = (0..half)
+    let rotated: f64 = (0..half)
         .map(|j| {
             let (q0, q1, k0, k1) =
                 (query[j] as f64, query[j + half] as f64, key[j] as f64, key[j + half] as f64);
@@ -104,5 +104,5 @@ fn rope_logit(query: &[f32], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
         })
         .sum();
     let passed: f64 = (2 * half..query.len()).map(|j| query[j] as f64 * key[j] as f64).sum();
-    ((turned * magnitude.powi(2) + passed) / (query.len() as f64).sqrt()) as f32
+    ((rotated * magnitude.powi(2) + passed) / (query.len() as f64).sqrt()) as f32
 }

@@ -166,14 +166,14 @@ fn scaling(rope: &Json, max_length: u64) -> Result<PositionScaling> {
         "default" => Ok(PositionScaling::None),
         "linear" => Ok(PositionScaling::Linear { factor: factor()? }),
         "yarn" => {
-            for (key, usual) in [
+            for (key, default) in [
                 ("attention_factor", None),
                 ("mscale", None),
                 ("mscale_all_dim", None),
                 ("truncate", Some(true)),
             ] {
                 let set = rope.value(key);
-                if let Some(value) = set.filter(|value| value.as_bool() != usual || usual.is_none()) {
+                if let Some(value) = set.filter(|value| value.as_bool() != default || default.is_none()) {
                     let detail = format!("{}: {} = {value}", rope.path().display(), rope.name(key));
                     return Err(Error::unsupported("YaRN with its own attention factor or rounding", detail));
                 }

@@ -242,7 +242,7 @@ pub fn rotate(x: &[f32], row: &[f32], backwards: bool, out: &mut [f32]) {
     out_passed.copy_from_slice(passed);
 }
 
-/// Brings a head whose pairs are neighbours, `(2j, 2j + 1)`, into half-split order; dimensions past `dim` stay.
+/// Brings a head whose pairs are interleaved, `(2j, 2j + 1)`, into half-split order; dimensions past `dim` stay.
 pub fn to_half_split(head: &mut [f32], dim: usize, spare: &mut [f32]) {
     for j in 0..dim / 2 {
         spare[j] = head[2 * j];
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_become_halves() {
+    fn interleaved_pairs_become_halves() {
         let mut head = vec![0.0, 1.0, 2.0, 3.0, 9.0];
         to_half_split(&mut head, 4, &mut [0.0; 4]);
         assert_eq!(head, [0.0, 2.0, 1.0, 3.0, 9.0]);

@@ -72,7 +72,7 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
 ///
 /// Key `j ≤ query` is attended if `j < start_end` or `j ≥ recent_begin`, may be chosen in between where the policy has middle
 /// keys, and its distance is changed by the policy
-/// ("far") if `j < far_end`.
+/// ("clamped") if `j < clamped_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spans {
     /// End of the start tokens that lie outside the window (at most `recent_begin`).
@@ -80,7 +80,7 @@ pub struct Spans {
     /// First recent key.
     pub recent_begin: u64,
     /// End of the keys whose distance to the position encoding is not the true one.
-    pub far_end: u64,
+    pub clamped_end: u64,
 }
 
 impl AttentionPolicy {
@@ -88,12 +88,12 @@ impl AttentionPolicy {
     pub fn spans(&self, i: u64) -> Spans {
         let recent_begin = self.window.map_or(0, |window| (i + 1).saturating_sub(window));
         let start_end = self.start.min(recent_begin);
-        let far_end = match (self.positions, self.ceiling) {
+        let clamped_end = match (self.positions, self.ceiling) {
             (Positions::InCache, _) => start_end,
             (Positions::True, Some(ceiling)) => i.saturating_sub(ceiling),
             (Positions::True, None) => 0,
         };
-        Spans { start_end, recent_begin, far_end }
+        Spans { start_end, recent_begin, clamped_end }
     }
 }
 
@@ -183,11 +183,11 @@ mod tests {
                             assert_eq!(attended, seen.distance().is_some(), "{policy:?} query {i} key {j}");
                             if let Some(distance) = seen.distance() {
                                 // In the cache the distances of start keys may happen to be the true ones.
-                                let far = j < spans.far_end;
-                                assert!(far || distance == i - j, "{policy:?} query {i} key {j}");
+                                let clamped = j < spans.clamped_end;
+                                assert!(clamped || distance == i - j, "{policy:?} query {i} key {j}");
                                 let capped = policy.ceiling.is_some_and(|c| distance == c && i - j > c);
                                 assert_eq!(
-                                    far,
+                                    clamped,
                                     capped || (positions == Positions::InCache && j < spans.start_end)
                                 );
                             }

@@ -64,18 +64,18 @@ impl Rope {
         2 * self.frequencies.len()
     }
 
-    /// `x` (`[head_dim]`) turned by `offset` tokens; magnitude² is applied here, once for query and key together.
+    /// `x` (`[head_dim]`) rotated by `offset` tokens; magnitude² is applied here, once for query and key together.
     pub fn rotated<T: Float>(&self, x: &[T], offset: f64) -> Vec<T> {
         let real = |x: f64| T::from(x).expect("every float type holds an f64, rounded");
         let half = self.frequencies.len();
-        let mut turned = x.to_vec();
+        let mut rotated = x.to_vec();
         for (j, frequency) in self.frequencies.iter().enumerate() {
             let (sin, cos) = (offset * frequency).sin_cos();
             let (sin, cos) = (real(sin * self.magnitude.powi(2)), real(cos * self.magnitude.powi(2)));
-            turned[j] = x[j] * cos - x[j + half] * sin;
-            turned[j + half] = x[j] * sin + x[j + half] * cos;
+            rotated[j] = x[j] * cos - x[j + half] * sin;
+            rotated[j + half] = x[j] * sin + x[j + half] * cos;
         }
-        turned
+        rotated
     }
 }
 
