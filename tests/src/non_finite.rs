@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fixtures::llama::{TinyConfig, TinyLlama};
+use crate::fixtures::{TinyConfig, TinyLlama};
 use crate::support::{load, program};
 
 /// L_pretrain of the models.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use lm_infinite_analysis::nll::{BreakOrder, NllBucket};
+use lm_infinite_analysis::nll::BreakOrder;
 use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
