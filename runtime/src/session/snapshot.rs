@@ -182,7 +182,11 @@ impl Session {
         }
         let place = |layout: &Layout| (layout.recent.end, layout.origin);
         if header.layers.windows(2).any(|pair| place(&pair[0]) != place(&pair[1])) {
-            return Err(malformed("positions", "the same end and gap in every layer", "different ones".into()));
+            return Err(malformed(
+                "positions",
+                "the same end and gap in every layer",
+                "different ones".into(),
+            ));
         }
         let mut imports = Vec::new();
         for (layer, (cache, layout)) in session.caches.iter_mut().zip(header.layers).enumerate() {
