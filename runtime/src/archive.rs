@@ -68,15 +68,15 @@ struct Segment {
 pub struct ArchivePage<'a> {
     /// Position of the first key.
     pub first: u64,
-    /// Keys before the position encoding. [len, head_dim]
+    /// Keys before the position encoding. [keys, head_dim]
     pub keys: &'a [f32],
-    /// [len, head_dim]
+    /// [keys, head_dim]
     pub values: &'a [f32],
-    /// Smallest value by dimension of every whole block. [len / BLOCK_KEYS, head_dim]
+    /// Smallest value by dimension of every whole block. [keys / BLOCK_KEYS, head_dim]
     pub low: &'a [f32],
-    /// Largest value by dimension. [len / BLOCK_KEYS, head_dim]
+    /// Largest value by dimension. [keys / BLOCK_KEYS, head_dim]
     pub high: &'a [f32],
-    /// Euclidean norm of the box's farthest corner: no key of the block is longer. [len / BLOCK_KEYS]
+    /// Euclidean norm of the box's farthest corner: no key of the block is longer. [keys / BLOCK_KEYS]
     pub norms: &'a [f32],
 }
 
@@ -321,13 +321,14 @@ mod tests {
             let mut position = 3;
             for page in archive.pages(head) {
                 assert_eq!(page.first, position);
+                let len = page.keys.len() / 2;
                 for (r, (key, value)) in
                     page.keys.chunks_exact(2).zip(page.values.chunks_exact(2)).enumerate()
                 {
                     let p = (page.first + r as u64) as f32;
                     assert_eq!((key, value), (&[p + head as f32, -p][..], &[2.0 * p, head as f32][..]));
                 }
-                assert_eq!(page.norms.len(), page.keys.len() / 2 / BLOCK_KEYS);
+                assert_eq!(page.norms.len(), len / BLOCK_KEYS);
                 for (block, norm) in page.norms.iter().enumerate() {
                     let first = (page.first + (block * BLOCK_KEYS) as u64) as f32;
                     let last = first + (BLOCK_KEYS - 1) as f32;
@@ -335,7 +336,7 @@ mod tests {
                     assert_eq!(page.high[2 * block..][..2], [last + head as f32, -first]);
                     assert_eq!(*norm, ((last + head as f32).powi(2) + last.powi(2)).sqrt());
                 }
-                position += (page.keys.len() / 2) as u64;
+                position += len as u64;
             }
             assert_eq!(position, 3 + n);
         }
