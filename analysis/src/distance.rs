@@ -5,6 +5,7 @@
 //! then has no means (NaN), since they would pass over it.
 
 use ndarray::{Array2, Array3, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use crate::grid::HeadGrid;
 use crate::non_finite::NonFinite;
 
 /// Streaming mean of the mass per distance bin.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MassByDistance {
     grid: HeadGrid,
     /// [layers, heads, bins]
@@ -54,7 +55,11 @@ impl MassByDistance {
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.grid.check_equal(&other.grid, "merging mass by distance")?;
+        let operation = "merging mass by distance";
+        self.grid.check_equal(&other.grid, operation)?;
+        self.grid.check_shape(&other.sums, operation)?;
+        self.grid.check_heads(&other.counts, operation)?;
+        self.grid.check_heads(&other.non_finite, operation)?;
         self.sums += &other.sums;
         self.counts += &other.counts;
         self.non_finite.zip_mut_with(&other.non_finite, NonFinite::merge);

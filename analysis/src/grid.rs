@@ -1,12 +1,13 @@
 //! The shape that all accumulators per head share, and its checks.
 
-use ndarray::{Array3, ArrayView1, s};
+use ndarray::{Array2, Array3, ArrayView1, s};
+use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
 
 /// Layers × heads × bins. Two accumulators merge if and only if their grids are equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadGrid {
     pub layers: usize,
     pub heads: usize,
@@ -48,6 +49,24 @@ impl HeadGrid {
         } else {
             Err(Error::mismatch(operation, format!("{:?}", shape(self)), format!("{:?}", shape(other))))
         }
+    }
+
+    /// An error unless `values` has a value for each cell: what was read from a file need not.
+    pub fn check_shape<T>(&self, values: &Array3<T>, operation: &'static str) -> Result<()> {
+        let expected = (self.layers, self.heads, self.bins.len());
+        if values.dim() == expected {
+            return Ok(());
+        }
+        Err(Error::mismatch(operation, format!("{expected:?} values"), format!("{:?}", values.dim())))
+    }
+
+    /// An error unless `values` has a value for each head.
+    pub fn check_heads<T>(&self, values: &Array2<T>, operation: &'static str) -> Result<()> {
+        let expected = (self.layers, self.heads);
+        if values.dim() == expected {
+            return Ok(());
+        }
+        Err(Error::mismatch(operation, format!("{expected:?} values"), format!("{:?}", values.dim())))
     }
 
     /// Middle of each bin, in tokens; the last bin closes at `end`.

@@ -5,6 +5,7 @@
 //! ([`HeadMeans::broken`] tells them apart).
 
 use ndarray::{Array2, Array3, Axis, s};
+use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::curve::BandCurve;
@@ -13,7 +14,7 @@ use crate::grid::HeadGrid;
 use crate::non_finite::NonFinite;
 
 /// Streaming means over queries, by layer, head and bin of the query's position.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeadMeans {
     grid: HeadGrid,
     /// NaN or ±inf once such a value was seen. [layers, heads, bins]
@@ -65,6 +66,9 @@ impl HeadMeans {
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.grid.check_equal(&other.grid, "merging means per head")?;
+        self.grid.check_shape(&other.sums, "merging means per head")?;
+        self.grid.check_shape(&other.counts, "merging means per head")?;
+        self.grid.check_heads(&other.non_finite, "merging means per head")?;
         self.sums += &other.sums;
         self.counts += &other.counts;
         self.non_finite.zip_mut_with(&other.non_finite, NonFinite::merge);

@@ -11,6 +11,7 @@
 //! two exponentials per key.
 
 use ndarray::{Array4, ArrayViewMut1, s};
+use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::grid::HeadGrid;
 use crate::non_finite::NonFinite;
 
 /// Streaming maps of all heads. A row belongs to one query and is seen once; shards merge.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttentionMaps {
     grid: HeadGrid,
     queries: Vec<u64>,
@@ -92,6 +93,12 @@ impl AttentionMaps {
         self.grid.check_equal(&other.grid, operation)?;
         if self.queries != other.queries {
             return Err(Error::mismatch(operation, "equal queries", "others"));
+        }
+        for values in [&other.logits, &other.mass] {
+            if values.dim() != self.logits.dim() {
+                let expected = format!("{:?} values", self.logits.dim());
+                return Err(Error::mismatch(operation, expected, format!("{:?}", values.dim())));
+            }
         }
         self.logits.zip_mut_with(&other.logits, |own, &more| crate::pooled::raise(own, more));
         // The maximum with NaN is the other number: an unseen row takes what was seen.

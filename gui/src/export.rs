@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use eframe::egui::ColorImage;
 use lm_infinite::diagnose::{Diagnosis, Head};
+use lm_infinite::files::write_whole;
 use lm_infinite::hub::Cache;
-use lm_infinite::results::{self, RunInfo, Source};
+use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
 use lm_infinite::{checkpoint, digest, figures};
 
 use crate::inputs::Inputs;
@@ -140,7 +141,7 @@ fn figure(
     if form == Form::Csv {
         let table = results::table(diagnosis, &format!("{name}.csv")).context("this figure has no table")?;
         let target = target("csv");
-        std::fs::write(&target, table).with_context(|| target.display().to_string())?;
+        write_whole(&target, table.as_bytes())?;
         return Ok(Done::Written(target));
     }
     let drawn = tempfile::tempdir()?;
@@ -154,17 +155,17 @@ fn figure(
         return Ok(Done::Picture(ColorImage::from_rgba_unmultiplied(size, picture.as_raw())));
     }
     let target = target(extension);
-    std::fs::copy(path, &target).with_context(|| target.display().to_string())?;
+    write_whole(&target, &std::fs::read(path)?)?;
     Ok(Done::Written(target))
 }
 
 fn everything(diagnosis: &Diagnosis, origin: &Origin, folder: &Path) -> anyhow::Result<Done> {
-    results::check_target(folder)?;
+    results::check::<Diagnosis>(folder, Diagnosis::KIND)?;
     let info = match origin {
         Origin::Inputs(inputs) => Arc::new(info(inputs, folder)?),
         Origin::Folder(info) => info.clone(),
     };
-    results::write(folder, diagnosis, &info)?;
+    ResultFolder::write(folder, diagnosis, &info)?;
     Ok(Done::Written(folder.to_owned()))
 }
 

@@ -49,9 +49,8 @@ impl Memory {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let partial = path.with_extension(format!("partial-{}", std::process::id()));
-        fs::write(&partial, serde_json::to_string_pretty(self)?)?;
-        fs::rename(&partial, path)
+        let json = serde_json::to_string_pretty(self)?;
+        lm_infinite::files::write_whole(path, json.as_bytes()).map_err(io::Error::other)
     }
 
     /// Size of the window, where it is one that can be used.

@@ -3,7 +3,7 @@
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Modifiers, MouseWheelUnit, Pos2, Vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
-use lm_infinite::results::{RunInfo, Source, write};
+use lm_infinite::results::{ResultFolder, RunInfo, Source};
 
 use crate::common::{Shown, after_run, says, wait_for, window};
 
@@ -123,7 +123,7 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
     let policies = diagnosis.runs.iter().map(|run| (run.policy.clone(), run.attention.clone()));
     let command = vec!["lm-infinite".to_owned(), "diagnose".to_owned()];
     let info = RunInfo::new(command, source("tiny-rope"), source("text"), diagnosis.tokens, policies, 0);
-    write(&folder, &diagnosis, &info).expect("written");
+    ResultFolder::write(&folder, &diagnosis, &info).expect("written");
     let name = folder.to_str().expect("a name").to_owned();
     window = crate::common::window(&[&name]);
     wait_for(&mut window, "the results", |window| window.state().diagnosis().is_some());

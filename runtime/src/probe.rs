@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU64;
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::Region;
 
 /// Watches a forward pass. A session asks [`Probe::plan`] once per call and then reports what the plan names.
@@ -55,7 +57,7 @@ pub struct StatisticsPlan {
 }
 
 /// Where a hidden state is read in the residual stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum HiddenSite {
     /// After the embedding.
     Embedding,

@@ -7,8 +7,8 @@ use lm_infinite_runtime::digest;
 use super::args::{AblationArgs, Cli};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
-use crate::ablation::{AblationPlan, ablation};
-use crate::results::{self, RunInfo, Source};
+use crate::ablation::{Ablation, AblationPlan, ablation};
+use crate::results::{RunInfo, Source, Target};
 
 /// Policies that are compared where none are asked for: nothing, each part of the fix, the fix, and what others do.
 const COMPARED: [&str; 6] = ["vanilla", "window", "lambda", "ceiling", "lm-infinite", "streaming-llm"];
@@ -20,8 +20,7 @@ const TIMES: u64 = 16;
 pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
-    let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
-    results::check_target(&folder)?;
+    let target = Target::new::<Ablation>(args.out.as_deref(), &model.loaded.name)?;
     let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
     let length = args.tokens.unwrap_or(model.trained_length().saturating_mul(TIMES));
     let plan = AblationPlan {
@@ -45,8 +44,5 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
         cli.seed,
     )
     .of_model(model.loaded.digest()?);
-    results::write_ablation(&folder, &result, &info)?;
-    let mut data = serde_json::to_value(&result)?;
-    data["out"] = folder.display().to_string().into();
-    output.write(&format!("{}\nresults in {}", result.summary(), folder.display()), &data)
+    output.finish(&result, &info, target.path())
 }

@@ -133,6 +133,10 @@ pub struct Diagnose {
     /// Width of the position buckets of the loss, in tokens
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub bucket: Option<u64>,
+    /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
+    /// folders. Policies need a window [default then: window, lambda, lm-infinite]
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Result folder [default: results/MODEL-DATE-TIME]
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
@@ -176,7 +180,7 @@ pub struct Perplexity {
 /// `merge`
 #[derive(Debug, Args)]
 pub struct Merge {
-    /// Result folders of `perplexity --shard`, in any order
+    /// Result folders of `perplexity --shard` or of `diagnose --shard`, in any order
     #[arg(value_name = "FOLDER", required = true)]
     pub folders: Vec<PathBuf>,
     /// Result folder of the whole

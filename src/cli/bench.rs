@@ -10,10 +10,10 @@ use serde_json::json;
 use super::args::{Bench, Cli, TextArgs};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
-use crate::bench::{BenchPlan, bench, probe_cost};
+use crate::bench::{BenchPlan, BenchResult, bench, probe_cost};
 use crate::error::Error;
 use crate::machine::{Limits, processor};
-use crate::results::{self, BenchResult, RunInfo, Source};
+use crate::results::{self, ResultFolder, RunInfo, Source, Storable};
 
 /// Longest context that is timed: what a machine can hold is the user's to know, but not more than this.
 const LONGEST: u64 = 1 << 32;
@@ -34,7 +34,7 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
         truncate: args.truncate.as_ref().map(length).transpose()?,
     };
     if let Some(folder) = &args.out {
-        results::check_target(folder)?;
+        results::check::<BenchResult>(folder, BenchResult::KIND)?;
     }
     let text = Text::read(&TextArgs { texts: Vec::new() })?;
     let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
@@ -79,40 +79,23 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     let bar = progress("bench", cases, "runs");
     let runs = bench(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    writeln!(
-        words,
-        "{:<40} {:>8} {:>12} {:>12} {:>10} {:>10}",
-        "", "length", "prefill t/s", "decode t/s", "cache MB", "peak MB"
-    )?;
-    for run in &runs {
-        writeln!(
-            words,
-            "{:<40} {:>8} {:>12.0} {:>12.1} {:>10.1} {:>10}",
-            run.policy,
-            run.length,
-            run.prefill_tokens_per_second,
-            run.decode_tokens_per_second,
-            run.kv_cache_bytes as f64 / 1e6,
-            run.peak_rss_bytes.map_or("?".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6)),
-        )?;
-    }
     let name = model.loaded.name.clone();
-    let mut data = json!({ "model": name, "machine": limits, "runs": runs });
+    let result =
+        BenchResult { model: name.clone(), trained_length: model.trained_length(), machine: limits, runs };
+    words += &result.summary();
     if let Some(folder) = &args.out {
         let info = RunInfo::new(
             arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-            Source { name: name.clone(), sha256: None },
+            Source { name, sha256: None },
             Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
             longest,
             plan.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
             cli.seed,
         )
         .of_model(model.loaded.digest()?);
-        let trained_length = model.trained_length();
-        let result = BenchResult { model: name, trained_length, machine: limits, runs };
-        results::write_bench(folder, &result, &info)?;
+        ResultFolder::write(folder, &result, &info)?;
         writeln!(words, "\nresults in {}", folder.display())?;
-        data["out"] = folder.display().to_string().into();
+        return output.write(&words, &Storable::to_json(&result, folder));
     }
-    output.write(&words, &data)
+    output.write(&words, &json!({ "model": result.model, "machine": result.machine, "runs": result.runs }))
 }

@@ -4,17 +4,24 @@ use std::ffi::OsString;
 
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::digest;
+use lm_infinite_runtime::policy::PolicySpec;
 
 use super::args::{Cli, Diagnose};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
-use crate::diagnose::{Collector, DiagnosisBuilder, RunInput};
+use crate::diagnose::{
+    Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
+};
 use crate::error::Error;
 use crate::evaluate::{evaluate, evaluate_in_segments};
-use crate::results::{self, RunInfo, Source};
+use crate::long_run::Shard;
+use crate::results::{RunInfo, Source, Target};
 
 /// Policies that are compared where none are asked for: the model as it is, each part of the fix, and the fix.
 const COMPARED: [&str; 5] = ["vanilla", "window", "lambda", "ceiling", "lm-infinite"];
+
+/// Those of them that a part of a text can be read under.
+const COMPARED_IN_SHARDS: [&str; 3] = ["window", "lambda", "lm-infinite"];
 
 /// Tokens to feed where the training length does not ask for more.
 const SHORTEST: u64 = 4096;
@@ -23,29 +30,63 @@ const SHORTEST: u64 = 4096;
 pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
-    let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
+    let compared: &[&str] = if args.shard.is_some() { &COMPARED_IN_SHARDS } else { &COMPARED };
+    let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
+    let policies = model.policies(&args.policies, &compared)?;
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
     let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(SHORTEST));
     let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted), cli.seed)?;
-    // Refuses an unusable folder before the work, not after it.
-    let folder = args.out.clone().unwrap_or_else(|| results::default_folder(&model.loaded.name));
-    results::check_target(&folder)?;
+    let info = || -> anyhow::Result<RunInfo> {
+        Ok(RunInfo::new(
+            arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            Source { name: model.loaded.name.clone(), sha256: None },
+            Source { name: text.name.clone(), sha256: Some(digest::sha256(text.text.as_bytes())) },
+            tokens.len() as u64,
+            policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
+            cli.seed,
+        )
+        .of_model(model.loaded.digest()?))
+    };
+    let name = &model.loaded.name;
+    // Each refuses an unusable folder before the work, not after it.
+    match args.shard {
+        None => {
+            let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
+            let diagnosis = diagnose(&model, &tokens, &policies, args.bucket)?;
+            output.finish(&diagnosis, &info()?, target.path())
+        }
+        Some(shard) => {
+            let target = Target::new::<DiagnosisShard>(args.out.as_deref(), name)?;
+            let part = measure_shard(&model, &tokens, &policies, args.bucket, shard)?;
+            output.finish(&part, &info()?, target.path())
+        }
+    }
+}
+
+fn bos(model: &Model) -> Option<u32> {
+    model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos())
+}
+
+fn diagnose(
+    model: &Model,
+    tokens: &[u32],
+    policies: &[PolicySpec],
+    bucket: Option<u64>,
+) -> anyhow::Result<Diagnosis> {
     let config = &model.loaded.config;
     let bar = progress("within the training length", tokens.len() as u64, "tokens");
-    let bos = model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos());
-    let trained = model.trained_length();
     let done = |position| bar.set_position(position);
-    let reference = evaluate_in_segments(&model.decoder, &tokens, bos, trained, &done)?;
+    let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), model.trained_length(), &done)?;
     bar.finish_and_clear();
     let mut builder =
-        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, args.bucket);
-    for spec in &policies {
+        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket);
+    for spec in policies {
         let mut collector = Collector::new(config, tokens.len() as u64);
         let bar = progress(&spec.label, tokens.len() as u64, "tokens");
         let done = |position| bar.set_position(position);
-        let run = evaluate(&model.decoder, &spec.policy, &tokens, Some(&mut collector), &done)?;
+        let run = evaluate(&model.decoder, &spec.policy, tokens, Some(&mut collector), &done)?;
         bar.finish_and_clear();
         let input = RunInput {
             policy: spec.label.clone(),
@@ -57,17 +98,41 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         };
         builder.push(input, collector.finish()?)?;
     }
-    let diagnosis = builder.finish();
-    let info = RunInfo::new(
-        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
-        Source { name: model.loaded.name.clone(), sha256: None },
-        Source { name: text.name.clone(), sha256: Some(digest::sha256(text.text.as_bytes())) },
-        tokens.len() as u64,
-        policies.into_iter().map(|spec| (spec.label, spec.policy)),
-        cli.seed,
-    )
-    .of_model(model.loaded.digest()?);
-    results::write(&folder, &diagnosis, &info)?;
-    let words = format!("{}\nresults in {}", diagnosis.summary(), folder.display());
-    output.write(&words, &diagnosis.to_json(Some(&folder)))
+    Ok(builder.finish())
+}
+
+fn measure_shard(
+    model: &Model,
+    tokens: &[u32],
+    policies: &[PolicySpec],
+    bucket: Option<u64>,
+    shard: Shard,
+) -> anyhow::Result<DiagnosisShard> {
+    let (config, count) = (&model.loaded.config, tokens.len() as u64);
+    // The first part could be read under any policy, and could not be joined with another.
+    let last = Shard { index: shard.count - 1, ..shard };
+    for spec in policies {
+        last.begin(count, config.layers, &spec.policy)?;
+    }
+    let end = shard.part(count).end;
+    let bar = progress("within the training length", end, "tokens");
+    let done = |position| bar.set_position(position);
+    let reference = reference_of_shard(&model.decoder, tokens, bos(model), shard, &done)?;
+    bar.finish_and_clear();
+    let mut runs = Vec::new();
+    for spec in policies {
+        let bar = progress(&spec.label, end, "tokens");
+        let done = |position| bar.set_position(position);
+        runs.push(run_of_shard(&model.decoder, tokens, spec, shard, &done)?);
+        bar.finish_and_clear();
+    }
+    Ok(DiagnosisShard {
+        model: model.loaded.name.clone(),
+        config: config.clone(),
+        tokens: count,
+        bucket,
+        shard,
+        runs,
+        reference,
+    })
 }

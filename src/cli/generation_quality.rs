@@ -35,7 +35,7 @@ pub fn run(
     arguments: &[OsString],
     output: &Output,
 ) -> anyhow::Result<()> {
-    task::check_folder(args.out.as_ref())?;
+    task::check_folder("generation-quality", args.out.as_ref())?;
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;

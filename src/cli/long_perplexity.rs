@@ -11,8 +11,8 @@ use super::args::{Cli, Perplexity};
 use super::inputs::{Model, Text};
 use super::output::{Output, progress};
 use crate::error::Error;
-use crate::long_run::{Identity, LongRun, Shard, Workspace};
-use crate::results::{self, LongResult, LongRunResult, RunInfo, Source};
+use crate::long_run::{Identity, LongResult, LongRun, LongRunResult, Shard};
+use crate::results::{ResultFolder, RunInfo, Source};
 
 /// Linear buckets, about, where their width is not given.
 const BUCKETS: u64 = 1024;
@@ -26,13 +26,6 @@ pub fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     let resume = args.resume.is_some();
-    if !resume && Workspace::is_begun(folder) {
-        let reason = format!("an unfinished run is here; go on with --resume {}", folder.display());
-        return Err(Error::input(format!("`{}`", folder.display()), reason).into());
-    }
-    if !resume {
-        results::check_target(folder)?;
-    }
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
@@ -93,8 +86,7 @@ pub fn run(
         cli.seed,
     )
     .of_model(digest);
-    results::write_long(folder, &result, &info)?;
+    ResultFolder::write(folder, &result, &info)?;
     workspace.finish()?;
-    let words = format!("{}\nresults in {}", result.summary(), folder.display());
-    output.write(&words, &result.to_json(folder))
+    output.write(&format!("{}\nresults in {}", result.summary(), folder.display()), &result.to_json(folder))
 }

@@ -1,11 +1,13 @@
 //! Where data goes, and how progress is shown.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lm_infinite_runtime::hub::{Cache, Progress};
 
+use crate::results::{ResultFolder, RunInfo, Storable};
 use crate::words::grouped;
 
 /// Standard output, as words or as one JSON object.
@@ -40,6 +42,15 @@ impl Output {
         } else {
             eprintln!("error: {error}");
         }
+    }
+
+    /// Writes the result folder `folder`, and says what was measured and where it is.
+    pub fn finish<T: Storable>(&self, outcome: &T, info: &RunInfo, folder: &Path) -> anyhow::Result<()> {
+        ResultFolder::write(folder, outcome, info)?;
+        self.write(
+            &format!("{}\nresults in {}", outcome.summary(), folder.display()),
+            &outcome.to_json(folder),
+        )
     }
 
     /// Writes a piece of a text at once, unless JSON is asked for.

@@ -17,7 +17,7 @@ use crate::results::task::{Table, TaskResult};
 pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
-    task::check_folder(args.out.as_ref())?;
+    task::check_folder("passkey", args.out.as_ref())?;
     let default = [model.trained_length()];
     let lengths = if args.lengths.is_empty() { &default[..] } else { &args.lengths };
     // Without a grid the place of the key is drawn.

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::Path;
 
 use lm_infinite_analysis::nll::NllByPosition;
 use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::files::Sink;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
@@ -15,7 +15,8 @@ use super::long_perplexity;
 use super::output::{Output, progress};
 use crate::error::Error;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::results;
+use crate::long_run::LongResult;
+use crate::results::Target;
 use crate::words::{bucket_json, loss, loss_and_perplexity};
 
 /// From this many tokens on a run is a long one, whatever was asked for: its tokens and losses would fill the memory.
@@ -26,24 +27,21 @@ const LINES: u64 = 40;
 
 /// Runs the command.
 pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
-    let folder = args.resume.clone().or(args.out.clone());
+    if let Some(folder) = &args.resume {
+        return long_perplexity::run(args, cli, arguments, folder, output);
+    }
     let long =
         args.shard.is_some() || args.per_token.is_none() && args.tokens.is_some_and(|tokens| tokens >= LONG);
-    if let Some(folder) = folder.or_else(|| long.then(|| results::default_folder(&args.model.model))) {
-        return long_perplexity::run(args, cli, arguments, &folder, output);
+    if args.out.is_some() || long {
+        let target = Target::new::<LongResult>(args.out.as_deref(), &args.model.model)?;
+        return long_perplexity::run(args, cli, arguments, target.path(), output);
     }
+    // Refuses a place that cannot be written before the work, not after it.
+    let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
     let model = Model::load(&args.model)?;
     let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
     let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, args.tokens, cli.seed)?;
-    if let Some(path) = &args.per_token {
-        // Refuses a place that cannot be written before the work, not after it.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() || path.is_dir() {
-            let reason = format!("expected a file in a folder that exists, got {}", path.display());
-            return Err(Error::input("--per-token", reason).into());
-        }
-    }
     let bucket = args.bucket.unwrap_or((model.trained_length() / 8).max(1));
     if bucket == 0 {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
@@ -61,11 +59,11 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         losses.extend(1, &evaluation.nll);
         runs.push(to_json(&spec.label, &evaluation, &losses, count));
         describe(&mut words, &spec.label, &evaluation, &losses, (count, line))?;
-        if args.per_token.is_some() {
+        if per_token.is_some() {
             rows.push(evaluation.nll);
         }
     }
-    if let Some(path) = &args.per_token {
+    if let Some(sink) = per_token {
         let columns = tokens.len() - 1;
         let flat: Vec<f32> = rows.concat();
         let mut bytes = Vec::new();
@@ -75,8 +73,8 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
             let rows = Array2::from_shape_vec((policies.len(), columns), flat)?;
             ndarray_npy::WriteNpyExt::write_npy(&rows, &mut bytes)
         };
-        written.map_err(|e| Error::input(path.display().to_string(), e))?;
-        lm_infinite_runtime::files::write_whole(path, &bytes)?;
+        written.map_err(|e| Error::input("--per-token", e))?;
+        sink.write(&bytes)?;
     }
     let data = json!({ "model": model.loaded.name, "tokens": tokens.len(), "runs": runs });
     output.write(&words, &data)

@@ -4,16 +4,21 @@ use serde_json::json;
 
 use super::args::Plot;
 use super::output::Output;
-use crate::{figures, results};
+use crate::diagnose::Diagnosis;
+use crate::figures;
+use crate::results::ResultFolder;
 
 /// Runs the command.
 pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
+    let folder = ResultFolder::open(&args.folder)?;
     let figures = if args.heads.is_empty() {
-        results::redraw(&args.folder)?
+        folder.redraw()?
     } else {
-        let (_, diagnosis) = results::read(&args.folder)?;
-        let of_each = args.heads.iter().map(|&head| figures::draw_head(&diagnosis, head, &args.folder));
-        of_each.collect::<crate::error::Result<Vec<_>>>()?.concat()
+        let diagnosis: Diagnosis = folder.read()?;
+        folder.add(|into| {
+            let of_each = args.heads.iter().map(|&head| figures::draw_head(&diagnosis, head, into));
+            Ok(of_each.collect::<crate::error::Result<Vec<_>>>()?.concat())
+        })?
     };
     let figures: Vec<String> = figures.iter().map(|path| path.display().to_string()).collect();
     output

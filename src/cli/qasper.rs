@@ -36,7 +36,7 @@ pub fn run(args: &Qasper, cli: &Cli, arguments: &[OsString], output: &Output) ->
     if questions.is_empty() {
         return Err(Error::input("--questions", "at least 1 is needed").into());
     }
-    task::check_folder(args.out.as_ref())?;
+    task::check_folder("qasper", args.out.as_ref())?;
     let limit = usize::try_from(args.length).unwrap_or(usize::MAX);
     let model = Model::load(&args.model)?;
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;

@@ -23,7 +23,7 @@ use crate::words::loss;
 /// Runs the command.
 pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
-    task::check_folder(args.out.as_ref())?;
+    task::check_folder("sweep", args.out.as_ref())?;
     let separator = if args.policy.contains(':') { ',' } else { ':' };
     let method =
         |value: &String| task::method(&model, &format!("{}{separator}{}={value}", args.policy, args.key));

@@ -1,7 +1,7 @@
 //! What the commands of tasks share: their methods, their folder, their output.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lm_infinite_runtime::position::PositionEncoding;
 
@@ -10,7 +10,7 @@ use super::inputs::Model;
 use super::output::Output;
 use crate::error::{Error, Result};
 use crate::method::Method;
-use crate::results::task::{TaskResult, write};
+use crate::results::task::TaskResult;
 use crate::results::{self, RunInfo, Source};
 
 /// Reads methods, or `defaults` where none are given.
@@ -57,9 +57,9 @@ pub fn short(length: u64) -> String {
     }
 }
 
-/// Refuses a folder that cannot be written to, before the work.
-pub fn check_folder(out: Option<&PathBuf>) -> Result<()> {
-    out.map_or(Ok(()), |folder| results::check_target(folder))
+/// Refuses a folder that the result of `task` cannot be written to, before the work.
+pub fn check_folder(task: &str, out: Option<&PathBuf>) -> Result<()> {
+    out.map_or(Ok(()), |folder| results::check::<TaskResult>(folder, task))
 }
 
 /// What a run was, for its folder.
@@ -81,14 +81,10 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Prints `result`, after writing its folder where one is asked for.
     pub fn finish(&self, result: &TaskResult, out: Option<&PathBuf>, output: &Output) -> anyhow::Result<()> {
-        let mut data = result.data.clone();
-        if let Some(folder) = out {
-            write(folder, result, &self.info()?)?;
-            data["out"] = folder.display().to_string().into();
+        match out {
+            Some(folder) => output.finish(result, &self.info()?, folder),
+            None => output.write(&result.summary, &result.data),
         }
-        let place =
-            out.map_or(String::new(), |folder: &PathBuf| format!("\n→ {}\n", Path::new(folder).display()));
-        output.write(&(result.summary.clone() + &place), &data)
     }
 
     fn info(&self) -> anyhow::Result<RunInfo> {

@@ -1,8 +1,7 @@
 //! Time and memory against length (paper appendix G, Fig. 6).
 
 use super::points::{PointSeries, Points};
-use crate::bench::BenchRun;
-use crate::results::BenchResult;
+use crate::bench::{BenchResult, BenchRun};
 use crate::words::grouped;
 
 /// Seconds to read a text of each length.

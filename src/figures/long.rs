@@ -6,8 +6,7 @@ use super::axes::Axis;
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
 use super::theme::look;
-use crate::long_run::{MemorySample, Tally};
-use crate::results::LongResult;
+use crate::long_run::{LongResult, LongRunResult, MemorySample, Tally};
 
 /// Loss in buckets that grow with the position.
 pub fn nll(result: &LongResult) -> LineFigure {
@@ -52,7 +51,7 @@ fn figure(
     // Left of this a logarithmic axis has nothing, and a bucket is a token or two.
     let low = Axis::lengths("", result.tokens, result.trained_length).low;
     let visible = |points: Vec<Point>| points.into_iter().filter(|&(x, _)| x >= low).collect();
-    let series = |(index, run): (usize, &crate::results::LongRunResult)| Series {
+    let series = |(index, run): (usize, &LongRunResult)| Series {
         not_finite_from: not_finite_from(&run.tally).map(|at| at as f64),
         ..Series::new(
             run.policy.clone(),
@@ -69,5 +68,30 @@ fn figure(
         y_holds: None,
         trained_length: result.trained_length,
         series: result.runs.iter().enumerate().map(series).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::long_run::result::tests::{broken, merged, shards};
+
+    #[test]
+    fn every_shard_has_a_line_of_memory_though_halos_overlap() {
+        let result = merged();
+        let figure = memory(&result);
+        let positions = |piece: &Vec<(f64, f64)>| piece.iter().map(|&(x, _)| x).collect::<Vec<_>>();
+        let seen: Vec<_> = figure.series[0].pieces.iter().map(positions).collect();
+        if crate::machine::rss_bytes().is_some() {
+            assert_eq!(seen, [vec![10.0, 20.0, 30.0, 40.0, 50.0], vec![50.0, 60.0, 70.0, 80.0, 100.0]]);
+        }
+        assert!(figure.note.contains("one line for each shard"));
+        assert!(!memory(&shards()[0]).note.contains("shard"));
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_marked_where_it_begins() {
+        assert_eq!(nll(&broken(70)).series[0].not_finite_from, Some(70.0));
+        assert_eq!(nll(&merged()).series[0].not_finite_from, None);
     }
 }

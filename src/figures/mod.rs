@@ -11,7 +11,7 @@ mod curves;
 mod heads;
 mod heat_map;
 mod lines;
-pub(crate) mod long;
+mod long;
 mod maps;
 mod points;
 mod states;
@@ -30,9 +30,10 @@ use maps::MapsFigure;
 use states::StatesFigure;
 
 use crate::ablation::Ablation;
+use crate::bench::BenchResult;
 use crate::diagnose::{Diagnosis, Head};
 use crate::error::{Error, Result};
-use crate::results::{BenchResult, LongResult};
+use crate::long_run::LongResult;
 
 /// A figure that is data: what tasks store and draw again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +77,20 @@ pub const OF_HEADS: [&str; 5] = [
     "start_mass_by_position",
     "attention_maps",
 ];
+
+/// Is `name` that of a file that [`draw_head`] writes?
+pub fn is_of_a_head(name: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = || {
+        let (figure, rest) = name.split_once("_layer")?;
+        let (layer, rest) = rest.split_once("_head")?;
+        let (head, format) = rest.split_once('.')?;
+        Some((figure, layer, head, format))
+    };
+    parts().is_some_and(|(figure, layer, head, format)| {
+        OF_HEADS.contains(&figure) && digits(layer) && digits(head) && ["svg", "png"].contains(&format)
+    })
+}
 
 /// Draws [`OF_HEADS`] for one head into `folder`, called `NAME_layerL_headH`. Returns the paths.
 ///
@@ -206,6 +221,12 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), written.len());
         let svg = std::fs::read_to_string(folder.path().join("entropy_by_length_layer1_head2.svg"));
         assert!(svg.expect("was written").contains("layer 1, head 2"));
+        let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(written.iter().map(name).all(|name| is_of_a_head(&name)));
+        for other in ["entropy_by_length.svg", "notes_layer1_head2.svg", "entropy_by_length_layer1_head.svg"]
+        {
+            assert!(!is_of_a_head(other), "{other}");
+        }
         let refused = draw_head(&diagnosis, (1, 99), folder.path()).expect_err("no such head");
         assert!(refused.to_string().contains("1.99"), "{refused}");
     }

@@ -1,6 +1,7 @@
 //! Speed and memory: prefill and decode at several lengths, and what the probes cost. Rounds go through all cases in
 //! turn, so that a machine that slows down slows all of them; medians are reported.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use lm_infinite_runtime::session::Session;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::machine;
+use crate::machine::{self, Limits};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -43,6 +44,43 @@ pub struct BenchRun {
     pub kv_cache_bytes: usize,
     /// Largest resident memory of the process in any round, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// A benchmark.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BenchResult {
+    /// Name of the model.
+    pub model: String,
+    /// L_pretrain.
+    pub trained_length: u64,
+    /// What the machine can do, measured in the same run.
+    pub machine: Limits,
+    /// Every policy at every length.
+    pub runs: Vec<BenchRun>,
+}
+
+impl BenchResult {
+    /// One line for each policy at each length.
+    pub fn summary(&self) -> String {
+        let mut words = format!(
+            "{:<40} {:>8} {:>12} {:>12} {:>10} {:>10}\n",
+            "", "length", "prefill t/s", "decode t/s", "cache MB", "peak MB"
+        );
+        for run in &self.runs {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                words,
+                "{:<40} {:>8} {:>12.0} {:>12.1} {:>10.1} {:>10}",
+                run.policy,
+                run.length,
+                run.prefill_tokens_per_second,
+                run.decode_tokens_per_second,
+                run.kv_cache_bytes as f64 / 1e6,
+                run.peak_rss_bytes.map_or("?".into(), |bytes| format!("{:.0}", bytes as f64 / 1e6)),
+            );
+        }
+        words
+    }
 }
 
 /// What the statistics of all heads cost.

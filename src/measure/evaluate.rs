@@ -78,10 +78,32 @@ impl<'a> Segments<'a> {
         self.told
     }
 
+    /// Passes over segments that have no new loss of token `first` or of a later one, without reading them. What follows is
+    /// as if they had been read, bit for bit.
+    pub fn pass_to(&mut self, first: usize) {
+        while self.segment.is_none() {
+            let end = self.end();
+            if end > first || end >= self.tokens.len() {
+                return;
+            }
+            self.told = end - 1;
+            self.begin = end - (self.length / 2).min(end);
+        }
+    }
+
+    /// The BOS before the segment: the text's own is in the first one.
+    fn head(&self) -> Option<u32> {
+        self.bos.filter(|_| self.begin > 0)
+    }
+
+    /// Where the segment ends.
+    fn end(&self) -> usize {
+        let own = self.length - usize::from(self.head().is_some());
+        self.tokens.len().min(self.begin.saturating_add(own))
+    }
+
     fn piece(&mut self) -> Result<Vec<f32>> {
-        // The text's own BOS is in the first segment.
-        let bos = self.bos.filter(|_| self.begin > 0);
-        let end = self.tokens.len().min(self.begin.saturating_add(self.length - usize::from(bos.is_some())));
+        let (bos, end) = (self.head(), self.end());
         let (mut session, segment) = match self.segment.take() {
             Some(segment) => segment,
             None => {
@@ -178,6 +200,14 @@ mod tests {
             }
             let all = evaluate_in_segments(&decoder, tokens, bos, length, &|_| ()).expect("runs");
             assert_eq!(all, expected, "{count} tokens in segments of {length}");
+            for first in [1, 2, count / 3, count / 2, count.saturating_sub(1)] {
+                let mut rest = Segments::new(&decoder, tokens, bos, length);
+                rest.pass_to(first);
+                let told = rest.told();
+                assert!(told < first.max(1), "{first} of {count}");
+                let rest = rest.collect::<Result<Vec<_>>>().expect("runs").concat();
+                assert_eq!(rest, expected[told..], "from {first} of {count}, in segments of {length}");
+            }
         }
     }
 }

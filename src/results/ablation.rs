@@ -1,51 +1,68 @@
-//! The result folder of an ablation: `run.json`, `ablation.json`, `ablation.csv`, `summary.txt` and the figure
-//! `ablation.*`.
+//! The result folder of an ablation.
 
 use std::path::{Path, PathBuf};
 
-use super::folder::Staging;
+use serde_json::{Value, json};
+
+use super::RunInfo;
+use super::storable::Storable;
+use super::store::{from_json, save, to_json};
 use super::tables::Table;
-use super::{RUN, RunInfo, check_target, from_json, save, to_json};
 use crate::ablation::Ablation;
 use crate::error::Result;
 use crate::figures;
 
-pub(super) const RESULT: &str = "ablation.json";
+impl Storable for Ablation {
+    type Whole = Self;
 
-/// Writes a whole folder at `path`, in place of an older result if there is one.
-pub fn write_ablation(path: &Path, ablation: &Ablation, info: &RunInfo) -> Result<()> {
-    check_target(path)?;
-    let staging = Staging::beside(path)?;
-    let at = |name: &str| staging.path().join(name);
-    to_json(&at(RESULT), ablation, false)?;
-    save(&at("summary.txt"), &ablation.summary())?;
-    let mut table = Table::new(
-        "policy,from_token,to_token,excess_nll_nats,low_nats,high_nats,non_finite_tokens,first_non_finite_token",
-    );
-    for run in &ablation.runs {
-        for bucket in &run.excess {
-            let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-            let to = bucket.to.unwrap_or(ablation.tokens).min(ablation.tokens);
-            let (low, high) = (bucket.band.map(|band| band.0), bucket.band.map(|band| band.1));
-            let (count, first) = (bucket.non_finite.count, bucket.non_finite.first);
-            let row = format!(
-                "{},{to},{},{},{},{count},{}",
-                bucket.from,
-                cell(bucket.nll),
-                cell(low),
-                cell(high),
-                first.map(|at| at.to_string()).unwrap_or_default()
-            );
-            table.row(&run.policy, &row);
+    const KIND: &'static str = "ablation";
+    const NAMED: &'static str = "an ablation";
+    const FILE: &'static str = "ablation.json";
+    const FILES: &'static [&'static str] =
+        &["ablation.csv", "ablation.json", "ablation.png", "ablation.svg", "summary.txt"];
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        to_json(&folder.join(Self::FILE), self, false)?;
+        save(&folder.join("summary.txt"), &Ablation::summary(self))?;
+        let mut table = Table::new(
+            "policy,from_token,to_token,excess_nll_nats,low_nats,high_nats,non_finite_tokens,first_non_finite_token",
+        );
+        for run in &self.runs {
+            for bucket in &run.excess {
+                let cell = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+                let to = bucket.to.unwrap_or(self.tokens).min(self.tokens);
+                let (low, high) = (bucket.band.map(|band| band.0), bucket.band.map(|band| band.1));
+                let (count, first) = (bucket.non_finite.count, bucket.non_finite.first);
+                let first = first.map(|at| at.to_string()).unwrap_or_default();
+                let row = format!(
+                    "{},{to},{},{},{},{count},{first}",
+                    bucket.from,
+                    cell(bucket.nll),
+                    cell(low),
+                    cell(high)
+                );
+                table.row(&run.policy, &row);
+            }
         }
+        save(&folder.join("ablation.csv"), &table.text)
     }
-    save(&at("ablation.csv"), &table.text)?;
-    figures::draw_ablation(ablation, staging.path())?;
-    to_json(&at(RUN), info, true)?;
-    staging.commit()
-}
 
-/// Draws the figure again. Returns its paths.
-pub(super) fn redraw(folder: &Path) -> Result<Vec<PathBuf>> {
-    figures::draw_ablation(&from_json::<Ablation>(&folder.join(RESULT))?, folder)
+    fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {
+        figures::draw_ablation(self, folder)
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        from_json(&folder.join(Self::FILE))
+    }
+
+    fn summary(&self) -> String {
+        Ablation::summary(self)
+    }
+
+    fn to_json(&self, out: &Path) -> Value {
+        // A struct of numbers and words always has a JSON form.
+        let mut data = serde_json::to_value(self).unwrap_or_else(|_| json!({}));
+        data["out"] = out.display().to_string().into();
+        data
+    }
 }

@@ -1,54 +1,66 @@
-//! The result folder of a benchmark: `run.json`, `bench.json`, `bench.csv` and the figures `encode_by_length.*`,
-//! `decode_by_length.*` and `memory_by_length.*` (paper appendix G, Fig. 6).
+//! The result folder of a benchmark (paper appendix G, Fig. 6).
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::folder::Staging;
+use super::RunInfo;
+use super::storable::Storable;
+use super::store::{from_json, save, to_json};
 use super::tables::Table;
-use super::{RUN, RunInfo, check_target, from_json, save, to_json};
-use crate::bench::BenchRun;
+use crate::bench::BenchResult;
 use crate::error::Result;
 use crate::figures;
-use crate::machine::Limits;
 
-pub(super) const RESULT: &str = "bench.json";
+impl Storable for BenchResult {
+    type Whole = Self;
 
-/// A benchmark.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BenchResult {
-    /// Name of the model.
-    pub model: String,
-    /// L_pretrain.
-    pub trained_length: u64,
-    /// What the machine can do, measured in the same run.
-    pub machine: Limits,
-    /// Every policy at every length.
-    pub runs: Vec<BenchRun>,
-}
+    const KIND: &'static str = "bench";
+    const NAMED: &'static str = "a benchmark";
+    const FILE: &'static str = "bench.json";
+    const FILES: &'static [&'static str] = &[
+        "bench.csv",
+        "bench.json",
+        "decode_by_length.png",
+        "decode_by_length.svg",
+        "encode_by_length.png",
+        "encode_by_length.svg",
+        "memory_by_length.png",
+        "memory_by_length.svg",
+    ];
 
-/// Writes a whole folder at `path`, in place of an older result if there is one.
-pub fn write_bench(path: &Path, result: &BenchResult, info: &RunInfo) -> Result<()> {
-    check_target(path)?;
-    let staging = Staging::beside(path)?;
-    let at = |name: &str| staging.path().join(name);
-    to_json(&at(RESULT), result, true)?;
-    let mut table = Table::new(
-        "policy,length_tokens,prefill_tokens_per_second,decode_tokens_per_second,kv_cache_bytes,peak_rss_bytes",
-    );
-    for run in &result.runs {
-        let peak = run.peak_rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-        let (prefill, decode) = (run.prefill_tokens_per_second, run.decode_tokens_per_second);
-        table.row(&run.policy, &format!("{},{prefill},{decode},{},{peak}", run.length, run.kv_cache_bytes));
+    fn write(&self, folder: &Path) -> Result<()> {
+        to_json(&folder.join(Self::FILE), self, true)?;
+        let mut table = Table::new(
+            "policy,length_tokens,prefill_tokens_per_second,decode_tokens_per_second,kv_cache_bytes,peak_rss_bytes",
+        );
+        for run in &self.runs {
+            let peak = run.peak_rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+            let (prefill, decode) = (run.prefill_tokens_per_second, run.decode_tokens_per_second);
+            let row = format!("{},{prefill},{decode},{},{peak}", run.length, run.kv_cache_bytes);
+            table.row(&run.policy, &row);
+        }
+        save(&folder.join("bench.csv"), &table.text)
     }
-    save(&at("bench.csv"), &table.text)?;
-    figures::draw_bench(result, staging.path())?;
-    to_json(&at(RUN), info, true)?;
-    staging.commit()
-}
 
-/// Draws the figures again. Returns their paths.
-pub(super) fn redraw(folder: &Path) -> Result<Vec<PathBuf>> {
-    figures::draw_bench(&from_json::<BenchResult>(&folder.join(RESULT))?, folder)
+    fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {
+        figures::draw_bench(self, folder)
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        from_json(&folder.join(Self::FILE))
+    }
+
+    fn summary(&self) -> String {
+        BenchResult::summary(self)
+    }
+
+    fn to_json(&self, out: &Path) -> Value {
+        json!({
+            "model": self.model,
+            "machine": self.machine,
+            "runs": self.runs,
+            "out": out.display().to_string(),
+        })
+    }
 }

@@ -1,78 +1,126 @@
-//! A folder that is either whole or not there: it is built beside its place and renamed into it.
+//! A result folder of any kind.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use lm_infinite_runtime::files::resolve;
+
+use super::RunInfo;
+use super::kinds::Kind;
+use super::manifest::Manifest;
+use super::staging::{self, Staging};
+use super::storable::{AnyStorable, Storable};
+use super::target;
 use crate::error::{Error, Result};
 
-/// A folder under construction; removed if it is dropped before it is put in place.
-#[derive(Debug)]
-pub struct Staging {
+/// A folder with a result: what it is, how it came about, and which files in it belong to it.
+///
+/// Files that the manifest does not name are somebody else's, and are neither read nor replaced nor removed.
+#[derive(Clone, Debug)]
+pub struct ResultFolder {
     path: PathBuf,
-    target: PathBuf,
+    manifest: Manifest,
 }
 
-impl Staging {
-    /// Begins a folder that will become `target`. Whoever builds one leaves `target` as it is until [`Staging::commit`].
-    pub fn beside(target: &Path) -> Result<Self> {
-        let name = target.file_name().ok_or_else(|| {
-            Error::input(
-                format!("result folder `{}`", target.display()),
-                "expected a path that ends in a name",
-            )
-        })?;
-        let parent =
-            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let path = parent.join(format!(".{}.partial-{}", name.to_string_lossy(), std::process::id()));
-        if path.exists() {
-            // Left over by a process of the same number that was killed.
-            fs::remove_dir_all(&path).map_err(Error::io(&path))?;
-        }
-        fs::create_dir(&path).map_err(Error::io(&path))?;
-        Ok(Self { path, target: target.to_owned() })
+impl ResultFolder {
+    /// Opens what lies at `path`, of this version or of an earlier one. A result that was about to be put in place when its
+    /// process was killed is put in place first.
+    ///
+    /// # Errors
+    /// No result folder; one of a later version or of an unknown kind; a damaged `run.json`.
+    pub fn open(path: &Path) -> Result<Self> {
+        staging::recover(path)?;
+        Ok(Self { path: path.to_owned(), manifest: Manifest::read(path)? })
     }
 
-    /// Where to write.
+    /// Writes `outcome` to `path`, whole, in place of an older result of the same kind. Links at the end of `path` are
+    /// followed. Files that are not the older result's stay where they are.
+    ///
+    /// # Errors
+    /// A path that holds something else than a folder, a result of another kind, or a file of another's that this result
+    /// would have to replace; a file that cannot be written. What was there before is then still there.
+    pub fn write<T: Storable>(path: &Path, outcome: &T, info: &RunInfo) -> Result<Self> {
+        Self::write_any(path, outcome, info)
+    }
+
+    /// As [`ResultFolder::write`], of whatever type.
+    pub(super) fn write_any(path: &Path, outcome: &dyn AnyStorable, info: &RunInfo) -> Result<Self> {
+        let place = resolve(path)?;
+        let own = target::own_files(&place, outcome)?;
+        let staging = Staging::new(&place, &own)?;
+        outcome.write(staging.path())?;
+        outcome.draw(info, staging.path())?;
+        let info = RunInfo { kind: outcome.kind().to_owned(), ..info.clone() };
+        let files = staging.seal(&info, &[])?;
+        staging.commit(&own, &files)?;
+        Self::open(path)
+    }
+
+    /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts the folder in place of `target`, which may hold an older one. If that fails, the older one is put back.
-    pub fn commit(self) -> Result<()> {
-        let mut older = self.path.clone().into_os_string();
-        older.push("-older");
-        let older = PathBuf::from(older);
-        let replaced = self.target.exists();
-        if replaced {
-            fs::rename(&self.target, &older).map_err(Error::io(&self.target))?;
-        }
-        if let Err(failure) = fs::rename(&self.path, &self.target) {
-            if replaced {
-                fs::rename(&older, &self.target).map_err(Error::io(&older))?;
-            }
-            return Err(Error::io(&self.target)(failure));
-        }
-        if replaced {
-            fs::remove_dir_all(&older).map_err(Error::io(&older))?;
-        }
-        Ok(())
+    /// How it came about.
+    pub fn info(&self) -> &RunInfo {
+        &self.manifest.info
     }
 
-    /// Moves every file into `folder`, over files of the same name.
-    pub fn commit_files(self, folder: &Path) -> Result<()> {
-        for entry in fs::read_dir(&self.path).map_err(Error::io(&self.path))? {
-            let entry = entry.map_err(Error::io(&self.path))?;
-            let target = folder.join(entry.file_name());
-            fs::rename(entry.path(), &target).map_err(Error::io(target))?;
-        }
-        Ok(())
+    /// What `run.json` calls its kind.
+    pub fn kind(&self) -> &str {
+        &self.manifest.info.kind
     }
-}
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // After a commit there is nothing left but an empty folder or none; a failure here has no one to tell.
-        let _ = fs::remove_dir_all(&self.path);
+    /// Its kind with an article, in a sentence.
+    pub fn named(&self) -> String {
+        self.manifest.named()
+    }
+
+    /// Names of the files that belong to it.
+    pub fn files(&self) -> &[String] {
+        &self.manifest.info.files
+    }
+
+    /// Digest of the model.
+    pub fn digest(&self) -> Option<&str> {
+        self.manifest.info.model.sha256.as_deref()
+    }
+
+    pub(super) fn registered(&self) -> &'static Kind {
+        self.manifest.kind
+    }
+
+    /// Reads the result.
+    ///
+    /// # Errors
+    /// A result of another kind; a file that is missing or damaged.
+    pub fn read<T: Storable>(&self) -> Result<T> {
+        if self.manifest.kind.name != T::KIND {
+            let reason = format!("it holds {}; {} is needed here", self.named(), T::NAMED);
+            return Err(Error::input(format!("`{}`", self.path.display()), reason));
+        }
+        T::read(&self.path)
+    }
+
+    /// Draws figures and reports again, from what the folder holds. Returns their paths.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, or cannot be written.
+    pub fn redraw(&self) -> Result<Vec<PathBuf>> {
+        let outcome = (self.registered().read)(&self.path)?;
+        self.add(|into| outcome.draw(self.info(), into))
+    }
+
+    /// Adds what `draw` writes into a folder of its own to the files of this result, all or nothing. Returns their paths.
+    ///
+    /// # Errors
+    /// As `draw`; a file of the same name that is not this result's.
+    pub fn add(&self, draw: impl FnOnce(&Path) -> Result<Vec<PathBuf>>) -> Result<Vec<PathBuf>> {
+        let place = resolve(&self.path)?;
+        target::only_files(&place, self.files())?;
+        let staging = Staging::inside(&place)?;
+        let drawn = draw(staging.path())?;
+        let manifest = staging.seal(self.info(), self.files())?;
+        staging.commit(self.files(), &manifest)?;
+        Ok(drawn.iter().filter_map(|path| path.file_name()).map(|name| self.path.join(name)).collect())
     }
 }

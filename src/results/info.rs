@@ -1,22 +1,33 @@
 //! What a run was: everything needed to repeat it.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::store::{RUN, from_json};
+use crate::error::{Error, Result};
+
 /// Marks a folder as a result of this program.
 const FORMAT: &str = "lm-infinite-result";
+/// The layout that is written. 1 had no kind and no manifest.
+pub(super) const VERSION: u32 = 2;
+/// What draws random numbers.
+const GENERATOR: &str = "ChaCha12";
 
 /// `run.json` of a result folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// Always `lm-infinite-result`.
     pub format: String,
-    /// Version of the folder's layout.
+    /// Version of the folder's layout: 2. Version 1 had neither `kind` nor `files` nor `generator`.
     pub format_version: u32,
+    /// What the folder holds. Set by whoever writes the folder, as `files` is.
+    #[serde(default)]
+    pub kind: String,
     /// The command line, word by word.
     pub command: Vec<String>,
     /// The model; its digest is that of weights, configuration and tokenizer together ([`ModelDigest::whole`]).
@@ -32,12 +43,18 @@ pub struct RunInfo {
     pub policies: BTreeMap<String, AttentionPolicy>,
     /// Seed of everything random.
     pub seed: u64,
+    /// The generator that the seed is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
     /// Versions: this program, and what else matters.
     pub versions: BTreeMap<String, String>,
     /// Where it ran.
     pub machine: Machine,
     /// When it was written, UTC, as `2024-05-31T12:00:00Z`.
     pub date: String,
+    /// Names of the files in the folder that belong to the result, this one among them.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// A file that went in.
@@ -75,7 +92,8 @@ impl RunInfo {
     ) -> Self {
         Self {
             format: FORMAT.to_owned(),
-            format_version: 1,
+            format_version: VERSION,
+            kind: String::new(),
             command,
             model,
             model_digest: None,
@@ -83,9 +101,11 @@ impl RunInfo {
             tokens,
             policies: policies.into_iter().collect(),
             seed,
+            generator: Some(GENERATOR.to_owned()),
             versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             machine: Machine::this(),
             date: Date::now().long(),
+            files: Vec::new(),
         }
     }
 
@@ -97,10 +117,34 @@ impl RunInfo {
         self
     }
 
-    /// Was it written by this program?
-    pub(super) fn is_ours(&self) -> bool {
-        self.format == FORMAT
+    /// Reads `run.json` of `folder`.
+    ///
+    /// # Errors
+    /// None there; one that is damaged, not of this program, or of a later version.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(RUN);
+        let info: Self = from_json(&path)?;
+        if info.format != FORMAT {
+            return Err(Error::malformed(path, "format", FORMAT, info.format));
+        }
+        if !(1..=VERSION).contains(&info.format_version) {
+            return Err(Error::malformed(path, "format_version", "1 or 2", info.format_version));
+        }
+        if info.kind.is_empty() != (info.format_version == 1) {
+            let expected = format!("a kind in version {VERSION} and none in version 1");
+            return Err(Error::malformed(path, "kind", expected, format!("`{}`", info.kind)));
+        }
+        if let Some(name) = info.files.iter().find(|name| !is_plain_name(name)) {
+            return Err(Error::malformed(path, "files", "names of files in this folder", name));
+        }
+        Ok(info)
     }
+}
+
+/// The name of a file, and not a way out of a folder.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(only)), None) if only == name)
 }
 
 impl Machine {

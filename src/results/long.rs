@@ -1,297 +1,97 @@
-//! The result folder of a long run.
+//! The result folder of a long run, or of a shard of one.
 //!
 //! | file | what |
 //! |---|---|
-//! | `run.json` | how to repeat the run: [`RunInfo`] |
 //! | `perplexity.json` | the whole [`LongResult`] |
 //! | `nll_by_position.csv`, `nll_by_length.csv` | loss in buckets of equal width, and in buckets that grow with the position |
 //! | `memory.csv` | memory and time on the way |
 //! | `nll_by_length.*`, `memory_by_length.*` | figures |
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::RunInfo;
+use super::shards;
+use super::storable::{Part, Storable};
+use super::store::{from_json, save, to_json};
 use super::tables::Table;
-use super::{RUN, RunInfo, from_json, save, to_json};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::figures;
-use crate::long_run::{MemorySample, Shard, Tally};
-use crate::words::{bucket_json, loss, loss_and_perplexity};
+use crate::long_run::{LongResult, MemorySample, Shard, Tally};
 
-pub(super) const RESULT: &str = "perplexity.json";
+impl Storable for LongResult {
+    type Whole = Self;
 
-/// Losses and costs of several policies over one long text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LongResult {
-    /// Name of the model.
-    pub model: String,
-    /// L_pretrain.
-    pub trained_length: u64,
-    /// Length of the text, in tokens.
-    pub tokens: u64,
-    /// The part of it that was read.
-    pub shard: Shard,
-    /// One per policy, in the order asked for.
-    pub runs: Vec<LongRunResult>,
-}
+    const KIND: &'static str = "perplexity";
+    const NAMED: &'static str = "a long run of `perplexity`";
+    const FILE: &'static str = "perplexity.json";
+    const FILES: &'static [&'static str] = &[
+        "memory.csv",
+        "memory_by_length.png",
+        "memory_by_length.svg",
+        "nll_by_length.csv",
+        "nll_by_length.png",
+        "nll_by_length.svg",
+        "nll_by_position.csv",
+        "perplexity.json",
+        "summary.txt",
+    ];
 
-/// One policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LongRunResult {
-    /// As written.
-    pub policy: String,
-    /// What it did.
-    pub tally: Tally,
-}
-
-impl LongResult {
-    /// `perplexity --json`: the fields of a short run, and `log_buckets`.
-    pub fn to_json(&self, out: &Path) -> Value {
-        let run = |run: &LongRunResult| {
-            let buckets = |losses: &lm_infinite_analysis::nll::NllByPosition| {
-                let buckets = losses.buckets(self.tokens).into_iter();
-                buckets.map(|bucket| bucket_json(&bucket)).collect::<Vec<_>>()
-            };
-            let tally = &run.tally;
-            json!({
-                "policy": run.policy,
-                "nll": tally.linear.mean(),
-                "perplexity": tally.linear.mean().map(f64::exp),
-                "non_finite_tokens": tally.linear.non_finite().count,
-                "first_non_finite": tally.linear.non_finite().first,
-                "buckets": buckets(&tally.linear),
-                "log_buckets": buckets(&tally.logarithmic),
-                "prefill_tokens_per_second": tally.tokens_per_second(),
-                "peak_rss_bytes": tally.peak_rss_bytes(),
-                "kv_cache_bytes": tally.memory.last().map_or(0, |sample| sample.kv_cache_bytes),
-            })
-        };
-        json!({
-            "model": self.model,
-            "tokens": self.tokens,
-            "shard": self.shard.to_string(),
-            "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
-            "out": out.display().to_string(),
-        })
-    }
-
-    /// One paragraph per policy.
-    pub fn summary(&self) -> String {
-        let mut text = String::new();
-        for LongRunResult { policy, tally } in &self.runs {
-            let megabytes = |bytes: Option<u64>| {
-                bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
-            };
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{policy}\n  {}\n  {} tokens read in {:.0} s of work ({:.0} tokens/s), at most {} MB",
-                loss_and_perplexity(&tally.linear),
-                tally.tokens_read(),
-                tally.seconds,
-                tally.tokens_per_second(),
-                megabytes(tally.peak_rss_bytes()),
-            );
-            // One line to a doubling, and one for the rest. What another shard reads, and the first token, have no loss here.
-            let buckets = tally.logarithmic.buckets(self.shard.part(self.tokens).end);
-            let (mut from, mut seen) = (0, false);
-            for (at, bucket) in buckets.iter().enumerate() {
-                seen |= bucket.nll.is_some() || bucket.non_finite > 0;
-                let last = at + 1 == buckets.len();
-                if bucket.to.is_power_of_two() || last {
-                    let end = if last { u64::MAX } else { bucket.to };
-                    let mean = tally.logarithmic.mean_between(from, end);
-                    if seen {
-                        let mean = loss(mean, tally.logarithmic.non_finite_between(from, end));
-                        let _ = writeln!(text, "  {from:>12} … {:>12}  {mean}", bucket.to);
-                    }
-                    (from, seen) = (bucket.to, false);
+    fn write(&self, folder: &Path) -> Result<()> {
+        to_json(&folder.join(Self::FILE), self, false)?;
+        save(&folder.join("summary.txt"), &LongResult::summary(self))?;
+        let of = |losses: fn(&Tally) -> &lm_infinite_analysis::nll::NllByPosition| {
+            let mut table = Table::of_losses();
+            for run in &self.runs {
+                for bucket in losses(&run.tally).buckets(self.tokens) {
+                    table.bucket(&run.policy, &bucket);
                 }
             }
-        }
-        text
-    }
-}
-
-/// Writes the files of a result into `folder`, which holds the run; `run.json` last, so that it stands for the whole.
-pub fn write_long(folder: &Path, result: &LongResult, info: &RunInfo) -> Result<()> {
-    to_json(&folder.join(RESULT), result, false)?;
-    save(&folder.join("summary.txt"), &result.summary())?;
-    let of = |losses: fn(&Tally) -> &lm_infinite_analysis::nll::NllByPosition| {
-        let mut table = Table::of_losses();
-        for run in &result.runs {
-            for bucket in losses(&run.tally).buckets(result.tokens) {
-                table.bucket(&run.policy, &bucket);
-            }
-        }
-        table.text
-    };
-    save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
-    save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
-    let mut memory = Table::new("policy,shard,position_tokens,seconds,rss_bytes,kv_cache_bytes");
-    for run in &result.runs {
-        for sample in &run.tally.memory {
-            let rss = sample.rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-            let MemorySample { shard, position, seconds, kv_cache_bytes, .. } = sample;
-            let row = format!("{shard},{position},{seconds:.3},{rss},{kv_cache_bytes}");
-            memory.row(&run.policy, &row);
-        }
-    }
-    save(&folder.join("memory.csv"), &memory.text)?;
-    figures::draw_long(result, folder)?;
-    to_json(&folder.join(RUN), info, true)
-}
-
-/// Joins the results of all shards of one run: the result of the whole, up to the rounding of sums, and how it came about.
-///
-/// # Errors
-/// A folder that is no result of a long run, results of different runs, a shard that is missing or there twice.
-pub fn merge_long(folders: &[PathBuf]) -> Result<(LongResult, RunInfo)> {
-    let mut shards = Vec::new();
-    for folder in folders {
-        let info: RunInfo = from_json(&folder.join(RUN))?;
-        shards.push((folder, from_json::<LongResult>(&folder.join(RESULT))?, info));
-    }
-    shards.sort_by_key(|(_, result, _)| result.shard.index);
-    let [(first, whole, info), rest @ ..] = shards.as_slice() else {
-        return Err(Error::input("merge", "there is no folder to merge"));
-    };
-    let (mut whole, info) = (whole.clone(), info.clone());
-    for (expected, (folder, result, other)) in (1..).zip(rest) {
-        let identity = |result: &LongResult, info: &RunInfo| {
-            let RunInfo { model, text, policies, seed, .. } = info.clone();
-            (
-                result.model.clone(),
-                result.tokens,
-                result.shard.count,
-                model.sha256,
-                text.sha256,
-                policies,
-                seed,
-            )
+            table.text
         };
-        if identity(&whole, &info) != identity(result, other) {
-            let what = format!("`{}`", folder.display());
-            return Err(Error::input(what, format!("it is of another run than `{}`", first.display())));
-        }
-        if result.shard.index != expected {
-            let got = format!("shard {} where {expected} was expected", result.shard);
-            return Err(Error::input(format!("`{}`", folder.display()), got));
-        }
-        for (run, more) in whole.runs.iter_mut().zip(&result.runs) {
-            run.tally.merge(&more.tally)?;
-        }
-    }
-    if whole.shard.index != 0 || whole.shard.count != shards.len() as u64 {
-        let got = format!("{} folders, the first of shard {}", shards.len(), whole.shard);
-        return Err(Error::input("merge", format!("expected all shards of a run, got {got}")));
-    }
-    whole.shard = Shard::WHOLE;
-    Ok((whole, info))
-}
-
-/// Draws the figures again. Returns their paths.
-pub(super) fn redraw(folder: &Path) -> Result<Vec<PathBuf>> {
-    figures::draw_long(&from_json::<LongResult>(&folder.join(RESULT))?, folder)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::figures;
-    use crate::long_run::Mark;
-
-    /// Two shards of a text of 100 tokens, whose losses are their positions, the second with a halo of 10.
-    fn shards() -> [LongResult; 2] {
-        let losses: Vec<f32> = (0..100).map(|position| position as f32).collect();
-        [(0, 0, 0, 50), (1, 40, 50, 100)].map(|(index, begin, from, end)| {
-            let mut tally = Tally::new(100, 10);
-            (tally.shard, tally.position, tally.begin, tally.from) = (index, begin, begin, from);
-            for at in (begin..end).step_by(10) {
-                let first = if at == 0 { 1 } else { at };
-                tally.add(10, &losses[first as usize..at as usize + 10], Mark::default(), 1.0, 0);
+        save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
+        save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
+        let mut memory = Table::new("policy,shard,position_tokens,seconds,rss_bytes,kv_cache_bytes");
+        for run in &self.runs {
+            for sample in &run.tally.memory {
+                let rss = sample.rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+                let MemorySample { shard, position, seconds, kv_cache_bytes, .. } = sample;
+                let row = format!("{shard},{position},{seconds:.3},{rss},{kv_cache_bytes}");
+                memory.row(&run.policy, &row);
             }
-            tally.look_at_memory(0);
-            LongResult {
-                model: "tiny".into(),
-                trained_length: 16,
-                tokens: 100,
-                shard: Shard { index, count: 2 },
-                runs: vec![LongRunResult { policy: "lm-infinite".into(), tally }],
-            }
-        })
+        }
+        save(&folder.join("memory.csv"), &memory.text)
     }
 
-    fn merged() -> LongResult {
-        let [mut whole, more] = shards();
-        whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
+    fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {
+        figures::draw_long(self, folder)
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        from_json(&folder.join(Self::FILE))
+    }
+
+    fn summary(&self) -> String {
+        LongResult::summary(self)
+    }
+
+    fn to_json(&self, out: &Path) -> Value {
+        LongResult::to_json(self, out)
+    }
+
+    /// The result of the whole, up to the rounding of sums, and how it came about.
+    fn merge(mut parts: Vec<Part<Self>>) -> Result<(Self, RunInfo)> {
+        parts.sort_by_key(|part| part.outcome.shard.index);
+        let runs = shards::joined(&parts, |result| result.shard, |result| &result.runs, |run| &run.policy)?;
+        let first = &parts[0];
+        let mut whole = first.outcome.clone();
+        for more in &runs[1..] {
+            for (run, more) in whole.runs.iter_mut().zip(more) {
+                run.tally.merge(&more.tally)?;
+            }
+        }
         whole.shard = Shard::WHOLE;
-        whole
-    }
-
-    #[test]
-    fn a_summary_has_one_line_for_each_doubling_with_losses_and_all_of_the_last_one() {
-        let lines = |result: &LongResult| -> Vec<String> {
-            let text = result.summary();
-            let words =
-                text.lines().skip(3).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-            words.collect()
-        };
-        let all = lines(&merged());
-        assert_eq!(all[0], "1 … 2 1.0000", "the first token has no loss");
-        assert_eq!(all[all.len() - 2..], ["32 … 64 47.5000", "64 … 100 81.5000"]);
-        let [first, second] = shards();
-        assert_eq!(lines(&first).last().map(String::as_str), Some("32 … 50 40.5000"), "0 to 49");
-        assert_eq!(lines(&second), ["32 … 64 56.5000", "64 … 100 81.5000"], "50 to 99");
-        let mut damaged = merged();
-        damaged.runs[0].tally.logarithmic = lm_infinite_analysis::nll::NllByPosition::new(1);
-        damaged.runs[0].tally.logarithmic.extend(1, &[f32::NAN]);
-        assert_eq!(lines(&damaged), ["1 … 2 not finite from token 1 (1 token)"]);
-    }
-
-    #[test]
-    fn a_loss_that_is_not_finite_is_said_in_words_json_and_tables_and_survives_a_merge() {
-        let broken = |at: usize| {
-            let mut shards = shards();
-            let tally = &mut shards[1].runs[0].tally;
-            for losses in [&mut tally.linear, &mut tally.logarithmic] {
-                losses.extend(at as u64, &[f32::NAN, f32::INFINITY]);
-            }
-            let [mut whole, more] = shards;
-            whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
-            whole.shard = Shard::WHOLE;
-            whole
-        };
-        let result = broken(70);
-        assert!(result.summary().contains("not finite from token 70 (2 tokens)"), "{}", result.summary());
-        let json = result.to_json(Path::new("out"));
-        let run = &json["runs"][0];
-        assert_eq!((&run["nll"], &run["perplexity"]), (&Value::Null, &Value::Null));
-        assert_eq!((&run["non_finite_tokens"], &run["first_non_finite"]), (&json!(2), &json!(70)));
-        let bucket = &run["buckets"][7];
-        assert_eq!((&bucket["nll"], &bucket["non_finite_tokens"]), (&Value::Null, &json!(2)));
-        assert!(run["buckets"][6]["nll"].is_f64() && run["buckets"][6].get("non_finite_tokens").is_none());
-        // What is stored says the same when it is read again.
-        let stored = serde_json::to_string(&result).expect("writes");
-        let read: LongResult = serde_json::from_str(&stored).expect("reads");
-        assert_eq!(read, result);
-        let figure = figures::long::nll(&read);
-        assert_eq!(figure.series[0].not_finite_from, Some(70.0));
-    }
-
-    #[test]
-    fn every_shard_has_a_line_of_memory_though_halos_overlap() {
-        let result = merged();
-        let figure = figures::long::memory(&result);
-        let positions = |piece: &Vec<(f64, f64)>| piece.iter().map(|&(x, _)| x).collect::<Vec<_>>();
-        let seen: Vec<_> = figure.series[0].pieces.iter().map(positions).collect();
-        if crate::machine::rss_bytes().is_some() {
-            assert_eq!(seen, [vec![10.0, 20.0, 30.0, 40.0, 50.0], vec![50.0, 60.0, 70.0, 80.0, 100.0]]);
-        }
-        assert!(figure.note.contains("one line for each shard"));
-        assert!(!figures::long::memory(&shards()[0]).note.contains("shard"));
+        Ok((whole, first.info.clone()))
     }
 }

@@ -1,154 +1,83 @@
 //! Result folders: everything a run measured, readable without this program and enough to draw its figures again.
 //!
+//! A [`ResultFolder`] is of one kind. [`Storable`] says once for its kind what the files are; the table of kinds is in
+//! `kinds`. [`Target`] is asked before the work whether a result may be written to a place, and [`ResultFolder::write`]
+//! puts it there as a whole: whenever the process is killed, the older result or the new one is there.
+//!
 //! | file | what |
 //! |---|---|
-//! | `run.json` | how to repeat the run: [`RunInfo`] |
+//! | `run.json` | what kind of result it is, how to repeat the run, and which files belong to it: [`RunInfo`] |
 //! | `diagnosis.json` | the whole [`Diagnosis`] but for its arrays |
 //! | `summary.txt` | what broke first and where |
 //! | `*.csv` | tables with a header row and units in the names |
 //! | `arrays.npz` | values per token and per head |
 //! | `*.svg`, `*.png` | figures |
 //! | `report.html` | all of it in words, figures and tables, in one file |
+//!
+//! Other kinds have files of their own; `run.json` is in every folder.
 
 mod ablation;
 mod arrays;
 mod bench;
+mod diagnosis;
+mod diagnosis_shard;
 mod folder;
 mod info;
+mod kinds;
 mod long;
+mod manifest;
+mod merge;
 mod report;
+mod shards;
+mod staging;
+
+mod storable;
+mod store;
 mod tables;
+mod target;
 pub mod task;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-pub use ablation::write_ablation;
-pub use bench::{BenchResult, write_bench};
+pub use diagnosis::table;
+pub use folder::ResultFolder;
 pub use info::{Machine, RunInfo, Source};
-pub use long::{LongResult, LongRunResult, merge_long, write_long};
-
-use folder::Staging;
+pub use merge::{Merged, merge_folders};
+pub use storable::{Part, Storable};
+pub use target::{Target, check, default_folder};
 
 use crate::diagnose::Diagnosis;
-use crate::error::{Error, Result};
-use crate::figures;
+use crate::error::Result;
 
-const RUN: &str = "run.json";
-const DIAGNOSIS: &str = "diagnosis.json";
-const ARRAYS: &str = "arrays.npz";
-
-/// `results/<model>-<date>-<time>`, with what a file name cannot hold replaced.
-pub fn default_folder(model: &str) -> PathBuf {
-    let name = Path::new(model).file_name().map_or(model.into(), |name| name.to_string_lossy());
-    let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let name: String = name.chars().map(safe).collect();
-    Path::new("results").join(format!("{}-{}", name.trim_start_matches('.'), info::Date::now().short()))
-}
-
-/// Refuses a path that holds something other than a result folder (an empty folder is fine). Worth asking before a long
-/// run; [`write()`] asks again.
-pub fn check_target(path: &Path) -> Result<()> {
-    let refuse = |reason: &str| Err(Error::input(format!("result folder `{}`", path.display()), reason));
-    if !path.exists() {
-        return Ok(());
-    }
-    if !path.is_dir() {
-        return refuse("it exists and is no folder");
-    }
-    let empty = fs::read_dir(path).map_err(Error::io(path))?.next().is_none();
-    let ours = || from_json::<RunInfo>(&path.join(RUN)).is_ok_and(|info| info.is_ours());
-    if empty || ours() { Ok(()) } else { refuse("it exists and is not a result folder; it is left as it is") }
-}
-
-/// Writes a whole result folder at `path`, in place of an older result if there is one.
+/// Reads the folder of a diagnosis.
 ///
-/// Everything is built in a temporary folder beside `path` and renamed at the end, so that a partial result never
-/// stands where a whole one is looked for.
-pub fn write(path: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<()> {
-    check_target(path)?;
-    let staging = Staging::beside(path)?;
-    let at = |name: &str| staging.path().join(name);
-    to_json(&at(DIAGNOSIS), diagnosis, false)?;
-    save(&at("summary.txt"), &diagnosis.summary())?;
-    for (name, table) in tables::all(diagnosis) {
-        save(&at(name), &table)?;
-    }
-    arrays::write(&at(ARRAYS), diagnosis)?;
-    figures::draw_all(diagnosis, staging.path())?;
-    report::write(staging.path(), diagnosis, info)?;
-    to_json(&at(RUN), info, true)?;
-    staging.commit()
-}
-
-/// The CSV table called `name` (`nll_by_position.csv`), as [`write()`] writes it.
-pub fn table(diagnosis: &Diagnosis, name: &str) -> Option<String> {
-    tables::all(diagnosis).into_iter().find(|(table, _)| *table == name).map(|(_, text)| text)
-}
-
-/// Reads a result folder.
+/// # Errors
+/// As [`ResultFolder::open`] and [`ResultFolder::read`].
 pub fn read(path: &Path) -> Result<(RunInfo, Diagnosis)> {
-    let info: RunInfo = from_json(&path.join(RUN))?;
-    if !info.is_ours() {
-        return Err(Error::malformed(path.join(RUN), "format", "lm-infinite-result", info.format));
-    }
-    if info.format_version != 1 {
-        return Err(Error::malformed(path.join(RUN), "format_version", 1, info.format_version));
-    }
-    let mut diagnosis: Diagnosis = from_json(&path.join(DIAGNOSIS))?;
-    arrays::read(&path.join(ARRAYS), &mut diagnosis)?;
-    Ok((info, diagnosis))
+    let folder = ResultFolder::open(path)?;
+    let diagnosis = folder.read()?;
+    Ok((folder.info().clone(), diagnosis))
 }
 
 /// Draws the figures of a result folder again, and writes its report, from what it holds. Returns their paths.
+///
+/// # Errors
+/// As [`ResultFolder::open`] and [`ResultFolder::redraw`].
 pub fn redraw(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.join(long::RESULT).is_file() {
-        return long::redraw(path);
-    }
-    if path.join(bench::RESULT).is_file() {
-        return bench::redraw(path);
-    }
-    if path.join(ablation::RESULT).is_file() {
-        return ablation::redraw(path);
-    }
-    if task::is_task(path) {
-        return task::redraw(path);
-    }
-    let (info, diagnosis) = read(path)?;
-    // A name, even where the path is `.`: the new figures are drawn inside the folder and moved up.
-    let staging = Staging::beside(&path.join("figures"))?;
-    let mut drawn = figures::draw_all(&diagnosis, staging.path())?;
-    drawn.push(report::write(staging.path(), &diagnosis, &info)?);
-    let names: Vec<_> =
-        drawn.iter().filter_map(|figure| figure.file_name()).map(|name| path.join(name)).collect();
-    staging.commit_files(path)?;
-    Ok(names)
-}
-
-fn save(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(Error::io(path))
-}
-
-fn to_json(path: &Path, value: &impl Serialize, pretty: bool) -> Result<()> {
-    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    save(path, &text.map_err(|e| Error::io(path)(e.into()))?)
-}
-
-fn from_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Error::malformed(path, format!("line {}", e.line()), "a result", e))
+    ResultFolder::open(path)?.redraw()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
-    use crate::diagnose::synthetic;
+    use std::fs;
 
-    fn example() -> (RunInfo, Diagnosis) {
+    use super::store::{RUN, save, to_json};
+    use super::*;
+    use crate::bench::{BenchResult, BenchRun};
+    use crate::diagnose::synthetic;
+    use crate::machine::Limits;
+
+    pub(super) fn example() -> (RunInfo, Diagnosis) {
         let diagnosis = synthetic::diagnosis(128, 256, &["vanilla", "lm-infinite:window=64"]);
         let source = |name: &str| Source { name: name.into(), sha256: None };
         let policies = diagnosis.runs.iter().map(|run| (run.policy.clone(), run.attention.clone()));
@@ -172,9 +101,12 @@ pub(crate) mod tests {
         let scratch = tempfile::tempdir().expect("a folder");
         let folder = scratch.path().join("run");
         let (info, diagnosis) = example();
-        write(&folder, &diagnosis, &info).expect("writes");
+        ResultFolder::write(&folder, &diagnosis, &info).expect("writes");
         let (read_info, read) = super::read(&folder).expect("reads");
-        assert_eq!(read_info, info);
+        let RunInfo { kind, files, .. } = read_info.clone();
+        assert_eq!(RunInfo { kind: String::new(), files: Vec::new(), ..read_info }, info);
+        assert_eq!((kind.as_str(), files.len()), ("diagnosis", Diagnosis::FILES.len() + 1));
+        assert!(files.iter().all(|name| name == RUN || Diagnosis::FILES.contains(&name.as_str())));
         for (a, b) in read.runs.iter().zip(&diagnosis.runs) {
             assert_eq!(bits(&a.arrays), bits(&b.arrays));
             assert_eq!(read.reference_per_token, diagnosis.reference_per_token);
@@ -201,28 +133,131 @@ pub(crate) mod tests {
         assert!(!hidden(&folder) && folder.parent().is_some_and(|parent| !hidden(parent)));
     }
 
+    /// A bench is small and quickly drawn.
+    pub(super) fn bench(length: usize) -> BenchResult {
+        let run = BenchRun {
+            policy: "vanilla".into(),
+            length,
+            prefill_tokens_per_second: 10.0,
+            decode_tokens_per_second: 1.0,
+            kv_cache_bytes: 1000,
+            peak_rss_bytes: None,
+        };
+        let machine = Limits { gemm_gflops: 1.0, copy_gbps: 1.0, threads: 1 };
+        BenchResult { model: "m".into(), trained_length: 64, machine, runs: vec![run] }
+    }
+
     #[test]
-    fn only_results_and_empty_folders_are_replaced() {
+    fn files_of_others_stay_and_are_never_in_the_way() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
-        let (info, diagnosis) = example();
-        write(folder, &diagnosis, &info).expect("an empty folder is fine");
-        write(folder, &diagnosis, &info).expect("an older result is fine");
-
-        let foreign = tempfile::tempdir().expect("a folder");
-        let foreign = foreign.path();
-        fs::write(foreign.join("thesis.tex"), "years of work").expect("writes");
-        for (name, run) in [("no run.json", None), ("someone else's", Some("{\"format\": \"other\"}"))] {
-            if let Some(run) = run {
-                fs::write(foreign.join(RUN), run).expect("writes");
-            }
-            let message = write(foreign, &diagnosis, &info).expect_err(name).to_string();
-            assert!(message.contains("not a result folder"), "{message}");
+        let (info, _) = example();
+        let notes =
+            [("thesis.tex", "years of work"), ("sub/deep.txt", "more"), ("session-a.safetensors", "x")];
+        fs::create_dir(folder.join("sub")).expect("made");
+        for (name, text) in notes {
+            fs::write(folder.join(name), text).expect("written");
         }
-        assert!(foreign.join("thesis.tex").is_file());
-        let file = foreign.join("thesis.tex");
-        assert!(
-            write(&file, &diagnosis, &info).is_err() && write(Path::new("/"), &diagnosis, &info).is_err()
+        for length in [100, 200] {
+            ResultFolder::write(folder, &bench(length), &info).expect("beside the notes");
+            let opened = ResultFolder::open(folder).expect("opens");
+            assert_eq!(opened.read::<BenchResult>().expect("reads"), bench(length));
+            for (name, text) in notes {
+                assert_eq!(fs::read_to_string(folder.join(name)).expect(name), text);
+                assert!(!opened.files().contains(&name.to_owned()));
+            }
+            assert_eq!(fs::read_dir(folder).expect("a folder").count(), opened.files().len() + 3);
+        }
+        // What the older result alone had goes with it.
+        let mut older = RunInfo::read(folder).expect("reads");
+        older.files.push("of_the_older.csv".into());
+        to_json(&folder.join(RUN), &older, true).expect("writes");
+        save(&folder.join("of_the_older.csv"), "1").expect("writes");
+        ResultFolder::write(folder, &bench(300), &info).expect("writes");
+        assert!(!folder.join("of_the_older.csv").exists() && folder.join("thesis.tex").exists());
+
+        let taken = tempfile::tempdir().expect("a folder");
+        fs::write(taken.path().join("bench.csv"), "mine").expect("written");
+        for done in [check::<BenchResult>(taken.path(), "bench"), {
+            ResultFolder::write(taken.path(), &bench(1), &info).map(|_| ())
+        }] {
+            let message = done.expect_err("in the way").to_string();
+            assert!(message.contains("bench.csv") && message.contains("not of the result"), "{message}");
+        }
+        assert_eq!(fs::read_to_string(taken.path().join("bench.csv")).expect("there"), "mine");
+        assert_eq!(fs::read_dir(taken.path()).expect("a folder").count(), 1);
+        assert!(check::<Diagnosis>(taken.path(), "diagnosis").is_ok(), "no diagnosis has such a file");
+    }
+
+    #[test]
+    fn another_kind_of_result_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("r");
+        let (info, diagnosis) = example();
+        ResultFolder::write(&path, &bench(1), &info).expect("writes");
+        let message = ResultFolder::write(&path, &diagnosis, &info).expect_err("a bench").to_string();
+        for word in ["a benchmark", "a diagnosis", "choose another folder"] {
+            assert!(message.contains(word), "{message}");
+        }
+        assert_eq!(check::<Diagnosis>(&path, "diagnosis").expect_err("a bench").to_string(), message);
+        let message = super::read(&path).expect_err("a bench").to_string();
+        assert!(message.contains("it holds a benchmark; a diagnosis is needed here"), "{message}");
+        let opened = ResultFolder::open(&path).expect("as it was");
+        assert_eq!(opened.read::<BenchResult>().expect("whole"), bench(1));
+
+        // Somebody else's run.json, a damaged one, one of a later version.
+        let ours = fs::read_to_string(path.join(RUN)).expect("there");
+        for (run, why) in [
+            ("{\"format\": \"other\"}".to_owned(), "run.json"),
+            ("{".to_owned(), "run.json"),
+            (ours.replace("\"format_version\": 2", "\"format_version\": 3"), "format_version"),
+            (ours.replace("\"kind\": \"bench\"", "\"kind\": \"of tomorrow\""), "of tomorrow"),
+            (ours.replace("\"bench.csv\"", "\"../bench.csv\""), "../bench.csv"),
+        ] {
+            fs::write(path.join(RUN), &run).expect("written");
+            let message = check::<BenchResult>(&path, "bench").expect_err(why).to_string();
+            assert!(message.contains(why) && message.contains("left as it is"), "{message}");
+            assert_eq!(fs::read_to_string(path.join(RUN)).expect("there"), run);
+        }
+        let file = path.join("bench.csv");
+        assert!(ResultFolder::write(&file, &bench(1), &info).is_err());
+        let message = check::<BenchResult>(Path::new("/"), "bench").expect_err("the root").to_string();
+        assert!(message.contains("root of a file system"), "{message}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_never_replaced() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let (info, _) = example();
+        fs::create_dir(at("disk")).expect("made");
+        symlink("disk", at("out")).expect("a link");
+        symlink("disk/later", at("dangling")).expect("a link");
+        for (link, real) in [("out", "disk"), ("dangling", "disk/later")] {
+            for length in [1, 2] {
+                ResultFolder::write(&at(link), &bench(length), &info).expect("writes");
+                assert!(fs::symlink_metadata(at(link)).expect("there").file_type().is_symlink());
+                let opened = ResultFolder::open(&at(real)).expect("opens");
+                assert_eq!(opened.read::<BenchResult>().expect("reads"), bench(length));
+            }
+        }
+        assert!(at("disk/later/bench.json").is_file(), "it lies in the first and is not of it");
+        // A link in place of a file of the result.
+        fs::rename(at("disk/bench.csv"), at("moved.csv")).expect("moved");
+        symlink(at("moved.csv"), at("disk/bench.csv")).expect("a link");
+        for refused in [
+            ResultFolder::write(&at("out"), &bench(3), &info).map(|_| ()),
+            redraw(&at("out")).map(|_| ()),
+            check::<BenchResult>(&at("out"), "bench"),
+        ] {
+            let message = refused.expect_err("a link").to_string();
+            assert!(message.contains("bench.csv") && message.contains("is a link"), "{message}");
+        }
+        assert_eq!(
+            ResultFolder::open(&at("disk")).expect("opens").read::<BenchResult>().expect("old"),
+            bench(2)
         );
     }
 
@@ -231,7 +266,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let (info, diagnosis) = example();
-        write(folder, &diagnosis, &info).expect("writes");
+        ResultFolder::write(folder, &diagnosis, &info).expect("writes");
         let broken = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             let good = fs::read(&path).expect("is there");
@@ -240,16 +275,19 @@ pub(crate) mod tests {
             fs::write(&path, good).expect("writes");
             assert!(message.contains(name), "{message}");
         };
-        let arrays = fs::read(folder.join(ARRAYS)).expect("is there");
-        broken(ARRAYS, &arrays[..arrays.len() / 2]);
-        broken(ARRAYS, b"");
+        let arrays = fs::read(folder.join("arrays.npz")).expect("is there");
+        broken("arrays.npz", &arrays[..arrays.len() / 2]);
+        broken("arrays.npz", b"");
         broken(RUN, b"{}");
-        broken(DIAGNOSIS, b"\xff\xfe");
-        let text = fs::read_to_string(folder.join(DIAGNOSIS)).expect("is there");
-        broken(DIAGNOSIS, text.replace("\"positions\":[0,", "\"positions\":[5,").as_bytes());
+        broken(Diagnosis::FILE, b"\xff\xfe");
+        let text = fs::read_to_string(folder.join(Diagnosis::FILE)).expect("is there");
+        broken(Diagnosis::FILE, text.replace("\"positions\":[0,", "\"positions\":[5,").as_bytes());
         broken(
             RUN,
-            fs::read_to_string(folder.join(RUN)).expect("is there").replace("\": 1,", "\": 9,").as_bytes(),
+            fs::read_to_string(folder.join(RUN))
+                .expect("is there")
+                .replace("version\": 2,", "version\": 9,")
+                .as_bytes(),
         );
     }
 

@@ -10,7 +10,8 @@ use minijinja::Environment;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{RunInfo, save};
+use super::RunInfo;
+use super::store::save;
 use crate::diagnose::{
     Diagnosis, HeadReport, Outcome, RunMeasurement, START_TOKENS, SiteDrift, first_broken,
 };

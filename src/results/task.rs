@@ -10,13 +10,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::folder::Staging;
-use super::{RUN, RunInfo, check_target, from_json, save, to_json};
+use super::RunInfo;
+use super::storable::Storable;
+use super::store::{from_json, save, to_json};
 use crate::error::Result;
 use crate::figures::{self, Chart};
-
-const RESULT: &str = "result.json";
 
 /// What a task measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct TaskResult {
     /// In words.
     pub summary: String,
     /// As the command's `--json` prints it.
-    pub data: serde_json::Value,
+    pub data: Value,
     /// Tables by file name, without extension.
     pub tables: Vec<Table>,
     /// Charts by file name, without extension.
@@ -64,54 +64,72 @@ impl Table {
     }
 }
 
-/// Writes a whole result folder at `path`, in place of an older result if there is one.
-///
-/// # Errors
-/// As [`super::write()`].
-pub fn write(path: &Path, result: &TaskResult, info: &RunInfo) -> Result<()> {
-    check_target(path)?;
-    let staging = Staging::beside(path)?;
-    let at = |name: &str| staging.path().join(name);
-    to_json(&at(RESULT), result, false)?;
-    save(&at("summary.txt"), &result.summary)?;
-    for table in &result.tables {
-        save(&at(&format!("{}.csv", table.name)), &table.csv())?;
+impl Storable for TaskResult {
+    type Whole = Self;
+
+    const KIND: &'static str = "task";
+    const NAMED: &'static str = "a result of a task";
+    const FILE: &'static str = "result.json";
+    const FILES: &'static [&'static str] = &["result.json", "summary.txt"];
+
+    /// The name of the command: a `sweep` never replaces a `passkey`.
+    fn kind(&self) -> &str {
+        &self.task
     }
-    draw(result, staging.path())?;
-    to_json(&at(RUN), info, true)?;
-    staging.commit()
-}
 
-/// Is `path` the folder of a task?
-pub(super) fn is_task(path: &Path) -> bool {
-    path.join(RESULT).is_file()
-}
-
-/// Draws the figures of a task's folder again. Returns their paths.
-pub(super) fn redraw(path: &Path) -> Result<Vec<PathBuf>> {
-    let result: TaskResult = from_json(&path.join(RESULT))?;
-    let staging = Staging::beside(&path.join("figures"))?;
-    let drawn = draw(&result, staging.path())?;
-    let names = drawn.iter().filter_map(|figure| figure.file_name()).map(|name| path.join(name)).collect();
-    staging.commit_files(path)?;
-    Ok(names)
-}
-
-fn draw(result: &TaskResult, folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut drawn = Vec::new();
-    for (name, chart) in &result.charts {
-        // A stored name is no way out of the folder.
-        let name = Path::new(name).file_name().unwrap_or_default();
-        drawn.extend(figures::draw_chart(chart, &folder.join(name))?);
+    fn write(&self, folder: &Path) -> Result<()> {
+        to_json(&folder.join(Self::FILE), self, false)?;
+        save(&folder.join("summary.txt"), &self.summary)?;
+        for table in &self.tables {
+            save(&folder.join(file_name(&table.name, "csv")), &table.csv())?;
+        }
+        Ok(())
     }
-    Ok(drawn)
+
+    fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {
+        let mut drawn = Vec::new();
+        for (name, chart) in &self.charts {
+            drawn.extend(figures::draw_chart(chart, &folder.join(stem(name)))?);
+        }
+        Ok(drawn)
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        from_json(&folder.join(Self::FILE))
+    }
+
+    fn summary(&self) -> String {
+        self.summary.clone()
+    }
+
+    fn to_json(&self, out: &Path) -> Value {
+        let mut data = self.data.clone();
+        data["out"] = out.display().to_string().into();
+        data
+    }
+
+    fn more_files(&self) -> Vec<String> {
+        let tables = self.tables.iter().map(|table| file_name(&table.name, "csv"));
+        let figures =
+            self.charts.iter().flat_map(|(name, _)| ["svg", "png"].map(|format| file_name(name, format)));
+        tables.chain(figures).collect()
+    }
+}
+
+/// A stored name is no way out of the folder.
+fn stem(name: &str) -> String {
+    Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn file_name(name: &str, extension: &str) -> String {
+    Path::new(&stem(name)).with_extension(extension).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::figures::{HeatMap, Panel, PointSeries, Points};
-    use crate::results::{Source, redraw};
+    use crate::results::{ResultFolder, Source, redraw};
 
     fn example() -> (TaskResult, RunInfo) {
         let mut table = Table::new("passkey", &["policy", "accuracy"]);
@@ -160,8 +178,12 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a folder");
         let folder = scratch.path().join("run");
         let (result, info) = example();
-        write(&folder, &result, &info).expect("writes");
-        write(&folder, &result, &info).expect("in place of an older one");
+        ResultFolder::write(&folder, &result, &info).expect("writes");
+        ResultFolder::write(&folder, &result, &info).expect("in place of an older one");
+        let opened = ResultFolder::open(&folder).expect("opens");
+        let names = ["map.png", "map.svg", "passkey.csv", "points.png", "points.svg"];
+        assert_eq!((opened.kind(), opened.named().as_str()), ("passkey", "a result of `passkey`"));
+        assert_eq!(opened.files(), [&names[..], &["result.json", "run.json", "summary.txt"]].concat());
         let svg = folder.join("map.svg");
         let first = std::fs::read_to_string(&svg).expect("is there");
         assert!(!first.contains("<a>&"));
@@ -169,7 +191,7 @@ mod tests {
         let drawn = redraw(&folder).expect("draws");
         assert!(drawn.len() == 4 && drawn.contains(&svg) && drawn.iter().all(|path| path.is_file()));
         assert_eq!(std::fs::read_to_string(&svg).expect("is there again"), first);
-        std::fs::write(folder.join(RESULT), "{").expect("writes");
-        assert!(redraw(&folder).expect_err("damaged").to_string().contains(RESULT));
+        std::fs::write(folder.join("result.json"), "{").expect("writes");
+        assert!(redraw(&folder).expect_err("damaged").to_string().contains("result.json"));
     }
 }

@@ -23,6 +23,8 @@ mod compare;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod diagnosis_shards;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod fuzzed;
@@ -44,6 +46,8 @@ mod oracle;
 mod phenomena;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod results;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Trainer {
         let described = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
         export::description(described.path(), &options, &tokenizer)?;
         let trainer = Self::assemble(options, sources, &contents, described.path(), parameters, adam)?;
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let place = lm_infinite_runtime::files::resolve(folder)?;
+        std::fs::create_dir_all(&place).map_err(Error::io(place))?;
         export::description(folder, &trainer.options, &tokenizer)?;
         trainer.save(folder)?;
         Ok(trainer)

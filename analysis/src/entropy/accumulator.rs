@@ -11,7 +11,7 @@ use crate::head_means::HeadMeans;
 use crate::non_finite::NonFinite;
 
 /// Streaming entropy and start mass by layer, head and position.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyAccumulator {
     /// Entropy, in nats.
     pub entropy: HeadMeans,

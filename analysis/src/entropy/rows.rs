@@ -13,7 +13,7 @@ use crate::non_finite::NonFinite;
 /// Streaming means, over the rows of a bin, of the entropy and of the four curves of [`super::EntropyBounds`].
 ///
 /// An inequality that holds for every row holds for the means. Memory: 96 bytes per layer, head and bin.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyRows {
     means: EntropyCurves<HeadMeans>,
 }

@@ -34,7 +34,7 @@ pub struct PooledLogits {
     pub high: Option<f32>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitCells {
     pub grid: HeadGrid,
     /// [layers, heads, bins]
@@ -105,6 +105,10 @@ impl LogitCells {
 
     pub fn merge(&mut self, other: &Self, operation: &'static str) -> Result<()> {
         self.grid.check_equal(&other.grid, operation)?;
+        self.grid.check_shape(&other.maxima, operation)?;
+        self.grid.check_shape(&other.minima, operation)?;
+        self.grid.check_shape(&other.moments, operation)?;
+        self.grid.check_heads(&other.non_finite, operation)?;
         self.maxima.zip_mut_with(&other.maxima, |a, &b| *a = higher(*a, b));
         self.minima.zip_mut_with(&other.minima, |a, &b| *a = lower(*a, b));
         self.moments.zip_mut_with(&other.moments, Moments::merge);

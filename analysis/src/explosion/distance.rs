@@ -9,6 +9,7 @@
 //! the prefix maxima from there on, are NaN, and a mean over heads has no value there.
 
 use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
 
 use super::cells::{LogitCells, PooledLogits, by_distance, prefix_maxima};
 use super::range::{self, HeadExcess, HeadRange, RangeRule};
@@ -18,7 +19,7 @@ use crate::error::Result;
 use crate::non_finite::NonFinite;
 
 /// Streaming extremes and moments of the logit by layer, head and distance. Memory: 32 bytes per cell.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitsByDistance {
     cells: LogitCells,
     farthest: Option<u64>,

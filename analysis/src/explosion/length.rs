@@ -1,6 +1,7 @@
 //! Logits against context length: a query at position `i` attends to at most `i + 1` keys.
 
 use ndarray::{Array2, Array3};
+use serde::{Deserialize, Serialize};
 
 use super::cells::{LogitCells, PooledLogits, broken, higher, prefix_maxima};
 use super::range::{self, HeadRange, RangeRule};
@@ -16,7 +17,7 @@ use crate::non_finite::NonFinite;
 /// largest logit of a bin rises with the number of queries in it; that mean does not.
 ///
 /// −inf is a masked key. NaN and +inf are counted and located; extremes and means of their bin are NaN.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitsByLength {
     cells: LogitCells,
     row_maxima: HeadMeans,

@@ -3,6 +3,7 @@
 //! −inf is a masked key. NaN and +inf are counted and located; a bin with one has no quantiles, since they would pass over it.
 
 use ndarray::{Array3, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::cells::{broken, by_distance};
 use crate::bins::Bins;
@@ -15,7 +16,7 @@ use crate::sketch::QuantileSketch;
 ///
 /// Memory: about 9 kB per cell whose logits lie between −40 and 40, and at most 184 kB; take bins that double
 /// ([`Bins::doubling`]) where there are many heads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitQuantiles {
     grid: HeadGrid,
     /// [layers, heads, bins]
@@ -53,6 +54,7 @@ impl LogitQuantiles {
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.grid.check_equal(&other.grid, "merging quantiles of logits")?;
+        self.grid.check_shape(&other.sketches, "merging quantiles of logits")?;
         for (own, more) in self.sketches.iter_mut().zip(&other.sketches) {
             own.merge(more)?;
         }

@@ -9,6 +9,7 @@ use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsBy
 use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
+use serde::{Deserialize, Serialize};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
 use crate::error::{Error, Result};
@@ -60,7 +61,7 @@ pub struct Measurements {
 }
 
 /// Hidden states of one site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HiddenStates {
     /// Where they were read.
     pub site: HiddenSite,

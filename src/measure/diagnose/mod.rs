@@ -2,7 +2,8 @@
 //!
 //! A [`Collector`] watches one run through [`lm_infinite_runtime::probe`] and ends as [`Measurements`]; a [`DiagnosisBuilder`] takes
 //! one run after the other and ends as a [`Diagnosis`], from which figures, tables and the summary are made. [`Live`] makes
-//! the same of several policies in step, to be looked at on the way.
+//! the same of several policies in step, to be looked at on the way. A [`DiagnosisShard`] is what one of many machines measures
+//! of a part of the text.
 
 mod collector;
 mod drift;
@@ -13,8 +14,10 @@ mod model;
 mod one_head;
 mod outcome;
 mod plan;
+mod shard;
 mod statements;
 mod summary;
+mod sums;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
@@ -31,4 +34,6 @@ pub use model::{
 pub use one_head::Head;
 pub use outcome::Outcome;
 pub use plan::{MeasurementPlan, START_TOKENS};
+pub use shard::{DiagnosisShard, ShardRun, reference_of_shard, run_of_shard};
 pub use statements::{HeadStatement, head_statements};
+pub use sums::Sums;

@@ -4,6 +4,7 @@
 //! with the session. Chunks have one size and snapshots lie between them, so that a run that was killed and resumed adds
 //! the same numbers in the same order as one that was not.
 
+pub(crate) mod result;
 mod shard;
 mod state;
 mod stream;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use result::{LongResult, LongRunResult};
 pub use shard::Shard;
 pub use state::{Identity, Workspace};
 pub use stream::{Chunk, Feed, Mark, TokenStream};

@@ -4,10 +4,11 @@
 //! whenever the process is killed, `state.json` and what it names belong together. Old keys, which all sessions of a policy
 //! share, lie in one file that only grows.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lm_infinite_runtime::files::write_whole;
+use lm_infinite_runtime::files::{resolve, write_whole};
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::session::Decoder;
@@ -58,6 +59,8 @@ pub struct State {
 pub struct Workspace {
     folder: PathBuf,
     identity: Identity,
+    /// Held as long as this run runs, so that no other process goes on with it at the same time.
+    _lock: Option<Arc<File>>,
 }
 
 impl Workspace {
@@ -66,8 +69,17 @@ impl Workspace {
     /// # Errors
     /// Where it cannot be made.
     pub fn new(folder: &Path, identity: Identity) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        Ok(Self { folder: folder.to_owned(), identity })
+        let folder = resolve(folder)?;
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let lock = File::open(&folder).ok();
+        // Where a file system knows no locks, nothing is known of others.
+        if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
+            return Err(Error::input(
+                format!("`{}`", folder.display()),
+                "another process is running this run",
+            ));
+        }
+        Ok(Self { folder, identity, _lock: lock.map(Arc::new) })
     }
 
     /// Whether `folder` holds a run that is not finished.
@@ -192,9 +204,7 @@ impl Workspace {
             let entry = entry.map_err(Error::io(&self.folder))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            // Also what a killed process left half written.
-            let session = name.contains(".safetensors") || name.ends_with(".pages");
-            if name.starts_with("session-") && session && !kept.contains(&&*name) {
+            if is_session(&name) && !kept.contains(&&*name) {
                 std::fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
             }
         }
@@ -206,4 +216,58 @@ impl Workspace {
 fn pages_name(session: &Session) -> String {
     let name = session.pages_file().and_then(Path::file_name);
     name.map_or(String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Is `name` one that [`Workspace::save`] gives to a session or to a session's old keys, or what a killed process left half
+/// written under it?
+fn is_session(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((numbers, rest)) =
+        name.strip_prefix("session-").and_then(|rest| rest.split_once(".safetensors"))
+    else {
+        return false;
+    };
+    let whole = rest.strip_suffix(".part").unwrap_or(rest);
+    // A digest and `pages`, and the number of the process that was writing.
+    let parts: Vec<&str> = whole.split('.').skip(1).collect();
+    let digest = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let known = match parts[..] {
+        [] => true,
+        [process] => number(process) && rest.ends_with(".part"),
+        [digits, "pages"] => digest(digits),
+        _ => false,
+    };
+    numbers.split_once('-').is_some_and(|(done, position)| number(done) && number(position))
+        && (whole.is_empty() || whole.starts_with('.'))
+        && known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_removed_is_of_a_run() {
+        for ours in [
+            "session-0-4096.safetensors",
+            "session-1-8192.safetensors.77.part",
+            "session-1-8192.safetensors.00ff00ff00ff00ff.pages",
+            "session-1-8192.safetensors.77.pages.part",
+        ] {
+            assert!(is_session(ours), "{ours}");
+        }
+        for other in [
+            "session-notes.safetensors",
+            "session-1-2.safetensors.bak",
+            "session-1-2.safetensors.77",
+            "session-1-2.safetensorsx",
+            "session-notes.pages",
+            "session-1-2.txt",
+            "session--2.safetensors",
+            "my-session-1-2.safetensors",
+            "state.json",
+        ] {
+            assert!(!is_session(other), "{other}");
+        }
+    }
 }

@@ -1,0 +1,158 @@
+//! What a run has counted, apart from what was asked for: a part of a text leaves it on disk, and parts are added.
+
+use lm_infinite_analysis::AttentionMaps;
+use lm_infinite_analysis::distance::MassByDistance;
+use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
+use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
+use lm_infinite_runtime::model::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+use super::collector::{HiddenStates, Measurements};
+use crate::error::{Error, Result};
+
+/// The accumulators of [`Measurements`] (pooled maps left out, which are for the window alone).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    entropy: EntropyAccumulator,
+    logits: LogitsByDistance,
+    logits_start: LogitsByDistance,
+    logits_last: LogitsByDistance,
+    logits_by_length: LogitsByLength,
+    logit_quantiles: LogitQuantiles,
+    entropy_rows: EntropyRows,
+    maps: AttentionMaps,
+    mass_inside: MassByDistance,
+    mass_beyond: MassByDistance,
+    hidden: Vec<HiddenStates>,
+}
+
+impl Sums {
+    /// Refuses sums of another number of layers or heads: before anything is made of the size that `config` says.
+    ///
+    /// # Errors
+    /// As said.
+    pub(super) fn check_heads(&self, config: &ModelConfig) -> Result<()> {
+        let (layers, heads, _) = self.logits.maxima().dim();
+        if (layers, heads) == (config.layers, config.heads) {
+            return Ok(());
+        }
+        let got = format!("{layers} layers × {heads} heads, expected {} × {}", config.layers, config.heads);
+        Err(Error::input("sums of a shard", got))
+    }
+}
+
+impl Measurements {
+    /// What was counted.
+    pub fn into_sums(self) -> Sums {
+        Sums {
+            entropy: self.entropy,
+            logits: self.logits,
+            logits_start: self.logits_start,
+            logits_last: self.logits_last,
+            logits_by_length: self.logits_by_length,
+            logit_quantiles: self.logit_quantiles,
+            entropy_rows: self.entropy_rows,
+            maps: self.maps,
+            mass_inside: self.mass_inside,
+            mass_beyond: self.mass_beyond,
+            hidden: self.hidden,
+        }
+    }
+
+    /// Adds what another part of the same text has counted, one that lies after all parts before. `hidden` is the width of
+    /// a hidden state.
+    ///
+    /// # Errors
+    /// Sums of another model or of a text of another length.
+    pub fn add(&mut self, more: &Sums, hidden: usize) -> Result<()> {
+        self.entropy.merge(&more.entropy)?;
+        self.logits.merge(&more.logits)?;
+        self.logits_start.merge(&more.logits_start)?;
+        self.logits_last.merge(&more.logits_last)?;
+        self.logits_by_length.merge(&more.logits_by_length)?;
+        self.logit_quantiles.merge(&more.logit_quantiles)?;
+        self.entropy_rows.merge(&more.entropy_rows)?;
+        self.maps.merge(&more.maps)?;
+        self.mass_inside.merge(&more.mass_inside)?;
+        self.mass_beyond.merge(&more.mass_beyond)?;
+        if self.hidden.len() != more.hidden.len() {
+            let got = format!("{} sites, expected {}", more.hidden.len(), self.hidden.len());
+            return Err(Error::input("hidden states", got));
+        }
+        for (own, more) in self.hidden.iter_mut().zip(&more.hidden) {
+            let last = own.positions.last().copied();
+            let mut before = last;
+            let ascending =
+                more.positions.iter().all(|&at| before.replace(at).is_none_or(|before| before < at));
+            if own.site != more.site || more.values.len() != more.positions.len() * hidden || !ascending {
+                let got = format!(
+                    "{:?} with {} values at {} positions",
+                    more.site,
+                    more.values.len(),
+                    more.positions.len()
+                );
+                let expected =
+                    format!("{:?} with {hidden} values at each, after position {last:?}", own.site);
+                return Err(Error::input("hidden states", format!("{got}, expected {expected}")));
+            }
+            own.positions.extend(&more.positions);
+            own.values.extend(&more.values);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lm_infinite_runtime::probe::{HeadStatistics, HiddenSite, Probe};
+
+    use super::super::collector::tests::tiny_config;
+    use super::super::{Collector, MeasurementPlan};
+    use super::*;
+
+    /// Sums that hold NaN, both infinities, −0 and numbers without a short decimal form.
+    fn sums() -> Sums {
+        let mut collector = Collector::new(&tiny_config(2), 64);
+        let buckets = MeasurementPlan::new(&tiny_config(2), 64).mass_distances.len();
+        let statistics = HeadStatistics {
+            first_position: 1,
+            heads: 2,
+            queries: 2,
+            buckets,
+            entropy: vec![0.1, f32::NAN, -0.0, 1.0 / 3.0],
+            start_mass: vec![0.1, 0.2, f32::INFINITY, 0.4],
+            bucket_mass: (0..2 * 2 * buckets).map(|i| 1.0 / (i as f32 + 3.0)).collect(),
+            max_logit: vec![1.0, f32::NEG_INFINITY, f32::NAN, 1e30],
+            ..HeadStatistics::default()
+        };
+        collector.head_statistics(1, &statistics);
+        collector.hidden_state(HiddenSite::Embedding, 3, &[f32::NAN, -0.0, 1e-40, f32::INFINITY]);
+        collector.finish().expect("fits").into_sums()
+    }
+
+    #[test]
+    fn they_come_back_from_disk_bit_for_bit() {
+        let sums = sums();
+        let bytes = rmp_serde::to_vec(&sums).expect("writes");
+        let read: Sums = rmp_serde::from_slice(&bytes).expect("reads");
+        assert_eq!(rmp_serde::to_vec(&read).expect("writes"), bytes);
+        let bits =
+            |sums: &Sums| sums.hidden[0].values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&read), bits(&sums));
+        assert_eq!(format!("{read:?}"), format!("{sums:?}"));
+        for end in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+            assert!(rmp_serde::from_slice::<Sums>(&bytes[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let empty = |trained, tokens| Collector::new(&tiny_config(trained), tokens).finish().expect("empty");
+        empty(2, 64).add(&sums(), 4).expect("the same shape");
+        assert!(empty(2, 64).add(&sums(), 8).is_err(), "a hidden state of 8");
+        assert!(empty(2, 4096).add(&sums(), 4).is_err(), "a longer text");
+        let mut twice = empty(2, 64);
+        twice.add(&sums(), 4).expect("once");
+        assert!(twice.add(&sums(), 4).is_err(), "its hidden states are there already");
+    }
+}

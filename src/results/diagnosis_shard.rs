@@ -1,0 +1,103 @@
+//! The result folder of a shard of a diagnosis: `shard.json`, and `sums.msgpack` with the numbers that `merge` adds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::RunInfo;
+use super::shards;
+use super::storable::{Part, Storable};
+use super::store::{from_json, save, to_json};
+use crate::diagnose::{Diagnosis, DiagnosisShard, Sums};
+use crate::error::{Error, Result};
+
+/// The losses of the reference, and of every run its losses and what it counted.
+type Numbers = (Vec<f32>, Vec<(Vec<f32>, Sums)>);
+
+const NUMBERS: &str = "sums.msgpack";
+
+impl Storable for DiagnosisShard {
+    type Whole = Diagnosis;
+
+    const KIND: &'static str = "diagnosis-shard";
+    const NAMED: &'static str = "a shard of a diagnosis";
+    const FILE: &'static str = "shard.json";
+    const FILES: &'static [&'static str] = &["shard.json", "summary.txt", NUMBERS];
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        to_json(&folder.join(Self::FILE), self, true)?;
+        save(&folder.join("summary.txt"), &DiagnosisShard::summary(self))?;
+        let path = folder.join(NUMBERS);
+        let mut runs = Vec::new();
+        for run in &self.runs {
+            let nothing = || Error::input(format!("policy {}", run.policy), "nothing was counted");
+            runs.push((&run.nll, run.sums.as_ref().ok_or_else(nothing)?));
+        }
+        let bytes = rmp_serde::to_vec(&(&self.reference, runs));
+        let bytes = bytes.map_err(|e| Error::io(&path)(std::io::Error::other(e)))?;
+        fs::write(&path, bytes).map_err(Error::io(path))
+    }
+
+    fn draw(&self, _: &RunInfo, _: &Path) -> Result<Vec<PathBuf>> {
+        // A part has no figures: what breaks is told of the whole.
+        Ok(Vec::new())
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        let mut shard: Self = from_json(&folder.join(Self::FILE))?;
+        let path = folder.join(NUMBERS);
+        let bytes = fs::read(&path).map_err(Error::io(&path))?;
+        let numbers: Numbers = rmp_serde::from_slice(&bytes)
+            .map_err(|e| Error::malformed(&path, "numbers", "those of a shard of a diagnosis", e))?;
+        if numbers.1.len() != shard.runs.len() {
+            let expected = format!("those of {} policies", shard.runs.len());
+            return Err(Error::malformed(path, "numbers", expected, numbers.1.len()));
+        }
+        shard.reference = numbers.0;
+        for (run, (nll, sums)) in shard.runs.iter_mut().zip(numbers.1) {
+            (run.nll, run.sums) = (nll, Some(sums));
+        }
+        Ok(shard)
+    }
+
+    fn summary(&self) -> String {
+        DiagnosisShard::summary(self)
+    }
+
+    fn to_json(&self, out: &Path) -> Value {
+        json!({
+            "model": self.model,
+            "tokens": self.tokens,
+            "shard": self.shard.to_string(),
+            "runs": self.runs.iter().map(|run| json!({
+                "policy": run.policy,
+                "tokens_read": run.tokens_read,
+                "seconds": run.seconds,
+                "peak_rss_bytes": run.peak_rss_bytes,
+                "kv_cache_bytes": run.kv_cache_bytes,
+            })).collect::<Vec<_>>(),
+            "out": out.display().to_string(),
+        })
+    }
+
+    /// The diagnosis of the whole, up to the rounding of sums that were cut elsewhere.
+    fn merge(mut parts: Vec<Part<Self>>) -> Result<(Diagnosis, RunInfo)> {
+        parts.sort_by_key(|part| part.outcome.shard.index);
+        let runs = shards::joined(&parts, |part| part.shard, |part| &part.runs, |run| &run.policy)?;
+        let first = &parts[0];
+        for part in &parts {
+            let (a, b) = (&first.outcome, &part.outcome);
+            let of = |part: &Self| (part.model.clone(), part.config.clone(), part.tokens, part.bucket);
+            if of(a) != of(b) || part.outcome.tokens != part.info.tokens {
+                let reason = format!(
+                    "its model, length or bucket is another than that of `{}`",
+                    first.folder.display()
+                );
+                return Err(Error::input(format!("`{}`", part.folder.display()), reason));
+            }
+        }
+        let parts: Vec<_> = parts.iter().map(|part| &part.outcome).zip(runs).collect();
+        Ok((DiagnosisShard::join(&parts)?, first.info.clone()))
+    }
+}
