@@ -24,6 +24,9 @@ pub struct BenchResult {
     pub trained_length: u64,
     /// What the machine can do, measured in the same run.
     pub machine: Limits,
+    /// Tokens of the text, where longer contexts repeat it.
+    #[serde(default)]
+    pub repeated_from: Option<u64>,
     /// Every policy at every length.
     pub runs: Vec<BenchRun>,
 }

@@ -11,6 +11,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use lm_infinite_runtime::note::Note;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -34,6 +35,9 @@ pub struct LongResult {
     pub tokens: u64,
     /// The part of it that was read.
     pub shard: Shard,
+    /// What there is to say of the text.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// One per policy, in the order asked for.
     pub runs: Vec<LongRunResult>,
 }
@@ -48,6 +52,11 @@ pub struct LongRunResult {
 }
 
 impl LongResult {
+    /// Position from which on the text repeats.
+    pub fn repeated_from(&self) -> Option<u64> {
+        self.runs.iter().find_map(|run| run.tally.mark.repeats_from)
+    }
+
     /// `perplexity --json`: the fields of a short run, and `log_buckets`.
     pub fn to_json(&self, out: &Path) -> Value {
         let run = |run: &LongRunResult| {
@@ -73,6 +82,9 @@ impl LongResult {
             "model": self.model,
             "tokens": self.tokens,
             "shard": self.shard.to_string(),
+            "text": self.runs.first().map(|run| &run.tally.mark.text),
+            "repeated_from": self.repeated_from(),
+            "notes": self.notes,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "out": out.display().to_string(),
         })
@@ -80,7 +92,7 @@ impl LongResult {
 
     /// One paragraph per policy.
     pub fn summary(&self) -> String {
-        let mut text = String::new();
+        let mut text: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
         for LongRunResult { policy, tally } in &self.runs {
             let megabytes = |bytes: Option<u64>| {
                 bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
@@ -159,7 +171,7 @@ pub fn merge_long(folders: &[PathBuf]) -> Result<(LongResult, RunInfo)> {
     let [(first, whole, info), rest @ ..] = shards.as_slice() else {
         return Err(Error::input("merge", "there is no folder to merge"));
     };
-    let (mut whole, info) = (whole.clone(), info.clone());
+    let (mut whole, mut info) = (whole.clone(), info.clone());
     for (expected, (folder, result, other)) in (1..).zip(rest) {
         let identity = |result: &LongResult, info: &RunInfo| {
             let RunInfo { model, text, policies, seed, .. } = info.clone();
@@ -184,12 +196,17 @@ pub fn merge_long(folders: &[PathBuf]) -> Result<(LongResult, RunInfo)> {
         for (run, more) in whole.runs.iter_mut().zip(&result.runs) {
             run.tally.merge(&more.tally)?;
         }
+        let missing =
+            result.notes.iter().filter(|note| !whole.notes.contains(note)).cloned().collect::<Vec<_>>();
+        whole.notes.extend(missing);
+        info.repeated_from = info.repeated_from.or(other.repeated_from);
     }
     if whole.shard.index != 0 || whole.shard.count != shards.len() as u64 {
         let got = format!("{} folders, the first of shard {}", shards.len(), whole.shard);
         return Err(Error::input("merge", format!("expected all shards of a run, got {got}")));
     }
     whole.shard = Shard::WHOLE;
+    info.notes.clone_from(&whole.notes);
     Ok((whole, info))
 }
 
@@ -220,6 +237,7 @@ mod tests {
                 trained_length: 16,
                 tokens: 100,
                 shard: Shard { index, count: 2 },
+                notes: Vec::new(),
                 runs: vec![LongRunResult { policy: "lm-infinite".into(), tally }],
             }
         })
