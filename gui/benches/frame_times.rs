@@ -16,7 +16,7 @@ use lm_infinite::checkpoint;
 use lm_infinite::diagnose::Live;
 use lm_infinite::hub::{Cache, DEFAULT_MODEL};
 use lm_infinite::policy::{PolicySpec, parse_length};
-use lm_infinite::results::{self, RunInfo, Source};
+use lm_infinite::results::{ResultFolder, RunInfo, Source};
 use lm_infinite::session::Decoder;
 use lm_infinite::{corpus, text};
 use lm_infinite_gui::args::Args;
@@ -85,7 +85,8 @@ fn report(what: &str, mut times: Vec<Duration>) {
 fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
     let loaded = checkpoint::load(DEFAULT_MODEL, &Cache::open()?)?;
     let trained = loaded.config.trained_length;
-    let tokens: Arc<[u32]> = corpus::tokens(text::EMBEDDED_TEXT, &loaded.tokenizer, Some(wanted), 0)?.into();
+    let sample = corpus::tokens(&text::Text::embedded(), &loaded.tokenizer, Some(wanted), Some(0))?;
+    let tokens: Arc<[u32]> = sample.tokens.into();
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
     let policies = ["window", "lm-infinite"].map(|name| PolicySpec::parse(name, trained));
     let policies: Vec<_> = policies.into_iter().collect::<Result<_, _>>()?;
@@ -107,7 +108,7 @@ fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
         specs,
         0,
     );
-    results::write(folder, &diagnosis, &info)?;
+    ResultFolder::write(folder, &diagnosis, &info)?;
     Ok((tokens.len(), live.position()))
 }
 

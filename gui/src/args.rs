@@ -26,6 +26,9 @@ pub struct Args {
     /// Tokens to read [default: 16 training lengths of the embedded model]
     #[arg(long, default_value = "4k", value_name = "LENGTH", value_parser = lm_infinite::policy::parse_length)]
     pub tokens: u64,
+    /// Where the text has fewer tokens, go on with its documents, drawn with replacement; without it, read to its end
+    #[arg(long)]
+    pub repeat: bool,
     /// Begin at once, also with another model than the embedded one
     #[arg(long)]
     pub run: bool,
@@ -58,6 +61,7 @@ impl Args {
             text: self.text.clone(),
             pasted: None,
             tokens: self.tokens.max(2),
+            repeat: self.repeat,
             policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
         })
     }

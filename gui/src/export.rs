@@ -9,7 +9,7 @@ use lm_infinite::diagnose::{Diagnosis, Head};
 use lm_infinite::files::write_whole;
 use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
-use lm_infinite::{checkpoint, digest, figures};
+use lm_infinite::{checkpoint, figures};
 
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
@@ -183,17 +183,18 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     }
     option("--tokens", &inputs.tokens.len().to_string());
     option("--out", &folder.display().to_string());
+    if settings.repeat {
+        command.push("--repeat".to_owned());
+    }
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(
         command,
         Source { name: model.name.clone(), sha256: None },
-        Source {
-            name: settings.text_name().to_owned(),
-            sha256: Some(digest::sha256(inputs.text.as_bytes())),
-        },
+        Source { name: settings.text_name().to_owned(), sha256: None },
         inputs.tokens.len() as u64,
         inputs.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
         0,
     )
+    .with_text(&inputs.read, inputs.repeated_from, &inputs.notes)
     .of_model(model.digest()?))
 }

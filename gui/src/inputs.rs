@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use lm_infinite::note::Note;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
+use lm_infinite::text::TextRead;
 use lm_infinite::tokenizer::Tokenizer;
 
 use crate::settings::Settings;
@@ -25,8 +27,12 @@ pub struct Inputs {
     pub policies: Vec<PolicySpec>,
     /// What the run bar said.
     pub settings: Settings,
-    /// The whole text, of which [`Self::tokens`] may be the beginning.
-    pub text: Arc<str>,
+    /// What was read of the text.
+    pub read: TextRead,
+    /// Position from which on the text repeats.
+    pub repeated_from: Option<u64>,
+    /// What there is to say of the text.
+    pub notes: Vec<Note>,
 }
 
 impl Inputs {

@@ -6,16 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lm_infinite::checkpoint;
+use lm_infinite::corpus;
 use lm_infinite::diagnose::{Diagnosis, Live};
 use lm_infinite::evaluate::{PIECE, Segments};
 use lm_infinite::hub::Cache;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
-use lm_infinite::{corpus, text};
+use lm_infinite::text::Text;
 
 use crate::inputs::{Inputs, is_small};
 use crate::settings::Settings;
 use crate::task::{self, Task, Wake, Worker};
+
+/// Seed of the draws, that of `diagnose` where none is given.
+const SEED: u64 = 0;
 
 /// Tokens between two looks at what the window wants. These are the pieces of `diagnose`, so that the numbers are the same.
 const CHUNK: usize = PIECE;
@@ -163,15 +167,17 @@ fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow:
     let policies = settings.policies.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
     phase("reading the text");
-    let text: Arc<str> = match (&settings.pasted, settings.text.trim()) {
-        (Some(pasted), _) => pasted.clone(),
-        (None, "") => text::EMBEDDED_TEXT.into(),
-        (None, path) => text::read_texts(&[path.to_owned()])?.into(),
+    let text = match (&settings.pasted, settings.text.trim()) {
+        (Some(pasted), _) => Text::from_memory(settings.text_name(), pasted.clone()),
+        (None, "") => Text::embedded(),
+        (None, path) => Text::open(&[path])?,
     };
     if worker.is_cancelled() {
         return Ok(());
     }
-    let tokens: Arc<[u32]> = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), 0)?.into();
+    let repeat = settings.repeat.then_some(SEED);
+    let sample = corpus::tokens(&text, &loaded.tokenizer, Some(settings.tokens), repeat)?;
+    let tokens: Arc<[u32]> = sample.tokens.into();
     worker.report(|progress| progress.total = tokens.len() as u64);
     let bos = loaded.tokenizer.bos().filter(|_| loaded.tokenizer.adds_bos());
     let small = is_small(&decoder);
@@ -182,10 +188,14 @@ fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow:
         tokens: tokens.clone(),
         policies: policies.clone(),
         settings: settings.clone(),
-        text,
+        read: sample.read,
+        repeated_from: sample.repeated_from,
+        notes: sample.notes,
     });
     let update = |live: &Live| -> anyhow::Result<Update> {
-        Ok(Update { diagnosis: Arc::new(live.diagnosis()?), inputs: inputs.clone() })
+        let mut diagnosis = live.diagnosis()?;
+        (diagnosis.repeated_from, diagnosis.notes) = (inputs.repeated_from, inputs.notes.clone());
+        Ok(Update { diagnosis: Arc::new(diagnosis), inputs: inputs.clone() })
     };
     let mut live = Live::new(&inputs.model, decoder.clone(), tokens.clone(), Vec::new(), policies)?;
     // The same text in windows of the training length, always a little ahead of the policies.

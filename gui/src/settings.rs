@@ -19,6 +19,9 @@ pub struct Settings {
     pub pasted: Option<Arc<str>>,
     /// Tokens to read.
     pub tokens: u64,
+    /// Whether a shorter text goes on with its documents, drawn with replacement.
+    #[serde(default)]
+    pub repeat: bool,
     /// A and B, as `--policy` takes them.
     pub policies: [String; 2],
 }

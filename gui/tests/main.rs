@@ -6,5 +6,6 @@ mod grid;
 mod made_up;
 mod manners;
 mod open;
+mod texts;
 mod views;
 mod window;

@@ -22,6 +22,7 @@ pub mod hub;
 #[doc(hidden)]
 pub mod kernels;
 pub mod model;
+pub mod note;
 pub mod policy;
 pub mod position;
 pub mod probe;

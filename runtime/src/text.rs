@@ -1,128 +1,109 @@
-//! Texts that users hand in: UTF-8 files, plain or packed, folders of them, or standard input.
+//! Texts that users hand in: UTF-8 files, plain or packed, folders of them, or standard input. They are read in parts, one
+//! after the other, so that memory does not grow with a text.
 //!
-//! | name ends in | what it holds |
+//! | name ends in (in any case) | what it holds |
 //! |---|---|
 //! | `.jsonl` | one JSON object per line, its document in the field `text` |
-//! | anything else | plain text; documents are set apart by at least two empty lines |
+//! | anything else | plain text; documents are set apart by at least two empty lines, which end in `\n` or `\r\n` |
 //! | `.gz`, `.zst` after either | the same, packed |
+//!
+//! The text is what the files hold, one after the other, but for a byte order mark; between two files, and between two
+//! lines of a `.jsonl` file, stands [`DOCUMENT_BREAK`]. (Where there are several files, line ends around each are left out.)
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+mod breaks;
+mod bytes;
+mod documents;
+mod index;
+mod part;
+mod reader;
+mod source;
 
-use serde::Deserialize;
+use std::io::Read;
+use std::path::Path;
 
-use crate::corpus::DOCUMENT_BREAK;
+pub use documents::{Document, Documents};
+pub use part::Part;
+pub use reader::{LONGEST_LINE, Reader};
+pub use source::{DOCUMENT_BREAK, EMBEDDED_TEXT, EMBEDDED_TEXT_NAME, Text, TextRead};
+
+use crate::digest::Hasher;
 use crate::error::{Error, Result};
+use index::Index;
 
-/// A public-domain text that is compiled in, so that everything works without a file.
-pub const EMBEDDED_TEXT: &str = include_str!("../assets/text/sample.txt");
-/// What it is.
-pub const EMBEDDED_TEXT_NAME: &str = "embedded: CIA World Factbook";
+impl Text {
+    /// Reads it from the beginning.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.clone(), None)
+    }
 
-/// Names that a folder is searched for.
-const KINDS: [&str; 6] = [".txt", ".txt.gz", ".txt.zst", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
+    /// [`Text::reader`] that writes down where documents lie, for [`Text::documents`].
+    pub fn indexing_reader(&self) -> Reader {
+        Reader::new(self.clone(), Some(Index::new()))
+    }
 
-/// Reads every source, a file, a folder or `-` for standard input, and joins their documents in this order. Files of a
-/// folder (not of folders in it) come by name, those alone that the table above knows by `.txt` or `.jsonl`.
-///
-/// Errors: no source, unreadable, not UTF-8 (with the offset of the first bad byte), empty, a broken archive or line.
-pub fn read_texts(sources: &[String]) -> Result<String> {
-    let mut texts = Vec::new();
-    for source in sources {
-        let path = Path::new(source);
-        if source != "-" && path.is_dir() {
-            for file in files_of(path)? {
-                texts.push(read_text(&file.to_string_lossy())?);
+    /// The documents that `reader` has found, which has to be at its end.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn documents(&self, reader: &mut Reader) -> Result<Documents> {
+        Documents::new(self.clone(), reader.take_index().unwrap_or_else(Index::new))
+    }
+
+    /// Reads all of it and says what it was, in constant memory.
+    ///
+    /// # Errors
+    /// As [`Reader::next_part`].
+    pub fn digest(&self) -> Result<TextRead> {
+        let (mut reader, mut hasher, mut bytes) = (self.reader(), Hasher::default(), 0);
+        while let Some(part) = reader.next_part()? {
+            hasher.update(part.text.as_bytes());
+            bytes += part.text.len() as u64;
+        }
+        Ok(TextRead { bytes, sha256: hasher.finish(), whole: true })
+    }
+
+    /// All of it, where that is at most `limit` bytes.
+    ///
+    /// # Errors
+    /// A longer text; as [`Reader::next_part`].
+    pub fn read_all(&self, limit: usize) -> Result<String> {
+        let (mut reader, mut all) = (self.reader(), String::new());
+        while let Some(part) = reader.next_part()? {
+            all += &part.text;
+            if all.len() > limit {
+                let reason = format!("at most {limit} bytes can be taken at once here; this text has more");
+                return Err(Error::input(self.name(), reason));
             }
-        } else {
-            texts.push(read_text(source)?);
         }
-    }
-    match texts.len() {
-        0 => Err(Error::input("text", "there is none")),
-        1 => Ok(texts.remove(0)),
-        _ => Ok(texts.iter().map(|text| text.trim_matches('\n')).collect::<Vec<_>>().join(DOCUMENT_BREAK)),
+        Ok(all)
     }
 }
 
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_file() && KINDS.iter().any(|kind| name.ends_with(kind)) {
-            files.push(path);
-        }
+/// Reads one `source` whole, a file or `-` for standard input.
+///
+/// # Errors
+/// A folder; as [`Text::open`] and [`Reader::next_part`].
+pub fn read_text(source: impl AsRef<Path>) -> Result<String> {
+    let path = source.as_ref();
+    if path.is_dir() {
+        return Err(Error::input(path.display().to_string(), "expected a text file, got a folder"));
     }
-    files.sort();
-    if files.is_empty() {
-        let reason = format!("the folder has no file that ends in {}", KINDS.join(", "));
-        return Err(Error::input(folder.display().to_string(), reason));
-    }
-    Ok(files)
-}
-
-/// Reads one `source`, a file or `-` for standard input. Errors as for [`read_texts`].
-pub fn read_text(source: &str) -> Result<String> {
-    if source == "-" {
-        return read_from(io::stdin().lock(), "standard input");
-    }
-    let path = Path::new(source);
-    let file = File::open(path).map_err(Error::io(path))?;
-    if file.metadata().map_err(Error::io(path))?.is_dir() {
-        return Err(Error::input(source, "expected a text file, got a folder"));
-    }
-    let (text, name) = if let Some(name) = source.strip_suffix(".gz") {
-        (read_from(flate2::read::MultiGzDecoder::new(file), source)?, name)
-    } else if let Some(name) = source.strip_suffix(".zst") {
-        let unpacked = ruzstd::decoding::StreamingDecoder::new(file)
-            .map_err(|e| Error::malformed(path, "header", "a zstd archive", e))?;
-        (read_from(unpacked, source)?, name)
-    } else {
-        (read_from(file, source)?, source)
-    };
-    if name.ends_with(".jsonl") { documents_of_lines(&text, path) } else { Ok(text) }
+    Text::open(&[path])?.read_all(usize::MAX)
 }
 
 /// [`read_text`] of any reader of plain text; `label` names it in errors.
-pub fn read_from(mut reader: impl Read, label: &str) -> Result<String> {
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(Error::io(label))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let byte = e.as_bytes()[at];
-        Error::input(label, format!("expected UTF-8, got byte 0x{byte:02X} at offset {at}"))
-    })?;
-    if text.is_empty() {
-        return Err(Error::input(label, "the text is empty"));
-    }
-    Ok(text)
-}
-
-/// The documents of JSON lines, set apart as in plain text.
-fn documents_of_lines(text: &str, path: &Path) -> Result<String> {
-    #[derive(Deserialize)]
-    struct Line {
-        text: String,
-    }
-    let mut documents = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let expected = "a JSON object with a string in `text`";
-        let line: Line = serde_json::from_str(line)
-            .map_err(|e| Error::malformed(path, format!("line {}", number + 1), expected, e))?;
-        documents.push(line.text);
-    }
-    if documents.iter().all(|document| document.trim().is_empty()) {
-        return Err(Error::input(path.display().to_string(), "it has no document with a text"));
-    }
-    Ok(documents.join(DOCUMENT_BREAK))
+///
+/// # Errors
+/// As [`Reader::next_part`].
+pub fn read_from(reader: impl Read + Send + 'static, label: &str) -> Result<String> {
+    Text::from_reader(label, reader).read_all(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use super::source::KINDS;
     use super::*;
 
     fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
@@ -143,35 +124,157 @@ mod tests {
         ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
     }
 
+    fn open(path: &Path) -> Text {
+        Text::open(&[path]).expect("is there")
+    }
+
+    fn all(text: &Text) -> Result<String> {
+        text.read_all(usize::MAX)
+    }
+
+    /// Every document, read by its number.
+    fn documents(text: &Text) -> Vec<String> {
+        let mut reader = text.indexing_reader();
+        while reader.next_part().expect("reads").is_some() {}
+        let mut documents = text.documents(&mut reader).expect("documents");
+        let count = documents.count();
+        let document = |number| {
+            let mut document = documents.open(number).expect("a document");
+            let mut whole = String::new();
+            while let Some(part) = document.next_part().expect("reads") {
+                assert_eq!(part.starts_document, whole.is_empty());
+                whole += &part.text;
+            }
+            whole.strip_prefix(DOCUMENT_BREAK).expect("set apart").to_owned()
+        };
+        (0..count).map(document).collect()
+    }
+
+    const LINES: &str =
+        "{\"text\": \"one\\n\\n\\n\\nstill one\"}\n\n{\"text\": \" \"}\n{\"text\": \"two\", \"id\": 7}";
+
     #[test]
     fn packed_files_are_read_like_plain_ones() {
-        let lines = "{\"text\": \"one\"}\n\n{\"text\": \"two\", \"id\": 7}\n";
         for (name, bytes, expected) in [
             ("a.txt", b"plain\n".to_vec(), "plain\n"),
             ("a.txt.gz", gzipped("plain\n"), "plain\n"),
             ("a.txt.zst", zstandard("plain\n"), "plain\n"),
-            ("a.jsonl", lines.as_bytes().to_vec(), "one\n\n\ntwo"),
-            ("a.jsonl.gz", gzipped(lines), "one\n\n\ntwo"),
-            ("a.jsonl.zst", zstandard(lines), "one\n\n\ntwo"),
+            ("a.jsonl", LINES.as_bytes().to_vec(), "one\n\n\n\nstill one\n\n\ntwo"),
+            ("A.JSONL.GZ", gzipped(LINES), "one\n\n\n\nstill one\n\n\ntwo"),
+            ("a.jsonl.zst", zstandard(&format!("{LINES}\n")), "one\n\n\n\nstill one\n\n\ntwo"),
         ] {
             let (_folder, path) = written(name, &bytes);
             assert_eq!(read_text(&path).expect(name), expected, "{name}");
+            let count = if name.to_lowercase().contains("jsonl") { 2 } else { 1 };
+            assert_eq!(documents(&open(Path::new(&path))).len(), count, "{name}");
         }
     }
 
     #[test]
+    fn documents_are_ranges_of_the_file() {
+        let long = "é word ".repeat(40_000);
+        let plain = format!("\u{feff}one\r\n\r\ntwo lines\r\n\r\n\r\n{long}\n\n\n \n\n\n\tthree \n");
+        let wanted = ["one\r\n\r\ntwo lines", long.trim(), "three"];
+        let quoted = |text: &&str| serde_json::json!({ "text": text }).to_string();
+        let lines = format!("\u{feff}{}\r\n", wanted.iter().map(quoted).collect::<Vec<_>>().join("\r\n\r\n"));
+        for (name, bytes) in [
+            ("a.txt", plain.clone().into_bytes()),
+            ("a.txt.gz", gzipped(&plain)),
+            ("a.zst", zstandard(&plain)),
+            ("a.jsonl", lines.clone().into_bytes()),
+            ("a.jsonl.gz", gzipped(&lines)),
+        ] {
+            let (folder, path) = written(name, &bytes);
+            assert!(documents(&open(Path::new(&path))) == wanted, "{name}");
+            // The same, found in a folder, behind another file.
+            std::fs::write(folder.path().join("0.txt"), "zero\n").expect("written");
+            let found = documents(&open(folder.path()));
+            let known = KINDS.iter().any(|kind| name.ends_with(kind));
+            assert_eq!(found.len(), if known { 4 } else { 1 }, "{name}");
+            assert_eq!(found[0], "zero");
+        }
+        assert!(documents(&Text::from_memory("memory", &plain[3..])) == wanted);
+        assert!(documents(&Text::from_reader("pipe", std::io::Cursor::new(plain.clone()))) == wanted);
+        assert!(
+            all(&Text::from_reader("pipe", std::io::Cursor::new(plain.clone()))).expect("reads")
+                == plain[3..]
+        );
+    }
+
+    #[test]
     fn a_folder_is_its_texts_by_name_and_nothing_else() {
-        let (folder, _) = written("b.txt", b"second\n");
-        for (name, text) in [("a.jsonl", "{\"text\": \"first\"}"), ("c.png", "no text")] {
+        let (folder, _) = written("b.TXT", b"second\n");
+        for (name, text) in [("a.JSONL", "{\"text\": \"first\"}"), ("c.png", "no text")] {
             std::fs::write(folder.path().join(name), text).expect("written");
         }
-        let folder = folder.path().to_string_lossy().into_owned();
-        assert_eq!(read_texts(std::slice::from_ref(&folder)).expect("reads"), "first\n\n\nsecond");
+        std::fs::create_dir(folder.path().join("d.txt")).expect("made");
+        let text = open(folder.path());
+        assert_eq!(all(&text).expect("reads"), "first\n\n\nsecond");
+        let notes = text.notes();
+        let said = |words: &str| notes.iter().any(|note| note.said.contains(words));
+        assert!(notes.len() == 2 && said("1 folder in it") && said("1 file in it"), "{notes:?}");
         let (other, path) = written("d.txt", b"third");
-        assert_eq!(read_texts(&[path, folder]).expect("reads"), "third\n\n\nfirst\n\n\nsecond");
+        let both = Text::open(&[Path::new(&path), folder.path()]).expect("is there");
+        assert_eq!(all(&both).expect("reads"), "third\n\n\nfirst\n\n\nsecond");
         std::fs::remove_file(other.path().join("d.txt")).expect("removed");
-        let empty = read_texts(&[other.path().to_string_lossy().into_owned()]).expect_err("nothing there");
+        let empty = Text::open(&[other.path()]).expect_err("nothing there");
         assert!(empty.to_string().contains("no file that ends in"), "{empty}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_does_not_refuse_its_folder() {
+        let long = "a word ".repeat(50_000);
+        let bad: [(&str, Vec<u8>, &str); 7] = [
+            ("1.txt", Vec::new(), "empty"),
+            ("2.txt", b"caf\xe9".to_vec(), "0xE9 at offset 3; it is left out"),
+            ("3.jsonl", b"{\"text\": \"x\"}\n{\"txt\": 1}".to_vec(), "line 2"),
+            ("4.txt.gz", b"not packed".to_vec(), "left out"),
+            ("5.txt.zst", b"not packed".to_vec(), "zstd"),
+            ("6.txt", [long.as_bytes(), b"\xff"].concat(), "offset 350000; what follows in it is left out"),
+            ("7.txt", b"\xff\xfea\0".to_vec(), "UTF-16"),
+        ];
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, bytes, _) in &bad {
+            std::fs::write(folder.path().join(name), bytes).expect("written");
+        }
+        std::fs::write(folder.path().join("8.txt"), "good\n").expect("written");
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt;
+            let name = std::ffi::OsString::from_vec(b"9 \xff.txt".to_vec());
+            std::fs::write(folder.path().join(name), "good, too\n").expect("written");
+            std::os::unix::fs::symlink("nowhere", folder.path().join("a.txt")).expect("linked");
+        }
+        let text = open(folder.path());
+        let read = all(&text).expect("what is good is read");
+        assert!(read.starts_with("a word") && read.contains("\n\n\ngood") && !read.contains("caf"));
+        assert_eq!(cfg!(unix), read.ends_with("\n\n\ngood\n\n\ngood, too"));
+        let notes = text.notes();
+        for (name, _, reason) in &bad {
+            let note = notes.iter().find(|note| note.field.ends_with(name)).expect(name);
+            assert!(note.said.contains(reason), "{note}");
+        }
+        assert_eq!(notes.len(), bad.len() + usize::from(cfg!(unix)), "{notes:?}");
+        assert_eq!(all(&text).expect("again"), read);
+        assert_eq!(text.notes(), notes, "each is said once");
+        assert_eq!(text.digest().expect("reads").sha256, crate::digest::sha256(read.as_bytes()));
+
+        let none = tempfile::tempdir().expect("a folder");
+        for (name, bytes, _) in bad.iter().filter(|(name, ..)| *name != "6.txt") {
+            std::fs::write(none.path().join(name), bytes).expect("written");
+            // Asked for by name, it is refused.
+            assert!(read_text(none.path().join(name)).is_err(), "{name}");
+        }
+        let refused = all(&open(none.path())).expect_err("none is usable").to_string();
+        assert!(refused.contains("no file in it can be used") && refused.contains("2.txt"), "{refused}");
+    }
+
+    #[test]
+    fn lines_have_a_limit() {
+        let endless = std::iter::repeat_n(b' ', LONGEST_LINE + 1).collect::<Vec<u8>>();
+        let (_folder, path) = written("a.jsonl.gz", &gzipped(std::str::from_utf8(&endless).expect("ASCII")));
+        let refused = read_text(&path).expect_err("too long").to_string();
+        assert!(refused.contains("line 1") && refused.contains("64 MiB"), "{refused}");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use lm_infinite_runtime::digest;
+use lm_infinite_runtime::corpus;
 
 use super::args::{AblationArgs, Cli};
-use super::inputs::{Model, Text};
-use super::output::{Output, progress};
+use super::inputs::{self, Model};
+use super::output::{Output, progress, say};
 use crate::ablation::{Ablation, AblationPlan, ablation};
 use crate::results::{RunInfo, Source, Target};
 
@@ -19,7 +19,7 @@ const TIMES: u64 = 16;
 /// Runs the command.
 pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
-    let text = Text::read(&args.text)?;
+    let text = inputs::text(&args.text)?;
     let target = Target::new::<Ablation>(args.out.as_deref(), &model.loaded.name)?;
     let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
     let length = args.tokens.unwrap_or(model.trained_length().saturating_mul(TIMES));
@@ -30,19 +30,28 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
         seed: cli.seed,
     };
     let tokenizer = &model.loaded.tokenizer;
-    let tokens = tokenizer.encode_without_bos(&text.text)?;
+    let sample = corpus::pool(
+        &text,
+        tokenizer,
+        length.saturating_mul(args.stretches.into()).max(2),
+        args.repeat.seed(cli),
+    )?;
+    say(&sample.notes);
+    let tokens = sample.without_bos(tokenizer);
     let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
     let bar = progress("ablation", (plan.policies.len() * plan.stretches) as u64, "runs");
-    let result = ablation(&model.loaded.name, &model.decoder, &tokens, bos, &plan, &|| bar.inc(1))?;
+    let mut result = ablation(&model.loaded.name, &model.decoder, tokens, bos, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
+    (result.repeated_from, result.notes) = (sample.repeated_from, sample.notes.clone());
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         Source { name: model.loaded.name.clone(), sha256: None },
-        Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
+        Source { name: text.name().to_owned(), sha256: None },
         length,
         policies.into_iter().map(|spec| (spec.label, spec.policy)),
         cli.seed,
     )
+    .with_text(&sample.read, sample.repeated_from, &sample.notes)
     .of_model(model.loaded.digest()?);
     output.finish(&result, &info, target.path())
 }

@@ -81,10 +81,27 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct TextArgs {
-    /// A UTF-8 file, or - for standard input, repeatable; a folder of .txt and .jsonl (field `text`), each also as .gz or
-    /// .zst; an embedded text by default
+    /// A UTF-8 file, or - for standard input, repeatable; a folder of .txt and .jsonl files (field `text`), each also as .gz
+    /// or .zst, without the folders in it; an embedded text by default
     #[arg(long = "text", value_name = "FILE")]
-    pub texts: Vec<String>,
+    pub texts: Vec<PathBuf>,
+}
+
+/// What to do behind the end of a text.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(about = None, long_about = None)]
+pub struct RepeatArgs {
+    /// Where the text has fewer tokens than are asked for, go on with its documents, drawn with replacement by --seed; what
+    /// is measured on such a text is marked. Without it, the text is read to its end
+    #[arg(long)]
+    pub repeat: bool,
+}
+
+impl RepeatArgs {
+    /// The seed to draw by.
+    pub fn seed(self, cli: &Cli) -> Option<u64> {
+        self.repeat.then_some(cli.seed)
+    }
 }
 
 /// The long help of `--policy`: what it is for and its default, then what it takes.
@@ -130,6 +147,9 @@ pub struct Diagnose {
     /// Tokens to feed [default: one and a half training lengths, at least 4096]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,
+    /// Behind the end of the text.
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
     /// Width of the position buckets of the loss, in tokens
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub bucket: Option<u64>,
@@ -154,16 +174,20 @@ pub struct Perplexity {
     /// Policies to run, repeatable [default: lm-infinite]
     #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to run, repeatable", "lm-infinite"))]
     pub policies: Vec<String>,
-    /// Tokens to feed; more than the text has are drawn from its documents [default: the whole text]
+    /// Tokens to feed [default: the whole text]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,
+    /// Behind the end of the text.
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
     /// Width of the position buckets, in tokens [default: an eighth of the training length]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub bucket: Option<u64>,
     /// Write the loss of tokens 1..n as f32 .npy; with several policies, one row each
     #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["out", "resume"])]
     pub per_token: Option<PathBuf>,
-    /// Read in constant memory, and write a result folder [default from 4M tokens on: results/MODEL-DATE-TIME]
+    /// Read in constant memory, and write a result folder; more tokens than the text has are drawn as with --repeat
+    /// [default from 4M tokens on: results/MODEL-DATE-TIME]
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
     /// Go on with the unfinished run in FOLDER; all other options have to be those that it was begun with
@@ -261,6 +285,9 @@ pub struct Sweep {
     /// Which text (for nll).
     #[command(flatten)]
     pub text: TextArgs,
+    /// Behind the end of the text (for nll).
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
     /// What to measure
     #[arg(long, value_enum, default_value_t = SweepMeasure::Nll)]
     pub measure: SweepMeasure,
@@ -296,6 +323,9 @@ pub struct AblationArgs {
     /// Policies to compare, repeatable [default: vanilla, window, lambda, ceiling, lm-infinite, streaming-llm]
     #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to compare, repeatable", "vanilla, window, lambda, ceiling, lm-infinite, streaming-llm"))]
     pub policies: Vec<String>,
+    /// Behind the end of the text.
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
     /// Tokens of a segment [default: 16 training lengths]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fmt::Write;
 
 use lm_infinite_runtime::corpus;
-use lm_infinite_runtime::digest;
+use lm_infinite_runtime::note::Note;
+use lm_infinite_runtime::text::Text;
 use serde_json::json;
 
-use super::args::{Bench, Cli, TextArgs};
-use super::inputs::{Model, Text};
-use super::output::{Output, progress};
+use super::args::{Bench, Cli};
+use super::inputs::Model;
+use super::output::{Output, progress, say};
 use crate::bench::{BenchPlan, BenchResult, bench, probe_cost};
 use crate::error::Error;
 use crate::machine::{Limits, processor};
@@ -36,10 +37,17 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     if let Some(folder) = &args.out {
         results::check::<BenchResult>(folder, BenchResult::KIND)?;
     }
-    let text = Text::read(&TextArgs { texts: Vec::new() })?;
+    let text = Text::embedded();
     let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
-    let tokens =
-        corpus::tokens(&text.text, &model.loaded.tokenizer, Some(longest.clamp(2, 1 << 16)), cli.seed)?;
+    let mut sample = corpus::at_most(&text, &model.loaded.tokenizer, longest.clamp(2, 1 << 16))?;
+    let tokens = &sample.tokens;
+    let repeated_from = (longest > tokens.len() as u64).then_some(tokens.len() as u64);
+    if let Some(from) = repeated_from {
+        let said =
+            format!("the text has {from} tokens; longer contexts repeat it, which speed does not depend on");
+        sample.notes.push(Note::new("--lengths", said));
+    }
+    say(&sample.notes);
     let limits = Limits::measure();
     let mut words = format!(
         "{}\n{} threads, GEMM {:.0} GFLOP/s, copy {:.1} GB/s\n\n",
@@ -53,7 +61,7 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     let cases = cases as u64;
     if args.probes {
         let bar = progress("bench", 3 * cases, "runs");
-        let costs = probe_cost(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
+        let costs = probe_cost(&model.decoder, tokens, &plan, &|| bar.inc(1))?;
         bar.finish_and_clear();
         writeln!(
             words,
@@ -77,25 +85,36 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             .write(&words, &json!({ "model": model.loaded.name, "machine": limits, "probes": costs }));
     }
     let bar = progress("bench", cases, "runs");
-    let runs = bench(&model.decoder, &tokens, &plan, &|| bar.inc(1))?;
+    let runs = bench(&model.decoder, tokens, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let name = model.loaded.name.clone();
-    let result =
-        BenchResult { model: name.clone(), trained_length: model.trained_length(), machine: limits, runs };
+    let result = BenchResult {
+        model: name.clone(),
+        trained_length: model.trained_length(),
+        machine: limits,
+        repeated_from,
+        notes: sample.notes.clone(),
+        runs,
+    };
     words += &result.summary();
     if let Some(folder) = &args.out {
         let info = RunInfo::new(
             arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             Source { name, sha256: None },
-            Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) },
+            Source { name: text.name().to_owned(), sha256: None },
             longest,
             plan.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
             cli.seed,
         )
+        .with_text(&sample.read, repeated_from, &sample.notes)
         .of_model(model.loaded.digest()?);
         ResultFolder::write(folder, &result, &info)?;
         writeln!(words, "\nresults in {}", folder.display())?;
         return output.write(&words, &Storable::to_json(&result, folder));
     }
-    output.write(&words, &json!({ "model": result.model, "machine": result.machine, "runs": result.runs }))
+    let BenchResult { model, machine, repeated_from, notes, runs, .. } = &result;
+    let data = json!({
+        "model": model, "machine": machine, "repeated_from": repeated_from, "notes": notes, "runs": runs,
+    });
+    output.write(&words, &data)
 }

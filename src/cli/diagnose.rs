@@ -3,12 +3,11 @@
 use std::ffi::OsString;
 
 use lm_infinite_runtime::corpus;
-use lm_infinite_runtime::digest;
 use lm_infinite_runtime::policy::PolicySpec;
 
 use super::args::{Cli, Diagnose};
-use super::inputs::{Model, Text};
-use super::output::{Output, progress};
+use super::inputs::{self, Model};
+use super::output::{Output, progress, say};
 use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
 };
@@ -29,7 +28,7 @@ const SHORTEST: u64 = 4096;
 /// Runs the command.
 pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
-    let text = Text::read(&args.text)?;
+    let text = inputs::text(&args.text)?;
     let compared: &[&str] = if args.shard.is_some() { &COMPARED_IN_SHARDS } else { &COMPARED };
     let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
     let policies = model.policies(&args.policies, &compared)?;
@@ -37,16 +36,19 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
     let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(SHORTEST));
-    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, Some(wanted), cli.seed)?;
+    let sample = corpus::tokens(&text, &model.loaded.tokenizer, Some(wanted), args.repeat.seed(cli))?;
+    say(&sample.notes);
+    let tokens = &sample.tokens;
     let info = || -> anyhow::Result<RunInfo> {
         Ok(RunInfo::new(
             arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             Source { name: model.loaded.name.clone(), sha256: None },
-            Source { name: text.name.clone(), sha256: Some(digest::sha256(text.text.as_bytes())) },
+            Source { name: text.name().to_owned(), sha256: None },
             tokens.len() as u64,
             policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
             cli.seed,
         )
+        .with_text(&sample.read, sample.repeated_from, &sample.notes)
         .of_model(model.loaded.digest()?))
     };
     let name = &model.loaded.name;
@@ -54,12 +56,13 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     match args.shard {
         None => {
             let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
-            let diagnosis = diagnose(&model, &tokens, &policies, args.bucket)?;
+            let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket)?;
+            (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
             output.finish(&diagnosis, &info()?, target.path())
         }
         Some(shard) => {
             let target = Target::new::<DiagnosisShard>(args.out.as_deref(), name)?;
-            let part = measure_shard(&model, &tokens, &policies, args.bucket, shard)?;
+            let part = measure_shard(&model, tokens, &policies, args.bucket, shard)?;
             output.finish(&part, &info()?, target.path())
         }
     }

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-use lm_infinite_runtime::digest;
+use lm_infinite_runtime::corpus;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use super::args::{Cli, GenerationQuality};
-use super::inputs::{Model, Text};
-use super::output::{self, Output};
+use super::inputs::{self, Model};
+use super::output::{self, Output, say};
 use super::task::{self, Run, short};
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
@@ -37,18 +37,21 @@ pub fn run(
 ) -> anyhow::Result<()> {
     task::check_folder("generation-quality", args.out.as_ref())?;
     let model = Model::load(&args.model)?;
-    let text = Text::read(&args.text)?;
+    let text = inputs::text(&args.text)?;
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
     let tokenizer = &model.loaded.tokenizer;
     let default = [model.trained_length()];
     let lengths = if args.lengths.is_empty() { &default[..] } else { &args.lengths };
-    let tokens = tokenizer.encode_without_bos(&text.text)?;
     let count = usize::try_from(args.tokens).unwrap_or(usize::MAX);
     if lengths.contains(&0) || count == 0 {
         return Err(Error::input("--lengths and --tokens", "at least 1 token is needed of each").into());
     }
     let longest = lengths.iter().max().map_or(0, |&length| usize::try_from(length).unwrap_or(usize::MAX));
     let needed = longest.saturating_add(count);
+    let together = (needed as u64).saturating_mul(args.samples.into()).max(2);
+    let sample = corpus::pool(&text, tokenizer, together, None)?;
+    say(&sample.notes);
+    let tokens = sample.without_bos(tokenizer);
     if tokens.len() < needed {
         let reason = format!("it has {} tokens; prompt and continuation need {needed}", tokens.len());
         return Err(Error::input("text", reason).into());
@@ -83,8 +86,9 @@ pub fn run(
     bar.finish_and_clear();
     let result = result(&model.loaded.name, args, lengths, &methods, &outcomes);
     let longest = lengths.iter().max().copied().unwrap_or(0).saturating_add(args.tokens);
-    let text = Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) };
-    Run { model: &model, arguments, cli, methods: &methods, text, tokens: longest }.finish(
+    let source = Source { name: text.name().to_owned(), sha256: None };
+    let (text, sample) = (source, Some(&sample));
+    Run { model: &model, arguments, cli, methods: &methods, text, sample, tokens: longest }.finish(
         &result,
         args.out.as_ref(),
         output,

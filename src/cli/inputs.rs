@@ -6,10 +6,10 @@ use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::policy::PolicySpec;
 use lm_infinite_runtime::session::Decoder;
-use lm_infinite_runtime::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
+use lm_infinite_runtime::text::{EMBEDDED_TEXT, Text};
 
 use super::args::{ModelArgs, TextArgs};
-use super::output;
+use super::output::{self, say};
 use crate::error::Result;
 
 /// Characters of the embedded text that make a prompt.
@@ -63,31 +63,24 @@ impl Model {
     }
 }
 
+/// Longest prompt, in bytes: it is tokenized at once.
+const LONGEST_PROMPT: usize = 256 << 20;
+
 /// The prompt that `prompt` or `text` gives.
-pub fn prompt(prompt: Option<&str>, text: &TextArgs) -> anyhow::Result<String> {
+pub fn prompt(prompt: Option<&str>, args: &TextArgs) -> anyhow::Result<String> {
     match prompt {
         Some(prompt) => Ok(prompt.to_owned()),
-        None if text.texts.is_empty() => Ok(EMBEDDED_TEXT.chars().take(PROMPT).collect()),
-        None => Ok(Text::read(text)?.text),
-    }
-}
-
-/// A text and where it came from.
-pub struct Text {
-    /// File name, or what it is.
-    pub name: String,
-    /// The text.
-    pub text: String,
-}
-
-impl Text {
-    /// Reads what `args` name.
-    pub fn read(args: &TextArgs) -> anyhow::Result<Self> {
-        if args.texts.is_empty() {
-            return Ok(Self { name: EMBEDDED_TEXT_NAME.into(), text: EMBEDDED_TEXT.into() });
+        None if args.texts.is_empty() => Ok(EMBEDDED_TEXT.chars().take(PROMPT).collect()),
+        None => {
+            let text = text(args)?;
+            let prompt = text.read_all(LONGEST_PROMPT).context("--text")?;
+            say(&text.notes());
+            Ok(prompt)
         }
-        let name = |path: &String| if path == "-" { "standard input" } else { path.as_str() }.to_owned();
-        let text = lm_infinite_runtime::text::read_texts(&args.texts).context("--text")?;
-        Ok(Self { name: args.texts.iter().map(name).collect::<Vec<_>>().join(", "), text })
     }
+}
+
+/// The text that `args` name; it is read as far as it is needed.
+pub fn text(args: &TextArgs) -> anyhow::Result<Text> {
+    if args.texts.is_empty() { Ok(Text::embedded()) } else { Text::open(&args.texts).context("--text") }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lm_infinite_runtime::digest::sha256;
+use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::text::Text;
 
 use super::args::{Cli, Perplexity};
-use super::inputs::{Model, Text};
-use super::output::{Output, progress};
+use super::inputs::Model;
+use super::output::{Output, progress, say};
 use crate::error::Error;
 use crate::long_run::{Identity, LongResult, LongRun, LongRunResult, Shard};
 use crate::results::{ResultFolder, RunInfo, Source};
@@ -23,11 +24,11 @@ pub fn run(
     cli: &Cli,
     arguments: &[OsString],
     folder: &Path,
+    text: &Text,
     output: &Output,
 ) -> anyhow::Result<()> {
     let resume = args.resume.is_some();
     let model = Model::load(&args.model)?;
-    let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.
@@ -35,7 +36,7 @@ pub fn run(
     let digest = decoder.digest();
     let tokens = match args.tokens {
         Some(tokens) => tokens,
-        None => model.loaded.tokenizer.encode(&text.text)?.len() as u64,
+        None => corpus::count(text, &model.loaded.tokenizer)?,
     };
     if tokens < 2 {
         return Err(Error::input("--tokens", "at least 2 are needed for one prediction").into());
@@ -46,14 +47,15 @@ pub fn run(
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
     let shard = args.shard.unwrap_or(Shard::WHOLE);
-    let text_sha256 = sha256(text.text.as_bytes());
+    // What shards have in common is the whole text; other runs say how much of it they read.
+    let whole = if shard == Shard::WHOLE { None } else { Some(text.digest()?) };
     let run = LongRun {
         decoder,
         tokenizer: Arc::new(model.loaded.tokenizer),
-        text: text.text.into(),
+        text: text.clone(),
         identity: Identity {
             model: digest.clone(),
-            text_sha256: text_sha256.clone(),
+            text_sha256: whole.as_ref().map(|read| read.sha256.clone()),
             policies: policies.iter().map(|spec| spec.policy.clone()).collect(),
             tokens,
             seed: cli.seed,
@@ -69,22 +71,32 @@ pub fn run(
     };
     let (workspace, tallies) = run.run(folder, resume, &done)?;
     bar.finish_and_clear();
-    let runs = policies.iter().zip(tallies);
+    let read = whole.or(tallies.first().map(|tally| tally.mark.text.clone())).unwrap_or_default();
+    let repeated_from = tallies.iter().find_map(|tally| tally.mark.repeats_from);
+    let mut notes = text.notes();
+    notes.extend(corpus::length_note(tokens, Some(tokens), repeated_from, Some(cli.seed)));
+    say(&notes);
     let result = LongResult {
         model: name.clone(),
         trained_length: trained,
         tokens,
         shard,
-        runs: runs.map(|(spec, tally)| LongRunResult { policy: spec.label.clone(), tally }).collect(),
+        notes: notes.clone(),
+        runs: policies
+            .iter()
+            .zip(tallies)
+            .map(|(spec, tally)| LongRunResult { policy: spec.label.clone(), tally })
+            .collect(),
     };
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         Source { name, sha256: Some(digest.whole()) },
-        Source { name: text.name, sha256: Some(text_sha256) },
+        Source { name: text.name().to_owned(), sha256: None },
         tokens,
         policies.into_iter().map(|spec| (spec.label, spec.policy)),
         cli.seed,
     )
+    .with_text(&read, repeated_from, &notes)
     .of_model(digest);
     ResultFolder::write(folder, &result, &info)?;
     workspace.finish()?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lm_infinite_runtime::hub::{Cache, Progress};
+use lm_infinite_runtime::note::Note;
 
 use crate::results::{ResultFolder, RunInfo, Storable};
 use crate::words::grouped;
@@ -75,6 +76,13 @@ pub fn significant(value: f64) -> String {
     }
     let unit = 10f64.powi(-digits);
     grouped(((value / unit).round() * unit) as u64)
+}
+
+/// Says `notes` on standard error.
+pub fn say(notes: &[Note]) {
+    for note in notes {
+        eprintln!("note: {note}");
+    }
 }
 
 /// A progress bar over `total` units of `unit` on standard error, if that is a terminal.

@@ -67,7 +67,7 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
     let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, (&shares, &lost));
     let text = Source { name: "passkey prompts".into(), sha256: None };
     let tokens = lengths.iter().copied().max().unwrap_or(0);
-    Run { model: &model, arguments, cli, methods: &methods, text, tokens }.finish(
+    Run { model: &model, arguments, cli, methods: &methods, text, sample: None, tokens }.finish(
         &result,
         args.out.as_ref(),
         output,

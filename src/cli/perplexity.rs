@@ -10,9 +10,9 @@ use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::args::{Cli, Perplexity};
-use super::inputs::{Model, Text};
+use super::inputs::{self, Model};
 use super::long_perplexity;
-use super::output::{Output, progress};
+use super::output::{Output, progress, say};
 use crate::error::Error;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::long_run::LongResult;
@@ -28,20 +28,30 @@ const LINES: u64 = 40;
 /// Runs the command.
 pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     if let Some(folder) = &args.resume {
-        return long_perplexity::run(args, cli, arguments, folder, output);
+        return long_perplexity::run(args, cli, arguments, folder, &inputs::text(&args.text)?, output);
     }
     let long =
         args.shard.is_some() || args.per_token.is_none() && args.tokens.is_some_and(|tokens| tokens >= LONG);
+    let text = inputs::text(&args.text)?;
     if args.out.is_some() || long {
         let target = Target::new::<LongResult>(args.out.as_deref(), &args.model.model)?;
-        return long_perplexity::run(args, cli, arguments, target.path(), output);
+        return long_perplexity::run(args, cli, arguments, target.path(), &text, output);
     }
     // Refuses a place that cannot be written before the work, not after it.
     let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
     let model = Model::load(&args.model)?;
-    let text = Text::read(&args.text)?;
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
-    let tokens = corpus::tokens(&text.text, &model.loaded.tokenizer, args.tokens, cli.seed)?;
+    let tokenizer = &model.loaded.tokenizer;
+    let sample = match (args.tokens, &args.per_token) {
+        (None, None) => corpus::at_most(&text, tokenizer, LONG)?,
+        (wanted, _) => corpus::tokens(&text, tokenizer, wanted, args.repeat.seed(cli))?,
+    };
+    let tokens = &sample.tokens;
+    if args.tokens.is_none() && args.per_token.is_none() && tokens.len() as u64 >= LONG {
+        let target = Target::new::<LongResult>(None, &args.model.model)?;
+        return long_perplexity::run(args, cli, arguments, target.path(), &text, output);
+    }
+    say(&sample.notes);
     let bucket = args.bucket.unwrap_or((model.trained_length() / 8).max(1));
     if bucket == 0 {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
@@ -49,11 +59,12 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     let count = tokens.len() as u64;
     let joined = count.div_ceil(bucket).div_ceil(LINES).max(1).next_power_of_two();
     let line = args.bucket.unwrap_or(bucket.saturating_mul(joined));
-    let (mut runs, mut words, mut rows) = (Vec::new(), String::new(), Vec::new());
+    let mut words: String = sample.notes.iter().map(|note| format!("{note}\n")).collect();
+    let (mut runs, mut rows) = (Vec::new(), Vec::new());
     for spec in &policies {
         let bar = progress(&spec.label, tokens.len() as u64, "tokens");
         let done = |position| bar.set_position(position);
-        let evaluation = evaluate(&model.decoder, &spec.policy, &tokens, None, &done)?;
+        let evaluation = evaluate(&model.decoder, &spec.policy, tokens, None, &done)?;
         bar.finish_and_clear();
         let mut losses = NllByPosition::new(bucket);
         losses.extend(1, &evaluation.nll);
@@ -76,7 +87,14 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         written.map_err(|e| Error::input("--per-token", e))?;
         sink.write(&bytes)?;
     }
-    let data = json!({ "model": model.loaded.name, "tokens": tokens.len(), "runs": runs });
+    let data = json!({
+        "model": model.loaded.name,
+        "tokens": tokens.len(),
+        "text": sample.read,
+        "repeated_from": sample.repeated_from,
+        "notes": sample.notes,
+        "runs": runs,
+    });
     output.write(&words, &data)
 }
 

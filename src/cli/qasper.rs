@@ -56,7 +56,7 @@ pub fn run(args: &Qasper, cli: &Cli, arguments: &[OsString], output: &Output) ->
     let data = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
     let text = Source { name, sha256: Some(digest::sha256(&data)) };
     let result = result(&model.loaded.name, args.length, &methods, &questions, &answers);
-    Run { model: &model, arguments, cli, methods: &methods, text, tokens: args.length }.finish(
+    Run { model: &model, arguments, cli, methods: &methods, text, sample: None, tokens: args.length }.finish(
         &result,
         args.out.as_ref(),
         output,

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 
 use lm_infinite_analysis::NonFinite;
-use lm_infinite_runtime::corpus;
-use lm_infinite_runtime::digest;
+use lm_infinite_runtime::corpus::{self, Sample};
+use lm_infinite_runtime::note::Note;
+use lm_infinite_runtime::text::Text;
 use serde_json::json;
 
 use super::args::{Cli, Sweep, SweepMeasure};
-use super::inputs::{Model, Text};
-use super::output::{self, Output};
+use super::inputs::{self, Model};
+use super::output::{self, Output, say};
 use super::task::{self, Run};
 use crate::error::Error;
 use crate::evaluate::evaluate;
@@ -33,6 +34,7 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     let samples = u64::from(args.samples);
     let bar = output::progress("sweep", methods.len() as u64 * samples, "texts");
     let (mut values, mut broken, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut done, mut sample) = (samples, None);
     let text = match args.measure {
         SweepMeasure::Passkey => {
             let length = usize::try_from(length)?;
@@ -54,14 +56,16 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             Source { name: "passkey prompts".into(), sha256: None }
         }
         SweepMeasure::Nll => {
-            let text = Text::read(&args.text)?;
+            let text = inputs::text(&args.text)?;
             let begin = model.trained_length();
             if length <= begin {
                 let reason =
                     format!("the loss is that after the training length of {begin} tokens; got {length}");
                 return Err(Error::input("--length", reason).into());
             }
-            let stretches = stretches(&model, &text.text, length, samples, cli.seed)?;
+            let (stretches, taken) = stretches(&model, &text, length, samples, args.repeat.seed(cli))?;
+            say(&taken.notes);
+            done = stretches.len() as u64;
             for method in &methods {
                 let (mut sum, mut count, mut non_finite) = (0.0, 0usize, NonFinite::default());
                 for tokens in &stretches {
@@ -76,38 +80,53 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
                 values.push((count > 0 && !non_finite.any()).then(|| sum / count as f64));
                 broken.push(non_finite);
             }
-            Source { name: text.name, sha256: Some(digest::sha256(text.text.as_bytes())) }
+            sample = Some(taken);
+            Source { name: text.name().to_owned(), sha256: None }
         }
     };
     bar.finish_and_clear();
-    let result = result(args, &model.loaded.name, length, &methods, &values, (&broken, &lost));
-    Run { model: &model, arguments, cli, methods: &methods, text, tokens: length }.finish(
+    let sample = sample.as_ref();
+    let lost = (&broken[..], &lost[..]);
+    let result = result(args, &model.loaded.name, (length, done), &methods, &values, lost, sample);
+    Run { model: &model, arguments, cli, methods: &methods, text, sample, tokens: length }.finish(
         &result,
         args.out.as_ref(),
         output,
     )
 }
 
-/// `count` stretches of `length` tokens, one after the other, each behind the token that the model was trained to see first.
-pub fn stretches(
+/// `count` segments of `length` tokens, one after the other, each behind the token that the model was trained to see first;
+/// fewer of a shorter text, which a note says.
+fn stretches(
     model: &Model,
-    text: &str,
+    text: &Text,
     length: u64,
     count: u64,
-    seed: u64,
-) -> anyhow::Result<Vec<Vec<u32>>> {
+    repeat: Option<u64>,
+) -> anyhow::Result<(Vec<Vec<u32>>, Sample)> {
     let bos = task::bos(model);
     let length = usize::try_from(length)?;
     let total =
         (length as u64).checked_mul(count).ok_or_else(|| Error::input("--samples", "too many tokens"))?;
-    let tokens = corpus::tokens(text, &model.loaded.tokenizer, Some(total.saturating_add(1)), seed)?;
-    let own = usize::from(bos.is_some() && tokens.first() == bos.as_ref());
+    let wanted = Some(total.saturating_add(1));
+    let mut sample = corpus::tokens(text, &model.loaded.tokenizer, wanted, repeat)?;
     let take = length.saturating_sub(usize::from(bos.is_some())).max(1);
-    Ok(tokens[own..]
-        .chunks_exact(take)
-        .take(count as usize)
-        .map(|part| bos.into_iter().chain(part.iter().copied()).collect())
-        .collect())
+    let parts = sample.without_bos(&model.loaded.tokenizer).chunks_exact(take).take(count as usize);
+    let stretches: Vec<Vec<u32>> =
+        parts.map(|part| bos.into_iter().chain(part.iter().copied()).collect()).collect();
+    if stretches.is_empty() {
+        let reason = format!(
+            "it has {} tokens; a segment of {length} needs as many (--repeat draws its documents again)",
+            sample.tokens.len()
+        );
+        return Err(Error::input("text", reason).into());
+    }
+    if (stretches.len() as u64) < count {
+        let said =
+            format!("the text has {} segments of {length} tokens, {count} were asked for", stretches.len());
+        sample.notes.push(Note::new("--samples", said));
+    }
+    Ok((stretches, sample))
 }
 
 /// `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
@@ -115,10 +134,11 @@ pub fn stretches(
 fn result(
     args: &Sweep,
     model: &str,
-    length: u64,
+    (length, samples): (u64, u64),
     methods: &[Method],
     values: &[Option<f64>],
     (broken, unanswered): (&[NonFinite], &[u64]),
+    sample: Option<&Sample>,
 ) -> TaskResult {
     let (measure, column, label, scale) = match args.measure {
         SweepMeasure::Passkey => ("accuracy", "accuracy", "keys found (%)", 100.0),
@@ -132,7 +152,9 @@ fn result(
         columns.push("not_finite");
     }
     let mut table = Table::new("sweep", &columns);
-    let (mut words, mut runs) = (String::new(), Vec::new());
+    let notes = sample.map_or(&[][..], |sample| &sample.notes);
+    let (mut words, mut runs) =
+        (notes.iter().map(|note| format!("{note}\n")).collect::<String>(), Vec::new());
     for (at, ((method, key), value)) in methods.iter().zip(&args.values).zip(values).enumerate() {
         let non_finite = broken.get(at).copied();
         let cell = value.map(|value| value.to_string()).unwrap_or_default();
@@ -142,10 +164,9 @@ fn result(
             loss(*value, non_finite.unwrap_or_default()),
             task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );
-        let samples = args.samples.to_string();
-        let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples, cell];
+        let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples.to_string(), cell];
         let mut run = json!({
-            "policy": method.label, "value": key, "length": length, "samples": args.samples, (measure): value,
+            "policy": method.label, "value": key, "length": length, "samples": samples, (measure): value,
         });
         if let Some(NonFinite { count, first }) = non_finite {
             row.extend([count.to_string(), first.map(|at| at.to_string()).unwrap_or_default()]);
@@ -164,13 +185,17 @@ fn result(
         .map(|(key, _)| key.as_str())
         .collect();
     let lost = if lost.is_empty() { String::new() } else { format!("; not finite: {}", lost.join(", ")) };
+    let repeats = match sample.and_then(|sample| sample.repeated_from) {
+        Some(from) => format!("; the text repeats from token {from} on"),
+        None => String::new(),
+    };
     let chart = Points {
         title: format!(
             "{} by {}, {model}",
             if measure == "nll" { "Loss" } else { "Passkey retrieval" },
             args.key
         ),
-        note: format!("{} at {length} tokens, {} texts per value{lost}", args.policy, args.samples),
+        note: format!("{} at {length} tokens, {samples} texts per value{repeats}{lost}", args.policy),
         x_label: args.key.clone(),
         y_label: label.into(),
         x: args.values.clone(),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::position::PositionEncoding;
 
 use super::args::Cli;
@@ -72,8 +73,10 @@ pub struct Run<'a> {
     pub cli: &'a Cli,
     /// What was compared.
     pub methods: &'a [Method],
-    /// The text: its name and digest.
+    /// The text: its name, and its digest where `sample` does not say it.
     pub text: Source,
+    /// What was taken from it.
+    pub sample: Option<&'a Sample>,
     /// Longest input, in tokens.
     pub tokens: u64,
 }
@@ -81,8 +84,13 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Prints `result`, after writing its folder where one is asked for.
     pub fn finish(&self, result: &TaskResult, out: Option<&PathBuf>, output: &Output) -> anyhow::Result<()> {
+        let mut result = result.clone();
+        if let Some(sample) = self.sample {
+            result.data["repeated_from"] = sample.repeated_from.into();
+            result.data["notes"] = serde_json::to_value(&sample.notes)?;
+        }
         match out {
-            Some(folder) => output.finish(result, &self.info()?, folder),
+            Some(folder) => output.finish(&result, &self.info()?, folder),
             None => output.write(&result.summary, &result.data),
         }
     }
@@ -93,6 +101,10 @@ impl Run<'_> {
         let words = self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let policies = self.methods.iter().map(|method| (method.label.clone(), method.policy.clone()));
         let info = RunInfo::new(words, source, self.text.clone(), self.tokens, policies, self.cli.seed);
-        Ok(info.of_model(model.digest()?))
+        let info = info.of_model(model.digest()?);
+        Ok(match self.sample {
+            Some(sample) => info.with_text(&sample.read, sample.repeated_from, &sample.notes),
+            None => info,
+        })
     }
 }

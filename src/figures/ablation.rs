@@ -1,6 +1,7 @@
 //! Loss above the reference of several policies, with bands over stretches of text (paper Fig. 5).
 
 use super::lines::{LineFigure, Series};
+use super::subject::with_repetition;
 use super::theme::look;
 use crate::ablation::{Ablation, AblationRun};
 use crate::words::grouped;
@@ -32,7 +33,10 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
         }
     };
     LineFigure {
-        title: format!("What each part of the fix is worth, {}", ablation.model),
+        title: format!(
+            "What each part of the fix is worth, {}",
+            with_repetition(&ablation.model, ablation.repeated_from)
+        ),
         note: format!(
             "Mean over {} stretches of text, band: 95 % over stretches; 0: the same tokens within the training length",
             grouped(ablation.stretches)
@@ -42,6 +46,7 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
         x_end: ablation.tokens,
         y_holds: Some(0.0),
         trained_length: ablation.trained_length,
+        repeated_from: None,
         series: ablation.runs.iter().enumerate().map(series).collect(),
     }
 }

@@ -137,12 +137,21 @@ impl Frame {
 
     /// A dashed vertical line at `x` with its name above the frame; nothing if it lies outside.
     pub fn mark(&self, canvas: &mut dyn Canvas, x: f64, name: &str) {
+        self.line_at(canvas, x, name, self.from.1 - 14.0);
+    }
+
+    /// [`Frame::mark`] with its name inside, at the bottom, where it cannot lie on that of another.
+    pub fn mark_inside(&self, canvas: &mut dyn Canvas, x: f64, name: &str) {
+        self.line_at(canvas, x, name, self.to.1 - 12.0);
+    }
+
+    fn line_at(&self, canvas: &mut dyn Canvas, x: f64, name: &str, height: f64) {
         if (self.x.low..=self.x.high).contains(&x) {
             let (at, _) = self.pixel((x, self.y.low));
             canvas.line(&[(at, self.from.1 - 4.0), (at, self.to.1)], MUTED, 1.0, 1.4, &[6.0, 4.0]);
             let half = super::canvas::text_width(name, TICK) / 2.0;
             let center = at.clamp(self.from.0 + half, (self.to.0 - half).max(self.from.0 + half));
-            canvas.text(name, (center, self.from.1 - 14.0), theme::TICK, MUTED, Align::Center);
+            canvas.text(name, (center, height), theme::TICK, MUTED, Align::Center);
         }
     }
 }

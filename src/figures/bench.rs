@@ -1,13 +1,14 @@
 //! Time and memory against length (paper appendix G, Fig. 6).
 
 use super::points::{PointSeries, Points};
+use super::subject::with_repetition;
 use crate::bench::{BenchResult, BenchRun};
 use crate::words::grouped;
 
 /// Seconds to read a text of each length.
 pub fn encode(result: &BenchResult) -> Points {
     Points {
-        title: format!("Time to read a text, {}", result.model),
+        title: format!("Time to read a text, {}", with_repetition(&result.model, result.repeated_from)),
         note: "Median over rounds, from an empty cache to the logits of the next token".into(),
         y_label: "seconds".into(),
         ..figure(result, |run| run.length as f64 / run.prefill_tokens_per_second)
@@ -17,7 +18,7 @@ pub fn encode(result: &BenchResult) -> Points {
 /// Milliseconds to a token after a text of each length.
 pub fn decode(result: &BenchResult) -> Points {
     Points {
-        title: format!("Time to a token, {}", result.model),
+        title: format!("Time to a token, {}", with_repetition(&result.model, result.repeated_from)),
         note: "Median over rounds, one token at a time after a text of this length".into(),
         y_label: "milliseconds per token".into(),
         ..figure(result, |run| 1000.0 / run.decode_tokens_per_second)
@@ -27,7 +28,7 @@ pub fn decode(result: &BenchResult) -> Points {
 /// Bytes of keys and values.
 pub fn memory(result: &BenchResult) -> Points {
     Points {
-        title: format!("Memory of keys and values, {}", result.model),
+        title: format!("Memory of keys and values, {}", with_repetition(&result.model, result.repeated_from)),
         note: "What a policy has to hold after a text of this length".into(),
         y_label: "keys and values (MB)".into(),
         ..figure(result, |run| run.kv_cache_bytes as f64 / 1e6)

@@ -5,6 +5,7 @@ use lm_infinite_analysis::nll::NllBucket;
 
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
+use super::subject::subject;
 use super::theme::look;
 use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS};
 use crate::words::grouped;
@@ -50,13 +51,14 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
     let crosses = if not_finite { "; ×: not finite" } else { "" };
     let pale = if raw { "; pale: the means" } else { "" };
     LineFigure {
-        title: format!("Loss by token position, {}", diagnosis.model),
+        title: format!("Loss by token position, {}", subject(diagnosis)),
         note: format!("Running median of {SMOOTHED} means of {} tokens{pale}{crosses}", grouped(width)),
         x_label: "token position".into(),
         y_label: "NLL (nats per token)".into(),
         x_end: diagnosis.tokens,
         y_holds: None,
         trained_length: diagnosis.trained_length,
+        repeated_from: diagnosis.repeated_from,
         series: diagnosis.runs.iter().enumerate().map(series).chain([reference]).collect(),
     }
 }
@@ -64,13 +66,15 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
 /// Prefix maximum of the logit against distance (paper Fig. 1a), on keys after the start tokens.
 pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
-        title: format!("Largest attention logit up to a distance, {}", diagnosis.model),
+        title: format!("Largest attention logit up to a distance, {}", subject(diagnosis)),
         note: format!(
             "Prefix maximum, keys after the first {START_TOKENS}, sampled queries; {}",
             over_heads(diagnosis)
         ),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
+        // The axis is one of distances.
+        repeated_from: None,
         ..bands(diagnosis, |run| &run.curves.logits)
     }
 }
@@ -78,10 +82,12 @@ pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
 /// The same on the start tokens, the only keys that a bounded policy still sees far away.
 pub fn logits_start(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
-        title: format!("Largest logit on the first {START_TOKENS} tokens, {}", diagnosis.model),
+        title: format!("Largest logit on the first {START_TOKENS} tokens, {}", subject(diagnosis)),
         note: format!("Prefix maximum over distance, sampled queries; {}", over_heads(diagnosis)),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
+        // The axis is one of distances.
+        repeated_from: None,
         ..bands(diagnosis, |run| &run.curves.logits_start)
     }
 }
@@ -95,7 +101,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
         (0..=400).map(|i| end * (f64::from(i) / 400.0).powi(6)).map(|n| (n.max(1.0), n.max(1.0).ln()));
     figure.series.push(Series::new("ln n (uniform over all n keys)", None, vec![bound.collect()]));
     LineFigure {
-        title: format!("Attention entropy against context length, {}", diagnosis.model),
+        title: format!("Attention entropy against context length, {}", subject(diagnosis)),
         note: format!("Entropy over the attended keys; {}", over_heads(diagnosis)),
         x_label: "context length n (tokens)".into(),
         y_label: "attention entropy (nats)".into(),
@@ -137,7 +143,7 @@ pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
         format!("; wholly below \u{2212}2 nats: {}", lost.join(", "))
     };
     LineFigure {
-        title: format!("Entropy, and what the logits alone say of it, {}", diagnosis.model),
+        title: format!("Entropy, and what the logits alone say of it, {}", subject(diagnosis)),
         note: format!(
             "{}, sampled queries, mean over all heads{below}",
             run.map_or("", |run| run.policy.as_str())
@@ -157,7 +163,7 @@ pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
         (*low, *high) = (low.max(0.0), high.min(1.0));
     }
     LineFigure {
-        title: format!("Attention on the first {START_TOKENS} tokens, {}", diagnosis.model),
+        title: format!("Attention on the first {START_TOKENS} tokens, {}", subject(diagnosis)),
         note: format!("Share of a query's attention; {}", over_heads(diagnosis)),
         x_label: "position of the query (tokens)".into(),
         y_label: "attention probability".into(),
@@ -180,6 +186,7 @@ fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a
         x_end: diagnosis.tokens,
         y_holds: None,
         trained_length: diagnosis.trained_length,
+        repeated_from: diagnosis.repeated_from,
         series: diagnosis.runs.iter().enumerate().map(series).collect(),
     }
 }

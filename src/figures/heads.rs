@@ -5,6 +5,7 @@ use ndarray::{Array3, ArrayView1, s};
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::lines::averaged;
+use super::subject::subject;
 use super::theme::{GRID, INK, LABEL, MUTED, TICK, TITLE, look};
 use crate::diagnose::{BinEdges, Diagnosis, HeadReport, RunArrays};
 use crate::words::grouped;
@@ -112,8 +113,8 @@ impl<'a> HeadsFigure<'a> {
 
     /// Draws everything.
     pub fn draw(&self, canvas: &mut dyn Canvas) {
-        let Diagnosis { model, config, runs, tokens, trained_length, .. } = self.diagnosis;
-        let title = format!("{}, every head of {model}", self.quantity.name);
+        let Diagnosis { config, runs, tokens, trained_length, .. } = self.diagnosis;
+        let title = format!("{}, every head of {}", self.quantity.name, subject(self.diagnosis));
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         let framed = format!(
             "Framed: out of the range of training under {}; dashed: training length {}; heights of a row are shared{}",

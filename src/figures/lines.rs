@@ -32,6 +32,8 @@ pub struct LineFigure {
     pub y_holds: Option<f64>,
     /// Where to draw the dashed line.
     pub trained_length: u64,
+    /// Position from which on the text repeats, where the horizontal axis is one of positions.
+    pub repeated_from: Option<u64>,
     /// The curves, in the order of the legend.
     pub series: Vec<Series>,
 }
@@ -92,6 +94,9 @@ impl LineFigure {
             self.trained_length as f64,
             &format!("training length {}", grouped(self.trained_length)),
         );
+        if let Some(from) = self.repeated_from {
+            frame.mark_inside(canvas, from as f64, "text repeats from here");
+        }
         for (index, series) in series.iter().enumerate() {
             series.draw(canvas, &frame, index as f64 / self.series.len() as f64, index);
         }

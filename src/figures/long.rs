@@ -5,6 +5,7 @@ use lm_infinite_analysis::nll::NllBucket;
 use super::axes::Axis;
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
+use super::subject::with_repetition;
 use super::theme::look;
 use crate::long_run::{LongResult, LongRunResult, MemorySample, Tally};
 
@@ -18,7 +19,11 @@ pub fn nll(result: &LongResult) -> LineFigure {
         pieces.map(|piece| piece.iter().filter_map(point).collect()).collect()
     };
     LineFigure {
-        title: format!("Loss over {} tokens, {}", crate::words::grouped(result.tokens), result.model),
+        title: format!(
+            "Loss over {} tokens, {}",
+            crate::words::grouped(result.tokens),
+            with_repetition(&result.model, result.repeated_from())
+        ),
         note: "Means over buckets that grow with the position, four to a doubling".into(),
         y_label: "NLL (nats per token)".into(),
         ..figure(result, points, |tally| tally.linear.non_finite().first)
@@ -35,7 +40,11 @@ pub fn memory(result: &LongResult) -> LineFigure {
     let in_shards = result.runs.iter().any(|run| points(&run.tally).len() > 1);
     let shards = if in_shards { "; one line for each shard that was merged" } else { "" };
     LineFigure {
-        title: format!("Memory over {} tokens, {}", crate::words::grouped(result.tokens), result.model),
+        title: format!(
+            "Memory over {} tokens, {}",
+            crate::words::grouped(result.tokens),
+            with_repetition(&result.model, result.repeated_from())
+        ),
         note: format!("Resident memory of the whole process, the model's file included{shards}"),
         y_label: "resident memory (MB)".into(),
         y_holds: Some(0.0),
@@ -67,6 +76,7 @@ fn figure(
         x_end: result.tokens,
         y_holds: None,
         trained_length: result.trained_length,
+        repeated_from: result.repeated_from(),
         series: result.runs.iter().enumerate().map(series).collect(),
     }
 }

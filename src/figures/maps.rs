@@ -1,6 +1,7 @@
 //! Attention maps of the heads that tell most: queries downwards, keys across, one column per policy.
 
 use super::canvas::{Align, Canvas, Point};
+use super::subject::subject;
 use super::theme::{INK, LABEL, LOST, MUTED, PAPER, TICK, TITLE, ramp};
 use crate::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 use crate::words::grouped;
@@ -60,7 +61,7 @@ impl<'a> MapsFigure<'a> {
 
     /// Draws everything.
     pub fn draw(&self, canvas: &mut dyn Canvas) {
-        let title = format!("Where heads look, {}", self.diagnosis.model);
+        let title = format!("Where heads look, {}", subject(self.diagnosis));
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         let note = format!(
             "Probability of sampled queries on bins of keys; dashed: distance of the training length, {}",

@@ -15,6 +15,7 @@ mod long;
 mod maps;
 mod points;
 mod states;
+mod subject;
 mod theme;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@
 
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, Point, outline, text_width};
+use super::subject::subject;
 use super::theme::{GRID, INK, LABEL, MUTED, Marker, PAPER, TITLE, ramp};
 use crate::diagnose::{Diagnosis, ProjectedState, START_TOKENS, SiteDrift};
 use crate::words::grouped;
@@ -50,7 +51,7 @@ impl<'a> StatesFigure<'a> {
     pub fn draw(&self, canvas: &mut dyn Canvas) {
         let (width, height) = self.size();
         let (width, height) = (f64::from(width), f64::from(height));
-        let title = format!("Hidden states in two principal components, {}", self.diagnosis.model);
+        let title = format!("Hidden states in two principal components, {}", subject(self.diagnosis));
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         self.draw_key(canvas);
         let columns = self.columns();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lm_infinite_analysis::nll::{BandBucket, DocumentBootstrap};
 use lm_infinite_analysis::{Bins, NonFinite};
+use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::PolicySpec;
 use lm_infinite_runtime::session::Decoder;
 use rand::rngs::StdRng;
@@ -49,6 +50,12 @@ pub struct Ablation {
     pub tokens: u64,
     /// Stretches.
     pub stretches: u64,
+    /// Tokens of the text, where segments were taken from more, with its documents drawn with replacement.
+    #[serde(default)]
+    pub repeated_from: Option<u64>,
+    /// What there is to say of the text.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Mean loss of the reference, in nats per token; `None` where one is not finite.
     pub reference_nll: Option<f64>,
     /// Tokens of the reference, over all stretches, whose loss is not finite. No policy can be held against them.
@@ -90,7 +97,7 @@ pub fn ablation(
     let body = plan.tokens.saturating_sub(usize::from(bos.is_some()));
     if tokens.len() < body || plan.tokens < 2 {
         let got = format!(
-            "it has {} tokens; a stretch of {} needs as many, and at least 2",
+            "it has {} tokens; a segment of {} needs as many, and at least 2 (--repeat draws its documents again)",
             tokens.len(),
             plan.tokens
         );
@@ -137,6 +144,8 @@ pub fn ablation(
         trained_length: trained,
         tokens: plan.tokens as u64,
         stretches: plan.stretches as u64,
+        repeated_from: None,
+        notes: Vec::new(),
         reference_nll: (count > 0 && !reference_broken.any()).then(|| sum / count as f64),
         reference_non_finite_tokens: reference_broken.count,
         runs,
@@ -150,6 +159,7 @@ impl Ablation {
             "{}: {} stretches of {} tokens, loss above the same tokens within the training length of {}, mean beyond it\n",
             self.model, self.stretches, self.tokens, self.trained_length
         );
+        text.extend(self.notes.iter().map(|note| format!("  {note}\n")));
         if self.reference_non_finite_tokens > 0 {
             text.push_str(&format!(
                 "the loss of {} within the training length is not finite: no policy can be held against them\n",

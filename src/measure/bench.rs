@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use lm_infinite_runtime::session::Decoder;
@@ -55,6 +56,12 @@ pub struct BenchResult {
     pub trained_length: u64,
     /// What the machine can do, measured in the same run.
     pub machine: Limits,
+    /// Tokens of the text, where longer contexts repeat it.
+    #[serde(default)]
+    pub repeated_from: Option<u64>,
+    /// What there is to say of the text.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Every policy at every length.
     pub runs: Vec<BenchRun>,
 }

@@ -59,6 +59,8 @@ impl Storable for BenchResult {
         json!({
             "model": self.model,
             "machine": self.machine,
+            "repeated_from": self.repeated_from,
+            "notes": self.notes,
             "runs": self.runs,
             "out": out.display().to_string(),
         })

@@ -97,7 +97,11 @@ impl Storable for DiagnosisShard {
                 return Err(Error::input(format!("`{}`", part.folder.display()), reason));
             }
         }
+        let info = first.info.clone();
         let parts: Vec<_> = parts.iter().map(|part| &part.outcome).zip(runs).collect();
-        Ok((DiagnosisShard::join(&parts)?, first.info.clone()))
+        let mut diagnosis = DiagnosisShard::join(&parts)?;
+        // Every shard tokenizes the whole text, so that what there is to say of it is the same in all.
+        (diagnosis.repeated_from, diagnosis.notes) = (info.repeated_from, info.notes.clone());
+        Ok((diagnosis, info))
     }
 }

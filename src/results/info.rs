@@ -5,7 +5,9 @@ use std::path::{Component, Path};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lm_infinite_runtime::model::ModelDigest;
+use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::text::TextRead;
 use serde::{Deserialize, Serialize};
 
 use super::store::{RUN, from_json};
@@ -55,6 +57,15 @@ pub struct RunInfo {
     /// Names of the files in the folder that belong to the result, this one among them.
     #[serde(default)]
     pub files: Vec<String>,
+    /// How much of the text was read: the digest of [`Self::text`] is that of these bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_read: Option<TextRead>,
+    /// Position of the first token that was drawn from the text's documents, behind its end: from here on it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated_from: Option<u64>,
+    /// What else there is to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
 }
 
 /// A file that went in.
@@ -106,6 +117,9 @@ impl RunInfo {
             machine: Machine::this(),
             date: Date::now().long(),
             files: Vec::new(),
+            text_read: None,
+            repeated_from: None,
+            notes: Vec::new(),
         }
     }
 
@@ -114,6 +128,15 @@ impl RunInfo {
     pub fn of_model(mut self, digest: ModelDigest) -> Self {
         self.model.sha256 = Some(digest.whole());
         self.model_digest = Some(digest);
+        self
+    }
+
+    /// With what was read of the text, from where on it repeats, and what there is to say of it.
+    #[must_use]
+    pub fn with_text(mut self, read: &TextRead, repeated_from: Option<u64>, notes: &[Note]) -> Self {
+        self.text.sha256 = Some(read.sha256.clone());
+        (self.text_read, self.repeated_from) = (Some(read.clone()), repeated_from);
+        self.notes.extend_from_slice(notes);
         self
     }
 

@@ -91,7 +91,17 @@ impl Storable for LongResult {
                 run.tally.merge(&more.tally)?;
             }
         }
+        let mut info = first.info.clone();
+        for more in &parts[1..] {
+            for note in &more.outcome.notes {
+                if !whole.notes.contains(note) {
+                    whole.notes.push(note.clone());
+                }
+            }
+            info.repeated_from = info.repeated_from.or(more.info.repeated_from);
+        }
+        info.notes.clone_from(&whole.notes);
         whole.shard = Shard::WHOLE;
-        Ok((whole, first.info.clone()))
+        Ok((whole, info))
     }
 }

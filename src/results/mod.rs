@@ -144,7 +144,14 @@ pub(crate) mod tests {
             peak_rss_bytes: None,
         };
         let machine = Limits { gemm_gflops: 1.0, copy_gbps: 1.0, threads: 1 };
-        BenchResult { model: "m".into(), trained_length: 64, machine, runs: vec![run] }
+        BenchResult {
+            model: "m".into(),
+            trained_length: 64,
+            machine,
+            repeated_from: None,
+            notes: Vec::new(),
+            runs: vec![run],
+        }
     }
 
     #[test]

@@ -194,6 +194,7 @@ fn render(
         "stretches": stretches(diagnosis),
         "figures": figures,
         "info": info,
+        "notes": diagnosis.notes,
         "command": info.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
     });
     environment.get_template("report.html")?.render(minijinja::value::Serde(&data))

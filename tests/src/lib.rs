@@ -59,6 +59,8 @@ mod support;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod texts;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod training;

@@ -54,8 +54,8 @@ fn json(output: &Output) -> Value {
 }
 
 fn refused(output: &Output, reason: &str) {
-    // With `--json` failures are data, too.
-    let said = String::from_utf8_lossy(&[&output.stderr[..], &output.stdout].concat()).into_owned();
+    // With `--json`, why a run was refused is data.
+    let said = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(reason), "`{reason}` is not in: {said}");
 }
@@ -199,11 +199,17 @@ fn a_run_goes_on_only_with_the_model_that_it_was_begun_with() {
 #[test]
 fn a_long_run_has_the_losses_of_a_short_one() {
     let desk = Desk::new();
-    let short = json(&desk.run(&["--bucket", "2048"]));
+    let short = json(&desk.run(&["--bucket", "2048", "--repeat"]));
     let long = json(&desk.run(&["--bucket", "2048", "--out", "long"]));
     let nll = |json: &Value| json["runs"][0]["nll"].as_f64().expect("a loss");
     assert!((nll(&short) - nll(&long)).abs() < 1e-9, "{} {}", nll(&short), nll(&long));
     assert_eq!(short["runs"][0]["buckets"], long["runs"][0]["buckets"]);
+    // Both go on with the text's documents behind its end, and say so.
+    let end = short["repeated_from"].as_u64().expect("it repeats");
+    assert!(end < 24_000 && long["repeated_from"] == end);
+    for run in [&short, &long] {
+        assert!(run["notes"].to_string().contains("repeats"), "{run}");
+    }
     assert!(long["runs"][0]["log_buckets"].as_array().is_some_and(|buckets| buckets.len() > 30));
 }
 
@@ -235,6 +241,11 @@ fn shards_merge_into_the_whole_run() {
     let nll = |json: &Value| json["runs"][0]["nll"].as_f64().expect("a loss");
     assert!((nll(&merged) - nll(&whole)).abs() < 1e-5, "{} {}", nll(&merged), nll(&whole));
 
+    assert!(merged["repeated_from"].is_u64(), "{merged}");
+    assert_eq!((&merged["repeated_from"], &merged["notes"]), (&whole["repeated_from"], &whole["notes"]));
+    let figure = std::fs::read_to_string(desk.path("merged/nll_by_length.svg")).expect("a figure");
+    assert!(figure.contains("text repeats from here"));
+
     refused(&desk.merge(&folders[..2], "two"), "expected");
     refused(&desk.merge(&[folders[0], folders[0], folders[1]], "twice"), "was expected");
     refused(&desk.merge(&[folders[0], folders[1], "whole"], "mixed"), "another run");
@@ -265,7 +276,7 @@ fn a_run_goes_on_only_as_what_it_was_begun() {
 
     let state = desk.path("run/state.json");
     let text = std::fs::read_to_string(&state).expect("a state");
-    for (from, to) in [("\"session\":\"session-", "\"session\":\"../session-"), ("long run 2", "long run 9")]
+    for (from, to) in [("\"session\":\"session-", "\"session\":\"../session-"), ("long run 3", "long run 9")]
     {
         std::fs::write(&state, text.replace(from, to)).expect("written");
         refused(&with(&[]), "state.json");

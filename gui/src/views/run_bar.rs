@@ -31,6 +31,10 @@ impl Bar<'_> {
             model(ui, self.models, &mut settings, commands);
             text(ui, &mut settings, commands);
             length(ui, &mut settings.tokens);
+            ui.checkbox(&mut settings.repeat, "Repeat").on_hover_text(
+                "Where the text has fewer tokens, go on with its documents, drawn with replacement; \
+                 without it, the text is read to its end",
+            );
         });
         for side in 0..2 {
             ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], self.trained_length));

@@ -92,6 +92,9 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     if let Some(failure) = state.opening.failure() {
         ui.colored_label(theme::BAD, format!("The result folder could not be opened: {failure}"));
     }
+    for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
+        ui.label(note.to_string());
+    }
     ui.horizontal(|ui| manners_ui(state, ui, commands));
 }
 

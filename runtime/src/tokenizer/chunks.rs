@@ -47,7 +47,7 @@ pub(super) fn split(text: &str, cut: Cut, least: usize) -> Vec<&str> {
 }
 
 /// First single space at `from` or later with a word on its left and on its right.
-fn first_cut(text: &str, from: usize) -> Option<usize> {
+pub(super) fn first_cut(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let word = |c: char| c.is_alphanumeric() || c.is_ascii_punctuation();
     (from.max(1)..bytes.len()).find(|&at| {

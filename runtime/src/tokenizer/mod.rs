@@ -9,6 +9,7 @@ mod chunks;
 mod continuation;
 mod gguf;
 mod huggingface;
+mod pieces;
 mod sentencepiece;
 mod stream;
 mod template;
@@ -22,6 +23,7 @@ use tokenizers::{
     Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Token,
 };
 
+pub(crate) use pieces::{Cutter, Piece};
 pub use stream::StreamDecoder;
 pub use template::{ChatMessage, ChatTemplate};
 

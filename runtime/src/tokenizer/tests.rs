@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
+use super::pieces::{self, Cutter};
 use super::sentencepiece::{self, Piece};
 use super::{Cut, Place, Specials, Tokenizer, chunks};
 
@@ -156,6 +157,37 @@ fn the_steps_are_those_of_the_library() {
 }
 
 #[test]
+fn a_text_that_arrives_in_parts_is_cut_into_pieces_that_encode_like_the_whole() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let alphabet: Vec<char> = "the inabc,.'1é日 \n\t  ".chars().collect();
+    for tokenizer in [byte_level(), sentence_pieces(true).0, sentence_pieces(false).0] {
+        for _ in 0..300 {
+            let text = random_text(&mut rng, &alphabet, 200);
+            let mut cutter = Cutter::with_least(tokenizer.cut, 0, 10);
+            let (mut cuts, mut rest) = (Vec::new(), text.as_str());
+            while !rest.is_empty() {
+                let end = rest.char_indices().nth(rng.random_range(1..30)).map_or(rest.len(), |(at, _)| at);
+                cutter.push(&rest[..end], false);
+                cuts.extend(std::iter::from_fn(|| cutter.next()));
+                rest = &rest[end..];
+            }
+            cuts.extend(cutter.finish());
+            assert_eq!(cuts.iter().map(|piece| piece.raw.as_str()).collect::<String>(), text);
+            let texts: Vec<&str> = cuts.iter().map(pieces::Piece::text).collect();
+            assert_eq!(texts, chunks::split(&text, tokenizer.cut, 10), "however it arrived");
+            let (mut joined, mut at) = (Vec::new(), 0);
+            for piece in &cuts {
+                assert_eq!(piece.at, at);
+                let encode = if at == 0 { Tokenizer::encode } else { Tokenizer::encode_next_piece };
+                joined.extend(encode(&tokenizer, piece.text()).expect("encoded"));
+                at += piece.raw.len() as u64;
+            }
+            assert_eq!(joined, tokenizer.encode(&text).expect("encoded"), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn pieces_that_are_not_in_use_are_taken_apart() {
     let tokens = ["<unk>", "a", "b", "c", "ab", "abc", "bc"];
     let vocabulary: HashMap<&str, u32> = tokens.iter().copied().zip(0..).collect();
@@ -177,6 +209,27 @@ fn pieces_that_are_not_in_use_are_taken_apart() {
     // Characters without a piece: one token for what is unknown in a row, or an error.
     assert_eq!(ids(&outer, Some("<unk>"), "xyaz"), Ok(vec![0, 1, 0]));
     assert!(ids(&outer, None, "ax").is_err_and(|reason| reason.contains("\"x\"")));
+}
+
+#[test]
+fn where_no_cut_is_known_documents_are_pieces() {
+    let mut cutter = Cutter::with_least(Cut::Never, 5, 4);
+    let mut cuts = Vec::new();
+    for (part, starts_document) in [
+        ("a b", true),
+        (" c\n\n\n", false),
+        ("d\n\n\n", true),
+        ("e\n\n\n", true),
+        ("f g h i", true),
+        (" j", false),
+    ] {
+        cutter.push(part, starts_document);
+        cuts.extend(std::iter::from_fn(|| cutter.next()));
+    }
+    cuts.extend(cutter.finish());
+    let cuts: Vec<_> = cuts.iter().map(|piece| (piece.at, piece.text())).collect();
+    assert_eq!(cuts, [(5, "a b c\n\n\n"), (13, "d\n\n\n"), (17, "e\n\n\n"), (21, "f g h i j")]);
+    assert!(cutter.finish().is_none());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use lm_infinite_analysis::entropy::EntropyCurves;
 use lm_infinite_analysis::nll::{Baseline, Break, BreakOrder, BreakRule, NllBucket, NllByPosition};
 use lm_infinite_analysis::{BandCurve, Bins, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
+use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use ndarray::{Array3, Array4};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,12 @@ pub struct Diagnosis {
     pub config: ModelConfig,
     /// Length of the text, in tokens.
     pub tokens: u64,
+    /// Position of the first token that was drawn from the text's documents, behind its end: from here on it repeats.
+    #[serde(default)]
+    pub repeated_from: Option<u64>,
+    /// What there is to say of the text.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// L_pretrain.
     pub trained_length: u64,
     /// When a loss counts as broken: applied to what a policy loses more than [`Self::reference`], token by token.
@@ -234,6 +241,8 @@ impl DiagnosisBuilder {
             model: model.into(),
             config: config.clone(),
             tokens,
+            repeated_from: None,
+            notes: Vec::new(),
             trained_length: plan.trained_length,
             break_rule: BreakRule::default(),
             reference: losses.buckets(tokens),

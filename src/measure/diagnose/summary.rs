@@ -33,6 +33,8 @@ impl Diagnosis {
         json!({
             "model": self.model,
             "tokens": self.tokens,
+            "repeated_from": self.repeated_from,
+            "notes": self.notes,
             "trained_length": self.trained_length,
             "reference_nll": self.reference_nll,
             "reference_non_finite_tokens": self.reference_non_finite_tokens,
@@ -50,6 +52,7 @@ impl Diagnosis {
             grouped(self.trained_length),
             grouped(self.tokens)
         );
+        text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
             let margin = self.break_rule.margin;
             text.push_str(&format!(

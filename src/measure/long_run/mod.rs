@@ -17,15 +17,18 @@ use std::time::{Duration, Instant};
 pub use result::{LongResult, LongRunResult};
 pub use shard::Shard;
 pub use state::{Identity, Workspace};
-pub use stream::{Chunk, Feed, Mark, TokenStream};
+pub use stream::{Chunk, Feed};
 pub use tally::{MemorySample, Tally};
 
+pub use lm_infinite_runtime::corpus::Mark;
+use lm_infinite_runtime::corpus::TokenStream;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
+use lm_infinite_runtime::text::Text;
 use lm_infinite_runtime::tokenizer::Tokenizer;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Tokens to a chunk.
 const CHUNK: u64 = 2048;
@@ -37,7 +40,7 @@ pub struct LongRun {
     /// Its tokenizer.
     pub tokenizer: Arc<Tokenizer>,
     /// The text; where more tokens are wanted than it has, its documents are drawn.
-    pub text: Arc<str>,
+    pub text: Text,
     /// What makes this run this run.
     pub identity: Identity,
     /// Time between two snapshots.
@@ -50,7 +53,7 @@ impl LongRun {
     /// [`Workspace::finish`]. Returns that workspace and one tally per policy.
     ///
     /// # Errors
-    /// As [`Workspace::load`], [`TokenStream::take`], [`Session::new`] and [`Session::score`].
+    /// As [`Workspace::load`], [`TokenStream::skip_to`], [`TokenStream::take`], [`Session::new`] and [`Session::score`].
     pub fn run(
         &self,
         folder: &Path,
@@ -61,6 +64,11 @@ impl LongRun {
         let workspace = Workspace::new(folder, self.identity.clone())?;
         let mut state = if resume { Some(workspace.load()?) } else { None };
         let mut done = state.as_ref().map_or(Vec::new(), |state| state.done.clone());
+        if let Some(before) = done.last() {
+            // That of a policy that is under way is looked at where it goes on.
+            let mut stream = self.stream();
+            stream.skip_to(&before.mark)?;
+        }
         if state.is_none() {
             workspace.save(&done, None)?;
         }
@@ -88,6 +96,9 @@ impl LongRun {
                 }
             }
             tally.look_at_memory(session.kv_cache_bytes() as u64);
+            if done.first().is_some_and(|first: &Tally| first.mark != tally.mark) {
+                return Err(Error::input("text", "it has changed from one policy to the next"));
+            }
             done.push(tally);
             workspace.save(&done, None)?;
         }
@@ -102,7 +113,7 @@ impl LongRun {
         let mut tally = Tally::new(tokens, bucket);
         (tally.shard, tally.from) = (shard.index, shard.part(tokens).start);
         if begin > 0 {
-            let mut stream = self.stream()?;
+            let mut stream = self.stream();
             session.feed(&stream.take(usize::try_from(policy.start).unwrap_or(usize::MAX))?, None)?;
             stream.pass(begin - policy.start)?;
             session.skip_to(begin)?;
@@ -111,18 +122,19 @@ impl LongRun {
         Ok((tally, session))
     }
 
-    fn stream(&self) -> Result<TokenStream> {
-        TokenStream::new(self.text.clone(), self.tokenizer.clone(), self.identity.seed)
+    fn stream(&self) -> TokenStream<Arc<Tokenizer>> {
+        let Identity { tokens, shard, seed, .. } = self.identity;
+        TokenStream::new(self.text.clone(), self.tokenizer.clone(), Some(shard.part(tokens).end), Some(seed))
     }
 
     /// The chunks that `tally` has not seen.
     fn feed(&self, tally: &Tally) -> Result<Feed> {
-        let mut stream = self.stream()?;
+        let mut stream = self.stream();
         if tally.position > 0 {
-            stream.skip_to(tally.mark)?;
+            stream.skip_to(&tally.mark)?;
         }
         let (from, end) = (tally.position, self.identity.shard.part(self.identity.tokens).end);
         let starts = (from..end).step_by(CHUNK as usize);
-        stream.on_a_thread(starts.map(move |start| (end - start).min(CHUNK) as usize))
+        Feed::new(stream, starts.map(move |start| (end - start).min(CHUNK) as usize))
     }
 }

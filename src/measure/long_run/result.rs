@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use lm_infinite_runtime::note::Note;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,6 +22,9 @@ pub struct LongResult {
     pub tokens: u64,
     /// The part of it that was read.
     pub shard: Shard,
+    /// What there is to say of the text.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// One per policy, in the order asked for.
     pub runs: Vec<LongRunResult>,
 }
@@ -35,6 +39,11 @@ pub struct LongRunResult {
 }
 
 impl LongResult {
+    /// Position from which on the text repeats.
+    pub fn repeated_from(&self) -> Option<u64> {
+        self.runs.iter().find_map(|run| run.tally.mark.repeats_from)
+    }
+
     /// `perplexity --json`: the fields of a short run, and `log_buckets`.
     pub fn to_json(&self, out: &Path) -> Value {
         let run = |run: &LongRunResult| {
@@ -60,6 +69,9 @@ impl LongResult {
             "model": self.model,
             "tokens": self.tokens,
             "shard": self.shard.to_string(),
+            "text": self.runs.first().map(|run| &run.tally.mark.text),
+            "repeated_from": self.repeated_from(),
+            "notes": self.notes,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "out": out.display().to_string(),
         })
@@ -67,7 +79,7 @@ impl LongResult {
 
     /// One paragraph per policy.
     pub fn summary(&self) -> String {
-        let mut text = String::new();
+        let mut text: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
         for LongRunResult { policy, tally } in &self.runs {
             let megabytes = |bytes: Option<u64>| {
                 bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
@@ -124,6 +136,7 @@ pub(crate) mod tests {
                 trained_length: 16,
                 tokens: 100,
                 shard: Shard { index, count: 2 },
+                notes: Vec::new(),
                 runs: vec![LongRunResult { policy: "lm-infinite".into(), tally }],
             }
         })

@@ -20,15 +20,15 @@ use super::tally::Tally;
 use crate::error::{Error, Result};
 
 const FILE: &str = "state.json";
-const FORMAT: &str = "lm-infinite long run 2";
+const FORMAT: &str = "lm-infinite long run 3";
 
 /// What a run is a run of. A run goes on only as what it was begun.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The model: weights, configuration and tokenizer.
     pub model: ModelDigest,
-    /// SHA-256 of the text.
-    pub text_sha256: String,
+    /// SHA-256 of the whole text, where only a shard of it is read; else each [`Mark`](super::Mark) says what was read.
+    pub text_sha256: Option<String>,
     /// The policies, in order.
     pub policies: Vec<AttentionPolicy>,
     /// Tokens to read.
@@ -107,8 +107,12 @@ impl Workspace {
         if let Some(part) = is.model.difference(&was.model) {
             return differ(&format!("model ({part})"), was.model.whole(), is.model.whole());
         }
+        if was.shard != is.shard {
+            return differ("shard", was.shard.to_string(), is.shard.to_string());
+        }
         if was.text_sha256 != is.text_sha256 {
-            return differ("text (SHA-256)", was.text_sha256.clone(), is.text_sha256.clone());
+            let words = |sha256: &Option<String>| sha256.clone().unwrap_or("none".into());
+            return differ("text (SHA-256)", words(&was.text_sha256), words(&is.text_sha256));
         }
         if was.policies != is.policies {
             let words = |all: &[AttentionPolicy]| {
@@ -124,9 +128,6 @@ impl Workspace {
             if was != is {
                 return differ(field, was.to_string(), is.to_string());
             }
-        }
-        if was.shard != is.shard {
-            return differ("shard", was.shard.to_string(), is.shard.to_string());
         }
         if state.done.len() > is.policies.len() {
             let got = format!("{} finished ones", state.done.len());

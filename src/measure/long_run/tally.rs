@@ -2,9 +2,9 @@
 
 use lm_infinite_analysis::Bins;
 use lm_infinite_analysis::nll::NllByPosition;
+use lm_infinite_runtime::corpus::Mark;
 use serde::{Deserialize, Serialize};
 
-use super::stream::Mark;
 use crate::error::Result;
 use crate::machine;
 
@@ -105,6 +105,8 @@ impl Tally {
         self.position += other.tokens_read();
         self.seconds += other.seconds;
         self.memory.extend(&other.memory);
+        // A shard that ends before the text does cannot know it.
+        self.mark.repeats_from = self.mark.repeats_from.or(other.mark.repeats_from);
         Ok(())
     }
 
@@ -190,7 +192,7 @@ mod tests {
     fn numbers_survive_json_bit_for_bit() {
         let losses: Vec<f32> = (1..1000).map(|t| (t as f32).sin().abs() / 3.0).collect();
         let mut tally = Tally::new(1000, 7);
-        tally.add(1000, &losses, Mark { pieces: 3, offset: 9 }, 0.1 + 0.2, 5);
+        tally.add(1000, &losses, Mark { begun: 3, offset: 9, ..Mark::default() }, 0.1 + 0.2, 5);
         let json = serde_json::to_string(&tally).expect("writes");
         assert_eq!(serde_json::from_str::<Tally>(&json).expect("reads"), tally);
     }

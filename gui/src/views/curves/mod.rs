@@ -62,7 +62,10 @@ impl Pane for Curves {
                 let drawn = ui.scope(|ui| {
                     words_ui(ui, drawing, axis, self.controls.cursor, shown.head);
                     let trained = diagnosis.trained_length;
-                    cursor = cursor.or(paint::plot(ui, drawing, axis, trained, self.controls.cursor, height));
+                    // Distances have no place in the text.
+                    let repeats = diagnosis.repeated_from.filter(|_| drawing.curve != Curve::Logits);
+                    let marks = (trained, repeats);
+                    cursor = cursor.or(paint::plot(ui, drawing, axis, marks, self.controls.cursor, height));
                 });
                 tour::mark(ui.ctx(), drawing.curve.part(), drawn.response.rect);
             }
@@ -81,6 +84,9 @@ fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
             ui.colored_label(paint::side(ui, side), format!("{} {} ({drawn})", NAMES[side], run.policy));
         }
         ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
+        if let Some(from) = diagnosis.repeated_from {
+            ui.weak(format!("dotted bar: the text repeats from here, {}", grouped(from as f64)));
+        }
     });
     ui.horizontal_wrapped(|ui| {
         let label = ui.label("Tokens");

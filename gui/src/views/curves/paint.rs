@@ -32,12 +32,12 @@ pub fn bound(number: usize) -> Color32 {
     BOUNDS[number % BOUNDS.len()]
 }
 
-/// Draws a plot; returns the place that the pointer is over. `cursor` is marked, whichever plot it comes from.
+/// Draws a plot; returns the place that the pointer is over. The training length is marked, and where the text repeats. `cursor` is marked, whichever plot it comes from.
 pub fn plot(
     ui: &mut Ui,
     drawing: &Drawing,
     axis: &Axis,
-    trained: u64,
+    (trained, repeats): (u64, Option<u64>),
     cursor: Option<f64>,
     height: f32,
 ) -> Option<f64> {
@@ -81,6 +81,9 @@ pub fn plot(
         }
         if let Some(at) = axis.place(trained as f64) {
             plot.vline(VLine::new("", at).color(grey).style(LineStyle::dashed_loose()));
+        }
+        if let Some(at) = repeats.and_then(|from| axis.place(from as f64)) {
+            plot.vline(VLine::new("", at).color(grey).style(LineStyle::dotted_dense()));
         }
         for line in &drawing.lines {
             let (width, color, style) = match line.kind {
