@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lm_infinite::session::Storage;
 use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::hub::Cache;
 use lm_infinite::machine::{peak_rss_bytes, reset_peak_rss, rss_bytes};
 use lm_infinite::model::Matrix;
 use lm_infinite::policy::PolicySpec;
+use lm_infinite::session::Storage;
 use lm_infinite::session::{Decoder, Session};
 use lm_infinite::{Error, Result, checkpoint, corpus, text};
 

@@ -1,9 +1,9 @@
 //! Tokens to measure on: a text, or, where more are wanted than it has, its documents drawn with replacement.
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 
 use crate::error::{Error, Result};
+use crate::random;
 use crate::tokenizer::Tokenizer;
 
 /// What stands between two documents of a text, in the text itself: at least two empty lines.
@@ -30,7 +30,7 @@ pub fn tokens(text: &str, tokenizer: &Tokenizer, wanted: Option<u64>, seed: u64)
     if let Some(wanted) = wanted {
         let documents: Vec<&str> =
             text.split(DOCUMENT_BREAK).map(str::trim).filter(|document| !document.is_empty()).collect();
-        let mut random = StdRng::seed_from_u64(seed);
+        let mut random = random::expanded(seed);
         while tokens.len() < wanted && !documents.is_empty() {
             let document = documents[random.random_range(0..documents.len())];
             tokens.extend(tokenizer.encode_continuation(&format!("{DOCUMENT_BREAK}{document}"))?);

@@ -25,6 +25,7 @@ pub mod model;
 pub mod policy;
 pub mod position;
 pub mod probe;
+pub mod random;
 pub mod sampler;
 pub mod session;
 pub mod text;

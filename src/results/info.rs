@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::random;
 use serde::{Deserialize, Serialize};
 
 /// Marks a folder as a result of this program.
@@ -32,6 +33,9 @@ pub struct RunInfo {
     pub policies: BTreeMap<String, AttentionPolicy>,
     /// Seed of everything random.
     pub seed: u64,
+    /// The generator of random numbers that expands it ([`random::GENERATOR`]); `None` in folders of before it was named.
+    #[serde(default)]
+    pub generator: Option<String>,
     /// Versions: this program, and what else matters.
     pub versions: BTreeMap<String, String>,
     /// Where it ran.
@@ -83,6 +87,7 @@ impl RunInfo {
             tokens,
             policies: policies.into_iter().collect(),
             seed,
+            generator: Some(random::GENERATOR.to_owned()),
             versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             machine: Machine::this(),
             date: Date::now().long(),

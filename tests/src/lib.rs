@@ -43,6 +43,8 @@ mod oracle;
 #[cfg(test)]
 mod phenomena;
 #[cfg(test)]
+mod prefixes;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod sessions;

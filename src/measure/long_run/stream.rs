@@ -5,9 +5,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use lm_infinite_runtime::corpus::DOCUMENT_BREAK;
+use lm_infinite_runtime::random::{self, Stream};
 use lm_infinite_runtime::tokenizer::Tokenizer;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub struct TokenStream {
     /// Tokens of documents that were drawn before, up to [`KEPT_TOKENS`] in all.
     kept: Vec<Option<Arc<[u32]>>>,
     kept_tokens: usize,
-    random: StdRng,
+    random: Stream,
     piece: Arc<[u32]>,
     mark: Mark,
 }
@@ -67,7 +67,7 @@ impl TokenStream {
             kept: vec![None; documents.len()],
             kept_tokens: 0,
             documents,
-            random: StdRng::seed_from_u64(seed),
+            random: random::expanded(seed),
             piece,
             mark: Mark { pieces: 1, offset: 0 },
             text,
