@@ -223,7 +223,7 @@ fn shares_come_with_their_intervals() {
     holds(&result["runs"][0], "accuracy", 6);
     holds(&result["runs"][0]["depths"][1], "accuracy", 3);
     let read = |name: &str| std::fs::read_to_string(folder.path().join("keys").join(name)).expect("written");
-    assert!(read("passkey.csv").starts_with("policy,length_tokens,depth,samples,accuracy,low,high\n"));
+    assert!(read("passkey.csv").starts_with("policy,length_tokens,depth,samples,accuracy,low,high,"));
     let words = read("summary.txt");
     assert!(words.contains("100 % (95 %: 61 to 100)") && words.contains("n = 6 prompts"), "{words}");
     assert!(read("result.json").contains("\"intervals\":[[60.96"));
