@@ -13,7 +13,7 @@ mod words;
 pub use lm_infinite_analysis as analysis;
 pub use lm_infinite_runtime::{
     attention, attention_window, checkpoint, corpus, digest, files, generate, hub, model, note, policy,
-    position, probe, sampler, session, text, tokenizer,
+    position, probe, random, sampler, session, text, tokenizer,
 };
 pub use lm_infinite_train as train;
 

@@ -41,6 +41,30 @@ impl Bins {
         bins
     }
 
+    /// Bins on a logarithmic scale: the octaves `center·2^e` (below `center` rounded down, the last one 0–1), each cut into
+    /// `parts(its begin)` bins of equal width, or of one number each where there are fewer; 0 counts as 1. Every `center·2^e`
+    /// is an edge. `end` only says where the edges may stop: the bins of a longer text begin with those of a shorter one. A
+    /// `center` of 0 counts as 1.
+    pub fn octaves(center: u64, end: u64, parts: impl Fn(u64) -> u64) -> Self {
+        let center = center.max(1);
+        let mut anchors: Vec<u64> = (0..=center.ilog2()).rev().map(|halved| center >> halved).collect();
+        while let Some(next) = anchors.last().filter(|&&last| last < end).and_then(|last| last.checked_mul(2))
+        {
+            anchors.push(next);
+        }
+        let mut lower = vec![0];
+        for octave in anchors.windows(2) {
+            let (begin, width) = (octave[0], octave[1] - octave[0]);
+            let count = parts(begin).clamp(1, width);
+            // In u128: the product of an octave and its bins may not fit.
+            let edge = |bin: u64| begin + (u128::from(width) * u128::from(bin) / u128::from(count)) as u64;
+            lower.extend((0..count).map(edge));
+        }
+        lower.extend(anchors.last());
+        lower.truncate(lower.partition_point(|&edge| edge < end).max(1));
+        Self { lower }
+    }
+
     /// Bins `0, 1, 2–3, 4–7, …` up to `end`.
     pub fn doubling(end: u64) -> Self {
         let powers = (0..u64::BITS).map(|bit| 1 << bit).take_while(|&edge| edge < end);
@@ -142,6 +166,27 @@ mod tests {
         assert_eq!(bins.lower()[63..66], [1008, 1024, 2048]);
         assert!(bins.len() < 90);
         assert_eq!(Bins::linear_then_doubling(1024, 100, 64), Bins::linear(100, 64));
+    }
+
+    #[test]
+    fn octaves_are_cut_evenly_and_a_longer_text_adds_bins_only_at_its_end() {
+        let parts = |begin: u64| if begin < 12 { 2 } else { 4 };
+        assert_eq!(Bins::octaves(12, 40, parts).lower(), [0, 1, 2, 3, 4, 6, 9, 12, 15, 18, 21, 24, 30, 36]);
+        for center in [0, 1, 3, 100, 256, 1000, 8192, u64::MAX] {
+            let all = Bins::octaves(center, u64::MAX, |begin| (begin / 7).min(50));
+            assert!(Bins::new(all.lower().to_vec()).is_ok(), "{center}");
+            let octaves = (0..64).map(|e| center.max(1).checked_mul(1 << e)).map_while(|edge| edge);
+            assert!(
+                octaves.filter(|&edge| edge < u64::MAX).all(|edge| all.lower().contains(&edge)),
+                "{center}"
+            );
+            for end in [0, 1, 2, 5, 99, 100, 101, 5000, 1 << 40] {
+                let some = Bins::octaves(center, end, |begin| (begin / 7).min(50));
+                assert_eq!(some.lower(), &all.lower()[..some.len()], "{center} {end}");
+                assert!(some.lower().iter().skip(1).all(|&edge| edge < end));
+                assert!(all.lower().get(some.len()).is_none_or(|&next| next >= end));
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! | [`theory`] | the statements themselves | appendices C, D and F |
 //!
 //! Shared by them: [`Bins`] of positions or distances, [`HeadMeans`] by head and bin, [`BandCurve`]s over heads,
-//! [`AttentionMaps`] and [`PooledMaps`], [`Moments`] and [`QuantileSketch`]es. Entropy is in nats, logits are as the softmax
+//! [`AttentionMaps`] and [`PooledMaps`], [`Moments`] and [`QuantileSketch`]es, and a [`Proportion`] with its interval. Entropy is in nats, logits are as the softmax
 //! sees them, positions and distances in tokens.
 
 pub mod bins;
@@ -35,6 +35,7 @@ pub mod moments;
 pub mod nll;
 pub mod non_finite;
 pub mod pooled;
+pub mod proportion;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
@@ -48,6 +49,7 @@ pub use map::AttentionMaps;
 pub use moments::Moments;
 pub use non_finite::NonFinite;
 pub use pooled::PooledMaps;
+pub use proportion::Proportion;
 pub use sketch::QuantileSketch;
 
 /// The program in the README is compiled and run.

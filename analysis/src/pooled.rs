@@ -97,6 +97,33 @@ impl PooledMaps {
         Ok(())
     }
 
+    /// The same in cells of twice the side, for a text that has outgrown these: largest values of four cells. What was seen
+    /// by cells of either side gives the same maps.
+    ///
+    /// # Errors
+    /// A side that cannot be doubled.
+    pub fn coarsened(&self) -> Result<Self> {
+        let Some(side) = self.side.checked_mul(NonZeroU64::MIN.saturating_add(1)) else {
+            return Err(Error::mismatch("pooled maps", "a side below 2^63", self.side));
+        };
+        let mut rows = Vec::with_capacity(self.rows.len().div_ceil(2));
+        for (index, pair) in self.rows.chunks(2).enumerate() {
+            let mut coarse = Row::new((self.layers, self.heads, index + 1));
+            for fine in pair {
+                for (own, more) in [
+                    (&mut coarse.logits, &fine.logits),
+                    (&mut coarse.log_probabilities, &fine.log_probabilities),
+                ] {
+                    for ((layer, head, column), &value) in more.indexed_iter() {
+                        raise(&mut own[[layer, head, column / 2]], value);
+                    }
+                }
+            }
+            rows.push(Arc::new(coarse));
+        }
+        Ok(Self { side, rows, ..Self::new(self.layers, self.heads, self.most, side) })
+    }
+
     /// Takes in what `other` saw.
     ///
     /// # Errors
@@ -195,6 +222,28 @@ mod tests {
             }
             assert!(cell(&merged, 4, 4).expect("seen").0.is_nan(), "once not a number, never one again");
         }
+    }
+
+    #[test]
+    fn coarsened_maps_are_those_of_larger_cells() {
+        let of_side = |side| PooledMaps::new(2, 3, 8, NonZeroU64::new(side).expect("at least a token"));
+        let (mut fine, mut coarse) = (of_side(2), of_side(4));
+        for row in 0..5 {
+            for column in 0..=row {
+                let logit =
+                    if (row, column) == (3, 1) { f32::NAN } else { ((row * 7 + column * 3) % 11) as f32 };
+                fine.push((1, 2), row, column, &[logit], &[-logit]).expect("in the triangle");
+                coarse.push((1, 2), row / 2, column / 2, &[logit], &[-logit]).expect("in the triangle");
+            }
+        }
+        let coarsened = fine.coarsened().expect("doubled");
+        assert_eq!(coarsened.side(), 4);
+        for (query, key) in (0..12).flat_map(|query| (0..12).map(move |key| (query, key))) {
+            let text = |maps: &PooledMaps| format!("{:?}", cell(maps, query, key));
+            assert_eq!(text(&coarsened), text(&coarse), "{query} {key}");
+        }
+        assert!(cell(&coarsened, 4, 0).expect("seen").0.is_nan());
+        assert!(of_side(1 << 63).coarsened().is_err());
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod note;
 pub mod policy;
 pub mod position;
 pub mod probe;
+pub mod random;
 pub mod sampler;
 pub mod session;
 pub mod text;

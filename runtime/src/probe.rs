@@ -72,7 +72,7 @@ pub struct PositionSet {
     pub below: u64,
     /// And every multiple of this, if given.
     pub every: Option<u64>,
-    /// And these.
+    /// And these, ascending.
     pub at: Vec<u64>,
 }
 
@@ -81,7 +81,7 @@ impl PositionSet {
     pub fn contains(&self, position: u64) -> bool {
         position < self.below
             || self.every.is_some_and(|every| position.is_multiple_of(every))
-            || self.at.contains(&position)
+            || self.at.binary_search(&position).is_ok()
     }
 }
 

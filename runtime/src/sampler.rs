@@ -1,10 +1,9 @@
 //! From logits to the next token.
 
-use candle_core::{Device, Tensor};
-use candle_transformers::generation::{LogitsProcessor, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::random::{self, Purpose, Stream};
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +28,7 @@ impl Default for SamplingParams {
 /// Chooses tokens, with its own stream of random numbers: the same parameters and logits give the same tokens.
 pub struct Sampler {
     params: SamplingParams,
-    processor: LogitsProcessor,
+    stream: Stream,
 }
 
 impl Sampler {
@@ -48,17 +47,15 @@ impl Sampler {
         if let Some(p) = top_p.filter(|&p| !(p > 0.0 && p <= 1.0)) {
             return Err(Error::input("top-p", format!("expected a number above 0, at most 1, got {p}")));
         }
-        // The logits arrive here divided by the temperature and cut to `top_k`.
-        let sampling = match top_p {
-            Some(p) => Sampling::TopP { p, temperature: 1.0 },
-            None => Sampling::All { temperature: 1.0 },
-        };
-        Ok(Self { params, processor: LogitsProcessor::from_sampling(seed, sampling) })
+        Ok(Self { params, stream: random::stream(Purpose::Sampling, seed, &[]) })
     }
 
     /// The next token.
     ///
-    /// * Ties: the greedy choice is the smallest id; `top_k` keeps the smaller ids.
+    /// * Ties: the greedy choice is the smallest id; `top_k` and `top_p` keep the smaller ids.
+    /// * One random number is drawn for each token that is not a greedy choice: with the weights `e^((logit − best) /
+    ///   temperature)` of the tokens that take part, in order of id, the choice is the first whose cumulative sum exceeds that
+    ///   number's share of the total.
     /// * −∞ is never chosen.
     /// * NaN or +∞ anywhere, no logits, or −∞ everywhere is an error: they have no softmax, and nothing is drawn from what is
     ///   left of them.
@@ -78,35 +75,57 @@ impl Sampler {
             let first = logits.iter().position(|&logit| logit == best).unwrap_or_default();
             return id(first);
         }
-        // Differences to the best are finite or −∞ at any temperature, so the softmax cannot overflow.
-        let scaled = |logit: f32| match () {
-            () if logit == best => 0.0,
-            () => (f64::from(logit - best) / temperature) as f32,
+        // Differences to the best are 0, finite or −∞ at any temperature, so no weight is above 1 and the best has 1.
+        let weight = |&logit: &f32| match () {
+            () if logit == best => 1.0,
+            () => ((f64::from(logit) - f64::from(best)) / temperature).exp(),
         };
-        let mut scaled: Vec<f32> = logits.iter().map(|&logit| scaled(logit)).collect();
-        if let Some(k) = self.params.top_k {
-            keep_largest(&mut scaled, k);
+        let mut weights: Vec<f64> = logits.iter().map(weight).collect();
+        if self.params.top_k.is_some() || self.params.top_p.is_some_and(|p| p < 1.0) {
+            keep_likeliest(&mut weights, self.params.top_k, self.params.top_p);
         }
-        let failed = |e: candle_core::Error| Error::input("sampling", e);
-        let length = scaled.len();
-        let tensor = Tensor::from_vec(scaled, length, &Device::Cpu).map_err(failed)?;
-        self.processor.sample(&tensor).map_err(failed)
+        id(pick(&weights, random::unit(&mut self.stream)))
     }
+}
+
+/// The first index whose cumulative weight exceeds `unit` (from 0 to below 1) of the total, which is above 0.
+fn pick(weights: &[f64], unit: f64) -> usize {
+    let aim = unit * weights.iter().sum::<f64>();
+    let mut sum = 0.0;
+    let chosen = weights.iter().position(|&weight| {
+        sum += weight;
+        sum > aim
+    });
+    // Where rounding leaves the aim at the total, the last one that can be chosen.
+    chosen.or_else(|| weights.iter().rposition(|&weight| weight > 0.0)).unwrap_or_default()
 }
 
 fn id(index: usize) -> Result<u32> {
     u32::try_from(index).map_err(|e| Error::input("logits", e))
 }
 
-/// Sets everything but the `k` largest values to −∞; of equal ones the first stay.
-fn keep_largest(values: &mut [f32], k: usize) {
-    if k >= values.len() {
-        return;
+/// Sets everything to 0 but the `k` largest weights, and of those all but the largest whose sum reaches the share `p` of
+/// theirs; of equal ones the first stay.
+fn keep_likeliest(weights: &mut [f64], k: Option<usize>, p: Option<f64>) {
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    let likelier = |&a: &usize, &b: &usize| weights[b].total_cmp(&weights[a]).then(a.cmp(&b));
+    let mut kept = k.unwrap_or(usize::MAX).min(order.len());
+    if kept < order.len() {
+        // Most of a vocabulary need not be sorted.
+        order.select_nth_unstable_by(kept, likelier);
     }
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.select_nth_unstable_by(k - 1, |&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
-    for &index in &order[k..] {
-        values[index] = f32::NEG_INFINITY;
+    order[..kept].sort_unstable_by(likelier);
+    if let Some(p) = p {
+        let aim = p * order[..kept].iter().map(|&index| weights[index]).sum::<f64>();
+        let mut sum = 0.0;
+        let reached = order[..kept].iter().position(|&index| {
+            sum += weights[index];
+            sum >= aim
+        });
+        kept = reached.map_or(kept, |last| last + 1);
+    }
+    for &index in &order[kept..] {
+        weights[index] = 0.0;
     }
 }
 
@@ -171,6 +190,37 @@ mod tests {
         assert!((share - expected).abs() < 0.01, "{share} against {expected}");
         assert_eq!(chosen, draws(params, &[2.0, 0.0], 20_000));
         assert_ne!(chosen, draws(SamplingParams { seed: 8, ..params }, &[2.0, 0.0], 20_000));
+    }
+
+    /// A change of these is a change of what `--seed` means.
+    #[test]
+    fn chosen_tokens_are_those_that_were_written_down() {
+        let logits: Vec<f32> = (0..50).map(|id| ((id * 7 % 50) as f32).sqrt()).collect();
+        let params = SamplingParams { temperature: 0.8, seed: 42, ..Default::default() };
+        assert_eq!(draws(params, &logits, 8), [0; 8]);
+        assert_eq!(draws(SamplingParams { top_k: Some(5), ..params }, &logits, 8), [0; 8]);
+        assert_eq!(draws(SamplingParams { top_p: Some(0.5), ..params }, &logits, 8), [0; 8]);
+    }
+
+    #[test]
+    fn the_pick_is_the_first_whose_cumulative_weight_exceeds_the_share() {
+        let weights = [0.0, 1.0, 0.0, 2.0, 1.0, 0.0];
+        for (unit, index) in [(0.0, 1), (0.2499, 1), (0.25, 3), (0.7499, 3), (0.75, 4), (0.9999, 4), (1.0, 4)]
+        {
+            assert_eq!(pick(&weights, unit), index, "{unit}");
+        }
+        let cut = |k, p| {
+            let mut weights = vec![2.0, 8.0, 4.0, 2.0];
+            keep_likeliest(&mut weights, k, p);
+            weights
+        };
+        assert_eq!(cut(Some(3), None), [2.0, 8.0, 4.0, 0.0]);
+        assert_eq!(cut(None, Some(0.75)), [0.0, 8.0, 4.0, 0.0]);
+        assert_eq!(cut(Some(2), Some(0.6)), [0.0, 8.0, 0.0, 0.0]);
+        assert_eq!(
+            (cut(Some(9), Some(1.0)), cut(None, Some(1e-9))),
+            (vec![2.0, 8.0, 4.0, 2.0], vec![0.0, 8.0, 0.0, 0.0])
+        );
     }
 
     #[test]

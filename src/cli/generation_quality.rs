@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use lm_infinite_runtime::corpus;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use lm_infinite_runtime::random;
+use rand::Rng;
 use serde_json::json;
 
 use super::args::{Cli, GenerationQuality};
@@ -57,7 +57,7 @@ pub fn run(
         return Err(Error::input("text", reason).into());
     }
     // Ends of prompts: the same for every length and policy, so that all are asked for the same words.
-    let mut random = StdRng::seed_from_u64(cli.seed);
+    let mut random = random::expanded(cli.seed);
     let ends: Vec<usize> =
         (0..args.samples).map(|_| random.random_range(longest..=tokens.len() - count)).collect();
     let bos = task::bos(&model);
@@ -137,6 +137,7 @@ fn result(
         let series = methods.iter().zip(outcomes).map(|(method, outcomes)| PointSeries {
             name: method.label.clone(),
             values: outcomes.iter().map(|outcome| Some(100.0 * outcome.scores[of])).collect(),
+            intervals: Vec::new(),
         });
         let lost = outcomes.iter().flatten().map(|outcome| outcome.not_finite).sum();
         Chart::Points(Points {

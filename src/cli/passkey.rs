@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 
+use anyhow::Context;
+use lm_infinite_analysis::Proportion;
 use serde_json::json;
 
 use super::args::{Cli, Passkey};
 use super::inputs::Model;
 use super::output::{self, Output};
 use super::task::{self, Run, short};
-use crate::figures::{Chart, HeatMap, Panel, PointSeries, Points};
+use crate::figures::{Chart, HeatMap, Panel, Points};
 use crate::passkey::{self, Prompt};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
@@ -28,16 +30,16 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
     for &length in lengths {
         for &depth in &depths {
             let length = usize::try_from(length)?;
-            let seeds = (0..u64::from(args.samples)).map(|sample| cli.seed.wrapping_add(sample));
+            let samples = 0..u64::from(args.samples);
             let cell: crate::Result<Vec<_>> =
-                seeds.map(|seed| Prompt::new(tokenizer, length, depth, seed)).collect();
+                samples.map(|sample| Prompt::new(tokenizer, length, depth, cli.seed, sample)).collect();
             prompts.push(cell?);
         }
     }
     let total = (methods.len() * prompts.len()) as u64 * u64::from(args.samples);
     let bar = output::progress("passkey", total, "prompts");
-    // [method][length][depth], shares.
-    let mut shares: Vec<Vec<Vec<f64>>> = Vec::new();
+    // [method][length][depth], keys found.
+    let mut found: Vec<Vec<Vec<u64>>> = Vec::new();
     // Prompts without an answer, as above: the logits after them are not finite.
     let mut lost: Vec<Vec<Vec<u64>>> = Vec::new();
     for method in &methods {
@@ -48,23 +50,23 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
                 let (mut right, mut without_answer) = (0, 0);
                 for prompt in cell {
                     match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
-                        Some(answer) => right += usize::from(prompt.is_answered_by(&answer)),
+                        Some(answer) => right += u64::from(prompt.is_answered_by(&answer)),
                         None => without_answer += 1,
                     }
                     bar.inc(1);
                 }
-                of_depths.push(right as f64 / cell.len() as f64);
+                of_depths.push(right);
                 lost_of_depths.push(without_answer);
             }
             of_method.push(of_depths);
             lost_of_method.push(lost_of_depths);
         }
-        shares.push(of_method);
+        found.push(of_method);
         lost.push(lost_of_method);
     }
     bar.finish_and_clear();
     let labels: Vec<&str> = methods.iter().map(|method| method.label.as_str()).collect();
-    let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, (&shares, &lost));
+    let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, (&found, &lost))?;
     let text = Source { name: "passkey prompts".into(), sha256: None };
     let tokens = lengths.iter().copied().max().unwrap_or(0);
     Run { model: &model, arguments, cli, methods: &methods, text, sample: None, tokens }.finish(
@@ -80,55 +82,67 @@ fn result(
     lengths: &[u64],
     depths: &[Option<f64>],
     samples: u32,
-    (shares, lost): (&[Vec<Vec<f64>>], &[Vec<Vec<u64>>]),
-) -> TaskResult {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    (found, lost): (&[Vec<Vec<u64>>], &[Vec<Vec<u64>>]),
+) -> anyhow::Result<TaskResult> {
+    let share = |right: u64, of: u64| Proportion::of(right, of).context("--samples: at least 1 is needed");
+    let per_cell = u64::from(samples);
     let (mut words, mut runs) = (String::new(), Vec::new());
-    let mut table =
-        Table::new("passkey", &["policy", "length_tokens", "depth", "samples", "accuracy", "not_finite"]);
-    for ((label, of_method), lost) in labels.iter().zip(shares).zip(lost) {
+    let columns = ["policy", "length_tokens", "depth", "samples", "accuracy", "low", "high", "not_finite"];
+    let mut table = Table::new("passkey", &columns);
+    // [method][length] of all depths together, and [method][length][depth].
+    let (mut by_length, mut by_depth) = (Vec::new(), Vec::new());
+    for ((label, of_method), lost) in labels.iter().zip(found).zip(lost) {
+        let (mut lengths_of_method, mut depths_of_method) = (Vec::new(), Vec::new());
         for ((&length, of_depths), lost) in lengths.iter().zip(of_method).zip(lost) {
-            let accuracy = mean(of_depths);
+            let whole = share(of_depths.iter().sum(), per_cell * depths.len() as u64)?;
+            let cells: Vec<Proportion> =
+                of_depths.iter().map(|&right| share(right, per_cell)).collect::<anyhow::Result<_>>()?;
             let without_answer: u64 = lost.iter().sum();
             let why = task::not_finite(without_answer, "prompts");
-            words += &format!("{label:<40} {length:>9} tokens  {:>5.1} %{why}\n", 100.0 * accuracy);
+            words += &format!("{label:<40} {length:>9} tokens  {}{why}\n", whole.percent());
             let mut run = json!({
                 "policy": label,
                 "length": length,
-                "samples": samples as usize * depths.len(),
-                "accuracy": accuracy,
+                "samples": whole.trials,
+                "accuracy": whole.share,
+                "low": whole.low,
+                "high": whole.high,
                 "not_finite": without_answer,
             });
             if depths[0].is_some() {
-                let cells = depths.iter().zip(of_depths);
-                run["depths"] =
-                    cells.map(|(d, a)| json!({ "depth": d, "samples": samples, "accuracy": a })).collect();
+                let cell = |(depth, cell): (&Option<f64>, &Proportion)| {
+                    json!({
+                        "depth": depth,
+                        "samples": samples,
+                        "accuracy": cell.share,
+                        "low": cell.low,
+                        "high": cell.high,
+                    })
+                };
+                run["depths"] = depths.iter().zip(&cells).map(cell).collect();
             }
             runs.push(run);
-            for ((depth, accuracy), lost) in depths.iter().zip(of_depths).zip(lost) {
+            for ((depth, cell), lost) in depths.iter().zip(&cells).zip(lost) {
                 let depth = depth.map(|depth| depth.to_string()).unwrap_or_default();
-                table.rows.push(vec![
-                    (*label).into(),
-                    length.to_string(),
-                    depth,
-                    samples.to_string(),
-                    accuracy.to_string(),
-                    lost.to_string(),
-                ]);
+                let numbers = [cell.share, cell.low, cell.high].map(|number| number.to_string());
+                let row = [(*label).to_owned(), length.to_string(), depth, samples.to_string()];
+                table.rows.push(row.into_iter().chain(numbers).chain([lost.to_string()]).collect());
             }
+            lengths_of_method.push(whole);
+            depths_of_method.push(cells);
         }
+        by_length.push(lengths_of_method);
+        by_depth.push(depths_of_method);
     }
+    words += &task::intervals_note(per_cell * depths.len() as u64, "prompts for each line");
     let x: Vec<String> = lengths.iter().map(|&length| short(length)).collect();
     let all_lost: u64 = lost.iter().flatten().flatten().sum();
     let note = format!(
-        "{} prompts per length; random guesses find nothing{}",
-        samples as usize * depths.len(),
+        "{} prompts per length, bars: 95 % intervals (Wilson); random guesses find nothing{}",
+        per_cell * depths.len() as u64,
         task::not_finite(all_lost, "prompts")
     );
-    let series = labels.iter().zip(shares).map(|(label, of_method)| PointSeries {
-        name: (*label).into(),
-        values: of_method.iter().map(|of_depths| Some(100.0 * mean(of_depths))).collect(),
-    });
+    let series = labels.iter().zip(&by_length).map(|(label, shares)| task::percent_series(label, shares));
     let mut charts = vec![(
         "accuracy_by_length".to_owned(),
         Chart::Points(Points {
@@ -143,10 +157,10 @@ fn result(
         }),
     )];
     if depths[0].is_some() {
-        let panel = |(label, of_method): (&&str, &Vec<Vec<f64>>)| Panel {
+        let panel = |(label, of_method): (&&str, &Vec<Vec<Proportion>>)| Panel {
             name: (*label).to_owned(),
             cells: (0..depths.len())
-                .map(|d| of_method.iter().map(|cells| Some(cells[d])).collect())
+                .map(|d| of_method.iter().map(|cells| Some(cells[d].share)).collect())
                 .collect(),
         };
         charts.push((
@@ -158,15 +172,15 @@ fn result(
                 y_label: "depth of the key".into(),
                 x,
                 y: depths.iter().flatten().map(|depth| format!("{:.0} %", 100.0 * depth)).collect(),
-                panels: labels.iter().zip(shares).map(panel).collect(),
+                panels: labels.iter().zip(&by_depth).map(panel).collect(),
             }),
         ));
     }
-    TaskResult {
+    Ok(TaskResult {
         task: "passkey".into(),
         summary: words,
         data: json!({ "model": model, "runs": runs }),
         tables: vec![table],
         charts,
-    }
+    })
 }

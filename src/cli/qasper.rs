@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use lm_infinite_analysis::Proportion;
 use lm_infinite_runtime::digest;
 use serde_json::json;
 
@@ -93,19 +94,18 @@ fn result(
     questions: &[Question],
     answers: &[Vec<Answer>],
 ) -> TaskResult {
-    let (mut words, mut runs, mut means) = (String::new(), Vec::new(), Vec::new());
+    let (mut words, mut runs) = (String::new(), Vec::new());
+    let (mut means, mut intervals) = (Vec::new(), Vec::new());
     let mut table =
         Table::new("answers", &["policy", "question_id", "prompt_tokens", "answer", "f1", "not_finite"]);
     for (method, answers) in methods.iter().zip(answers) {
         let f1 = answers.iter().map(|answer| answer.f1).sum::<f64>() / answers.len() as f64;
+        // A score is from 0 to 1: see `Proportion::of_share`.
+        let interval = Proportion::of_share(f1.clamp(0.0, 1.0), answers.len() as u64);
+        let [low, high] = [interval.map(|i| i.low), interval.map(|i| i.high)];
+        let said = interval.map_or_else(|| "no question".to_owned(), |interval| interval.percent());
         let lost = answers.iter().filter(|answer| answer.not_finite).count() as u64;
-        words += &format!(
-            "{:<40} F1 {:>5.1} over {} questions{}\n",
-            method.label,
-            100.0 * f1,
-            questions.len(),
-            task::not_finite(lost, "questions")
-        );
+        words += &format!("{:<40} F1 {said}{}\n", method.label, task::not_finite(lost, "questions"));
         let mut told = Vec::new();
         for (question, answer) in questions.iter().zip(answers) {
             told.push(json!({
@@ -128,15 +128,19 @@ fn result(
             "policy": method.label,
             "questions": questions.len(),
             "f1": f1,
+            "low": low,
+            "high": high,
             "not_finite": lost,
             "answers": told,
         }));
         means.push(Some(100.0 * f1));
+        intervals.push(interval.map(|interval| [100.0 * interval.low, 100.0 * interval.high]));
     }
+    words += &task::intervals_note(questions.len() as u64, "questions for each line");
     let chart = Points {
         title: format!("Qasper, {model}"),
         note: format!(
-            "{} questions, prompts of at most {length} tokens, the best of all references",
+            "{} questions, prompts of at most {length} tokens, the best of all references; bars: 95 % intervals (Wilson)",
             questions.len()
         ),
         x_label: "policy".into(),
@@ -144,7 +148,7 @@ fn result(
         x: methods.iter().map(|method| method.label.clone()).collect(),
         logarithmic: false,
         from_zero: true,
-        series: vec![PointSeries { name: "mean F1".into(), values: means }],
+        series: vec![PointSeries { name: "mean F1".into(), values: means, intervals }],
     };
     TaskResult {
         task: "qasper".into(),

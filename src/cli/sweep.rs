@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use lm_infinite_analysis::NonFinite;
+use anyhow::Context;
+use lm_infinite_analysis::{NonFinite, Proportion};
 use lm_infinite_runtime::corpus::{self, Sample};
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::text::Text;
@@ -17,6 +18,7 @@ use crate::evaluate::evaluate;
 use crate::figures::{Chart, PointSeries, Points};
 use crate::method::Method;
 use crate::passkey::{self, Prompt};
+use crate::policy::with_key;
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
 use crate::words::loss;
@@ -25,32 +27,34 @@ use crate::words::loss;
 pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     task::check_folder("sweep", args.out.as_ref())?;
-    let separator = if args.policy.contains(':') { ',' } else { ':' };
-    let method =
-        |value: &String| task::method(&model, &format!("{}{separator}{}={value}", args.policy, args.key));
+    let method = |value: &String| task::method(&model, &with_key(&args.policy, &args.key, value));
     let methods = args.values.iter().map(method).collect::<crate::Result<Vec<Method>>>()?;
     let length = args.length.unwrap_or(model.trained_length().saturating_mul(16));
     let tokenizer = &model.loaded.tokenizer;
     let samples = u64::from(args.samples);
     let bar = output::progress("sweep", methods.len() as u64 * samples, "texts");
-    let (mut values, mut broken, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    // Values, and where they are shares, with their intervals.
+    let (mut values, mut shares) = (Vec::new(), Vec::new());
+    let (mut broken, mut lost) = (Vec::new(), Vec::new());
     let (mut done, mut sample) = (samples, None);
     let text = match args.measure {
         SweepMeasure::Passkey => {
             let length = usize::try_from(length)?;
             let prompts = (0..samples)
-                .map(|sample| Prompt::new(tokenizer, length, None, cli.seed.wrapping_add(sample)))
+                .map(|sample| Prompt::new(tokenizer, length, None, cli.seed, sample))
                 .collect::<crate::Result<Vec<_>>>()?;
             for method in &methods {
                 let (mut right, mut without_answer) = (0, 0);
                 for prompt in &prompts {
                     match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
-                        Some(answer) => right += usize::from(prompt.is_answered_by(&answer)),
+                        Some(answer) => right += u64::from(prompt.is_answered_by(&answer)),
                         None => without_answer += 1,
                     }
                     bar.inc(1);
                 }
-                values.push(Some(right as f64 / prompts.len() as f64));
+                let share = Proportion::of(right, samples).context("--samples: at least 1 is needed")?;
+                shares.push(share);
+                values.push(Some(share.share));
                 lost.push(without_answer);
             }
             Source { name: "passkey prompts".into(), sha256: None }
@@ -86,7 +90,7 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     };
     bar.finish_and_clear();
     let sample = sample.as_ref();
-    let lost = (&broken[..], &lost[..]);
+    let lost = (&shares[..], &broken[..], &lost[..]);
     let result = result(args, &model.loaded.name, (length, done), &methods, &values, lost, sample);
     Run { model: &model, arguments, cli, methods: &methods, text, sample, tokens: length }.finish(
         &result,
@@ -129,7 +133,7 @@ fn stretches(
     Ok((stretches, sample))
 }
 
-/// `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
+/// `shares` is empty where the values are none. `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
 /// have no answer because logits are not finite, where keys are asked for.
 fn result(
     args: &Sweep,
@@ -137,16 +141,19 @@ fn result(
     (length, samples): (u64, u64),
     methods: &[Method],
     values: &[Option<f64>],
-    (broken, unanswered): (&[NonFinite], &[u64]),
+    (shares, broken, unanswered): (&[Proportion], &[NonFinite], &[u64]),
     sample: Option<&Sample>,
 ) -> TaskResult {
-    let (measure, column, label, scale) = match args.measure {
-        SweepMeasure::Passkey => ("accuracy", "accuracy", "keys found (%)", 100.0),
-        SweepMeasure::Nll => ("nll", "nll_nats", "NLL after the training length (nats per token)", 1.0),
+    let (measure, column, label) = match args.measure {
+        SweepMeasure::Passkey => ("accuracy", "accuracy", "keys found (%)"),
+        SweepMeasure::Nll => ("nll", "nll_nats", "NLL after the training length (nats per token)"),
     };
     let mut columns = vec!["policy", &args.key, "length_tokens", "samples", column];
     if !broken.is_empty() {
         columns.extend(["non_finite_tokens", "first_non_finite_token"]);
+    }
+    if !shares.is_empty() {
+        columns.extend(["low", "high"]);
     }
     if !unanswered.is_empty() {
         columns.push("not_finite");
@@ -156,12 +163,12 @@ fn result(
     let (mut words, mut runs) =
         (notes.iter().map(|note| format!("{note}\n")).collect::<String>(), Vec::new());
     for (at, ((method, key), value)) in methods.iter().zip(&args.values).zip(values).enumerate() {
-        let non_finite = broken.get(at).copied();
+        let (share, non_finite) = (shares.get(at), broken.get(at).copied());
         let cell = value.map(|value| value.to_string()).unwrap_or_default();
         words += &format!(
             "{}={key:<10} {}{}\n",
             args.key,
-            loss(*value, non_finite.unwrap_or_default()),
+            share.map_or_else(|| loss(*value, non_finite.unwrap_or_default()), Proportion::percent),
             task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );
         let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples.to_string(), cell];
@@ -172,6 +179,10 @@ fn result(
             row.extend([count.to_string(), first.map(|at| at.to_string()).unwrap_or_default()]);
             run["non_finite_tokens"] = count.into();
             run["first_non_finite"] = first.into();
+        }
+        if let Some(Proportion { low, high, .. }) = share {
+            row.extend([low.to_string(), high.to_string()]);
+            (run["low"], run["high"]) = (json!(low), json!(high));
         }
         if let Some(&count) = unanswered.get(at) {
             row.push(count.to_string());
@@ -189,22 +200,30 @@ fn result(
         Some(from) => format!("; the text repeats from token {from} on"),
         None => String::new(),
     };
+    let mut bars = "";
+    if !shares.is_empty() {
+        words += &task::intervals_note(u64::from(args.samples), "prompts for each line");
+        bars = ", bars: 95 % intervals (Wilson)";
+    }
+    let name = format!("{} over {}", args.policy, args.key);
+    let series = if shares.is_empty() {
+        PointSeries { name, values: values.to_vec(), intervals: Vec::new() }
+    } else {
+        task::percent_series(&name, shares)
+    };
     let chart = Points {
         title: format!(
             "{} by {}, {model}",
             if measure == "nll" { "Loss" } else { "Passkey retrieval" },
             args.key
         ),
-        note: format!("{} at {length} tokens, {samples} texts per value{repeats}{lost}", args.policy),
+        note: format!("{} at {length} tokens, {samples} texts per value{repeats}{bars}{lost}", args.policy),
         x_label: args.key.clone(),
         y_label: label.into(),
         x: args.values.clone(),
         logarithmic: false,
         from_zero: measure != "nll",
-        series: vec![PointSeries {
-            name: format!("{} over {}", args.policy, args.key),
-            values: values.iter().map(|value| value.map(|value| scale * value)).collect(),
-        }],
+        series: vec![series],
     };
     TaskResult {
         task: "sweep".into(),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lm_infinite_analysis::Proportion;
 use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::position::PositionEncoding;
 
@@ -10,6 +11,7 @@ use super::args::Cli;
 use super::inputs::Model;
 use super::output::Output;
 use crate::error::{Error, Result};
+use crate::figures::PointSeries;
 use crate::method::Method;
 use crate::results::task::TaskResult;
 use crate::results::{self, RunInfo, Source};
@@ -56,6 +58,22 @@ pub fn short(length: u64) -> String {
     } else {
         length.to_string()
     }
+}
+
+/// Shares in percent, with error bars.
+pub fn percent_series(name: &str, shares: &[Proportion]) -> PointSeries {
+    PointSeries {
+        name: name.into(),
+        values: shares.iter().map(|share| Some(100.0 * share.share)).collect(),
+        intervals: shares.iter().map(|share| Some([100.0 * share.low, 100.0 * share.high])).collect(),
+    }
+}
+
+/// How the intervals after shares are to be read: `n` of `what`.
+pub fn intervals_note(n: u64, what: &str) -> String {
+    format!(
+        "n = {n} {what}; in brackets 95 % intervals (Wilson): shares whose intervals overlap may be equal\n"
+    )
 }
 
 /// Refuses a folder that the result of `task` cannot be written to, before the work.

@@ -50,6 +50,7 @@ fn figure(result: &BenchResult, value: impl Fn(&BenchRun) -> f64) -> Points {
     let series = |policy: &str| PointSeries {
         name: policy.to_owned(),
         values: lengths.iter().map(|&length| at(policy, length)).collect(),
+        intervals: Vec::new(),
     };
     Points {
         title: String::new(),

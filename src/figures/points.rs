@@ -12,6 +12,9 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
 const ROW: f64 = 25.0;
 const SAMPLE: f64 = 46.0;
+/// Half of the width of the ends of an interval, and how far the intervals of neighbouring series stand apart.
+const CAP: f64 = 4.0;
+const ASIDE: f64 = 4.0;
 /// Where a value that is not finite is marked, below the top of the frame.
 const CROSS: f64 = 9.0;
 
@@ -43,6 +46,9 @@ pub struct PointSeries {
     pub name: String,
     /// One per place; `None` where there is none.
     pub values: Vec<Option<f64>>,
+    /// Ends of the interval of each value, drawn as an error bar; empty where the values are no estimates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Option<[f64; 2]>>,
 }
 
 impl Points {
@@ -85,6 +91,19 @@ impl Points {
             let look = look(index);
             let point =
                 |(at, value): (usize, &Option<f64>)| value.filter(|v| self.drawn(*v)).map(|v| (x(at), y(v)));
+            // Beside each other, so that those of series with equal values can be told apart.
+            let aside = ASIDE * (index as f64 - (self.series.len() as f64 - 1.0) / 2.0);
+            for (at, interval) in series.intervals.iter().enumerate().take(self.x.len()) {
+                let Some([low, high]) = interval.filter(|ends| ends.iter().all(|&end| self.drawn(end)))
+                else {
+                    continue;
+                };
+                let (x, low, high) = (x(at) + aside, y(low), y(high));
+                canvas.line(&[(x, low), (x, high)], look.color, 0.8, 1.4, &[]);
+                for end in [low, high] {
+                    canvas.line(&[(x - CAP, end), (x + CAP, end)], look.color, 0.8, 1.4, &[]);
+                }
+            }
             let points: Vec<Option<Point>> = series.values.iter().enumerate().map(point).collect();
             for piece in points.split(Option::is_none) {
                 let piece: Vec<Point> = piece.iter().copied().flatten().collect();
@@ -113,7 +132,10 @@ impl Points {
     }
 
     fn axis(&self) -> Axis {
-        let values = self.series.iter().flat_map(|series| series.values.iter().copied().flatten());
+        let values = self.series.iter().flat_map(|series| {
+            let ends = series.intervals.iter().copied().flatten().flatten();
+            series.values.iter().copied().flatten().chain(ends)
+        });
         let heights = values.filter(|v| self.drawn(*v)).map(|v| self.height(v));
         let (low, high) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if low > high {
@@ -165,6 +187,7 @@ impl Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::theme::Color;
 
     fn points(logarithmic: bool, values: Vec<Option<f64>>) -> Points {
         let text = String::new;
@@ -176,8 +199,22 @@ mod tests {
             x: values.iter().map(|_| "1k".into()).collect(),
             logarithmic,
             from_zero: true,
-            series: vec![PointSeries { name: "a".into(), values }],
+            series: vec![PointSeries { name: "a".into(), values, intervals: Vec::new() }],
         }
+    }
+
+    /// Every line that is drawn.
+    #[derive(Default)]
+    struct Lines(Vec<Vec<Point>>);
+
+    impl Canvas for Lines {
+        fn line(&mut self, points: &[Point], _: Color, _: f64, _: f64, _: &[f64]) {
+            self.0.push(points.to_vec());
+        }
+        fn area(&mut self, _: &[Point], _: Color, _: f64) {}
+        fn text(&mut self, _: &str, _: Point, _: f64, _: Color, _: Align) {}
+        fn text_upwards(&mut self, _: &str, _: Point, _: f64, _: Color) {}
+        fn disc(&mut self, _: Point, _: f64, _: Color, _: f64) {}
     }
 
     #[test]
@@ -188,6 +225,28 @@ mod tests {
         let figure = points(true, vec![Some(0.5), Some(3e6)]);
         let texts: Vec<_> = figure.ticks(&figure.axis()).into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, ["1", "10", "100", "1,000", "10,000", "100,000", "1,000,000"]);
+    }
+
+    #[test]
+    fn intervals_are_on_the_axis_and_in_the_picture_and_older_charts_have_none() {
+        let mut figure = points(false, vec![Some(0.5), Some(0.6), None]);
+        let lines = |figure: &Points| {
+            let mut lines = Lines::default();
+            figure.draw(&mut lines);
+            lines.0
+        };
+        let plain = lines(&figure);
+        figure.series[0].intervals = vec![Some([0.2, 1.0]), None, Some([f64::NAN, 1.0])];
+        assert_eq!((figure.axis().low, figure.axis().high), (0.0, 1.05));
+        let more: Vec<_> = lines(&figure).into_iter().filter(|line| !plain.contains(line)).collect();
+        let bar = more.iter().find(|line| line[0].0 == line[1].0).expect("an upright line");
+        // From 0.2 to 1 of an axis that ends at 1.05, over the first of three places.
+        let height = lines(&figure).iter().find(|line| line.len() == 3).map(|frame| frame[1].1 - frame[0].1);
+        let share = (bar[0].1 - bar[1].1) / height.expect("a frame");
+        assert!((share - 0.8 / 1.05).abs() < 1e-9, "{bar:?}");
+        let older = r#"{"name": "a", "values": [1.0, null]}"#;
+        let older: PointSeries = serde_json::from_str(older).expect("an older chart");
+        assert!(older.intervals.is_empty());
     }
 
     #[test]

@@ -10,9 +10,9 @@ use lm_infinite_analysis::nll::{BandBucket, DocumentBootstrap};
 use lm_infinite_analysis::{Bins, NonFinite};
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::random;
 use lm_infinite_runtime::session::Decoder;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -110,7 +110,7 @@ pub fn ablation(
     for _ in &plan.policies {
         all.push((empty(&bins)?, empty(&sides)?, NonFinite::default()));
     }
-    let mut random = StdRng::seed_from_u64(plan.seed);
+    let mut random = random::expanded(plan.seed);
     let (mut sum, mut count, mut reference_broken) = (0.0, 0u64, NonFinite::default());
     for stretch in 0..plan.stretches as u64 {
         let at = random.random_range(0..=tokens.len() - body);

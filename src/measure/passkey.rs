@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use lm_infinite_runtime::random::{self, Purpose};
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::tokenizer::Tokenizer;
 use lm_infinite_train::wording::{FILLER, TASK, needle, question};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 
 use crate::error::{Error, Result};
 use crate::method::{Method, continuation};
@@ -31,12 +31,21 @@ pub struct Prompt {
 
 impl Prompt {
     /// A prompt of exactly `length` tokens with a key drawn from 1 to 10^7, hidden at `depth` (0 right after the task, 1
-    /// right before the question), or anywhere.
+    /// right before the question), or anywhere. Key and place are of the stream of (`seed`, `length`, `depth`, `sample`): they
+    /// have nothing in common with those of another seed, length, depth or sample.
     ///
     /// # Errors
     /// Where task, key and question alone are longer.
-    pub fn new(tokenizer: &Tokenizer, length: usize, depth: Option<f64>, seed: u64) -> Result<Self> {
-        let mut random = StdRng::seed_from_u64(seed);
+    pub fn new(
+        tokenizer: &Tokenizer,
+        length: usize,
+        depth: Option<f64>,
+        seed: u64,
+        sample: u64,
+    ) -> Result<Self> {
+        // No depth has these bits: they are not a number.
+        let place = depth.map_or(u64::MAX, f64::to_bits);
+        let mut random = random::stream(Purpose::Passkey, seed, &[length as u64, place, sample]);
         let key = random.random_range(1..=LARGEST);
         let depth = depth.unwrap_or_else(|| random.random_range(0.0..=1.0));
         // Lines, each with its line break: cut between a line break and a word, or between a word and a space, a text has

@@ -7,7 +7,7 @@
 //! | `run{i}_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, nats |
 //! | `run{i}_max_logit` | \[layers, heads, distances\], f32 | largest logit, keys after the first 10; −inf: none attended |
 //! | `run{i}_max_logit_start` | the same | on the first 10 tokens |
-//! | `run{i}_max_logit_last` | the same | of the last query, on all keys |
+//! | `run{i}_max_logit_last` | the same | of the last sampled query, on all keys |
 //! | `run{i}_max_logit_by_length` | \[layers, heads, positions\], f32 | largest logit of any query, on all keys |
 //! | `run{i}_entropy`, `run{i}_start_mass` | \[layers, heads, positions\], f32 | means; NaN: nothing seen |
 //! | `run{i}_mass_inside`, `run{i}_mass_beyond` | \[layers, heads, distances\], f32 | mean mass, queries within / beyond training |

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
+use lm_infinite_runtime::random;
 use lm_infinite_runtime::text::TextRead;
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,6 @@ use crate::error::{Error, Result};
 const FORMAT: &str = "lm-infinite-result";
 /// The layout that is written. 1 had no kind and no manifest.
 pub(super) const VERSION: u32 = 2;
-/// What draws random numbers.
-const GENERATOR: &str = "ChaCha12";
-
 /// `run.json` of a result folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
@@ -45,7 +43,7 @@ pub struct RunInfo {
     pub policies: BTreeMap<String, AttentionPolicy>,
     /// Seed of everything random.
     pub seed: u64,
-    /// The generator that the seed is for.
+    /// The generator of random numbers that expands it ([`random::GENERATOR`]); `None` in folders of before it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
     /// Versions: this program, and what else matters.
@@ -112,7 +110,7 @@ impl RunInfo {
             tokens,
             policies: policies.into_iter().collect(),
             seed,
-            generator: Some(GENERATOR.to_owned()),
+            generator: Some(random::GENERATOR.to_owned()),
             versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             machine: Machine::this(),
             date: Date::now().long(),

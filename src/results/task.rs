@@ -153,7 +153,11 @@ mod tests {
             x: vec![text("256"), text("1k")],
             logarithmic: true,
             from_zero: false,
-            series: vec![PointSeries { name: text("a"), values: vec![Some(3.0), Some(0.0)] }],
+            series: vec![PointSeries {
+                name: text("a"),
+                values: vec![Some(3.0), Some(0.0)],
+                intervals: vec![],
+            }],
         };
         let charts = vec![(text("map"), Chart::HeatMap(map)), (text("points"), Chart::Points(points))];
         let result = TaskResult {

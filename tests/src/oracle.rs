@@ -8,9 +8,9 @@ use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{llama, quantized_llama};
+use lm_infinite::random;
 use ndarray::ArrayD;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use serde_json::json;
 
 use crate::compare::{Tolerance, assert_close, line};
@@ -21,7 +21,7 @@ const VOCABULARY: usize = 97;
 /// A Hugging Face folder with a random Llama, another one than the goldens': three layers, head width 8, group of 4.
 fn write_random_llama(folder: &Path, tied: bool, llama3: bool) -> candle_core::Result<()> {
     let (hidden, inner, heads, kv_heads, layers) = (64, 80, 8, 2, 3);
-    let mut rng = StdRng::seed_from_u64(7);
+    let mut rng = random::expanded(7);
     // Uniform with the standard deviation asked for.
     let mut random = |rows: usize, columns: usize, deviation: f32| {
         let half = deviation * 3f32.sqrt();
@@ -91,7 +91,7 @@ fn candle_llama(folder: &Path, tokens: &[u32]) -> candle_core::Result<ArrayD<f32
 
 #[test]
 fn safetensors_llama_equals_candle_transformers() {
-    let mut rng = StdRng::seed_from_u64(8);
+    let mut rng = random::expanded(8);
     let tokens: Vec<u32> = (0..60).map(|_| rng.random_range(0..VOCABULARY as u32)).collect();
     for (tied, llama3) in [(true, false), (false, false), (false, true)] {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -71,7 +71,7 @@ impl Embedded {
         let method = method_of(method);
         let right = |seed: u64| {
             let length = lengths.start + (seed as usize * 37) % lengths.len();
-            let prompt = Prompt::new(&self.loaded.tokenizer, length, None, seed).expect("long enough");
+            let prompt = Prompt::new(&self.loaded.tokenizer, length, None, seed, 0).expect("long enough");
             let answer =
                 passkey::answer(&self.decoder, &self.loaded.tokenizer, &method, &prompt).expect("runs");
             prompt.is_answered_by(&answer)
@@ -130,7 +130,7 @@ fn a_passkey_that_is_still_in_the_window_is_found_at_any_length() {
     let model = rope();
     let method = method_of("lm-infinite");
     let found = (0..40).filter(|&seed| {
-        let prompt = Prompt::new(&model.loaded.tokenizer, TOKENS, Some(0.97), seed).expect("long enough");
+        let prompt = Prompt::new(&model.loaded.tokenizer, TOKENS, Some(0.97), seed, 0).expect("long enough");
         let answer =
             passkey::answer(&model.decoder, &model.loaded.tokenizer, &method, &prompt).expect("runs");
         prompt.is_answered_by(&answer)

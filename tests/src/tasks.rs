@@ -1,11 +1,15 @@
 //! The paper's tasks as commands, on small inputs.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Output;
 
+use lm_infinite::passkey::Prompt;
 use lm_infinite::qasper;
+use lm_infinite_analysis::Proportion;
 use serde_json::Value;
 
-use crate::support::{golden, program};
+use crate::support::{golden, load, program};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).arg("--json").output().expect("the program starts")
@@ -179,6 +183,59 @@ fn a_passkey_out_of_the_window_is_lost_to_truncation_and_found_by_top_k() {
         names.filter(|name| name.as_ref().is_ok_and(|n| n.path().extension().is_some_and(|e| e == "svg")));
     assert_eq!(figures.count(), 2, "accuracy by length, and by depth and length");
     refused(&["passkey", "--lengths", "5", "--samples", "1"], "tokens");
+}
+
+/// Prompts of other seeds, lengths, depths and samples have nothing in common but the words.
+#[test]
+fn no_two_passkey_prompts_share_a_key() {
+    let tokenizer = load(Path::new("tiny-rope")).tokenizer;
+    let mut keys = BTreeSet::new();
+    let mut prompts = 0;
+    for seed in 0..4 {
+        for length in [200, 256] {
+            for depth in [None, Some(0.0), Some(0.5)] {
+                for sample in 0..25 {
+                    prompts += 1;
+                    let prompt = Prompt::new(&tokenizer, length, depth, seed, sample).expect("long enough");
+                    let again = Prompt::new(&tokenizer, length, depth, seed, sample).expect("long enough");
+                    assert!(prompt == again && prompt.tokens.len() == length);
+                    keys.insert(prompt.key);
+                }
+            }
+        }
+    }
+    // Of 600 keys drawn from ten million, two are equal by chance in one of 56 cases; seeds that overlap share hundreds.
+    assert!(keys.len() + 1 >= prompts, "{} keys of {prompts} prompts", keys.len());
+}
+
+#[test]
+fn shares_come_with_their_intervals() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("keys");
+    let out = out.to_str().expect("UTF-8");
+    let holds = |run: &Value, share: &str, n: u64| {
+        let number = |name: &str| run[name].as_f64().expect("a number");
+        let expected = Proportion::of_share(number(share), n).expect("trials");
+        assert_eq!((number("low"), number("high")), (expected.low, expected.high), "{run}");
+    };
+    let passkey = ["passkey", "--lengths", "200", "--depth", "0,1", "--samples", "3", "--policy", "vanilla"];
+    let result = json(&run(&[&passkey[..], &["--out", out]].concat()));
+    holds(&result["runs"][0], "accuracy", 6);
+    holds(&result["runs"][0]["depths"][1], "accuracy", 3);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("keys").join(name)).expect("written");
+    assert!(read("passkey.csv").starts_with("policy,length_tokens,depth,samples,accuracy,low,high,"));
+    let words = read("summary.txt");
+    assert!(words.contains("100 % (95 %: 61 to 100)") && words.contains("n = 6 prompts"), "{words}");
+    assert!(read("result.json").contains("\"intervals\":[[60.96"));
+
+    let sweep =
+        ["sweep", "--measure", "passkey", "--policy", "lm-infinite-topk", "--key", "k", "--values", "0,5"];
+    let result = json(&run(&[&sweep[..], &["--length", "300", "--samples", "4"]].concat()));
+    result["runs"].as_array().expect("runs").iter().for_each(|run| holds(run, "accuracy", 4));
+
+    let path = golden("qasper/two-articles.json");
+    let result = json(&run(&["qasper", "--data", path.to_str().expect("UTF-8"), "--length", "200"]));
+    result["runs"].as_array().expect("runs").iter().for_each(|run| holds(run, "f1", 3));
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn a_continuation_begins_with_its_own_first_character() {
 fn passkey_prompts_hold_no_stray_tokens() {
     for (name, tokenizer) in every_kind().into_iter().filter(|(name, _)| name != "GGUF, llama, unknown") {
         for (length, depth) in [(700, 0.0), (700, 0.3), (1500, 0.5), (1500, 1.0)] {
-            let prompt = Prompt::new(&tokenizer, length, Some(depth), 3).expect("a prompt");
+            let prompt = Prompt::new(&tokenizer, length, Some(depth), 3, 0).expect("a prompt");
             assert_eq!(prompt.tokens.len(), length, "{name}");
             let text = tokenizer.decode(&prompt.tokens).expect("decoded");
             let text = text.trim_start_matches(' ');

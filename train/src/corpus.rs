@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use lm_infinite_runtime::random::{self, Stream};
 use lm_infinite_runtime::tokenizer::Tokenizer;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 
 use super::options::TrainOptions;
 use super::retrieval;
@@ -75,7 +75,7 @@ impl Corpus {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn batch(&self, options: &TrainOptions, step: u64) -> Result<Vec<Vec<u32>>> {
-        let mut random = StdRng::seed_from_u64(options.seed ^ (step + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut random = random::expanded(options.seed ^ (step + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let length = options.shape.length;
         let only_repeats = step < options.steps / REPEATS_FIRST;
         (0..options.batch)
@@ -91,7 +91,7 @@ impl Corpus {
             .collect()
     }
 
-    fn stretch(&self, random: &mut StdRng, length: usize) -> &[u32] {
+    fn stretch(&self, random: &mut Stream, length: usize) -> &[u32] {
         let start = random.random_range(0..=self.train.len() - length);
         &self.train[start..start + length]
     }

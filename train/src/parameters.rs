@@ -2,8 +2,7 @@
 
 use candle_core::{Device, Var};
 use lm_infinite_runtime::model::config::ModelConfig;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use lm_infinite_runtime::random;
 use rand_distr::{Distribution, Normal};
 
 use crate::error::Result;
@@ -57,7 +56,7 @@ pub(super) const PER_LAYER: usize = 6;
 
 /// All parameters of `config`, seeded: embedding, six of each block, final norm.
 pub fn initial(config: &ModelConfig, seed: u64) -> Result<Vec<Parameter>> {
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = random::expanded(seed);
     let mut matrix = |name: String, rows: usize, columns: usize, deviation: f32| {
         let normal = Normal::new(0.0, deviation).expect("a deviation above 0");
         let values = (0..rows * columns).map(|_| normal.sample(&mut random)).collect();

@@ -1,9 +1,9 @@
 //! Retrieval documents for training: numbers that are told once and asked for later, in the paper's wording and in others, and
 //! passages that come twice, so that a small model learns to look things up.
 
+use lm_infinite_runtime::random::Stream;
 use lm_infinite_runtime::tokenizer::Tokenizer;
 use rand::Rng;
-use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use crate::error::Result;
@@ -71,7 +71,7 @@ impl Fact {
 /// # Errors
 /// Where the tokenizer fails.
 pub fn document(
-    random: &mut StdRng,
+    random: &mut Stream,
     tokenizer: &Tokenizer,
     length: usize,
     stretch: &[u32],
@@ -87,7 +87,7 @@ pub fn document(
 /// One to seven numbers told, each asked for and answered at least once after that, and filler in between: the paper's,
 /// other sentences, or `stretch`. Each piece is a line of its own.
 fn facts_and_questions(
-    random: &mut StdRng,
+    random: &mut Stream,
     tokenizer: &Tokenizer,
     length: usize,
     stretch: &[u32],
@@ -125,7 +125,7 @@ fn facts_and_questions(
 /// A passage of `stretch` that comes again and again, or twice with the rest of `stretch` between and after. Short passages are
 /// as frequent as long ones (lengths are uniform in their logarithm): looking up "what came after this, before" is learned on
 /// short ones, from where it spreads to long ones.
-fn repeated(random: &mut StdRng, stretch: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
+fn repeated(random: &mut Stream, stretch: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
     let longest = (stretch.len() / 2).max(1);
     let passage = (longest as f64).powf(random.random_range(0.3..=1.0)).round() as usize;
     let (passage, rest) = stretch.split_at(passage);
@@ -136,7 +136,7 @@ fn repeated(random: &mut StdRng, stretch: &[u32], line_break: &[u32], length: us
     [passage, line_break, between, line_break, passage, after].concat().into_iter().take(length).collect()
 }
 
-fn facts(random: &mut StdRng, dense: bool) -> Vec<Fact> {
+fn facts(random: &mut Stream, dense: bool) -> Vec<Fact> {
     let counts = if dense { [4, 5, 6, 7] } else { [1, 1, 2, 3] };
     let count = *counts.choose(random).expect("a list that is not empty");
     let others = NAMES[1..].choose_multiple(random, count).copied();
@@ -154,7 +154,7 @@ fn facts(random: &mut StdRng, dense: bool) -> Vec<Fact> {
 /// `pieces` in order, with all the filler that `length` leaves room for cut at random places between them, `line_break` before
 /// each cut. Half of the time the last piece ends the document. Where pieces alone are too long, the document ends with them.
 fn spread(
-    random: &mut StdRng,
+    random: &mut Stream,
     pieces: Vec<Vec<u32>>,
     filler: &[u32],
     line_break: &[u32],
@@ -186,11 +186,11 @@ fn spread(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
+    use lm_infinite_runtime::random;
 
     #[test]
     fn pieces_keep_their_order_and_filler_takes_the_rest() {
-        let mut random = StdRng::seed_from_u64(1);
+        let mut random = random::expanded(1);
         for length in [1, 4, 9, 50] {
             let out = spread(&mut random, vec![vec![1, 2], vec![3, 4]], &[7, 8, 9], &[6], length);
             assert_eq!(out.len(), length);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_repeated_passage_comes_again() {
-        let mut random = StdRng::seed_from_u64(3);
+        let mut random = random::expanded(3);
         let stretch: Vec<u32> = (10..74).collect();
         let mut seen_again = 0;
         for _ in 0..100 {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_told_number_is_asked_for() {
-        let mut random = StdRng::seed_from_u64(2);
+        let mut random = random::expanded(2);
         for _ in 0..100 {
             let (few, many) = (facts(&mut random, false), facts(&mut random, true));
             assert!((1..=3).contains(&few.len()) && (4..=7).contains(&many.len()));

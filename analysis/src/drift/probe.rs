@@ -9,7 +9,9 @@
 //! R² = 1 − Σ (y − ŷ)² / Σ (y − ȳ_held)²           over held-out positions
 //! ```
 //!
-//! Held out is every `held_out_every`-th position of the grid, so that training and test positions lie in the same range.
+//! Held out is every `held_out_every`-th state, counted by its index among all states in order of position, so that training
+//! and test positions lie in the same range and are as many as the rule says, however the positions were sampled. (Counted by
+//! the position itself, a grid whose stride shares a divisor with the rule would have all of its states on one side.)
 //! R² is 1 for a perfect probe, 0 for one no better than the mean of the held-out positions, and below 0 for a worse one.
 //! Both sums come from the moments of `(x, y)`, so no state is kept.
 
@@ -26,7 +28,7 @@ use crate::linalg;
 pub struct ProbeRule {
     /// `λ`, in units of the mean variance of a feature; above 0.
     pub ridge: f64,
-    /// Positions that leave `held_out_every − 1` when divided by it are held out; at least 2.
+    /// States whose index leaves `held_out_every − 1` when divided by it are held out; at least 2.
     pub held_out_every: u64,
 }
 
@@ -76,10 +78,15 @@ impl PositionProbe {
         }
     }
 
-    /// Adds states of shape [tokens, hidden] at these positions, in any order.
-    pub fn push(&mut self, positions: &[u64], states: ArrayView2<f32>) -> Result<()> {
+    /// Adds states of shape [tokens, hidden] at these positions, in ascending order. `first_index` is the index of the first
+    /// of them among all states that the probe sees: how many come before it, in other pushes and other shards.
+    pub fn push(&mut self, first_index: u64, positions: &[u64], states: ArrayView2<f32>) -> Result<()> {
         let hidden = self.train.hidden() - 1;
         check_width(states, hidden, "position probe")?;
+        if let Some(pair) = positions.windows(2).find(|pair| pair[0] >= pair[1]) {
+            let got = format!("{} after {}", pair[1], pair[0]);
+            return Err(Error::mismatch("position probe", "ascending positions", got));
+        }
         if positions.len() != states.nrows() {
             return Err(Error::mismatch(
                 "position probe",
@@ -90,8 +97,8 @@ impl PositionProbe {
         let (rows, values) = finite(states);
         self.non_finite += (states.nrows() - rows.len()) as u64;
         for (moments, side) in [(&mut self.train, false), (&mut self.held_out, true)] {
-            let is_held_out =
-                |row: usize| positions[row] % self.rule.held_out_every == self.rule.held_out_every - 1;
+            let every = self.rule.held_out_every;
+            let is_held_out = |row: usize| first_index.wrapping_add(row as u64) % every == every - 1;
             let chosen: Vec<usize> = (0..rows.len()).filter(|&i| is_held_out(rows[i]) == side).collect();
             let mut joint = Array2::zeros((chosen.len(), hidden + 1));
             for (mut joint, &i) in joint.rows_mut().into_iter().zip(&chosen) {
@@ -186,8 +193,32 @@ mod tests {
     fn probe(tokens: usize, signal: f32) -> PositionProbe {
         let (positions, states) = states(tokens, signal);
         let mut probe = PositionProbe::new(6, ProbeRule::default()).expect("a rule");
-        probe.push(&positions, states.view()).expect("fits");
+        probe.push(0, &positions, states.view()).expect("fits");
         probe
+    }
+
+    #[test]
+    fn the_held_out_states_are_as_many_as_asked_and_spread_like_the_others_at_any_length_and_stride() {
+        for every in [2, 3, 4, 5] {
+            for stride in [1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 64] {
+                for count in [16_u64, 63, 64, 100, 257] {
+                    let positions: Vec<u64> = (0..count).map(|index| 64 + stride * index).collect();
+                    let states = normal(count as usize, 2, 7);
+                    let rule = ProbeRule { held_out_every: every, ..ProbeRule::default() };
+                    let mut probe = PositionProbe::new(2, rule).expect("a rule");
+                    probe.push(0, &positions, states.view()).expect("fits");
+                    let case = format!("{count} states, stride {stride}, every {every}");
+                    assert_eq!(probe.held_out.count(), count / every, "{case}");
+                    assert_eq!(probe.train.count(), count - count / every, "{case}");
+                    let mean = |moments: &StateMoments| moments.mean().expect("seen")[2];
+                    // Both sides have the same mean target, up to a share of its range of one step of the rule.
+                    let range =
+                        (positions[positions.len() - 1] as f64).ln_1p() - (positions[0] as f64).ln_1p();
+                    let apart = (mean(&probe.held_out) - mean(&probe.train)).abs();
+                    assert!(apart <= range * every as f64 / count as f64, "{case}: {apart} of {range}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -235,10 +266,10 @@ mod tests {
         let (positions, states) = states(200, 0.5);
         let whole = probe(200, 0.5).result().expect("seen");
         let mut merged = PositionProbe::new(6, ProbeRule::default()).expect("a rule");
-        for part in [(0..200).rev().step_by(2).collect::<Vec<_>>(), (0..200).step_by(2).collect()] {
+        for part in [130..200, 0..37, 37..130] {
             let mut shard = PositionProbe::new(6, ProbeRule::default()).expect("a rule");
-            let at: Vec<u64> = part.iter().map(|&row| positions[row]).collect();
-            shard.push(&at, states.select(Axis(0), &part).view()).expect("fits");
+            let states = states.slice(s![part.clone(), ..]);
+            shard.push(part.start as u64, &positions[part], states).expect("fits");
             merged.merge(&shard).expect("equal rules");
         }
         assert_eq!(merged.train.scatter().len(), 49);
@@ -251,16 +282,16 @@ mod tests {
     fn constant_states_predict_the_mean_and_nothing_is_an_error() {
         let mut constant = PositionProbe::new(2, ProbeRule::default()).expect("a rule");
         assert!(constant.result().is_err());
-        constant.push(&[0], array![[1.0_f32, 2.0]].view()).expect("fits");
+        constant.push(0, &[0], array![[1.0_f32, 2.0]].view()).expect("fits");
         let one = constant.result().expect("one state");
         assert_eq!((one.r2, one.r2_train, one.rmse), (None, None, None));
         let positions: Vec<u64> = (1..40).collect();
         constant
-            .push(&positions, Array2::from_shape_fn((39, 2), |(_, j)| 1.0 + j as f32).view())
+            .push(1, &positions, Array2::from_shape_fn((39, 2), |(_, j)| 1.0 + j as f32).view())
             .expect("fits");
         let result = constant.result().expect("seen");
         assert!(result.r2.expect("held out") <= 0.0 && result.r2_train.expect("many").abs() < 1e-12);
-        constant.push(&[3, 4], array![[f32::NAN, 1.0], [1.0, f32::INFINITY]].view()).expect("fits");
+        constant.push(40, &[40, 41], array![[f32::NAN, 1.0], [1.0, f32::INFINITY]].view()).expect("fits");
         assert_eq!(constant.result().expect("seen").non_finite, 2);
     }
 
@@ -271,8 +302,9 @@ mod tests {
             assert!(PositionProbe::new(2, rule).is_err());
         }
         let mut probe = PositionProbe::new(2, ProbeRule::default()).expect("a rule");
-        assert!(probe.push(&[0], Array2::zeros((1, 3)).view()).is_err());
-        assert!(probe.push(&[0, 1], Array2::zeros((1, 2)).view()).is_err());
+        assert!(probe.push(0, &[0], Array2::zeros((1, 3)).view()).is_err());
+        assert!(probe.push(0, &[0, 1], Array2::zeros((1, 2)).view()).is_err());
+        assert!(probe.push(0, &[1, 1], Array2::zeros((2, 2)).view()).is_err());
         let other = PositionProbe::new(2, ProbeRule { ridge: 1.0, held_out_every: 4 }).expect("a rule");
         assert!(probe.merge(&other).is_err());
     }

@@ -3,7 +3,7 @@
 //! −inf is a masked key and passed over. NaN and +inf are counted and located by head, and no extreme or mean passes over
 //! one: all of its cell is NaN.
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis, s};
 use serde::{Deserialize, Serialize};
 
 use crate::bins::Bins;
@@ -101,6 +101,15 @@ impl LogitCells {
 
     pub fn total_non_finite(&self) -> NonFinite {
         NonFinite::total(&self.non_finite)
+    }
+
+    /// Forgets the logits of one head, which must exist, and what was not finite among them.
+    pub fn clear(&mut self, layer: usize, head: usize) {
+        let all = s![layer, head, ..];
+        self.maxima.slice_mut(all).fill(f32::NEG_INFINITY);
+        self.minima.slice_mut(all).fill(f32::INFINITY);
+        self.moments.slice_mut(all).fill(Moments::default());
+        self.non_finite[[layer, head]] = NonFinite::default();
     }
 
     pub fn merge(&mut self, other: &Self, operation: &'static str) -> Result<()> {

@@ -51,6 +51,13 @@ impl LogitsByDistance {
         Ok(())
     }
 
+    /// Forgets the logits of one head, so that those of a later query can take their place.
+    pub fn clear(&mut self, layer: usize, head: usize) -> Result<()> {
+        self.cells.grid.check_head("logits by distance", layer, head)?;
+        self.cells.clear(layer, head);
+        Ok(())
+    }
+
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.cells.merge(&other.cells, "merging logits by distance")?;
@@ -182,6 +189,22 @@ mod tests {
         assert_eq!(curve.x, [1.0, 3.0, 5.0]);
         assert_eq!(curve.mean, [Some(-4.0), Some(-4.0), Some(-2.5)]);
         assert_eq!(curve.std, [Some(0.0), Some(0.0), Some(0.5)]);
+    }
+
+    #[test]
+    fn a_cleared_head_begins_again_and_others_stay() {
+        let mut logits = empty();
+        for head in 0..2 {
+            logits.push(0, head, 5, 0, &[9.0, 1.0, 2.0, -3.0, -5.0, -4.0]).expect("causal");
+        }
+        logits.clear(0, 1).expect("a head");
+        logits.push(0, 1, 6, 5, &[0.5]).expect("causal");
+        assert_eq!(
+            logits.maxima().as_slice(),
+            Some(&[-4.0, 2.0, 9.0, 0.5, f32::NEG_INFINITY, f32::NEG_INFINITY][..])
+        );
+        assert_eq!((logits.minima()[[0, 1, 0]], logits.means()[[0, 1, 0]]), (0.5, 0.5));
+        assert!(logits.clear(0, 2).is_err() && logits.clear(1, 0).is_err());
     }
 
     #[test]

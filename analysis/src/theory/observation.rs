@@ -168,7 +168,7 @@ mod tests {
             let mut probe =
                 PositionProbe::new(6, ProbeRule { ridge: 1e-6, held_out_every: 4 }).expect("a rule");
             let later: Vec<u64> = (32..TOKENS as u64).collect();
-            probe.push(&later, states.slice(ndarray::s![32.., ..])).expect("fits");
+            probe.push(0, &later, states.slice(ndarray::s![32.., ..])).expect("fits");
             probe.result().expect("states").r2.expect("held out")
         };
         assert!(r2(Mask::Causal) > 0.99);

@@ -5,13 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::RngCore;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
+use crate::random::{self, Purpose, Stream};
 use crate::text::{Document, Documents, Part, Reader, Text, TextRead};
 use crate::tokenizer::{Cutter, Piece, Tokenizer};
 
@@ -31,9 +31,6 @@ const SIDE_BY_SIDE_BYTES: usize = 2 << 20;
 /// Bytes that surely hold a token, but for odd texts; and the least that are read before a stretch without cuts is encoded.
 const BYTES_PER_TOKEN: u64 = 32;
 const LEAST_PREFIX: u64 = 1 << 17;
-
-/// The stream of random numbers that documents are drawn with.
-const DRAWS: u64 = u64::from_le_bytes(*b"document");
 
 /// A place in a [`TokenStream`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +57,7 @@ pub struct TokenStream<T> {
     /// Tokens that will be taken in all, if that is known.
     wanted: Option<u64>,
     /// Where documents are drawn behind the end of the text.
-    random: Option<ChaCha8Rng>,
+    random: Option<Stream>,
     documents: Option<Documents>,
     kept: HashMap<u64, Arc<[u32]>>,
     kept_tokens: usize,
@@ -77,11 +74,7 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     /// At the beginning of `text`. With `wanted`, no more tokens than that will be taken, and no more of the text is read
     /// than they need. With `repeat`, its documents are drawn behind its end, by this seed.
     pub fn new(text: Text, tokenizer: T, wanted: Option<u64>, repeat: Option<u64>) -> Self {
-        let random = repeat.map(|seed| {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            random.set_stream(DRAWS);
-            random
-        });
+        let random = repeat.map(|seed| random::stream(Purpose::Documents, seed, &[]));
         let reader = if random.is_some() { text.indexing_reader() } else { text.reader() };
         let pass = Pass::new(Parts::Text(Box::new(reader)), &tokenizer);
         Self {

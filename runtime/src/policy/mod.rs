@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use preset::{PRESETS, PolicySpec, parse_length};
+pub use preset::{PRESETS, PolicySpec, parse_length, with_key};
 pub use region::{Region, Spans, region};
 
 use crate::error::{Error, Result};
@@ -158,6 +158,13 @@ impl AttentionPolicy {
         if let Some(middle) = self.middle {
             if self.window.is_none() {
                 return refuse("middle keys need a window: without one every key is attended".into());
+            }
+            if let Some(window) = self.window.filter(|&window| middle.distance > window) {
+                return refuse(format!(
+                    "distance of middle keys is {}, beyond the window of {window}: no key that the window shows is as far; give \
+                     distance={window} or less, or leave it out and it is half of the window",
+                    middle.distance
+                ));
             }
             if middle.distance == 0 {
                 return refuse("distance of middle keys must be at least 1, got 0".into());

@@ -19,7 +19,9 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("yarn", "YaRN"),
 ];
 
-/// A policy and the text that asked for it, with every default spelled out.
+/// A policy and the text that asked for it, with every default spelled out, but for the two that follow the window: a
+/// ceiling (the window) and the distance of middle keys (half of it) stand there if they were given, and only then. So a text
+/// that is read again, or changed by [`PolicySpec::with`], still knows what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicySpec {
     /// E.g. `lm-infinite:start=10,window=2048`.
@@ -135,7 +137,7 @@ impl PolicySpec {
             Error::Policy { reason, .. } => refuse(reason),
             other => other,
         })?;
-        Ok(Self { label: label(name, keys, &policy), policy })
+        Ok(Self { label: label(name, keys, &seen, &policy), policy })
     }
 }
 
@@ -172,25 +174,34 @@ impl PolicySpec {
         all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
-    /// The same with `key` at `value`. A ceiling that stands at the window follows it.
+    /// The same with `key` at `value`. Defaults that follow the window follow it here too, as if the text had been written
+    /// with this value.
     ///
     /// # Errors
     /// As [`Self::parse`].
     pub fn with(&self, key: &str, value: f64, trained_length: u64) -> Result<Self> {
-        let follows = key != "ceiling" && self.policy.ceiling == self.policy.window;
-        let parts = self.parameters().into_iter().filter(|&(name, _)| !(follows && name == "ceiling"));
-        let parts: Vec<_> =
-            parts.map(|(name, old)| format!("{name}={}", if name == key { value } else { old })).collect();
-        Self::parse(&format!("{}:{}", self.preset(), parts.join(",")), trained_length)
+        Self::parse(&with_key(&self.label, key, &value.to_string()), trained_length)
     }
 }
 
-fn label(name: &str, keys: &[&str], policy: &AttentionPolicy) -> String {
+/// The text of a policy with `key` at `value`, whether or not it had the key; every other key stays as it was written.
+pub fn with_key(text: &str, key: &str, value: &str) -> String {
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let is_key = |part: &&str| part.split_once('=').is_some_and(|(own, _)| own == key);
+    let others = rest.split(',').filter(|part| !part.is_empty() && !is_key(part)).map(str::to_owned);
+    let parts: Vec<String> = others.chain([format!("{key}={value}")]).collect();
+    format!("{name}:{}", parts.join(","))
+}
+
+/// `given` are the keys that were asked for.
+fn label(name: &str, keys: &[&str], given: &[&str], policy: &AttentionPolicy) -> String {
+    // What follows the window stands there only if it was given.
+    let follows = |key: &str| policy.window.is_some() && ["ceiling", "distance"].contains(&key);
     let value = |key: &str| match key {
+        _ if follows(key) && !given.contains(&key) => None,
         "start" => Some(policy.start.to_string()),
         "window" => policy.window.map(|w| w.to_string()),
-        // For lm-infinite the ceiling is the window unless it was changed.
-        "ceiling" => policy.ceiling.filter(|_| policy.ceiling != policy.window).map(|c| c.to_string()),
+        "ceiling" => policy.ceiling.map(|c| c.to_string()),
         "k" => policy.middle.map(|middle| middle.k.to_string()),
         "from_layer" => policy.middle.map(|middle| middle.from_layer.to_string()),
         "distance" => policy.middle.map(|middle| middle.distance.to_string()),
@@ -307,6 +318,46 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_window_follows_it_wherever_it_is_changed_unless_it_was_given() {
+        let parse = |text: &str| PolicySpec::parse(text, 256).expect("valid");
+        for text in [
+            "window",
+            "lambda:start=3",
+            "lm-infinite",
+            "lm-infinite:ceiling=256",
+            "lm-infinite:ceiling=40,window=90",
+            "lm-infinite-topk",
+            "lm-infinite-topk:distance=128",
+            "lm-infinite-topk:distance=9,k=3,ceiling=100",
+            "streaming-llm",
+        ] {
+            for window in [64, 256, 300] {
+                let value = window.to_string();
+                let written = PolicySpec::parse(&with_key(text, "window", &value), 256);
+                let before = parse(text);
+                let read_again = PolicySpec::parse(&before.label, 999).expect("its own label");
+                assert_eq!(read_again, before, "{text}");
+                for changed in [&before, &read_again] {
+                    match (&written, changed.with("window", window as f64, 256)) {
+                        (Ok(written), Ok(changed)) => assert_eq!(&changed, written, "{text} {window}"),
+                        (Err(_), Err(error)) => assert!(error.to_string().contains("distance"), "{error}"),
+                        (written, changed) => panic!("{text} {window}: {written:?} but {changed:?}"),
+                    }
+                }
+            }
+        }
+        let distance = |spec: &PolicySpec| spec.policy.middle.expect("middle keys").distance;
+        let narrow = parse("lm-infinite-topk").with("window", 64.0, 256).expect("valid");
+        assert_eq!((distance(&narrow), narrow.policy.ceiling), (32, Some(64)));
+        let given = parse("lm-infinite-topk:distance=128");
+        assert_eq!(distance(&given.with("window", 300.0, 256).expect("valid")), 128);
+        let message = given.with("window", 64.0, 256).expect_err("beyond the window").to_string();
+        assert!(message.contains("distance of middle keys is 128, beyond the window of 64"), "{message}");
+        let fixed = parse("lm-infinite").with("ceiling", 256.0, 256).expect("valid");
+        assert_eq!(fixed.with("window", 300.0, 256).expect("valid").policy.ceiling, Some(256));
+    }
+
+    #[test]
     fn nonsense_is_refused_with_a_reason() {
         for (text, reason) in [
             ("window:window=0", "window must be at least 1"),
@@ -319,6 +370,7 @@ mod tests {
             ("window:window=99999999999G", "larger than 2^64"),
             ("window:window=400000G", "larger than any cache"),
             ("truncated", "no preset"),
+            ("lm-infinite-topk:window=64,distance=65", "beyond the window of 64"),
         ] {
             let message = PolicySpec::parse(text, 256).expect_err(text).to_string();
             assert!(message.contains(reason), "{text}: {message}");

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use rand::rngs::StdRng;
+use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::pieces::{self, Cutter};
 use super::sentencepiece::{self, Piece};
 use super::{Cut, Place, Specials, Tokenizer, chunks};
+use crate::random::{self, Stream};
 
 /// Byte-level BPE with a few merges.
 fn byte_level() -> Tokenizer {
@@ -97,13 +97,13 @@ fn merge_by_score(text: &str, space_prefix: bool, scores: &HashMap<String, f64>)
     symbols.iter().flat_map(|s| if scores.contains_key(s) { vec![s.clone()] } else { bytes(s) }).collect()
 }
 
-fn random_text(rng: &mut StdRng, alphabet: &[char], length: usize) -> String {
+fn random_text(rng: &mut Stream, alphabet: &[char], length: usize) -> String {
     (0..length).filter_map(|_| alphabet.choose(rng)).collect()
 }
 
 #[test]
 fn sentencepiece_merges_as_its_rule_says() {
-    let mut rng = StdRng::seed_from_u64(1);
+    let mut rng = random::expanded(1);
     // Distinct scores, some that tie, and all equal: then the place in the text decides.
     let scores: [fn(usize) -> f64; 3] = [|i| -((i * 7 % 20) as f64), |i| -((i * 7 % 20 / 4) as f64), |_| 0.0];
     for (space_prefix, score) in
@@ -123,7 +123,7 @@ fn sentencepiece_merges_as_its_rule_says() {
 
 #[test]
 fn pieces_of_a_text_encode_like_the_whole() {
-    let mut rng = StdRng::seed_from_u64(2);
+    let mut rng = random::expanded(2);
     let alphabet: Vec<char> = "the inabc,.'1é日 \n\t  ".chars().collect();
     for tokenizer in [byte_level(), sentence_pieces(true).0, sentence_pieces(false).0] {
         assert_ne!(tokenizer.cut, Cut::Never);
@@ -146,7 +146,7 @@ fn pieces_of_a_text_encode_like_the_whole() {
 
 #[test]
 fn the_steps_are_those_of_the_library() {
-    let mut rng = StdRng::seed_from_u64(4);
+    let mut rng = random::expanded(4);
     let tokenizer = byte_level();
     let alphabet: Vec<char> = "the inabc,.'1é日 \n\t  ".chars().collect();
     for _ in 0..200 {

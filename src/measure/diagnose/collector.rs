@@ -19,8 +19,8 @@ const POOLED_SIDE: u64 = 256;
 
 /// Watches one run over one text.
 ///
-/// Memory: about 300 kB per head, and 4 bytes per value of at most 577 hidden states at 8 sites; independent of the length
-/// of the text, but for the one row of logits that is looked at.
+/// Memory: about 100 kB per head and 4 bytes per value of about 600 hidden states at 8 sites for 16 training lengths, a fifth
+/// of that more for every doubling of the text after that, and the one row of logits that is looked at.
 #[derive(Clone, Debug)]
 pub struct Collector {
     measurements: Measurements,
@@ -33,6 +33,8 @@ pub struct Collector {
 pub struct Measurements {
     /// What was asked for.
     pub plan: MeasurementPlan,
+    /// Tokens read so far: of a run that was stopped, less than were planned for. What is measured ends here.
+    pub read: u64,
     /// Entropy and start mass of all queries.
     pub entropy: EntropyAccumulator,
     /// Logits of all sampled queries on keys after the start tokens.
@@ -40,7 +42,7 @@ pub struct Measurements {
     /// Logits of all sampled queries on the start tokens. They stand apart because a sink has large logits at every
     /// distance: in one maximum with the others it would hide what distance does to them.
     pub logits_start: LogitsByDistance,
-    /// Logits of the last query alone, on all keys, as in the paper's Fig. 1a.
+    /// Logits of the last sampled query alone, on all keys, as in the paper's Fig. 1a.
     pub logits_last: LogitsByDistance,
     /// The largest logit of every query, against its position.
     pub logits_by_length: LogitsByLength,
@@ -98,6 +100,7 @@ impl Collector {
             entropy_rows: EntropyRows::new(layers, heads, plan.row_positions.clone()),
             maps: AttentionMaps::new(layers, heads, plan.map_queries.clone(), plan.map_keys.clone()),
             pooled: None,
+            read: 0,
             logits_start: logits.clone(),
             logits_last: logits.clone(),
             logits,
@@ -109,15 +112,16 @@ impl Collector {
         Self { measurements, failure: None }
     }
 
-    /// Gathers pooled attention maps too: the largest logit and probability in at most 256 × 256 squares, of every query.
+    /// Gathers pooled attention maps too: the largest logit and probability in at most 256 × 256 squares, of every query. The
+    /// squares begin as single tokens and double when the text outgrows them, so that they depend on what was read alone.
     ///
     /// Memory: up to 260 kB more per layer and head (0.3 GB for 1,024 heads). Time: a few hundredths of the attention at lengths where squares are large.
     #[must_use]
     pub fn with_pooled_maps(mut self) -> Self {
         let plan = &mut self.measurements.plan;
-        let side = plan.tokens.div_ceil(POOLED_SIDE).max(1).next_power_of_two();
-        let side = NonZeroU64::new(side).unwrap_or(NonZeroU64::MIN);
-        let rows = plan.tokens.div_ceil(side.get()) as usize;
+        let side = NonZeroU64::MIN;
+        // While a chunk is read that outgrows the squares, there are more of them; never more than tokens.
+        let rows = usize::try_from(plan.tokens).unwrap_or(usize::MAX);
         self.measurements.pooled = Some(PooledMaps::new(plan.layers, plan.heads, rows, side));
         if let Some(statistics) = &mut plan.probe.statistics {
             statistics.cell = Some(side);
@@ -146,6 +150,7 @@ impl Measurements {
             return Ok(());
         }
         let first = seen.first_position;
+        self.read = self.read.max(first + seen.queries as u64);
         let entropies = seen.entropy.chunks_exact(seen.queries);
         let start_masses = seen.start_mass.chunks_exact(seen.queries);
         for (head, (entropy, start_mass)) in entropies.zip(start_masses).enumerate() {
@@ -159,6 +164,9 @@ impl Measurements {
                 let (row, first) = (*query_cell as usize, *first_key_cell as usize);
                 pooled.push((layer, *head), row, first, logits, log_probabilities)?;
             }
+        }
+        if layer + 1 == self.plan.layers {
+            self.coarsen_pooled()?;
         }
         if seen.buckets > 0 {
             let room = self.plan.trained_length.saturating_sub(first);
@@ -177,7 +185,23 @@ impl Measurements {
         NonFinite::total(&self.hidden.iter().map(HiddenStates::non_finite).collect::<Vec<_>>())
     }
 
+    /// Doubles the squares of the pooled maps until they are at most 256 from side to side. Only after the last layer of a
+    /// chunk: until then its other layers are reported in the squares that were asked for.
+    fn coarsen_pooled(&mut self) -> lm_infinite_analysis::Result<()> {
+        let Some(pooled) = &mut self.pooled else { return Ok(()) };
+        while self.read.div_ceil(pooled.side()) > POOLED_SIDE {
+            *pooled = pooled.coarsened()?;
+        }
+        if let Some(statistics) = &mut self.plan.probe.statistics {
+            statistics.cell = NonZeroU64::new(pooled.side());
+        }
+        Ok(())
+    }
+
     fn add_row(&mut self, row: &AttentionRow) -> lm_infinite_analysis::Result<()> {
+        self.read = self.read.max(row.position + 1);
+        // This query takes the place of the one before it: the last query of a text is known only at its end.
+        self.logits_last.clear(row.layer, row.head)?;
         let runs = row.runs.iter().map(|run| (run.first_key, run.logits.as_slice()));
         self.maps.push(row.layer, row.head, row.position, runs)?;
         let whole: Vec<f32> = row.runs.iter().flat_map(|run| &run.logits).copied().collect();
@@ -188,9 +212,7 @@ impl Measurements {
             let (start, other) = run.logits.split_at(starts as usize);
             self.logits_start.push(row.layer, row.head, row.position, run.first_key, start)?;
             self.logits.push(row.layer, row.head, row.position, run.first_key + starts, other)?;
-            if row.position + 1 == self.plan.tokens {
-                self.logits_last.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
-            }
+            self.logits_last.push(row.layer, row.head, row.position, run.first_key, &run.logits)?;
         }
         Ok(())
     }
@@ -245,16 +267,46 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn pooled_maps_have_at_most_256_cells_from_side_to_side() {
-        for (tokens, side) in [(0, 1), (1, 1), (256, 1), (257, 2), (1_000_000, 4096), (1 << 40, 1 << 32)] {
-            let measurements = Collector::new(&tiny_config(2), tokens).with_pooled_maps().measurements;
-            let cell = measurements.plan.probe.statistics.and_then(|statistics| statistics.cell);
-            assert_eq!(cell.map(NonZeroU64::get), Some(side), "{tokens}");
-            let mut maps = measurements.pooled.expect("was asked for");
-            let rows = tokens.div_ceil(side) as usize;
-            assert!(maps.side() == side && rows <= 256);
-            assert!(maps.push((0, 0), rows, 0, &[], &[]).is_err(), "{tokens}");
-            assert!(rows == 0 || maps.push((0, 0), rows - 1, 0, &[0.0], &[0.0]).is_ok(), "{tokens}");
+    fn pooled_maps_have_at_most_256_cells_from_side_to_side_whatever_the_total() {
+        for (read, side) in [(1, 1), (256, 1), (257, 2), (512, 2), (513, 4), (5000, 32)] {
+            for total in [read, 10_000, 1 << 40] {
+                for chunk in [100, 512] {
+                    let mut collector = Collector::new(&tiny_config(2), total).with_pooled_maps();
+                    let mut first = 0;
+                    while first < read {
+                        let queries = (read - first).min(chunk);
+                        let cell =
+                            collector.plan().statistics.as_ref().and_then(|statistics| statistics.cell);
+                        let side = cell.expect("was asked for").get();
+                        for layer in 0..2 {
+                            // One cell for each query, whose largest logit is the query's position.
+                            let at = |position: u64| CellMaxima {
+                                head: 1,
+                                query_cell: position / side,
+                                first_key_cell: 0,
+                                logits: vec![position as f32],
+                                log_probabilities: vec![-1.0],
+                            };
+                            let seen = HeadStatistics {
+                                first_position: first,
+                                queries: queries as usize,
+                                cells: (first..first + queries).map(at).collect(),
+                                ..HeadStatistics::default()
+                            };
+                            collector.head_statistics(layer, &seen);
+                        }
+                        first += queries;
+                    }
+                    let case = format!("{read} of {total} in chunks of {chunk}");
+                    let maps = collector.finish().expect("fits").pooled.expect("was asked for");
+                    assert_eq!(maps.side(), side, "{case}");
+                    for query in [0, read / 2, read - 1] {
+                        let largest = (query / side * side + side - 1).min(read - 1) as f32;
+                        assert_eq!(maps.at((1, 1), query, 0).map(|cell| cell.logit), Some(largest), "{case}");
+                    }
+                    assert_eq!(maps.at((1, 1), read.next_multiple_of(side), 0), None, "{case}");
+                }
+            }
         }
     }
 

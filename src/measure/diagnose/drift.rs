@@ -184,7 +184,7 @@ fn probe(positions: &[u64], states: ArrayView2<f32>) -> Result<Option<ProbeResul
     let directions = states.nrows().min(states.ncols());
     let Ok(span) = Pca::fit(states, directions) else { return Ok(None) };
     let mut probe = PositionProbe::new(directions, ProbeRule { ridge: RIDGE, ..ProbeRule::default() })?;
-    probe.push(positions, span.project(states)?.mapv(|value| value as f32).view())?;
+    probe.push(0, positions, span.project(states)?.mapv(|value| value as f32).view())?;
     Ok(probe.result().ok())
 }
 

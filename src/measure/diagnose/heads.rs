@@ -76,13 +76,13 @@ impl HeadReport {
 
     /// One report per head, by layer.
     pub(super) fn all(seen: &Measurements) -> Vec<Self> {
-        let (trained, tokens) = (seen.plan.trained_length, seen.plan.tokens);
+        let (trained, read) = (seen.plan.trained_length, seen.read);
         let [logits, on_start] = [&seen.logits, &seen.logits_start].map(|logits| sides(logits, trained));
-        let entropy = seen.entropy.heads(trained, tokens, ENTROPY_MARGIN);
+        let entropy = seen.entropy.heads(trained, read, ENTROPY_MARGIN);
         let sinks = head_sinks(&seen.entropy.start_mass, START_TOKENS, trained);
         let keys_inside = seen.entropy.effective_keys.means_between(0, trained);
         let keys_beyond = seen.entropy.effective_keys.means_between(trained, u64::MAX);
-        let middles = middles(seen.plan.mass_distances.lower(), tokens);
+        let middles = middles(seen.plan.mass_distances.lower(), read);
         let rows = seen.entropy_rows.means();
         let (near, far) = (seen.mass_inside.means(), seen.mass_beyond.means());
         let broken_queries = seen.logits_by_length.non_finite_by_head();
@@ -147,10 +147,11 @@ fn sides(logits: &LogitsByDistance, trained_length: u64) -> BTreeMap<(usize, usi
     ranges.map(of).collect()
 }
 
-/// Middles of bins with these lower edges over `0..end`.
+/// Middles of bins with these lower edges over `0..end`, where the bin that has it closes.
 fn middles(lower: &[u64], end: u64) -> Vec<f64> {
     let ends = lower.iter().skip(1).copied().chain([end]);
-    lower.iter().zip(ends).map(|(&from, to)| (from as f64 + to.max(from + 1) as f64 - 1.0) / 2.0).collect()
+    let middle = |(&from, to): (&u64, u64)| (from as f64 + to.min(end).max(from + 1) as f64 - 1.0) / 2.0;
+    lower.iter().zip(ends).map(middle).collect()
 }
 
 #[cfg(test)]
@@ -182,6 +183,7 @@ mod tests {
     #[test]
     fn middles_close_at_the_end() {
         assert_eq!(middles(&[0, 1, 2, 4], 7), [0.0, 1.0, 2.5, 5.0]);
+        assert_eq!(middles(&[0, 1, 2, 4, 8, 16], 7), [0.0, 1.0, 2.5, 5.0, 8.0, 16.0]);
         assert_eq!(middles(&[0], 0), [0.0]);
     }
 }

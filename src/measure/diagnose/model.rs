@@ -123,7 +123,7 @@ pub struct Curves {
     pub logits: BandCurve,
     /// The same on the start tokens.
     pub logits_start: BandCurve,
-    /// The same for the last query alone, on all keys (Fig. 1a).
+    /// The same for the last sampled query alone, on all keys (Fig. 1a).
     pub logits_last: BandCurve,
     /// Mean over queries of the largest logit of a row, against the position of the query.
     pub logits_by_length: BandCurve,
@@ -161,7 +161,10 @@ impl LogitQuantile {
             let all: Option<Vec<f64>> = quantiles.iter().map(|quantile| quantile[bin]).collect();
             Self { from, logits: all.and_then(|all| all.try_into().ok()) }
         };
-        Ok(seen.bins().lower().iter().enumerate().map(of).collect())
+        let mut all: Vec<Self> = seen.bins().lower().iter().enumerate().map(of).collect();
+        // A run that was stopped has nothing at the distances that were planned for.
+        all.truncate(all.iter().rposition(|bin| bin.logits.is_some()).map_or(0, |last| last + 1));
+        Ok(all)
     }
 }
 
@@ -175,7 +178,7 @@ pub struct RunArrays {
     pub max_logit: Array3<f32>,
     /// The same on the start tokens. [layers, heads, bins]
     pub max_logit_start: Array3<f32>,
-    /// The same for the last query alone, on all keys. [layers, heads, bins]
+    /// The same for the last sampled query alone, on all keys. [layers, heads, bins]
     pub max_logit_last: Array3<f32>,
     /// Largest logit of any query per bin of its position, on all keys; −inf where nothing was seen. [layers, heads, bins]
     pub max_logit_by_length: Array3<f32>,
@@ -220,13 +223,15 @@ pub struct RunInput {
 #[derive(Debug)]
 pub struct DiagnosisBuilder {
     diagnosis: Diagnosis,
-    bucket: u64,
+    losses: NllByPosition,
+    /// How exactly a position is known to either, in tokens.
+    tolerance: u64,
     frames: Vec<Frame>,
 }
 
 impl DiagnosisBuilder {
     /// No runs yet. `reference` is the loss of tokens 1..n that breaks are measured from; `bucket` the width of the
-    /// position bins of the loss, `None` chooses one.
+    /// position bins of the loss; `None`: those of [`MeasurementPlan::nll_bins`](super::MeasurementPlan::nll_bins).
     pub fn new(
         model: impl Into<String>,
         config: &ModelConfig,
@@ -235,8 +240,10 @@ impl DiagnosisBuilder {
         bucket: Option<u64>,
     ) -> Self {
         let plan = super::MeasurementPlan::new(config, tokens);
-        let bucket = bucket.unwrap_or(plan.nll_bucket());
-        let losses = by_position(bucket, &reference);
+        let empty = bucket.map_or_else(|| NllByPosition::with_bins(plan.nll_bins()), NllByPosition::new);
+        let losses = by_position(&empty, &reference);
+        // Losses are known to their bins, logits to the distance between sampled queries.
+        let tolerance = bucket.unwrap_or(plan.nll_bucket()).max(plan.trained_length / 8);
         let diagnosis = Diagnosis {
             model: model.into(),
             config: config.clone(),
@@ -259,7 +266,7 @@ impl DiagnosisBuilder {
             runs: Vec::new(),
             reference_per_token: reference,
         };
-        Self { diagnosis, bucket, frames: Vec::new() }
+        Self { diagnosis, losses: empty, tolerance, frames: Vec::new() }
     }
 
     /// Adds a run over the same text.
@@ -273,6 +280,8 @@ impl DiagnosisBuilder {
             );
             return Err(Error::input(format!("run `{}`", run.policy), got));
         }
+        // What was measured ends where reading did.
+        let read = measured.read;
         if self.diagnosis.runs.is_empty() {
             self.frames = Frame::fit_all(&measured)?;
         }
@@ -282,12 +291,12 @@ impl DiagnosisBuilder {
             logits: measured.logits.over_heads(),
             logits_start: measured.logits_start.over_heads(),
             logits_last: measured.logits_last.over_heads(),
-            logits_by_length: measured.logits_by_length.row_maxima().over_heads(tokens).trimmed(),
+            logits_by_length: measured.logits_by_length.row_maxima().over_heads(read).trimmed(),
             logit_quantiles: LogitQuantile::all(&measured.logit_quantiles)?,
-            entropy: measured.entropy.entropy.over_heads(tokens).trimmed(),
-            effective_keys: measured.entropy.effective_keys.over_heads(tokens).trimmed(),
-            entropy_bounds: measured.entropy_rows.over_heads(tokens),
-            start_mass: measured.entropy.start_mass.over_heads(tokens).trimmed(),
+            entropy: measured.entropy.entropy.over_heads(read).trimmed(),
+            effective_keys: measured.entropy.effective_keys.over_heads(read).trimmed(),
+            entropy_bounds: measured.entropy_rows.over_heads(read),
+            start_mass: measured.entropy.start_mass.over_heads(read).trimmed(),
         };
         let factors = Factors {
             logits: LogitFactor::new(
@@ -302,9 +311,9 @@ impl DiagnosisBuilder {
                 measured.entropy.entropy.non_finite(),
                 trained_length,
             ),
-            drift: DriftFactor::new(&drift, &run.attention, measured.non_finite_states(), tokens),
+            drift: DriftFactor::new(&drift, &run.attention, measured.non_finite_states(), read),
         };
-        let losses = by_position(self.bucket, &run.nll);
+        let losses = by_position(&self.losses, &run.nll);
         let non_finite = losses.non_finite();
         let breaks = self.first_break(&run.nll, non_finite.first, &run.attention);
         let told = self.diagnosis.reference_non_finite_tokens == 0
@@ -320,7 +329,7 @@ impl DiagnosisBuilder {
             non_finite_tokens: non_finite.count,
             first_non_finite: non_finite.first,
             loss_outcome,
-            buckets: losses.buckets(tokens),
+            buckets: losses.buckets(run.nll.len() as u64 + 1),
             breaks,
             policy: run.policy,
             attention: run.attention,
@@ -330,8 +339,7 @@ impl DiagnosisBuilder {
                 .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
-            // Both are known to a bin: the loss to its buckets, logits to the distance between sampled queries.
-            order: factors.order(breaks.map(|at| at.position), self.bucket.max(trained_length / 8)),
+            order: factors.order(breaks.map(|at| at.position), self.tolerance),
             heads: HeadReport::all(&measured),
             factors,
             curves,
@@ -368,17 +376,25 @@ impl DiagnosisBuilder {
     ) -> Option<Break> {
         let Diagnosis { break_rule, reference_per_token, reference_non_finite_tokens, .. } = &self.diagnosis;
         let excess: Vec<f32> = nll.iter().zip(reference_per_token).map(|(nll, usual)| nll - usual).collect();
+        let excess = by_position(&self.losses, &excess);
         let none = Baseline { mean: 0.0, sd: 0.0 };
         // Nothing can be held against a reference that is not finite.
         let risen = (*reference_non_finite_tokens == 0)
             .then(|| {
                 let from = self.breaks_from(attention);
-                by_position(self.bucket, &excess).first_break(&none, from, break_rule)
+                excess.first_break(&none, from, break_rule)
             })
             .flatten();
         let lost = non_finite.map(|position| Break { position, nll: None, threshold: break_rule.margin });
         // The rule knows a break to a bucket, what is not finite is known to the token.
-        let earlier = |risen: &Break| lost.is_none_or(|lost| risen.position + self.bucket <= lost.position);
+        let end = |risen: &Break| {
+            let buckets = excess.buckets(u64::MAX);
+            buckets
+                .iter()
+                .find(|bucket| bucket.from == risen.position)
+                .map_or(risen.position, |bucket| bucket.to)
+        };
+        let earlier = |risen: &Break| lost.is_none_or(|lost| end(risen) <= lost.position);
         risen.filter(earlier).or(lost)
     }
 
@@ -390,8 +406,9 @@ impl DiagnosisBuilder {
     }
 }
 
-fn by_position(bucket: u64, nll: &[f32]) -> NllByPosition {
-    let mut losses = NllByPosition::new(bucket);
+/// The losses of tokens 1..n in the bins of `empty`.
+fn by_position(empty: &NllByPosition, nll: &[f32]) -> NllByPosition {
+    let mut losses = empty.clone();
     losses.extend(1, nll);
     losses
 }

@@ -53,12 +53,11 @@ mod check {
     //! Gradients against differences of the loss, in the direction of random vectors.
 
     use candle_core::{Device, Result, Tensor, Var};
-    use rand::rngs::StdRng;
-    use rand::{Rng, SeedableRng};
+    use rand::Rng;
 
     /// Values in ±`scale`.
     pub fn random(seed: u64, len: usize, scale: f32) -> Vec<f32> {
-        let mut random = StdRng::seed_from_u64(seed);
+        let mut random = lm_infinite_runtime::random::expanded(seed);
         (0..len).map(|_| random.random_range(-scale..scale)).collect()
     }
 
