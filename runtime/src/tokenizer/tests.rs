@@ -158,7 +158,7 @@ fn the_steps_are_those_of_the_library() {
 
 #[test]
 fn a_text_that_arrives_in_parts_is_cut_into_pieces_that_encode_like_the_whole() {
-    let mut rng = StdRng::seed_from_u64(3);
+    let mut rng = crate::random::expanded(3);
     let alphabet: Vec<char> = "the inabc,.'1é日 \n\t  ".chars().collect();
     for tokenizer in [byte_level(), sentence_pieces(true).0, sentence_pieces(false).0] {
         for _ in 0..300 {
