@@ -77,7 +77,7 @@ impl Prompt {
 /// What the model answers, likeliest token by likeliest token.
 ///
 /// # Errors
-/// A policy that does not fit the model; [`Error::NotFinite`] where the model has no answer.
+/// A policy that does not fit the model; [`lm_infinite_runtime::Error::NotFinite`] where the model has no answer.
 pub fn answer(
     decoder: &Arc<Decoder>,
     tokenizer: &Tokenizer,

@@ -13,7 +13,7 @@ use crate::probe::StatisticsPlan;
 pub struct Partial {
     head_dim: usize,
     buckets: usize,
-    /// Largest logit so far, `MASKED` before the first key; NaN where one was NaN. `[rows]`
+    /// Largest logit so far, `MASKED` before the first key. `[rows]`
     pub max: Vec<f32>,
     /// Σ e, with e = exp(logit − max). `[rows]`
     pub sum: Vec<f32>,

@@ -4,7 +4,8 @@
 //! A softmax is made of three functions here, and they decide for all of it what a NaN or an infinity does:
 //!
 //! * [`exp_nonpositive`] of NaN is NaN, of −inf 0. So a sum of exponentials is NaN as soon as one logit is NaN.
-//! * [`larger`], and [`maximum`] by it, is NaN as soon as one value is NaN, wherever it stands.
+//! * [`maximum`] passes over a NaN that stands beside numbers, since its sum tells of it and a search for it would cost as much
+//!   as the maximum; of nothing but NaN and −inf it is NaN. [`larger`], which joins maxima, is NaN as soon as one is.
 //! * [`exp_shifted`] subtracts the largest logit; `+inf − (+inf)` is NaN, so a row with +inf has a sum that is NaN.
 //!
 //! A row with NaN or +inf therefore has a sum that is NaN. A logit of −inf has weight 0, as a key that is masked. A row
@@ -143,27 +144,23 @@ pub fn sum(x: &[f32]) -> f32 {
     sum_by(x, |v| v)
 }
 
-/// Largest value; −inf for an empty slice, NaN if one of the values is NaN.
+/// Largest value; −inf for an empty slice. A NaN beside numbers is passed over, and the sum of exponentials that follows
+/// tells of it; of nothing but NaN and −inf the largest is NaN.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
 pub fn maximum(x: &[f32]) -> f32 {
-    // The maxima pass over NaN, which costs nothing; the sums beside them do not, and are added while the maxima wait.
-    let (mut lanes, mut sums) = ([f32::NEG_INFINITY; 16], [0.0f32; 16]);
+    let mut lanes = [f32::NEG_INFINITY; 16];
     let (chunks, rest) = x.as_chunks::<16>();
     for chunk in chunks {
-        for i in 0..16 {
-            lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
-            sums[i] += chunk[i];
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = if v > *lane { v } else { *lane };
         }
     }
-    // +inf and −inf add up to NaN too.
-    if sum_lanes(sums).is_nan() && x.iter().any(|v| v.is_nan()) {
-        return f32::NAN;
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| larger(m, v))
+    let most = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m });
+    if most == f32::NEG_INFINITY && x.iter().any(|v| v.is_nan()) { f32::NAN } else { most }
 }
 
 /// `x = exp(x − shift)` for `shift = max(x)` or more; returns the sum: NaN if one of `x` is NaN or +inf. Of nothing but
@@ -288,7 +285,7 @@ mod tests {
                 {
                     row[at] = broken;
                     let most = maximum(&row);
-                    assert_eq!(most.is_nan(), broken.is_nan(), "{broken} at {at} of {len}");
+                    assert_eq!(most.is_nan(), broken.is_nan() && len == 1, "{broken} at {at} of {len}");
                     let (mut plain, mut watched) = (row.clone(), row.clone());
                     let (total, (again, product)) =
                         (exp_shifted(&mut plain, most), exp_shifted_with_entropy(&mut watched, most));
@@ -306,6 +303,9 @@ mod tests {
         let mut row = [0.5; 40];
         (row[3], row[19]) = (f32::NEG_INFINITY, f32::INFINITY);
         assert_eq!(maximum(&row), f32::INFINITY);
+        let mut nothing = [f32::NEG_INFINITY; 40];
+        nothing[23] = f32::NAN;
+        assert!(maximum(&nothing).is_nan());
         let most = maximum(&[f32::NEG_INFINITY; 40]);
         assert_eq!((most, maximum(&[])), (f32::NEG_INFINITY, f32::NEG_INFINITY));
         assert_eq!(exp_shifted(&mut [f32::NEG_INFINITY; 40], most), 0.0);
