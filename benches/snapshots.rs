@@ -13,8 +13,7 @@ use lm_infinite::hub::Cache;
 use lm_infinite::machine::{peak_rss_bytes, reset_peak_rss, rss_bytes};
 use lm_infinite::model::Matrix;
 use lm_infinite::policy::PolicySpec;
-use lm_infinite::session::Storage;
-use lm_infinite::session::{Decoder, Session};
+use lm_infinite::session::{Decoder, Session, Storage};
 use lm_infinite::{Error, Result, checkpoint, corpus, text};
 
 const CHUNK: usize = 2048;
@@ -25,6 +24,7 @@ fn main() -> Result<()> {
     let tokens = corpus::tokens(text::EMBEDDED_TEXT, &loaded.tokenizer, Some(tokens), 0)?;
     let policy = PolicySpec::parse("lm-infinite-topk", loaded.config.trained_length)?.policy;
     let decoder = Arc::new(loaded.decoder()?);
+    digest_rate(&loaded)?;
     println!(
         "| tokens | cache MB | peak MB before a snapshot | peak MB in it | written by it MB | written in all MB | seconds |"
     );

@@ -54,7 +54,8 @@ fn json(output: &Output) -> Value {
 }
 
 fn refused(output: &Output, reason: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
+    // With `--json` failures are data, too.
+    let said = String::from_utf8_lossy(&[&output.stderr[..], &output.stdout].concat()).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(reason), "`{reason}` is not in: {said}");
 }

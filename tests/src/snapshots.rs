@@ -8,8 +8,7 @@ use candle_core::quantized::GgmlDType;
 use lm_infinite::Result;
 use lm_infinite::model::Matrix;
 use lm_infinite::policy::PolicySpec;
-use lm_infinite::session::Storage;
-use lm_infinite::session::{Decoder, Session};
+use lm_infinite::session::{Decoder, Session, Storage};
 use serde_json::{Value, json};
 
 use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value as Field};
