@@ -24,6 +24,7 @@ fn main() -> Result<()> {
     let tokens = corpus::tokens(&text::Text::embedded(), &loaded.tokenizer, Some(tokens), Some(0))?.tokens;
     let policy = PolicySpec::parse("lm-infinite-topk", loaded.config.trained_length)?.policy;
     let decoder = Arc::new(loaded.decoder()?);
+    digest_rate(&loaded)?;
     println!(
         "| tokens | cache MB | peak MB before a snapshot | peak MB in it | written by it MB | written in all MB | seconds |"
     );
