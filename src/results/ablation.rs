@@ -44,7 +44,7 @@ impl Storable for Ablation {
                 table.row(&run.policy, &row);
             }
         }
-        save(&folder.join("ablation.csv"), &table.text)
+        save(&folder.join("ablation.csv"), &table.text())
     }
 
     fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {

@@ -40,7 +40,7 @@ impl Storable for BenchResult {
             let row = format!("{},{prefill},{decode},{},{peak}", run.length, run.kv_cache_bytes);
             table.row(&run.policy, &row);
         }
-        save(&folder.join("bench.csv"), &table.text)
+        save(&folder.join("bench.csv"), &table.text())
     }
 
     fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {

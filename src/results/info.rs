@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
@@ -113,7 +113,7 @@ impl RunInfo {
             generator: Some(random::GENERATOR.to_owned()),
             versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             machine: Machine::this(),
-            date: Date::now().long(),
+            date: Timestamp::now().strftime(DATE).to_string(),
             files: Vec::new(),
             text_read: None,
             repeated_from: None,
@@ -180,74 +180,5 @@ impl Machine {
     }
 }
 
-/// A moment, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Date {
-    year: u64,
-    month: u64,
-    day: u64,
-    second: u64,
-}
-
-impl Date {
-    pub fn now() -> Self {
-        Self::of(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
-
-    /// Counts days off year by year and month by month; no calendar crate for one line of text.
-    fn of(seconds: u64) -> Self {
-        let leap =
-            |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-        let mut year = 1970;
-        while days >= 365 + u64::from(leap(year)) {
-            days -= 365 + u64::from(leap(year));
-            year += 1;
-        }
-        let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let mut month = 1;
-        for length in lengths {
-            if days < length {
-                break;
-            }
-            days -= length;
-            month += 1;
-        }
-        Self { year, month, day: days + 1, second }
-    }
-
-    /// `2024-05-31T12:00:00Z`
-    pub fn long(self) -> String {
-        let (hour, minute, second) = self.time();
-        format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", self.year, self.month, self.day)
-    }
-
-    /// `20240531-120000`
-    pub fn short(self) -> String {
-        let (hour, minute, second) = self.time();
-        format!("{:04}{:02}{:02}-{hour:02}{minute:02}{second:02}", self.year, self.month, self.day)
-    }
-
-    fn time(self) -> (u64, u64, u64) {
-        (self.second / 3600, self.second / 60 % 60, self.second % 60)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_follow_the_calendar() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(Date::of(seconds).long(), date);
-        }
-        assert_eq!(Date::of(951_782_461).short(), "20000229-000101");
-    }
-}
+/// How a moment is written in `run.json`, UTC.
+const DATE: &str = "%Y-%m-%dT%H:%M:%SZ";

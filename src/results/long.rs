@@ -48,7 +48,7 @@ impl Storable for LongResult {
                     table.bucket(&run.policy, &bucket);
                 }
             }
-            table.text
+            table.text()
         };
         save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
         save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
@@ -61,7 +61,7 @@ impl Storable for LongResult {
                 memory.row(&run.policy, &row);
             }
         }
-        save(&folder.join("memory.csv"), &memory.text)
+        save(&folder.join("memory.csv"), &memory.text())
     }
 
     fn draw(&self, _: &RunInfo, folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,7 +1,5 @@
 //! The tables of a result folder: CSV with a header row, units in the names, an empty cell where there is no value.
 
-use std::fmt::Write;
-
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::explosion::Extent;
 use lm_infinite_analysis::nll::NllBucket;
@@ -43,7 +41,7 @@ fn nll(diagnosis: &Diagnosis) -> String {
             table.bucket(policy, bucket);
         }
     }
-    table.text
+    table.text()
 }
 
 fn logits(diagnosis: &Diagnosis) -> String {
@@ -59,7 +57,7 @@ fn logits(diagnosis: &Diagnosis) -> String {
             rows(curve, |row| table.row(&run.policy, &format!("{queries},{row}")));
         }
     }
-    table.text
+    table.text()
 }
 
 fn curve(diagnosis: &Diagnosis, columns: &str, of: fn(&RunMeasurement) -> &BandCurve) -> String {
@@ -67,7 +65,7 @@ fn curve(diagnosis: &Diagnosis, columns: &str, of: fn(&RunMeasurement) -> &BandC
     for run in &diagnosis.runs {
         rows(of(run), |row| table.row(&run.policy, row));
     }
-    table.text
+    table.text()
 }
 
 fn quantiles(diagnosis: &Diagnosis) -> String {
@@ -79,7 +77,7 @@ fn quantiles(diagnosis: &Diagnosis) -> String {
             table.row(&run.policy, &format!("{},{}", quantile.from, cells.join(",")));
         }
     }
-    table.text
+    table.text()
 }
 
 /// Entropy of sampled queries beside what follows from their logits alone.
@@ -98,7 +96,7 @@ fn bounds(diagnosis: &Diagnosis) -> String {
             table.row(&run.policy, &format!("{x},{}", cells.join(",")));
         }
     }
-    table.text
+    table.text()
 }
 
 fn heads(diagnosis: &Diagnosis) -> String {
@@ -133,7 +131,7 @@ fn heads(diagnosis: &Diagnosis) -> String {
             table.row(&run.policy, &format!("{},{},{}", head.layer, head.head, cells.join(",")));
         }
     }
-    table.text
+    table.text()
 }
 
 fn layers(diagnosis: &Diagnosis) -> String {
@@ -158,7 +156,7 @@ fn layers(diagnosis: &Diagnosis) -> String {
             table.row(&run.policy, &format!("{},{}", site.layer, values.map(cell).join(",")));
         }
     }
-    table.text
+    table.text()
 }
 
 fn states(diagnosis: &Diagnosis) -> String {
@@ -173,7 +171,7 @@ fn states(diagnosis: &Diagnosis) -> String {
             }
         }
     }
-    table.text
+    table.text()
 }
 
 fn rows(curve: &BandCurve, mut row: impl FnMut(&str)) {
@@ -187,15 +185,25 @@ fn cell(value: Option<f64>) -> String {
 }
 
 /// A table being written.
-pub(super) struct Table {
-    /// Header and rows so far.
-    pub text: String,
-}
+pub(super) struct Table(csv::Writer<Vec<u8>>);
 
 impl Table {
-    /// With this header.
+    /// With this header, names separated by commas.
     pub fn new(header: &str) -> Self {
-        Self { text: format!("{header}\n") }
+        let mut table = Self(csv::WriterBuilder::new().flexible(true).from_writer(Vec::new()));
+        table.record(header.split(','));
+        table
+    }
+
+    fn record<'a>(&mut self, cells: impl Iterator<Item = &'a str>) {
+        // Writing to memory cannot fail, and rows may have any number of cells.
+        let _ = self.0.write_record(cells);
+    }
+
+    /// The table as text.
+    pub fn text(self) -> String {
+        // What was written are strings, to memory.
+        String::from_utf8(self.0.into_inner().unwrap_or_default()).unwrap_or_default()
     }
 
     /// Of losses in buckets: a row is a [`Self::bucket`].
@@ -210,9 +218,8 @@ impl Table {
         self.row(policy, &format!("{from},{to},{},{non_finite},{first}", cell(*nll)));
     }
 
-    /// A row whose first cell is a policy; policies hold commas, so it is quoted.
+    /// A row: a policy, whose name may hold commas, and the other cells, separated by commas.
     pub fn row(&mut self, policy: &str, rest: &str) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "\"{}\",{rest}", policy.replace('"', "\"\""));
+        self.record(std::iter::once(policy).chain(rest.split(',')));
     }
 }

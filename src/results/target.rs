@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use lm_infinite_runtime::files::{folder_of, resolve};
 
-use super::info::Date;
 use super::manifest::Manifest;
 use super::staging;
 use super::storable::{AnyStorable, Storable, named};
@@ -78,7 +78,11 @@ pub fn default_folder(model: &str) -> PathBuf {
     let name = Path::new(model).file_name().map_or(model.into(), |name| name.to_string_lossy());
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = name.chars().map(safe).collect();
-    Path::new("results").join(format!("{}-{}", name.trim_start_matches('.'), Date::now().short()))
+    Path::new("results").join(format!(
+        "{}-{}",
+        name.trim_start_matches('.'),
+        Timestamp::now().strftime("%Y%m%d-%H%M%S")
+    ))
 }
 
 /// Refuses a path that a result of `T` that is called `kind` ([`Storable::kind`]) cannot be written to.
