@@ -30,7 +30,6 @@ mod merge;
 mod report;
 mod shards;
 mod staging;
-
 mod storable;
 mod store;
 mod tables;

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 /// The accumulators of [`Measurements`] (pooled maps left out, which are for the window alone).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
+    read: u64,
     entropy: EntropyAccumulator,
     logits: LogitsByDistance,
     logits_start: LogitsByDistance,
@@ -45,6 +46,7 @@ impl Measurements {
     /// What was counted.
     pub fn into_sums(self) -> Sums {
         Sums {
+            read: self.read,
             entropy: self.entropy,
             logits: self.logits,
             logits_start: self.logits_start,
@@ -65,9 +67,22 @@ impl Measurements {
     /// # Errors
     /// Sums of another model or of a text of another length.
     pub fn add(&mut self, more: &Sums, hidden: usize) -> Result<()> {
+        if more.read > self.plan.tokens {
+            let got = format!("{} tokens read of a text of {}", more.read, self.plan.tokens);
+            return Err(Error::input("sums of a shard", got));
+        }
+        self.read = self.read.max(more.read);
         self.entropy.merge(&more.entropy)?;
         self.logits.merge(&more.logits)?;
         self.logits_start.merge(&more.logits_start)?;
+        // The last sampled query of the later part takes the place of the one before it.
+        if more.logits_last.maxima().iter().any(|&logit| logit != f32::NEG_INFINITY) {
+            for (layer, head) in
+                (0..self.plan.layers).flat_map(|layer| (0..self.plan.heads).map(move |head| (layer, head)))
+            {
+                self.logits_last.clear(layer, head)?;
+            }
+        }
         self.logits_last.merge(&more.logits_last)?;
         self.logits_by_length.merge(&more.logits_by_length)?;
         self.logit_quantiles.merge(&more.logit_quantiles)?;
@@ -104,7 +119,8 @@ impl Measurements {
 
 #[cfg(test)]
 mod tests {
-    use lm_infinite_runtime::probe::{HeadStatistics, HiddenSite, Probe};
+    use lm_infinite_runtime::policy::Region;
+    use lm_infinite_runtime::probe::{AttentionRow, HeadStatistics, HiddenSite, KeyRun, Probe};
 
     use super::super::collector::tests::tiny_config;
     use super::super::{Collector, MeasurementPlan};
@@ -143,6 +159,28 @@ mod tests {
         for end in [0, 1, bytes.len() / 2, bytes.len() - 1] {
             assert!(rmp_serde::from_slice::<Sums>(&bytes[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn the_last_sampled_query_is_that_of_the_later_part() {
+        let part = |position: u64, logit: f32| {
+            let mut collector = Collector::new(&tiny_config(2), 64);
+            let logits = vec![logit; 4];
+            let region = Region::Recent { distance: 3 };
+            let runs = [KeyRun { first_key: position - 3, region, logits }];
+            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs });
+            collector.finish().expect("fits").into_sums()
+        };
+        let mut whole = Collector::new(&tiny_config(2), 64).finish().expect("empty");
+        whole.add(&part(20, 9.0), 4).expect("the first");
+        whole.add(&part(40, 1.0), 4).expect("the second");
+        let largest =
+            |logits: &LogitsByDistance| logits.maxima().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert_eq!((largest(&whole.logits), largest(&whole.logits_last), whole.read), (9.0, 1.0, 41));
+        // A part without a sampled query leaves the one before it.
+        let none = Collector::new(&tiny_config(2), 64).finish().expect("empty").into_sums();
+        whole.add(&none, 4).expect("the third");
+        assert_eq!((largest(&whole.logits_last), whole.read), (1.0, 41));
     }
 
     #[test]
