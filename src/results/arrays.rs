@@ -21,9 +21,10 @@ use std::fs::File;
 use std::io::{BufWriter, Read};
 use std::path::Path;
 
-use ndarray::{Array1, Array3, Array4, ArrayView, Dimension};
-use ndarray_npy::{NpzWriter, ViewNpyExt};
-use zip::ZipArchive;
+use ndarray::{Array3, Array4, ArrayBase, ArrayView, Data, Dimension};
+use ndarray_npy::{ViewNpyExt, WritableElement, WriteNpyExt};
+use zip::write::{SimpleFileOptions, ZipWriter};
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::diagnose::{Diagnosis, RunArrays, RunMeasurement};
 use crate::error::{Error, Result};
@@ -53,8 +54,7 @@ const MAPS: [Map; 2] = [
 /// Writes the arrays of all runs.
 pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
     let file = File::create(path).map_err(Error::io(path))?;
-    let mut npz = NpzWriter::new(BufWriter::new(file));
-    let failed = |e: ndarray_npy::WriteNpzError| Error::io(path)(std::io::Error::other(e));
+    let mut npz = Writer { path, zip: ZipWriter::new(BufWriter::new(file)) };
     let bins = &diagnosis.bins;
     for (name, bins) in [
         ("position_bins", &bins.positions),
@@ -62,21 +62,42 @@ pub fn write(path: &Path, diagnosis: &Diagnosis) -> Result<()> {
         ("mass_distance_bins", &bins.mass_distances),
         ("map_key_bins", &bins.map_keys),
     ] {
-        npz.add_array(name, &Array1::from(bins.lower().to_vec())).map_err(failed)?;
+        npz.add(name, &ArrayView::from(bins.lower()))?;
     }
-    npz.add_array("map_queries", &ArrayView::from(&bins.map_queries)).map_err(failed)?;
-    npz.add_array("reference_nll", &ArrayView::from(&diagnosis.reference_per_token)).map_err(failed)?;
+    npz.add("map_queries", &ArrayView::from(&bins.map_queries))?;
+    npz.add("reference_nll", &ArrayView::from(&diagnosis.reference_per_token))?;
     for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter().enumerate() {
-        npz.add_array(format!("run{index}_nll"), &ArrayView::from(&arrays.nll)).map_err(failed)?;
+        npz.add(&format!("run{index}_nll"), &ArrayView::from(&arrays.nll))?;
         for (name, field, _) in FIELDS {
-            npz.add_array(format!("run{index}_{name}"), field(arrays)).map_err(failed)?;
+            npz.add(&format!("run{index}_{name}"), field(arrays))?;
         }
         for (name, map, _) in MAPS {
-            npz.add_array(format!("run{index}_{name}"), map(arrays)).map_err(failed)?;
+            npz.add(&format!("run{index}_{name}"), map(arrays))?;
         }
     }
-    let file = npz.finish().map_err(failed)?;
+    let file = npz.zip.finish().map_err(|e| Error::io(path)(std::io::Error::other(e)))?;
     file.into_inner().map_err(|e| Error::io(path)(e.into_error()))?.sync_all().map_err(Error::io(path))
+}
+
+/// A `.npz` file being written: a zip archive of `.npy` files.
+struct Writer<'a> {
+    path: &'a Path,
+    zip: ZipWriter<BufWriter<File>>,
+}
+
+impl Writer<'_> {
+    fn add<T, S, D>(&mut self, name: &str, array: &ArrayBase<S, D>) -> Result<()>
+    where
+        T: WritableElement,
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
+        let failed = |e: &dyn std::fmt::Display| Error::io(self.path)(std::io::Error::other(e.to_string()));
+        let options =
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        self.zip.start_file(format!("{name}.npy"), options).map_err(|e| failed(&e))?;
+        array.write_npy(&mut self.zip).map_err(|e| failed(&e))
+    }
 }
 
 /// Reads the arrays into a diagnosis that has everything else.
