@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
-use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::note::Note;
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, Text};
 
 use super::args::{ModelArgs, TextArgs};
 use super::output::{self, say};
 use crate::error::Result;
+use crate::words::grouped;
 
 /// Characters of the embedded text that make a prompt.
 const PROMPT: usize = 1000;
@@ -52,6 +54,7 @@ impl Model {
                     &self.loaded.config,
                     spec.policy.scaling,
                 )?;
+                say(&beyond_training(&spec, self.trained_length()));
                 Ok(spec)
             })
             .collect()
@@ -61,6 +64,23 @@ impl Model {
     pub fn default_comparison(&self) -> [String; 2] {
         ["vanilla".into(), format!("lm-infinite:window={}", (self.trained_length() / 4).max(1))]
     }
+}
+
+/// What is to be said of a policy that shows the model distances, or numbers of keys, which its training did not.
+fn beyond_training(spec: &PolicySpec, trained_length: u64) -> Vec<Note> {
+    let AttentionPolicy { window, ceiling, .. } = spec.policy;
+    [("window", window), ("ceiling", ceiling)]
+        .into_iter()
+        .filter_map(|(name, length)| {
+            let length = length.filter(|&length| length > trained_length)?;
+            let said = format!(
+                "its {name} of {} tokens is longer than the training length of {}: distances beyond it are unseen",
+                grouped(length),
+                grouped(trained_length)
+            );
+            Some(Note::new(format!("policy {}", spec.label), said))
+        })
+        .collect()
 }
 
 /// Longest prompt, in bytes: it is tokenized at once.

@@ -10,6 +10,7 @@ use lm_infinite_runtime::text::Text;
 
 use super::args::{Cli, Perplexity};
 use super::inputs::Model;
+use super::interrupt::Interrupt;
 use super::output::{Output, progress, say};
 use crate::error::Error;
 use crate::long_run::{Identity, LongResult, LongRun, LongRunResult, Shard};
@@ -69,8 +70,13 @@ pub fn run(
         bar.set_prefix(policies[index].label.clone());
         bar.set_position(position);
     };
-    let (workspace, tallies) = run.run(folder, resume, &done)?;
+    let interrupt = Interrupt::listen();
+    let finished = run.run(folder, resume, &done, &|| interrupt.asked())?;
     bar.finish_and_clear();
+    let Some((workspace, tallies)) = finished else {
+        let folder = folder.display();
+        anyhow::bail!("stopped; what was read is saved: go on with the same command and `--resume {folder}`");
+    };
     let read = whole.or(tallies.first().map(|tally| tally.mark.text.clone())).unwrap_or_default();
     let repeated_from = tallies.iter().find_map(|tally| tally.mark.repeats_from);
     let mut notes = text.notes();

@@ -82,6 +82,27 @@ fn kill_at(mut child: Child, folder: &Path, position: u64) {
     child.wait().expect("a child");
 }
 
+/// Ctrl-C: what was read is saved, said, and gone on with.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_saves_itself_and_says_how_to_go_on() {
+    let desk = Desk::new();
+    json(&desk.run(&["--out", "whole"]));
+    // No snapshot by time: what is there after the interrupt is what the interrupt saved.
+    let mut command = desk.command(&["--out", "parts", "--snapshot", "1000000"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let start = Instant::now();
+    while !desk.path("parts/state.json").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "the run does not begin");
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    let output = child.wait_with_output().expect("a child");
+    refused(&output, "--resume parts");
+    json(&desk.run(&["--resume", "parts"]));
+    assert_eq!(losses(&desk.path("parts")), losses(&desk.path("whole")));
+}
+
 #[test]
 fn a_run_that_is_killed_goes_on_bit_for_bit() {
     let desk = Desk::new();
@@ -246,8 +267,8 @@ fn shards_merge_into_the_whole_run() {
     let figure = std::fs::read_to_string(desk.path("merged/nll_by_length.svg")).expect("a figure");
     assert!(figure.contains("text repeats from here"));
 
-    refused(&desk.merge(&folders[..2], "two"), "expected");
-    refused(&desk.merge(&[folders[0], folders[0], folders[1]], "twice"), "was expected");
+    refused(&desk.merge(&folders[..2], "two"), "missing");
+    refused(&desk.merge(&[folders[0], folders[0], folders[1]], "twice"), "is there twice");
     refused(&desk.merge(&[folders[0], folders[1], "whole"], "mixed"), "another run");
     refused(&desk.merge(&["nothing"], "out"), "nothing");
     refused(&desk.merge(&folders, "./shard-1"), "would be lost");

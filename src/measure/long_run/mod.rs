@@ -50,7 +50,8 @@ pub struct LongRun {
 impl LongRun {
     /// Runs every policy over the text, in `folder`, from where an unfinished run stopped if `resume`. `progress` is told
     /// which policy reads, and how many tokens it has read. What lets a run go on stays in the folder until
-    /// [`Workspace::finish`]. Returns that workspace and one tally per policy.
+    /// [`Workspace::finish`]. Returns that workspace and one tally per policy; `None` where `stop`, which is asked between
+    /// two chunks, said so: then everything that was read is saved in `folder`.
     ///
     /// # Errors
     /// As [`Workspace::load`], [`TokenStream::skip_to`], [`TokenStream::take`], [`Session::new`] and [`Session::score`].
@@ -59,7 +60,8 @@ impl LongRun {
         folder: &Path,
         resume: bool,
         progress: &dyn Fn(usize, u64),
-    ) -> Result<(Workspace, Vec<Tally>)> {
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<(Workspace, Vec<Tally>)>> {
         let end = self.identity.shard.part(self.identity.tokens).end;
         let workspace = Workspace::new(folder, self.identity.clone())?;
         let mut state = if resume { Some(workspace.load()?) } else { None };
@@ -90,9 +92,13 @@ impl LongRun {
                 let seconds = start.elapsed().as_secs_f64();
                 tally.add(tokens.len() as u64, &losses, mark, seconds, session.kv_cache_bytes() as u64);
                 progress(index, tally.position);
-                if saved.elapsed() >= self.snapshot_every && tally.position < end {
+                let stopped = stop();
+                if (stopped || saved.elapsed() >= self.snapshot_every) && tally.position < end {
                     workspace.save(&done, Some((&tally, &mut session)))?;
                     saved = Instant::now();
+                    if stopped {
+                        return Ok(None);
+                    }
                 }
             }
             tally.look_at_memory(session.kv_cache_bytes() as u64);
@@ -102,7 +108,7 @@ impl LongRun {
             done.push(tally);
             workspace.save(&done, None)?;
         }
-        Ok((workspace, done))
+        Ok(Some((workspace, done)))
     }
 
     /// A session that is ready for the first token of the shard's halo.
