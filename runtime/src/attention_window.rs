@@ -90,7 +90,7 @@ impl WindowRequest {
     /// # Errors
     /// More than [`MOST_REREAD`] tokens to read.
     pub fn begin(&self, policy: &AttentionPolicy) -> Result<u64> {
-        // Layers below the one with middle keys may still be read from a halo, those after it depend on everything.
+        // Layers below the one with retrieved keys may still be read from a halo, those after it depend on everything.
         let looks_back = (0..=self.layer).any(|layer| policy.at_layer(layer).middle.is_some());
         let begin = match policy.window.filter(|_| !looks_back) {
             Some(window) => {
@@ -126,7 +126,7 @@ impl AttentionWindow {
     ) -> Result<Option<Self>> {
         request.validate(decoder, tokens.len() as u64)?;
         let begin = request.begin(policy)?;
-        // The window of a policy with unused middle keys can be skipped in, its archive cannot.
+        // The window of a policy with unused retrieved keys can be skipped in, its archive cannot.
         let middle = policy.middle.filter(|_| begin == 0);
         let mut session = Session::new(decoder.clone(), AttentionPolicy { middle, ..policy.clone() })?;
         if begin > 0 {

@@ -3,7 +3,7 @@
 //! With a window the cache is a start block and a ring: position `p < start` lies in slot `p`, any other in slot
 //! `start + (p − origin) mod window`, where `origin` is the first position behind the start tokens, or behind the last gap.
 //! Without a window, slot = position. Slots live in pages, so that nothing is ever copied
-//! to grow and memory follows what is held. Where the policy has middle keys, what leaves the window goes to an
+//! to grow and memory follows what is held. Where the policy has retrieved keys, what leaves the window goes to an
 //! [`Archive`].
 
 mod snapshot;

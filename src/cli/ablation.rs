@@ -13,7 +13,7 @@ use crate::results::{RunInfo, Source, Target};
 /// Policies that are compared where none are asked for: nothing, each part of the fix, the fix, and what others do.
 const COMPARED: [&str; 6] = ["vanilla", "window", "lambda", "ceiling", "lm-infinite", "streaming-llm"];
 
-/// Training lengths to a stretch.
+/// Training lengths to a segment.
 const TIMES: u64 = 16;
 
 /// Runs the command.
@@ -26,20 +26,20 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
     let plan = AblationPlan {
         policies: policies.clone(),
         tokens: usize::try_from(length).unwrap_or(usize::MAX),
-        stretches: args.stretches as usize,
+        segments: args.segments as usize,
         seed: cli.seed,
     };
     let tokenizer = &model.loaded.tokenizer;
     let sample = corpus::pool(
         &text,
         tokenizer,
-        length.saturating_mul(args.stretches.into()).max(2),
+        length.saturating_mul(args.segments.into()).max(2),
         args.repeat.seed(cli),
     )?;
     say(&sample.notes);
     let tokens = sample.without_bos(tokenizer);
     let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-    let bar = progress("ablation", (plan.policies.len() * plan.stretches) as u64, "runs");
+    let bar = progress("ablation", (plan.policies.len() * plan.segments) as u64, "runs");
     let mut result = ablation(&model.loaded.name, &model.decoder, tokens, bos, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
     (result.repeated_from, result.notes) = (sample.repeated_from, sample.notes.clone());

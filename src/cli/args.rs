@@ -330,8 +330,8 @@ pub struct AblationArgs {
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: Option<u64>,
     /// Segments of the text, from anywhere in it
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub stretches: u32,
+    #[arg(long, alias = "stretches", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub segments: u32,
     /// Result folder [default: results/MODEL-DATE-TIME]
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,

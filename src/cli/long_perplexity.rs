@@ -73,12 +73,12 @@ pub fn run(
     let interrupt = Interrupt::listen();
     let finished = run.run(folder, resume, &done, &|| interrupt.asked())?;
     bar.finish_and_clear();
-    let Some((workspace, tallies)) = finished else {
+    let Some((workspace, totals)) = finished else {
         let folder = folder.display();
         anyhow::bail!("stopped; what was read is saved: go on with the same command and `--resume {folder}`");
     };
-    let read = whole.or(tallies.first().map(|tally| tally.mark.text.clone())).unwrap_or_default();
-    let repeated_from = tallies.iter().find_map(|tally| tally.mark.repeats_from);
+    let read = whole.or(totals.first().map(|totals| totals.mark.text.clone())).unwrap_or_default();
+    let repeated_from = totals.iter().find_map(|totals| totals.mark.repeats_from);
     let mut notes = text.notes();
     notes.extend(corpus::length_note(tokens, Some(tokens), repeated_from, Some(cli.seed)));
     say(&notes);
@@ -90,8 +90,8 @@ pub fn run(
         notes: notes.clone(),
         runs: policies
             .iter()
-            .zip(tallies)
-            .map(|(spec, tally)| LongRunResult { policy: spec.label.clone(), tally })
+            .zip(totals)
+            .map(|(spec, totals)| LongRunResult { policy: spec.label.clone(), totals })
             .collect(),
     };
     let info = RunInfo::new(

@@ -67,12 +67,12 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
                     format!("the loss is that after the training length of {begin} tokens; got {length}");
                 return Err(Error::input("--length", reason).into());
             }
-            let (stretches, taken) = stretches(&model, &text, length, samples, args.repeat.seed(cli))?;
+            let (segments, taken) = segments(&model, &text, length, samples, args.repeat.seed(cli))?;
             say(&taken.notes);
-            done = stretches.len() as u64;
+            done = segments.len() as u64;
             for method in &methods {
                 let (mut sum, mut count, mut non_finite) = (0.0, 0usize, NonFinite::default());
-                for tokens in &stretches {
+                for tokens in &segments {
                     let nll = evaluate(&model.decoder, &method.policy, tokens, None, &|_| ())?.nll;
                     // Entry t is the loss of token t + 1.
                     let late = &nll[begin as usize - 1..];
@@ -101,7 +101,7 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
 
 /// `count` segments of `length` tokens, one after the other, each behind the token that the model was trained to see first;
 /// fewer of a shorter text, which a note says.
-fn stretches(
+fn segments(
     model: &Model,
     text: &Text,
     length: u64,
@@ -116,21 +116,21 @@ fn stretches(
     let mut sample = corpus::tokens(text, &model.loaded.tokenizer, wanted, repeat)?;
     let take = length.saturating_sub(usize::from(bos.is_some())).max(1);
     let parts = sample.without_bos(&model.loaded.tokenizer).chunks_exact(take).take(count as usize);
-    let stretches: Vec<Vec<u32>> =
+    let segments: Vec<Vec<u32>> =
         parts.map(|part| bos.into_iter().chain(part.iter().copied()).collect()).collect();
-    if stretches.is_empty() {
+    if segments.is_empty() {
         let reason = format!(
             "it has {} tokens; a segment of {length} needs as many (--repeat draws its documents again)",
             sample.tokens.len()
         );
         return Err(Error::input("text", reason).into());
     }
-    if (stretches.len() as u64) < count {
+    if (segments.len() as u64) < count {
         let said =
-            format!("the text has {} segments of {length} tokens, {count} were asked for", stretches.len());
+            format!("the text has {} segments of {length} tokens, {count} were asked for", segments.len());
         sample.notes.push(Note::new("--samples", said));
     }
-    Ok((stretches, sample))
+    Ok((segments, sample))
 }
 
 /// `shares` is empty where the values are none. `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts

@@ -1,4 +1,4 @@
-//! Loss above the reference of several policies, with bands over stretches of text (paper Fig. 5).
+//! Loss above the reference of several policies, with bands over segments of text (paper Fig. 5).
 
 use super::lines::{LineFigure, Series};
 use super::subject::with_repetition;
@@ -38,8 +38,8 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
             with_repetition(&ablation.model, ablation.repeated_from)
         ),
         note: format!(
-            "Mean over {} stretches of text, band: 95 % over stretches; 0: the same tokens within the training length",
-            grouped(ablation.stretches)
+            "Mean over {} segments of text, band: 95 % over segments; 0: the same tokens within the training length",
+            grouped(ablation.segments)
         ),
         x_label: "token position".into(),
         y_label: "NLL above the reference (nats)".into(),

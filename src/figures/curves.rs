@@ -42,7 +42,7 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         crosses: crosses(&run.buckets),
         not_finite_from: run.first_non_finite.map(|at| at as f64),
     };
-    let name = "the same text in pieces of the training length";
+    let name = "the same text in windows of the training length";
     let reference = Series {
         not_finite_from: diagnosis.reference_first_non_finite.map(|at| at as f64),
         ..Series::new(name, None, running_median(&diagnosis.reference))

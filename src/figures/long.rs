@@ -7,12 +7,12 @@ use super::canvas::Point;
 use super::lines::{LineFigure, Series};
 use super::subject::with_repetition;
 use super::theme::look;
-use crate::long_run::{LongResult, LongRunResult, MemorySample, Tally};
+use crate::long_run::{LongResult, LongRunResult, MemorySample, RunningTotals};
 
 /// Loss in buckets that grow with the position.
 pub fn nll(result: &LongResult) -> LineFigure {
-    let points = |tally: &Tally| {
-        let buckets = tally.logarithmic.buckets(result.tokens);
+    let points = |totals: &RunningTotals| {
+        let buckets = totals.logarithmic.buckets(result.tokens);
         // A bucket without a token is passed over, one with a loss that is not finite is a gap.
         let pieces = buckets.split(|bucket| bucket.non_finite > 0);
         let point = |b: &NllBucket| Some(((b.from as f64 + b.to as f64) / 2.0, b.nll?));
@@ -26,18 +26,18 @@ pub fn nll(result: &LongResult) -> LineFigure {
         ),
         note: "Means over buckets that grow with the position, four to a doubling".into(),
         y_label: "NLL (nats per token)".into(),
-        ..figure(result, points, |tally| tally.linear.non_finite().first)
+        ..figure(result, points, |totals| totals.linear.non_finite().first)
     }
 }
 
 /// Resident memory on the way. Every shard is a process of its own, and has a line of its own.
 pub fn memory(result: &LongResult) -> LineFigure {
-    let points = |tally: &Tally| {
-        let shards = tally.memory.chunk_by(|before, after| before.shard == after.shard);
+    let points = |totals: &RunningTotals| {
+        let shards = totals.memory.chunk_by(|before, after| before.shard == after.shard);
         let point = |s: &MemorySample| Some((s.position as f64, s.rss_bytes? as f64 / 1e6));
         shards.map(|samples| samples.iter().filter_map(point).collect()).collect::<Vec<Vec<Point>>>()
     };
-    let in_shards = result.runs.iter().any(|run| points(&run.tally).len() > 1);
+    let in_shards = result.runs.iter().any(|run| points(&run.totals).len() > 1);
     let shards = if in_shards { "; one line for each shard that was merged" } else { "" };
     LineFigure {
         title: format!(
@@ -54,18 +54,18 @@ pub fn memory(result: &LongResult) -> LineFigure {
 
 fn figure(
     result: &LongResult,
-    points: impl Fn(&Tally) -> Vec<Vec<Point>>,
-    not_finite_from: impl Fn(&Tally) -> Option<u64>,
+    points: impl Fn(&RunningTotals) -> Vec<Vec<Point>>,
+    not_finite_from: impl Fn(&RunningTotals) -> Option<u64>,
 ) -> LineFigure {
     // Left of this a logarithmic axis has nothing, and a bucket is a token or two.
     let low = Axis::lengths("", result.tokens, result.trained_length).low;
     let visible = |points: Vec<Point>| points.into_iter().filter(|&(x, _)| x >= low).collect();
     let series = |(index, run): (usize, &LongRunResult)| Series {
-        not_finite_from: not_finite_from(&run.tally).map(|at| at as f64),
+        not_finite_from: not_finite_from(&run.totals).map(|at| at as f64),
         ..Series::new(
             run.policy.clone(),
             Some(look(index)),
-            points(&run.tally).into_iter().map(visible).collect(),
+            points(&run.totals).into_iter().map(visible).collect(),
         )
     };
     LineFigure {

@@ -1,8 +1,8 @@
-//! What each part of the fix is worth (paper Fig. 5): the loss of several policies over many stretches of text, each against
-//! the same tokens within the training length, with confidence bands over stretches.
+//! What each part of the fix is worth (paper Fig. 5): the loss of several policies over many segments of text, each against
+//! the same tokens within the training length, with confidence bands over segments.
 //!
 //! One text tells hard and easy passages from strained and unstrained attention only by luck; the difference to the
-//! reference, token by token and averaged over stretches, does so by construction.
+//! reference, token by token and averaged over segments, does so by construction.
 
 use std::sync::Arc;
 
@@ -31,10 +31,10 @@ const BINS: u64 = 64;
 pub struct AblationPlan {
     /// Policies, in order.
     pub policies: Vec<PolicySpec>,
-    /// Tokens of a stretch, its BOS included.
+    /// Tokens of a segment, its BOS included.
     pub tokens: usize,
-    /// How many stretches.
-    pub stretches: usize,
+    /// How many segments.
+    pub segments: usize,
     /// Seed of where they begin, and of the bootstrap.
     pub seed: u64,
 }
@@ -46,10 +46,11 @@ pub struct Ablation {
     pub model: String,
     /// L_pretrain.
     pub trained_length: u64,
-    /// Tokens of a stretch.
+    /// Tokens of a segment.
     pub tokens: u64,
-    /// Stretches.
-    pub stretches: u64,
+    /// Segments.
+    #[serde(alias = "stretches")]
+    pub segments: u64,
     /// Tokens of the text, where segments were taken from more, with its documents drawn with replacement.
     #[serde(default)]
     pub repeated_from: Option<u64>,
@@ -58,7 +59,7 @@ pub struct Ablation {
     pub notes: Vec<Note>,
     /// Mean loss of the reference, in nats per token; `None` where one is not finite.
     pub reference_nll: Option<f64>,
-    /// Tokens of the reference, over all stretches, whose loss is not finite. No policy can be held against them.
+    /// Tokens of the reference, over all segments, whose loss is not finite. No policy can be held against them.
     #[serde(default)]
     pub reference_non_finite_tokens: u64,
     /// One per policy.
@@ -70,21 +71,21 @@ pub struct Ablation {
 pub struct AblationRun {
     /// As written.
     pub policy: String,
-    /// Loss above the reference by position, with 95 % bands over stretches.
+    /// Loss above the reference by position, with 95 % bands over segments.
     pub excess: Vec<BandBucket>,
     /// The same of all tokens beyond the training length; `None` where there is none. Without a mean where one is not finite.
     pub beyond: Option<BandBucket>,
-    /// Tokens, over all stretches, whose loss above the reference is NaN or infinite.
+    /// Tokens, over all segments, whose loss above the reference is NaN or infinite.
     pub non_finite: u64,
-    /// The smallest position of one in its stretch.
+    /// The smallest position of one in its segment.
     #[serde(default)]
     pub first_non_finite: Option<u64>,
 }
 
-/// Runs every policy over every stretch of `tokens` (a text without BOS). `progress` is told when one is done.
+/// Runs every policy over every segment of `tokens` (a text without BOS). `progress` is told when one is done.
 ///
 /// # Errors
-/// A text shorter than a stretch; as [`evaluate`].
+/// A text shorter than a segment; as [`evaluate`].
 pub fn ablation(
     model: &str,
     decoder: &Arc<Decoder>,
@@ -112,19 +113,20 @@ pub fn ablation(
     }
     let mut random = random::expanded(plan.seed);
     let (mut sum, mut count, mut reference_broken) = (0.0, 0u64, NonFinite::default());
-    for stretch in 0..plan.stretches as u64 {
+    for segment in 0..plan.segments as u64 {
         let at = random.random_range(0..=tokens.len() - body);
         let text: Vec<u32> = bos.into_iter().chain(tokens[at..at + body].iter().copied()).collect();
-        let usual = evaluate_in_segments(decoder, &text, bos, trained, &|_| ())?;
-        sum += usual.iter().map(|&nll| f64::from(nll)).sum::<f64>();
-        count += usual.len() as u64;
-        reference_broken.note_all(1, &usual, |nll| !nll.is_finite());
+        let reference = evaluate_in_segments(decoder, &text, bos, trained, &|_| ())?;
+        sum += reference.iter().map(|&nll| f64::from(nll)).sum::<f64>();
+        count += reference.len() as u64;
+        reference_broken.note_all(1, &reference, |nll| !nll.is_finite());
         for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(&mut all) {
             let nll = evaluate(decoder, &spec.policy, &text, None, &|_| ())?.nll;
-            let excess: Vec<f32> = nll.iter().zip(&usual).map(|(nll, usual)| nll - usual).collect();
+            let excess: Vec<f32> =
+                nll.iter().zip(&reference).map(|(nll, reference)| nll - reference).collect();
             non_finite.note_all(1, &excess, |value| !value.is_finite());
-            by_position.push(stretch, 1, &excess);
-            by_side.push(stretch, 1, &excess);
+            by_position.push(segment, 1, &excess);
+            by_side.push(segment, 1, &excess);
             progress();
         }
     }
@@ -143,7 +145,7 @@ pub fn ablation(
         model: model.into(),
         trained_length: trained,
         tokens: plan.tokens as u64,
-        stretches: plan.stretches as u64,
+        segments: plan.segments as u64,
         repeated_from: None,
         notes: Vec::new(),
         reference_nll: (count > 0 && !reference_broken.any()).then(|| sum / count as f64),
@@ -156,8 +158,8 @@ impl Ablation {
     /// One line per policy.
     pub fn summary(&self) -> String {
         let mut text = format!(
-            "{}: {} stretches of {} tokens, loss above the same tokens within the training length of {}, mean beyond it\n",
-            self.model, self.stretches, self.tokens, self.trained_length
+            "{}: {} segments of {} tokens, loss above the same tokens within the training length of {}, mean beyond it\n",
+            self.model, self.segments, self.tokens, self.trained_length
         );
         text.extend(self.notes.iter().map(|note| format!("  {note}\n")));
         if self.reference_non_finite_tokens > 0 {
@@ -172,13 +174,13 @@ impl Ablation {
                 Some((Some(nll), Some((low, high)))) => {
                     format!("{nll:+.3} nats (95 %: {low:+.3} to {high:+.3})")
                 }
-                Some((Some(nll), None)) => format!("{nll:+.3} nats (too few stretches for a band)"),
+                Some((Some(nll), None)) => format!("{nll:+.3} nats (too few segments for a band)"),
                 _ => "no token beyond it".to_owned(),
             };
             let broken = match run.non_finite {
                 0 => String::new(),
                 count => format!(
-                    ", {} of all stretches not finite, the first at {}",
+                    ", {} of all segments not finite, the first at {}",
                     tokens(count),
                     run.first_non_finite.map_or("?".to_owned(), grouped)
                 ),

@@ -3,7 +3,7 @@
 //! | name | shape | what |
 //! |---|---|---|
 //! | `position_bins`, `logit_distance_bins`, `mass_distance_bins` | \[bins\], u64 | lower edges; the last bin is open |
-//! | `reference_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, read in pieces of the training length, nats |
+//! | `reference_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, read in windows of the training length, nats |
 //! | `run{i}_nll` | \[tokens − 1\], f32 | loss of tokens 1..n, nats |
 //! | `run{i}_max_logit` | \[layers, heads, distances\], f32 | largest logit, keys after the first 10; −inf: none attended |
 //! | `run{i}_max_logit_start` | the same | on the first 10 tokens |

@@ -18,7 +18,7 @@ use super::store::{from_json, save, to_json};
 use super::tables::Table;
 use crate::error::Result;
 use crate::figures;
-use crate::long_run::{LongResult, MemorySample, Shard, Tally};
+use crate::long_run::{LongResult, MemorySample, RunningTotals, Shard};
 
 impl Storable for LongResult {
     type Whole = Self;
@@ -41,20 +41,20 @@ impl Storable for LongResult {
     fn write(&self, folder: &Path) -> Result<()> {
         to_json(&folder.join(Self::FILE), self, false)?;
         save(&folder.join("summary.txt"), &LongResult::summary(self))?;
-        let of = |losses: fn(&Tally) -> &lm_infinite_analysis::nll::NllByPosition| {
+        let of = |losses: fn(&RunningTotals) -> &lm_infinite_analysis::nll::NllByPosition| {
             let mut table = Table::of_losses();
             for run in &self.runs {
-                for bucket in losses(&run.tally).buckets(self.tokens) {
+                for bucket in losses(&run.totals).buckets(self.tokens) {
                     table.bucket(&run.policy, &bucket);
                 }
             }
             table.text()
         };
-        save(&folder.join("nll_by_position.csv"), &of(|tally| &tally.linear))?;
-        save(&folder.join("nll_by_length.csv"), &of(|tally| &tally.logarithmic))?;
+        save(&folder.join("nll_by_position.csv"), &of(|totals| &totals.linear))?;
+        save(&folder.join("nll_by_length.csv"), &of(|totals| &totals.logarithmic))?;
         let mut memory = Table::new("policy,shard,position_tokens,seconds,rss_bytes,kv_cache_bytes");
         for run in &self.runs {
-            for sample in &run.tally.memory {
+            for sample in &run.totals.memory {
                 let rss = sample.rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
                 let MemorySample { shard, position, seconds, kv_cache_bytes, .. } = sample;
                 let row = format!("{shard},{position},{seconds:.3},{rss},{kv_cache_bytes}");
@@ -88,7 +88,7 @@ impl Storable for LongResult {
         let mut whole = first.outcome.clone();
         for more in &runs[1..] {
             for (run, more) in whole.runs.iter_mut().zip(more) {
-                run.tally.merge(&more.tally)?;
+                run.totals.merge(&more.totals)?;
             }
         }
         let mut info = first.info.clone();

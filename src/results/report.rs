@@ -27,7 +27,7 @@ const FIGURES: [(&str, &str, &str); 10] = [
     (
         "nll_by_position",
         "Loss by position",
-        "Each line is one way of attending, over the same text. The thin dotted line is the same text in pieces of the training \
+        "Each line is one way of attending, over the same text. The thin dotted line is the same text in windows of the training \
          length: what each token costs this model where nothing is out of range. A line that leaves it to the right of the \
          dashed bar has broken; ups and downs that all lines share belong to the text.",
     ),
@@ -139,9 +139,9 @@ struct Run {
     layers: Vec<Vec<String>>,
 }
 
-/// One line of the table of losses: a stretch of positions, and the mean loss there of the reference and of each run.
+/// One line of the table of losses: a segment of positions, and the mean loss there of the reference and of each run.
 #[derive(Serialize)]
-struct Stretch {
+struct Segment {
     from: String,
     to: String,
     beyond: bool,
@@ -191,7 +191,7 @@ fn render(
         "heads": diagnosis.config.heads * diagnosis.config.layers,
         "layers": diagnosis.config.layers,
         "runs": runs,
-        "stretches": stretches(diagnosis),
+        "segments": segments(diagnosis),
         "figures": figures,
         "info": info,
         "notes": diagnosis.notes,
@@ -221,7 +221,7 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
         excess: run
             .nll
             .zip(diagnosis.reference_nll)
-            .map_or(NOTHING.into(), |(nll, usual)| format!("{:+.3}", nll - usual)),
+            .map_or(NOTHING.into(), |(nll, reference)| format!("{:+.3}", nll - reference)),
         breaks: run.breaks.map(|at| grouped(at.position)),
         not_finite: (run.non_finite_tokens > 0)
             .then(|| format!("{} ({})", not_finite_from("token", first), tokens(run.non_finite_tokens))),
@@ -318,8 +318,8 @@ fn layers(run: &RunMeasurement) -> Vec<Vec<String>> {
     run.drift.iter().map(row).collect()
 }
 
-/// Mean losses over stretches that double from half of the training length on.
-fn stretches(diagnosis: &Diagnosis) -> Vec<Stretch> {
+/// Mean losses over segments that double from half of the training length on.
+fn segments(diagnosis: &Diagnosis) -> Vec<Segment> {
     let (trained, tokens) = (diagnosis.trained_length.max(2), diagnosis.tokens);
     let mut edges = vec![1, trained / 2];
     while edges.last().is_some_and(|&edge| edge < tokens) {
@@ -342,7 +342,7 @@ fn stretches(diagnosis: &Diagnosis) -> Vec<Stretch> {
                 let sum: f64 = part.iter().map(|&loss| f64::from(loss)).sum();
                 loss((!part.is_empty()).then(|| sum / part.len() as f64))
             };
-            Stretch {
+            Segment {
                 from: grouped(from),
                 to: grouped(to),
                 beyond: from >= trained,
@@ -430,10 +430,8 @@ mod tests {
     fn stretches_double_and_cover_every_token_once() {
         let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
         diagnosis.reference_per_token = (1..600).map(|token| token as f32).collect();
-        let shown: Vec<_> = stretches(&diagnosis)
-            .into_iter()
-            .map(|s| (s.from, s.to, s.beyond, s.losses[0].clone()))
-            .collect();
+        let shown: Vec<_> =
+            segments(&diagnosis).into_iter().map(|s| (s.from, s.to, s.beyond, s.losses[0].clone())).collect();
         let row = |from: u32, to: u32, beyond| {
             let mean = f64::from(from + to - 1) / 2.0;
             (from.to_string(), to.to_string(), beyond, format!("{mean:.3}"))
@@ -455,7 +453,7 @@ mod tests {
         let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
         diagnosis.runs[0].arrays.nll = vec![1.5; 599];
         diagnosis.runs[0].arrays.nll[130] = f32::NAN;
-        let losses: Vec<_> = stretches(&diagnosis).into_iter().map(|s| s.losses[1].clone()).collect();
+        let losses: Vec<_> = segments(&diagnosis).into_iter().map(|s| s.losses[1].clone()).collect();
         assert_eq!(losses, ["1.500", "1.500", "not finite (1)", "1.500", "1.500"]);
     }
 

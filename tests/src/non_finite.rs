@@ -237,7 +237,7 @@ fn comparisons_of_losses_say_which_are_not_finite() {
         "vanilla",
         "--tokens",
         "128",
-        "--stretches",
+        "--segments",
         "3",
         "--out",
         "a",

@@ -1,7 +1,7 @@
 //! The paper's phenomena on the embedded models: read past 256 tokens, they fail for its reasons, and LM-Infinite mends them.
 //!
 //! Losses are compared with those of the same tokens behind 128 to 256 tokens of context (`evaluate_in_segments`), so that
-//! a hard passage at one position does not pass for an effect of position. Means over 16 stretches of the embedded text,
+//! a hard passage at one position does not pass for an effect of position. Means over 16 segments of the embedded text,
 //! which no model was trained on.
 
 use std::sync::{Arc, OnceLock};
@@ -28,7 +28,7 @@ pub struct Embedded {
     loaded: LoadedModel,
     decoder: Arc<Decoder>,
     /// Each a BOS and the tokens of a piece of the embedded text, from anywhere in it.
-    stretches: Vec<Vec<u32>>,
+    segments: Vec<Vec<u32>>,
     /// Losses of their tokens within the training length.
     usual: Vec<Vec<f32>>,
 }
@@ -43,20 +43,20 @@ impl Embedded {
         assert!(tokens.len() >= 200_000, "{} tokens", tokens.len());
         let bos = loaded.tokenizer.bos().expect("a BOS");
         let every = tokens.len() / STRETCHES;
-        let stretch =
+        let segment =
             |i| std::iter::once(bos).chain(tokens[i * every..][..TOKENS - 1].iter().copied()).collect();
-        let stretches: Vec<Vec<u32>> = (0..STRETCHES).map(stretch).collect();
+        let segments: Vec<Vec<u32>> = (0..STRETCHES).map(segment).collect();
         let usual = |tokens: &Vec<u32>| {
             evaluate_in_segments(&decoder, tokens, Some(bos), TRAINED as u64, &|_| ()).expect("runs")
         };
-        let usual = stretches.iter().map(usual).collect();
-        Self { loaded, decoder, stretches, usual }
+        let usual = segments.iter().map(usual).collect();
+        Self { loaded, decoder, segments, usual }
     }
 
     /// Mean loss at positions `from..to` under `policy`, less that of the same tokens within the training length.
     fn excess(&self, policy: &str, (from, to): (usize, usize)) -> f64 {
         let policy = PolicySpec::parse(policy, TRAINED as u64).expect("a policy").policy;
-        let sum: f64 = std::iter::zip(&self.stretches, &self.usual)
+        let sum: f64 = std::iter::zip(&self.segments, &self.usual)
             .map(|(tokens, usual)| {
                 let nll = evaluate(&self.decoder, &policy, tokens, None, &|_| ()).expect("runs").nll;
                 let pairs = nll[from - 1..to - 1].iter().zip(&usual[from - 1..to - 1]);
@@ -80,7 +80,7 @@ impl Embedded {
     }
 
     pub fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
-        diagnose(&self.decoder, &self.stretches[0], self.usual[0].clone(), policies)
+        diagnose(&self.decoder, &self.segments[0], self.usual[0].clone(), policies)
     }
 }
 

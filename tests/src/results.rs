@@ -110,7 +110,7 @@ fn every_command_leaves_what_is_not_its_own() {
         ("bench", [&BENCH[..], &["--out", "r"]].concat()),
         ("passkey", vec!["--lengths", "128", "--samples", "1", "--out", "r"]),
         ("perplexity", [&text[..], &["--tokens", "200", "--out", "r"]].concat()),
-        ("ablation", [&text[..], &["--tokens", "100", "--stretches", "1", "--out", "r"]].concat()),
+        ("ablation", [&text[..], &["--tokens", "100", "--segments", "1", "--out", "r"]].concat()),
         (
             "sweep",
             [

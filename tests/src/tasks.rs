@@ -92,7 +92,7 @@ fn an_ablation_is_zero_within_the_training_length_and_tells_the_policies_apart_b
     let out = folder.path().join("ablation");
     let out = out.to_str().expect("UTF-8");
     let policies = ["--policy", "vanilla", "--policy", "lambda", "--policy", "lm-infinite"];
-    let arguments = ["ablation", "--tokens", "1200", "--stretches", "4", "--out", out];
+    let arguments = ["ablation", "--tokens", "1200", "--segments", "4", "--out", out];
     let json = json(&run(&[&arguments[..], &policies].concat()));
     let runs = json["runs"].as_array().expect("runs");
     let beyond: Vec<f64> = runs.iter().map(|run| run["beyond"]["nll"].as_f64().expect("a mean")).collect();
@@ -113,7 +113,7 @@ fn an_ablation_is_zero_within_the_training_length_and_tells_the_policies_apart_b
     assert_eq!(std::fs::read(&svg).expect("drawn again"), drawn);
 
     refused(&["ablation", "--tokens", "1"], "at least 2");
-    refused(&["ablation", "--tokens", "1G"], "a stretch");
+    refused(&["ablation", "--tokens", "1G"], "a segment");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
 

@@ -113,7 +113,7 @@ fn a_run_of_few_tokens_reads_no_more_of_any_text_than_it_needs() {
         ),
         (&["diagnose", "--tokens", "256", "--policy", "vanilla", "--out", "diagnosis"], "diagnosis"),
         (
-            &["ablation", "--tokens", "300", "--stretches", "2", "--policy", "window", "--out", "ablation"],
+            &["ablation", "--tokens", "300", "--segments", "2", "--policy", "window", "--out", "ablation"],
             "ablation",
         ),
         (
@@ -229,7 +229,7 @@ fn what_is_made_of_a_text_that_repeats_is_marked() {
         (&result["repeated_from"], &result["tokens"])
     );
     let ablation =
-        ["ablation", "--tokens", "900", "--stretches", "2", "--policy", "window", "--out", "ablation"];
+        ["ablation", "--tokens", "900", "--segments", "2", "--policy", "window", "--out", "ablation"];
     let ablation = desk.json(&[&ablation[..], &text].concat());
     assert!(
         ablation["repeated_from"] == from && ablation["notes"].to_string().contains("repeats"),

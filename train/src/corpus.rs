@@ -80,18 +80,18 @@ impl Corpus {
         let only_repeats = step < options.steps / REPEATS_FIRST;
         (0..options.batch)
             .map(|_| {
-                let stretch = self.stretch(&mut random, length);
+                let segment = self.segment(&mut random, length);
                 if random.random_bool(options.passkey) {
                     let document =
-                        retrieval::document(&mut random, &self.tokenizer, length, stretch, only_repeats)?;
+                        retrieval::document(&mut random, &self.tokenizer, length, segment, only_repeats)?;
                     return Ok(with_bos(self.bos, &document));
                 }
-                Ok(with_bos(self.bos, stretch))
+                Ok(with_bos(self.bos, segment))
             })
             .collect()
     }
 
-    fn stretch(&self, random: &mut Stream, length: usize) -> &[u32] {
+    fn segment(&self, random: &mut Stream, length: usize) -> &[u32] {
         let start = random.random_range(0..=self.train.len() - length);
         &self.train[start..start + length]
     }

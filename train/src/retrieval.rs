@@ -23,7 +23,7 @@ const NAMES: [&str; 10] = [
     "room number",
 ];
 
-/// Sentences to stand between, besides the paper's and stretches of the corpus.
+/// Sentences to stand between, besides the paper's and segments of the corpus.
 const SENTENCES: [&str; 12] = [
     "The river runs to the sea.",
     "A dog sleeps under the table.",
@@ -66,7 +66,7 @@ impl Fact {
 }
 
 /// `length` tokens of one of the two kinds of documents: [`facts_and_questions`], or one time in three [`repeated`]; where
-/// `only_repeats`, always that. `stretch` is a piece of text, as long as the document.
+/// `only_repeats`, always that. `segment` is a piece of text, as long as the document.
 ///
 /// # Errors
 /// Where the tokenizer fails.
@@ -74,23 +74,23 @@ pub fn document(
     random: &mut Stream,
     tokenizer: &Tokenizer,
     length: usize,
-    stretch: &[u32],
+    segment: &[u32],
     only_repeats: bool,
 ) -> Result<Vec<u32>> {
     let line_break = tokenizer.encode_continuation("\n")?;
     if only_repeats || random.random_bool(1.0 / 3.0) {
-        return Ok(repeated(random, stretch, &line_break, length));
+        return Ok(repeated(random, segment, &line_break, length));
     }
-    facts_and_questions(random, tokenizer, length, stretch, &line_break)
+    facts_and_questions(random, tokenizer, length, segment, &line_break)
 }
 
 /// One to seven numbers told, each asked for and answered at least once after that, and filler in between: the paper's,
-/// other sentences, or `stretch`. Each piece is a line of its own.
+/// other sentences, or `segment`. Each piece is a line of its own.
 fn facts_and_questions(
     random: &mut Stream,
     tokenizer: &Tokenizer,
     length: usize,
-    stretch: &[u32],
+    segment: &[u32],
     line_break: &[u32],
 ) -> Result<Vec<u32>> {
     let encode = |text: &str| tokenizer.encode_continuation(text);
@@ -113,7 +113,7 @@ fn facts_and_questions(
             let sentences: Vec<&str> = SENTENCES.choose_multiple(random, 6).copied().collect();
             encode(&format!(" {}", sentences.join(" ")))?
         }
-        _ => stretch.to_vec(),
+        _ => segment.to_vec(),
     };
     let mut out = if !dense && random.random_bool(0.5) { encode(wording::TASK)? } else { Vec::new() };
     let room = length.saturating_sub(out.len());
@@ -122,13 +122,13 @@ fn facts_and_questions(
     Ok(out)
 }
 
-/// A passage of `stretch` that comes again and again, or twice with the rest of `stretch` between and after. Short passages are
+/// A passage of `segment` that comes again and again, or twice with the rest of `segment` between and after. Short passages are
 /// as frequent as long ones (lengths are uniform in their logarithm): looking up "what came after this, before" is learned on
 /// short ones, from where it spreads to long ones.
-fn repeated(random: &mut Stream, stretch: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
-    let longest = (stretch.len() / 2).max(1);
+fn repeated(random: &mut Stream, segment: &[u32], line_break: &[u32], length: usize) -> Vec<u32> {
+    let longest = (segment.len() / 2).max(1);
     let passage = (longest as f64).powf(random.random_range(0.3..=1.0)).round() as usize;
-    let (passage, rest) = stretch.split_at(passage);
+    let (passage, rest) = segment.split_at(passage);
     if random.random_bool(0.5) {
         return passage.iter().chain(line_break).copied().cycle().take(length).collect();
     }
@@ -203,10 +203,10 @@ mod tests {
     #[test]
     fn a_repeated_passage_comes_again() {
         let mut random = random::expanded(3);
-        let stretch: Vec<u32> = (10..74).collect();
+        let segment: Vec<u32> = (10..74).collect();
         let mut seen_again = 0;
         for _ in 0..100 {
-            let out = repeated(&mut random, &stretch, &[1], 64);
+            let out = repeated(&mut random, &segment, &[1], 64);
             assert_eq!(out.len(), 64);
             let passage = out.iter().take_while(|&&token| token != 1).count();
             assert!((1..=32).contains(&passage), "{out:?}");

@@ -7,7 +7,7 @@ use crate::curve::BandCurve;
 /// What the entropy does beyond the training length.
 ///
 /// The rule of the first break: the first bin beyond the training length whose mean exceeds the largest mean inside it by
-/// more than `margin`, and from which on most bins do: one hard stretch of text is no break. A bin belongs to the side
+/// more than `margin`, and from which on most bins do: one hard segment of text is no break. A bin belongs to the side
 /// where its middle lies.
 ///
 /// Where the entropy is not finite at some position inside the training length, there is no growth; where it is beyond, all

@@ -27,7 +27,7 @@ impl RowCells {
     /// Before the first key, for `rows` rows of queries at these positions.
     pub fn new(side: NonZeroU64, rows: usize, queries: Range<u64>, policy: &AttentionPolicy) -> Self {
         let (oldest, newest) = (policy.spans(queries.start), policy.spans(queries.end - 1));
-        // Middle keys may be anywhere.
+        // Retrieved keys may be anywhere.
         let recent = if policy.middle.is_some() { 0 } else { oldest.recent_begin / side };
         let start = newest.start_end.div_ceil(side.get()).min(recent);
         let width = (start + (queries.end - 1) / side + 1 - recent) as usize;

@@ -66,7 +66,7 @@ pub fn dense<T: Float>(
     result
 }
 
-/// Masks all middle keys but the `k` with the largest logit; of equal ones the earlier is kept. NaN ranks above every
+/// Masks all retrieved keys but the `k` with the largest logit; of equal ones the earlier is kept. NaN ranks above every
 /// number: which keys are the largest is not known then, and the row is to say so.
 fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
     let mut candidates: Vec<usize> =

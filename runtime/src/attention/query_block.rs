@@ -67,7 +67,7 @@ enum Distance {
     Exact,
     /// The policy's changed distance.
     Clamped,
-    /// That of the middle keys.
+    /// That of the retrieved keys.
     Middle(u64),
 }
 
@@ -109,7 +109,7 @@ impl<'a> QueryBlock<'a> {
         partial
     }
 
-    /// Adds the middle keys of all queries to `partial`.
+    /// Adds the retrieved keys of all queries to `partial`.
     pub fn absorb_middle(
         &self,
         middle: Middle,
@@ -123,7 +123,7 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    /// The middle keys of every row, in order of position; logits before ALiBi's bias.
+    /// The retrieved keys of every row, in order of position; logits before ALiBi's bias.
     pub fn middle(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
         let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
         if candidates.archived.is_empty() && candidates.recent.is_empty() {
@@ -146,7 +146,7 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    /// Collects the queries, scaled and rotated to their offset (exact), to the policy's distance (clamped), or to that of the middle keys.
+    /// Collects the queries, scaled and rotated to their offset (exact), to the policy's distance (clamped), or to that of the retrieved keys.
     fn gather(&self, distance: Distance, scratch: &mut Scratch) {
         let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
         let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);

@@ -42,7 +42,7 @@ pub(super) fn weighted_mean(inputs: &Inputs<'_>, head: usize, t: usize, out: &mu
     }
 }
 
-/// The keys of chunk query `t` of `head`; middle keys last.
+/// The keys of chunk query `t` of `head`; retrieved keys last.
 fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'a>> {
     let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
     let position = inputs.first_position + t as u64;

@@ -21,14 +21,14 @@ const KEPT_TOKENS: usize = 64 << 20;
 /// Longest document that is kept, in bytes.
 const KEPT_DOCUMENT: u64 = 1 << 20;
 
-/// Longest stretch of a text without a place where the tokenizer may cut it, in bytes: it has to be encoded at once.
+/// Longest segment of a text without a place where the tokenizer may cut it, in bytes: it has to be encoded at once.
 pub const LONGEST_UNCUT: usize = 16 << 20;
 
 /// Most pieces that are encoded side by side, and most bytes of them.
 const SIDE_BY_SIDE: usize = 16;
 const SIDE_BY_SIDE_BYTES: usize = 2 << 20;
 
-/// Bytes that surely hold a token, but for odd texts; and the least that are read before a stretch without cuts is encoded.
+/// Bytes that surely hold a token, but for odd texts; and the least that are read before a segment without cuts is encoded.
 const BYTES_PER_TOKEN: u64 = 32;
 const LEAST_PREFIX: u64 = 1 << 17;
 
@@ -168,7 +168,7 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     /// The next `count` tokens; fewer at the end of a text that does not repeat.
     ///
     /// # Errors
-    /// A text that cannot be read or tokenized; a stretch of more than [`LONGEST_UNCUT`] bytes that cannot be cut; where
+    /// A text that cannot be read or tokenized; a segment of more than [`LONGEST_UNCUT`] bytes that cannot be cut; where
     /// documents are drawn, a text without one.
     pub fn take(&mut self, count: usize) -> Result<Vec<u32>> {
         let mut tokens = Vec::with_capacity(count.min(1 << 16));
@@ -394,7 +394,7 @@ impl Pass {
         Ok(())
     }
 
-    /// Encodes the first bytes of a stretch that cannot be cut. Its first tokens are those of the text where many more
+    /// Encodes the first bytes of a segment that cannot be cut. Its first tokens are those of the text where many more
     /// follow them; true if there are that many.
     fn encode_prefix(&mut self, tokenizer: &Tokenizer, bytes: usize, wanted: u64) -> Result<bool> {
         let waiting = self.cutter.waiting();

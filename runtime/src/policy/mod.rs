@@ -157,17 +157,17 @@ impl AttentionPolicy {
         }
         if let Some(middle) = self.middle {
             if self.window.is_none() {
-                return refuse("middle keys need a window: without one every key is attended".into());
+                return refuse("retrieved keys need a window: without one every key is attended".into());
             }
             if let Some(window) = self.window.filter(|&window| middle.distance > window) {
                 return refuse(format!(
-                    "distance of middle keys is {}, beyond the window of {window}: no key that the window shows is as far; give \
+                    "distance of retrieved keys is {}, beyond the window of {window}: no key that the window shows is as far; give \
                      distance={window} or less, or leave it out and it is half of the window",
                     middle.distance
                 ));
             }
             if middle.distance == 0 {
-                return refuse("distance of middle keys must be at least 1, got 0".into());
+                return refuse("distance of retrieved keys must be at least 1, got 0".into());
             }
             if middle.k > MOST_MIDDLE {
                 return refuse(format!("k must be at most {MOST_MIDDLE}, got {}", middle.k));

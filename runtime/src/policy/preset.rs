@@ -20,7 +20,7 @@ pub const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// A policy and the text that asked for it, with every default spelled out, but for the two that follow the window: a
-/// ceiling (the window) and the distance of middle keys (half of it) stand there if they were given, and only then. So a text
+/// ceiling (the window) and the distance of retrieved keys (half of it) stand there if they were given, and only then. So a text
 /// that is read again, or changed by [`PolicySpec::with`], still knows what follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicySpec {
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn middle_keys_default_to_the_papers_choice() {
         let policy = |text| PolicySpec::parse(text, 256).expect("valid").policy;
-        let middle = |text| policy(text).middle.expect("middle keys");
+        let middle = |text| policy(text).middle.expect("retrieved keys");
         assert_eq!(middle("lm-infinite-topk"), Middle { k: 5, from_layer: 4, distance: 128 });
         assert_eq!(middle("lm-infinite-topk:window=512,k=0").distance, 256);
         assert_eq!(middle("lm-infinite-topk:distance=7,window=512").distance, 7);
@@ -346,13 +346,13 @@ mod tests {
                 }
             }
         }
-        let distance = |spec: &PolicySpec| spec.policy.middle.expect("middle keys").distance;
+        let distance = |spec: &PolicySpec| spec.policy.middle.expect("retrieved keys").distance;
         let narrow = parse("lm-infinite-topk").with("window", 64.0, 256).expect("valid");
         assert_eq!((distance(&narrow), narrow.policy.ceiling), (32, Some(64)));
         let given = parse("lm-infinite-topk:distance=128");
         assert_eq!(distance(&given.with("window", 300.0, 256).expect("valid")), 128);
         let message = given.with("window", 64.0, 256).expect_err("beyond the window").to_string();
-        assert!(message.contains("distance of middle keys is 128, beyond the window of 64"), "{message}");
+        assert!(message.contains("distance of retrieved keys is 128, beyond the window of 64"), "{message}");
         let fixed = parse("lm-infinite").with("ceiling", 256.0, 256).expect("valid");
         assert_eq!(fixed.with("window", 300.0, 256).expect("valid").policy.ceiling, Some(256));
     }

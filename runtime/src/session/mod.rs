@@ -70,7 +70,7 @@ impl Session {
         Self::with_storage(decoder, policy, &Storage::default())
     }
 
-    /// The same with the keys that middle keys are chosen from in `storage`.
+    /// The same with the keys that retrieved keys are chosen from in `storage`.
     ///
     /// # Errors
     /// As [`Session::new`].

@@ -1,7 +1,7 @@
 //! A session on disk. A session resumed from it goes on bit for bit.
 //!
 //! A snapshot is a safetensors file with what changes (start tokens, window, the last hidden state) and what it belongs to:
-//! the digest of the model, the policy, the positions. Where the policy reads every earlier key (`vanilla`, middle keys),
+//! the digest of the model, the policy, the positions. Where the policy reads every earlier key (`vanilla`, retrieved keys),
 //! whole pages of old keys lie in a second file beside it, see [`super::pages`].
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 //!
 //! The frame is fitted once per site, to the states of the first run within the training length: principal components
 //! of all of them, and the region (mean and spread) of those after the first 64 tokens. Its radius is the 99th
-//! percentile of the distance of its own members: beyond it lies 1 % of what is usual. Mahalanobis distances are to the same
+//! percentile of the distance of its own members: beyond it lies 1 % of the states within the training length. Mahalanobis distances are to the same
 //! members.
 
 use lm_infinite_analysis::NonFinite;

@@ -155,12 +155,12 @@ mod tests {
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights).expect("a whole model"));
         let text = include_str!("../../../runtime/assets/text/sample.txt");
         let tokens: Arc<[u32]> = loaded.tokenizer.encode(&text[..6000]).expect("tokens")[..1024].into();
-        let usual = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
+        let expected = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
         let specs: Vec<_> =
             ["vanilla", "lm-infinite"].map(|text| PolicySpec::parse(text, 256).expect("a policy")).to_vec();
         let mut live =
-            Live::new("m", decoder.clone(), tokens.clone(), usual.clone(), specs.clone()).expect("fits");
-        let mut whole = DiagnosisBuilder::new("m", &loaded.config, 1024, usual, None);
+            Live::new("m", decoder.clone(), tokens.clone(), expected.clone(), specs.clone()).expect("fits");
+        let mut whole = DiagnosisBuilder::new("m", &loaded.config, 1024, expected, None);
         for spec in specs.clone() {
             let mut collector = Collector::new(&loaded.config, 1024);
             let run = evaluate(&decoder, &spec.policy, &tokens, Some(&mut collector), &|_| ()).expect("runs");

@@ -375,7 +375,8 @@ impl DiagnosisBuilder {
         attention: &AttentionPolicy,
     ) -> Option<Break> {
         let Diagnosis { break_rule, reference_per_token, reference_non_finite_tokens, .. } = &self.diagnosis;
-        let excess: Vec<f32> = nll.iter().zip(reference_per_token).map(|(nll, usual)| nll - usual).collect();
+        let excess: Vec<f32> =
+            nll.iter().zip(reference_per_token).map(|(nll, reference)| nll - reference).collect();
         let excess = by_position(&self.losses, &excess);
         let none = Baseline { mean: 0.0, sd: 0.0 };
         // Nothing can be held against a reference that is not finite.

@@ -56,13 +56,13 @@ impl Diagnosis {
         if let Some(nll) = self.reference_nll {
             let margin = self.break_rule.margin;
             text.push_str(&format!(
-                "read in pieces of the training length, this text costs {nll:.3} nats; a loss {margin} above that, token by \
+                "read in windows of the training length, this text costs {nll:.3} nats; a loss {margin} above that, token by \
                  token, is broken\n"
             ));
         }
         if self.reference_non_finite_tokens > 0 {
             text.push_str(&format!(
-                "read in pieces of the training length, the loss of this text is {} ({}): no loss can be held against it\n",
+                "read in windows of the training length, the loss of this text is {} ({}): no loss can be held against it\n",
                 not_finite_from("token", self.reference_first_non_finite),
                 tokens(self.reference_non_finite_tokens),
             ));

@@ -19,7 +19,7 @@ struct Fake<'a> {
     policy: &'a AttentionPolicy,
 }
 
-/// Loss of a text that has hard and easy stretches, where nothing is strained.
+/// Loss of a text that has hard and easy segments, where nothing is strained.
 fn unstrained_nll(position: u64) -> f64 {
     let warm = 1.5 / (1.0 + position as f64 / 20.0);
     let text = 0.9 * (position as f64 / 300.0).sin() + 1.8 * noise(position, 7);

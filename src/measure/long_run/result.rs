@@ -7,8 +7,8 @@ use lm_infinite_runtime::note::Note;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::running_totals::RunningTotals;
 use super::shard::Shard;
-use super::tally::Tally;
 use crate::words::{bucket_json, loss, loss_and_perplexity};
 
 /// Losses and costs of several policies over one long text.
@@ -35,13 +35,14 @@ pub struct LongRunResult {
     /// As written.
     pub policy: String,
     /// What it did.
-    pub tally: Tally,
+    #[serde(alias = "tally")]
+    pub totals: RunningTotals,
 }
 
 impl LongResult {
     /// Position from which on the text repeats.
     pub fn repeated_from(&self) -> Option<u64> {
-        self.runs.iter().find_map(|run| run.tally.mark.repeats_from)
+        self.runs.iter().find_map(|run| run.totals.mark.repeats_from)
     }
 
     /// `perplexity --json`: the fields of a short run, and `log_buckets`.
@@ -51,25 +52,25 @@ impl LongResult {
                 let buckets = losses.buckets(self.tokens).into_iter();
                 buckets.map(|bucket| bucket_json(&bucket)).collect::<Vec<_>>()
             };
-            let tally = &run.tally;
+            let totals = &run.totals;
             json!({
                 "policy": run.policy,
-                "nll": tally.linear.mean(),
-                "perplexity": tally.linear.mean().map(f64::exp),
-                "non_finite_tokens": tally.linear.non_finite().count,
-                "first_non_finite": tally.linear.non_finite().first,
-                "buckets": buckets(&tally.linear),
-                "log_buckets": buckets(&tally.logarithmic),
-                "prefill_tokens_per_second": tally.tokens_per_second(),
-                "peak_rss_bytes": tally.peak_rss_bytes(),
-                "kv_cache_bytes": tally.memory.last().map_or(0, |sample| sample.kv_cache_bytes),
+                "nll": totals.linear.mean(),
+                "perplexity": totals.linear.mean().map(f64::exp),
+                "non_finite_tokens": totals.linear.non_finite().count,
+                "first_non_finite": totals.linear.non_finite().first,
+                "buckets": buckets(&totals.linear),
+                "log_buckets": buckets(&totals.logarithmic),
+                "prefill_tokens_per_second": totals.tokens_per_second(),
+                "peak_rss_bytes": totals.peak_rss_bytes(),
+                "kv_cache_bytes": totals.memory.last().map_or(0, |sample| sample.kv_cache_bytes),
             })
         };
         json!({
             "model": self.model,
             "tokens": self.tokens,
             "shard": self.shard.to_string(),
-            "text": self.runs.first().map(|run| &run.tally.mark.text),
+            "text": self.runs.first().map(|run| &run.totals.mark.text),
             "repeated_from": self.repeated_from(),
             "notes": self.notes,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
@@ -80,7 +81,7 @@ impl LongResult {
     /// One paragraph per policy.
     pub fn summary(&self) -> String {
         let mut text: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
-        for LongRunResult { policy, tally } in &self.runs {
+        for LongRunResult { policy, totals } in &self.runs {
             let megabytes = |bytes: Option<u64>| {
                 bytes.map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e6))
             };
@@ -88,23 +89,23 @@ impl LongResult {
             let _ = writeln!(
                 text,
                 "{policy}\n  {}\n  {} tokens read in {:.0} s of work ({:.0} tokens/s), at most {} MB",
-                loss_and_perplexity(&tally.linear),
-                tally.tokens_read(),
-                tally.seconds,
-                tally.tokens_per_second(),
-                megabytes(tally.peak_rss_bytes()),
+                loss_and_perplexity(&totals.linear),
+                totals.tokens_read(),
+                totals.seconds,
+                totals.tokens_per_second(),
+                megabytes(totals.peak_rss_bytes()),
             );
             // One line to a doubling, and one for the rest. What another shard reads, and the first token, have no loss here.
-            let buckets = tally.logarithmic.buckets(self.shard.part(self.tokens).end);
+            let buckets = totals.logarithmic.buckets(self.shard.part(self.tokens).end);
             let (mut from, mut seen) = (0, false);
             for (at, bucket) in buckets.iter().enumerate() {
                 seen |= bucket.nll.is_some() || bucket.non_finite > 0;
                 let last = at + 1 == buckets.len();
                 if bucket.to.is_power_of_two() || last {
                     let end = if last { u64::MAX } else { bucket.to };
-                    let mean = tally.logarithmic.mean_between(from, end);
+                    let mean = totals.logarithmic.mean_between(from, end);
                     if seen {
-                        let mean = loss(mean, tally.logarithmic.non_finite_between(from, end));
+                        let mean = loss(mean, totals.logarithmic.non_finite_between(from, end));
                         let _ = writeln!(text, "  {from:>12} … {:>12}  {mean}", bucket.to);
                     }
                     (from, seen) = (bucket.to, false);
@@ -124,27 +125,27 @@ pub(crate) mod tests {
     pub(crate) fn shards() -> [LongResult; 2] {
         let losses: Vec<f32> = (0..100).map(|position| position as f32).collect();
         [(0, 0, 0, 50), (1, 40, 50, 100)].map(|(index, begin, from, end)| {
-            let mut tally = Tally::new(100, 10);
-            (tally.shard, tally.position, tally.begin, tally.from) = (index, begin, begin, from);
+            let mut totals = RunningTotals::new(100, 10);
+            (totals.shard, totals.position, totals.begin, totals.from) = (index, begin, begin, from);
             for at in (begin..end).step_by(10) {
                 let first = if at == 0 { 1 } else { at };
-                tally.add(10, &losses[first as usize..at as usize + 10], Mark::default(), 1.0, 0);
+                totals.add(10, &losses[first as usize..at as usize + 10], Mark::default(), 1.0, 0);
             }
-            tally.look_at_memory(0);
+            totals.look_at_memory(0);
             LongResult {
                 model: "tiny".into(),
                 trained_length: 16,
                 tokens: 100,
                 shard: Shard { index, count: 2 },
                 notes: Vec::new(),
-                runs: vec![LongRunResult { policy: "lm-infinite".into(), tally }],
+                runs: vec![LongRunResult { policy: "lm-infinite".into(), totals }],
             }
         })
     }
 
     pub(crate) fn merged() -> LongResult {
         let [mut whole, more] = shards();
-        whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
+        whole.runs[0].totals.merge(&more.runs[0].totals).expect("equal buckets");
         whole.shard = Shard::WHOLE;
         whole
     }
@@ -164,20 +165,20 @@ pub(crate) mod tests {
         assert_eq!(lines(&first).last().map(String::as_str), Some("32 … 50 40.5000"), "0 to 49");
         assert_eq!(lines(&second), ["32 … 64 56.5000", "64 … 100 81.5000"], "50 to 99");
         let mut damaged = merged();
-        damaged.runs[0].tally.logarithmic = lm_infinite_analysis::nll::NllByPosition::new(1);
-        damaged.runs[0].tally.logarithmic.extend(1, &[f32::NAN]);
+        damaged.runs[0].totals.logarithmic = lm_infinite_analysis::nll::NllByPosition::new(1);
+        damaged.runs[0].totals.logarithmic.extend(1, &[f32::NAN]);
         assert_eq!(lines(&damaged), ["1 … 2 not finite from token 1 (1 token)"]);
     }
 
     /// The whole, with two losses from position `at` on that are not finite.
     pub(crate) fn broken(at: usize) -> LongResult {
         let mut shards = shards();
-        let tally = &mut shards[1].runs[0].tally;
-        for losses in [&mut tally.linear, &mut tally.logarithmic] {
+        let totals = &mut shards[1].runs[0].totals;
+        for losses in [&mut totals.linear, &mut totals.logarithmic] {
             losses.extend(at as u64, &[f32::NAN, f32::INFINITY]);
         }
         let [mut whole, more] = shards;
-        whole.runs[0].tally.merge(&more.runs[0].tally).expect("equal buckets");
+        whole.runs[0].totals.merge(&more.runs[0].totals).expect("equal buckets");
         whole.shard = Shard::WHOLE;
         whole
     }

@@ -15,8 +15,8 @@ use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
 use serde::{Deserialize, Serialize};
 
+use super::running_totals::RunningTotals;
 use super::shard::Shard;
-use super::tally::Tally;
 use crate::error::{Error, Result};
 
 const FILE: &str = "state.json";
@@ -47,9 +47,9 @@ pub struct State {
     format: String,
     identity: Identity,
     /// Policies that are done.
-    pub done: Vec<Tally>,
+    pub done: Vec<RunningTotals>,
     /// The one that is being run.
-    pub current: Option<Tally>,
+    pub current: Option<RunningTotals>,
     /// File with its session.
     session: Option<String>,
 }
@@ -145,9 +145,9 @@ impl Workspace {
         state: State,
         decoder: Arc<Decoder>,
         policy: AttentionPolicy,
-    ) -> Result<Option<(Tally, Session)>> {
+    ) -> Result<Option<(RunningTotals, Session)>> {
         let path = self.folder.join(FILE);
-        let (Some(name), Some(tally)) = (state.session, state.current) else {
+        let (Some(name), Some(totals)) = (state.session, state.current) else {
             self.remove_sessions_but(&[])?;
             return Ok(None);
         };
@@ -157,32 +157,36 @@ impl Workspace {
         }
         let file = self.folder.join(&name);
         let session = Session::restore(decoder, policy, &file)?;
-        if session.position() != tally.position {
-            return Err(Error::malformed(&file, "position", tally.position, session.position()));
+        if session.position() != totals.position {
+            return Err(Error::malformed(&file, "position", totals.position, session.position()));
         }
         // What was written after this snapshot, and never committed, would stand in the way.
         self.remove_sessions_but(&[&name, &pages_name(&session)])?;
-        Ok(Some((tally, session)))
+        Ok(Some((totals, session)))
     }
 
     /// Puts the run down, between two policies or within one.
     ///
     /// # Errors
     /// Where the folder cannot be written.
-    pub fn save(&self, done: &[Tally], current: Option<(&Tally, &mut Session)>) -> Result<()> {
+    pub fn save(
+        &self,
+        done: &[RunningTotals],
+        current: Option<(&RunningTotals, &mut Session)>,
+    ) -> Result<()> {
         let mut kept = Vec::new();
-        let mut tally = None;
+        let mut totals = None;
         if let Some((current, session)) = current {
             let name = format!("session-{}-{}.safetensors", done.len(), current.position);
             session.checkpoint(&self.folder.join(&name), &format!("session-{}.pages", done.len()))?;
             kept = vec![name, pages_name(session)];
-            tally = Some(current.clone());
+            totals = Some(current.clone());
         }
         let state = State {
             format: FORMAT.into(),
             identity: self.identity.clone(),
             done: done.to_vec(),
-            current: tally,
+            current: totals,
             session: kept.first().cloned(),
         };
         let json = serde_json::to_string(&state).map_err(|e| Error::input(FILE, e))?;

@@ -16,12 +16,12 @@ const WAITING: usize = 8;
 pub type Chunk = (Vec<u32>, Mark);
 
 /// Chunks that another thread tokenizes; the first error ends them.
-pub struct Feed {
+pub struct Prefetch {
     receiver: Option<Receiver<Result<Chunk>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Feed {
+impl Prefetch {
     /// Chunks of `sizes` tokens from `stream`, each with the mark behind it.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Feed {
     }
 }
 
-impl Iterator for Feed {
+impl Iterator for Prefetch {
     type Item = Result<Chunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -55,7 +55,7 @@ impl Iterator for Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for Prefetch {
     fn drop(&mut self) {
         // Without a receiver the thread ends at its next chunk. It has nothing to say that was not sent.
         drop(self.receiver.take());
@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn a_thread_gives_the_same_chunks_and_stops_when_nobody_listens() {
         let mut plain = stream();
-        let mut feed = Feed::new(stream(), [3, 50, 4].into_iter()).expect("a thread");
+        let mut feed = Prefetch::new(stream(), [3, 50, 4].into_iter()).expect("a thread");
         for size in [3, 50, 4] {
             let (tokens, mark) = feed.next().expect("a chunk").expect("tokens");
             assert_eq!((tokens, mark), (plain.take(size).expect("tokens"), plain.mark()));
         }
         assert!(feed.next().is_none());
-        drop(Feed::new(stream(), std::iter::repeat(1000)).expect("a thread"));
+        drop(Prefetch::new(stream(), std::iter::repeat(1000)).expect("a thread"));
     }
 }

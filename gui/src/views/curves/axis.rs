@@ -81,7 +81,7 @@ impl Axis {
             let inside = all.filter(|place| (from..=to).contains(place) && *place >= 0.0);
             return inside.map(|value| GridMark { value, step_size: to - from }).collect();
         }
-        // A short stretch of a logarithmic axis is nearly linear: round numbers of tokens mark it too.
+        // A short segment of a logarithmic axis is nearly linear: round numbers of tokens mark it too.
         let (low, high) = (self.tokens(from), self.tokens(to));
         let Some(step) = round_step(low, high, TICKS).map(|step| step.max(1.0)) else { return Vec::new() };
         let places = multiples(low, high, step).filter_map(|tokens| self.place(tokens));

@@ -345,7 +345,7 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
-/// Policies with middle keys, at a window.
+/// Policies with retrieved keys, at a window.
 fn middle_policies(window: u64) -> Vec<AttentionPolicy> {
     let mut all = Vec::new();
     for (k, distance) in
@@ -367,7 +367,7 @@ fn middle_policies(window: u64) -> Vec<AttentionPolicy> {
 }
 
 impl Case {
-    /// Smallest gap between the last chosen and the first unchosen middle key of any query and head, in f64 logits. Where it
+    /// Smallest gap between the last chosen and the first unchosen retrieved key of any query and head, in f64 logits. Where it
     /// is near the rounding of f32, specification and product may choose differently, and both are right.
     fn smallest_gap(&self) -> f64 {
         let Some(middle) = self.policy.middle else { return f64::INFINITY };

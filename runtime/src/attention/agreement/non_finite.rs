@@ -22,7 +22,7 @@ impl Case {
         self
     }
 
-    /// Other data until no choice of middle keys is near a tie.
+    /// Other data until no choice of retrieved keys is near a tie.
     fn without_ties(shape: Shape, policy: &AttentionPolicy, encoding: &PositionEncoding, n: u64) -> Self {
         let mut case = Self::new(shape, policy, encoding, (0..n).collect());
         for seed in 0..40 {

@@ -13,7 +13,7 @@ const PER_OCTAVE: i32 = 4;
 
 /// Losses and costs of one policy so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct RunningTotals {
     /// Index of the shard.
     pub shard: u64,
     /// Position of the next token.
@@ -51,7 +51,7 @@ pub struct MemorySample {
     pub kv_cache_bytes: u64,
 }
 
-impl Tally {
+impl RunningTotals {
     /// Of nothing, for a text of `tokens` tokens, with linear buckets of width `bucket`.
     pub fn new(tokens: u64, bucket: u64) -> Self {
         Self {
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn losses_lie_where_their_tokens_do_however_they_are_cut() {
         let losses: Vec<f32> = (1..100).map(|t| t as f32).collect();
-        let mut whole = Tally::new(100, 10);
+        let mut whole = RunningTotals::new(100, 10);
         whole.add(100, &losses, Mark::default(), 2.0, 0);
-        let mut cut = Tally::new(100, 10);
+        let mut cut = RunningTotals::new(100, 10);
         cut.add(37, &losses[..36], Mark::default(), 1.0, 0);
         cut.add(63, &losses[36..], Mark::default(), 1.0, 0);
         assert_eq!((&cut.linear, &cut.logarithmic, cut.position), (&whole.linear, &whole.logarithmic, 100));
@@ -169,12 +169,13 @@ mod tests {
     #[test]
     fn what_a_shard_warms_up_on_does_not_count() {
         let losses: Vec<f32> = (0..100).map(|t| t as f32).collect();
-        let mut shard = Tally { shard: 1, position: 40, begin: 40, from: 63, ..Tally::new(100, 10) };
+        let mut shard =
+            RunningTotals { shard: 1, position: 40, begin: 40, from: 63, ..RunningTotals::new(100, 10) };
         shard.add(20, &losses[40..60], Mark::default(), 1.0, 0);
         shard.add(40, &losses[60..], Mark::default(), 1.0, 0);
-        let mut first = Tally::new(100, 10);
+        let mut first = RunningTotals::new(100, 10);
         first.add(63, &losses[1..63], Mark::default(), 1.0, 0);
-        let mut whole = Tally::new(100, 10);
+        let mut whole = RunningTotals::new(100, 10);
         whole.add(100, &losses[1..], Mark::default(), 1.0, 0);
         first.merge(&shard).expect("equal buckets");
         let seen: Vec<_> = first.memory.iter().map(|sample| (sample.shard, sample.position)).collect();
@@ -185,15 +186,15 @@ mod tests {
         );
         assert_eq!((&first.linear, &first.logarithmic), (&whole.linear, &whole.logarithmic));
         assert_eq!((first.position, first.seconds), (63 + 60, 3.0));
-        assert!(first.merge(&Tally::new(100, 20)).is_err());
+        assert!(first.merge(&RunningTotals::new(100, 20)).is_err());
     }
 
     #[test]
     fn numbers_survive_json_bit_for_bit() {
         let losses: Vec<f32> = (1..1000).map(|t| (t as f32).sin().abs() / 3.0).collect();
-        let mut tally = Tally::new(1000, 7);
-        tally.add(1000, &losses, Mark { begun: 3, offset: 9, ..Mark::default() }, 0.1 + 0.2, 5);
-        let json = serde_json::to_string(&tally).expect("writes");
-        assert_eq!(serde_json::from_str::<Tally>(&json).expect("reads"), tally);
+        let mut totals = RunningTotals::new(1000, 7);
+        totals.add(1000, &losses, Mark { begun: 3, offset: 9, ..Mark::default() }, 0.1 + 0.2, 5);
+        let json = serde_json::to_string(&totals).expect("writes");
+        assert_eq!(serde_json::from_str::<RunningTotals>(&json).expect("reads"), totals);
     }
 }
