@@ -126,7 +126,7 @@ impl AttentionWindow {
     ) -> Result<Option<Self>> {
         request.validate(decoder, tokens.len() as u64)?;
         let begin = request.begin(policy)?;
-        // The window of a policy with unused retrieved keys can be skipped in, its archive cannot.
+        // The window of a policy with unused retrieved keys can be skipped in, its offloaded keys cannot.
         let middle = policy.middle.filter(|_| begin == 0);
         let mut session = Session::new(decoder.clone(), AttentionPolicy { middle, ..policy.clone() })?;
         if begin > 0 {

@@ -4,7 +4,7 @@
 //! `start + (p − origin) mod window`, where `origin` is the first position behind the start tokens, or behind the last gap.
 //! Without a window, slot = position. Slots live in pages, so that nothing is ever copied
 //! to grow and memory follows what is held. Where the policy has retrieved keys, what leaves the window goes to an
-//! [`Archive`].
+//! [`OffloadedKeys`].
 
 mod snapshot;
 
@@ -12,8 +12,8 @@ use std::ops::Range;
 
 pub use snapshot::{Import, Layout, Side};
 
-use crate::archive::{Archive, Storage};
 use crate::error::{Error, Result};
+use crate::offload::{OffloadedKeys, Storage};
 use crate::policy::AttentionPolicy;
 
 /// Slots per page, at most.
@@ -39,7 +39,7 @@ pub struct KvCache {
     /// Each [keys, values][kv_heads, page_slots, head_dim].
     pages: Vec<[Box<[f32]>; 2]>,
     /// Positions `start..recent.start`, where the policy goes on reading them.
-    archive: Option<Archive>,
+    offloaded: Option<OffloadedKeys>,
 }
 
 /// Consecutive positions that lie behind each other in memory, for one key/value head.
@@ -72,7 +72,8 @@ impl KvCache {
         layers: usize,
         storage: &Storage,
     ) -> Self {
-        let archive = policy.middle.map(|_| Archive::new(kv_heads, head_dim, policy.start, layers, storage));
+        let offloaded =
+            policy.middle.map(|_| OffloadedKeys::new(kv_heads, head_dim, policy.start, layers, storage));
         // Pages of equal size that hold what is kept and not much more.
         let page_slots =
             policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
@@ -86,13 +87,13 @@ impl KvCache {
             origin: policy.start,
             page_slots: (page_slots as usize).max(1),
             pages: Vec::new(),
-            archive,
+            offloaded,
         }
     }
 
     /// What has left the window, where the policy goes on reading it.
-    pub fn archive(&self) -> Option<&Archive> {
-        self.archive.as_ref()
+    pub fn offloaded(&self) -> Option<&OffloadedKeys> {
+        self.offloaded.as_ref()
     }
 
     /// The position that the next appended key gets.
@@ -104,17 +105,17 @@ impl KvCache {
     pub fn entries(&self) -> u64 {
         self.start_held
             + (self.recent.end - self.recent.start)
-            + self.archive.as_ref().map_or(0, Archive::len)
+            + self.offloaded.as_ref().map_or(0, OffloadedKeys::len)
     }
 
     /// Bytes held, keys and values, in memory and in files.
     pub fn bytes(&self) -> usize {
-        let archived =
-            self.archive.as_ref().map_or(0, |archive| archive.memory_bytes() + archive.file_bytes());
-        self.pages.len() * 2 * self.page_values() * size_of::<f32>() + archived
+        let offloaded =
+            self.offloaded.as_ref().map_or(0, |offloaded| offloaded.memory_bytes() + offloaded.file_bytes());
+        self.pages.len() * 2 * self.page_values() * size_of::<f32>() + offloaded
     }
 
-    /// Positions held: the start tokens, and the window. What lies between is in the archive, or gone.
+    /// Positions held: the start tokens, and the window. What lies between is offloaded, or gone.
     pub fn positions(&self) -> [Range<u64>; 2] {
         [0..self.start_held, self.recent.clone()]
     }
@@ -127,7 +128,7 @@ impl KvCache {
     /// Without a window, backwards, or before all start tokens are held.
     pub fn skip_to(&mut self, position: u64) -> Result<()> {
         let refuse = |reason: &str| Err(Error::input(format!("skipping to position {position}"), reason));
-        if self.window.is_none() || self.archive.is_some() {
+        if self.window.is_none() || self.offloaded.is_some() {
             return refuse("the policy attends to every earlier token");
         }
         if position < self.recent.end || self.start_held < self.start || position > LAST_POSITION {
@@ -138,10 +139,10 @@ impl KvCache {
         Ok(())
     }
 
-    /// Appends keys and values, each [tokens, kv_heads, head_dim], and drops or archives what falls out of the window.
+    /// Appends keys and values, each [tokens, kv_heads, head_dim], and drops or offloads what falls out of the window.
     ///
     /// # Errors
-    /// Where the archive cannot be written; then the cache is no longer whole and must not be used.
+    /// Where offloaded keys cannot be written; then the cache is no longer whole and must not be used.
     pub fn append(&mut self, keys: &[f32], values: &[f32]) -> Result<()> {
         let width = self.kv_heads * self.head_dim;
         assert!(keys.len() == values.len() && keys.len().is_multiple_of(width), "whole tokens");
@@ -150,7 +151,7 @@ impl KvCache {
         let end = first + tokens;
         let oldest_kept = self.window.map_or(0, |window| end.saturating_sub(window));
         let recent_start = self.recent.start.max(oldest_kept).max(self.start.min(end));
-        self.move_to_archive(recent_start, first, (keys, values))?;
+        self.offload(recent_start, first, (keys, values))?;
         for position in first..end {
             if position < self.start || position >= oldest_kept {
                 let at = (position - first) as usize * width;
@@ -163,12 +164,12 @@ impl KvCache {
         Ok(())
     }
 
-    /// Archives what lies before `recent_start` in the window, or in the chunk that begins at `first`.
-    fn move_to_archive(&mut self, recent_start: u64, first: u64, chunk: (&[f32], &[f32])) -> Result<()> {
-        let Some(mut archive) = self.archive.take() else { return Ok(()) };
+    /// Offloads what lies before `recent_start` in the window, or in the chunk that begins at `first`.
+    fn offload(&mut self, recent_start: u64, first: u64, chunk: (&[f32], &[f32])) -> Result<()> {
+        let Some(mut offloaded) = self.offloaded.take() else { return Ok(()) };
         let dim = self.head_dim;
-        let outcome = (archive.end()..recent_start).try_for_each(|position| {
-            archive.push(|head| match position.checked_sub(first) {
+        let outcome = (offloaded.end()..recent_start).try_for_each(|position| {
+            offloaded.push(|head| match position.checked_sub(first) {
                 Some(row) => {
                     let at = (row as usize * self.kv_heads + head) * dim;
                     (&chunk.0[at..at + dim], &chunk.1[at..at + dim])
@@ -176,7 +177,7 @@ impl KvCache {
                 None => self.row(position, head),
             })
         });
-        self.archive = Some(archive);
+        self.offloaded = Some(offloaded);
         outcome
     }
 
@@ -322,13 +323,13 @@ mod tests {
                         let cache = &mut cache;
                         let what = format!("start {start} window {window} n {n} chunk {chunk}");
                         assert_eq!(cache.entries(), n, "{what}");
-                        let archive = cache.archive().expect("there is one");
-                        let keys: Vec<f32> = archive.pages(0).flat_map(|page| page.keys.to_vec()).collect();
+                        let offloaded = cache.offloaded().expect("there is one");
+                        let keys: Vec<f32> = offloaded.pages(0).flat_map(|page| page.keys.to_vec()).collect();
                         let expected: Vec<f32> =
                             (start..n.saturating_sub(window)).map(|p| p as f32).collect();
                         assert_eq!(keys, expected, "{what}");
                         assert!(
-                            archive.pages(0).all(|page| page
+                            offloaded.pages(0).all(|page| page
                                 .values
                                 .iter()
                                 .zip(page.keys)

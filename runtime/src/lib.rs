@@ -4,7 +4,6 @@
 //! [`session::Session`] feeds tokens to it under an [`policy::AttentionPolicy`], which says what LM-Infinite
 //! (arXiv 2308.16137) or another method changes about attention, and a [`probe::Probe`] watches it while it runs.
 
-mod archive;
 pub mod attention;
 pub mod attention_window;
 mod cache;
@@ -23,6 +22,7 @@ pub mod hub;
 pub mod kernels;
 pub mod model;
 pub mod note;
+mod offload;
 pub mod policy;
 pub mod position;
 pub mod probe;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::archive::{Archive, ArchivePage};
 use crate::cache::{KvCache, Run};
+use crate::offload::{OffloadedKeys, OffloadedPage};
 use crate::policy::AttentionPolicy;
 use crate::position::{PositionEncoding, RotaryTable};
 
@@ -86,17 +86,17 @@ impl<'a> Inputs<'a> {
     /// Keys between start and window of any query at positions `queries`.
     pub(super) fn candidates(&self, kv_head: usize, queries: Range<u64>) -> Candidates<'a> {
         let newest = self.policy.spans(queries.end - 1);
-        let archive = self.cache.archive();
-        let archived_end = archive.map_or(self.policy.start, Archive::end);
-        let archived = archive.into_iter().flat_map(|archive| archive.pages(kv_head));
-        let archived = archived.take_while(|page| page.first < newest.recent_begin).collect();
-        let range = archived_end.max(self.policy.start)..newest.recent_begin;
+        let offloaded = self.cache.offloaded();
+        let offloaded_end = offloaded.map_or(self.policy.start, OffloadedKeys::end);
+        let offloaded = offloaded.into_iter().flat_map(|offloaded| offloaded.pages(kv_head));
+        let offloaded = offloaded.take_while(|page| page.first < newest.recent_begin).collect();
+        let range = offloaded_end.max(self.policy.start)..newest.recent_begin;
         let mut recent = Vec::new();
         if !range.is_empty() {
             recent.extend(self.cache.runs(kv_head, range.clone()));
             recent.extend(self.chunk_run(kv_head, range));
         }
-        Candidates { archived, recent: recent.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect() }
+        Candidates { offloaded, recent: recent.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect() }
     }
 
     fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<Run<'a>> {
@@ -130,7 +130,7 @@ fn split(run: Run<'_>, len: usize) -> impl Iterator<Item = Run<'_>> {
 /// Candidates for a block of queries, of one key/value head.
 pub struct Candidates<'a> {
     /// Those that have left the window of everyone.
-    pub archived: Vec<ArchivePage<'a>>,
+    pub offloaded: Vec<OffloadedPage<'a>>,
     /// Those that some query may still see as recent, in runs.
     pub recent: Vec<Run<'a>>,
 }

@@ -1,7 +1,7 @@
 //! The keys between start and window with the largest logits: an exact search.
 //!
 //! Many queries at once: every candidate by matrix products, and only what comes close to the best `k` is looked at again. A
-//! few queries (decoding): the logits of 16 keys are bounded by the box around them, and most boxes are passed over.
+//! few queries (decoding): the logits of 16 keys are bounded by the bounds of them, and most blocks are passed over.
 //!
 //! What is chosen does not depend on which way was taken: a key's rank is its logit as one inner product gives it, and both
 //! ways keep a margin of the largest rounding error they can make. Equal logits rank by position, the earlier first.
@@ -14,13 +14,13 @@ use multiversion::multiversion;
 
 use super::inputs::{Candidates, VECTOR_ROWS};
 use super::partial::Partial;
-use crate::archive::{ArchivePage, BLOCK_KEYS};
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::{dot, dot_inline};
+use crate::offload::{BLOCK_KEYS, OffloadedPage};
 use crate::probe::StatisticsPlan;
 
-/// Boxes with the largest bounds that are searched first, so that the rest meets a high threshold.
-const FIRST_BOXES: usize = 8;
+/// Blocks with the largest bounds that are searched first, so that the rest meets a high threshold.
+const FIRST_BLOCKS: usize = 8;
 
 /// A chosen key.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +82,10 @@ pub fn choose<'a>(
     };
     let bounded = ends.len() <= VECTOR_ROWS;
     if bounded {
-        (0..ends.len()).for_each(|row| search.boxes(row, &candidates.archived));
+        (0..ends.len()).for_each(|row| search.blocks(row, &candidates.offloaded));
     }
-    for page in &candidates.archived {
-        // A few queries have seen the whole blocks by way of their boxes.
+    for page in &candidates.offloaded {
+        // A few queries have seen the whole blocks by way of their blocks.
         let seen = if bounded { page.norms.len() * BLOCK_KEYS } else { 0 };
         search.all(
             page.first + seen as u64,
@@ -178,8 +178,8 @@ impl<'a> Search<'a, '_> {
         self.logits = logits;
     }
 
-    /// Searches the whole blocks of `pages` for one row, and leaves out those whose box rules them out.
-    fn boxes(&mut self, row: usize, pages: &[ArchivePage<'a>]) {
+    /// Searches the whole blocks of `pages` for one row, and leaves out those whose bounds rule them out.
+    fn blocks(&mut self, row: usize, pages: &[OffloadedPage<'a>]) {
         let dim = self.head_dim;
         let mut bounds: Vec<(f32, usize, usize)> = Vec::new();
         for (page_index, page) in pages.iter().enumerate() {
@@ -193,7 +193,7 @@ impl<'a> Search<'a, '_> {
                 open.map(|(block, (bound, norm))| (bound + self.margin(row, *norm), page_index, block)),
             );
         }
-        let first = FIRST_BOXES.min(bounds.len());
+        let first = FIRST_BLOCKS.min(bounds.len());
         if first < bounds.len() {
             bounds.select_nth_unstable_by(first, |a, b| b.0.total_cmp(&a.0));
         }
@@ -220,7 +220,7 @@ fn inner_products(query: &[f32], keys: &[f32], stride: usize, logits: &mut [f32]
     }
 }
 
-/// `bounds[b] = Σ_d max(q_d low_d, q_d high_d)`: no key in box `b` has a larger inner product with `query`.
+/// `bounds[b] = Σ_d max(q_d low_d, q_d high_d)`: no key in block `b` has a larger inner product with `query`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
     "x86_64+avx2+fma",
@@ -275,8 +275,8 @@ pub fn absorb(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{Archive, Storage};
     use crate::cache::Run;
+    use crate::offload::{OffloadedKeys, Storage};
 
     /// Keys of small whole numbers: inner products are exact, and many are equal.
     fn whole(seed: u64, len: usize, most: i64) -> Vec<f32> {
@@ -288,12 +288,13 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
-    fn archive(keys: &[f32], values: &[f32], dim: usize, first: u64, memory_bytes: u64) -> Archive {
-        let mut archive = Archive::new(1, dim, first, 1, &Storage { memory_bytes, ..Storage::default() });
+    fn offloaded(keys: &[f32], values: &[f32], dim: usize, first: u64, memory_bytes: u64) -> OffloadedKeys {
+        let mut offloaded =
+            OffloadedKeys::new(1, dim, first, 1, &Storage { memory_bytes, ..Storage::default() });
         for (key, value) in keys.chunks_exact(dim).zip(values.chunks_exact(dim)) {
-            archive.push(|_| (key, value)).expect("room");
+            offloaded.push(|_| (key, value)).expect("room");
         }
-        archive
+        offloaded
     }
 
     #[test]
@@ -301,15 +302,15 @@ mod tests {
         let (dim, first) = (5, 7);
         for n in [0usize, 1, 15, 16, 17, 300, 1000] {
             let (keys, values) = (whole(1, n * dim, 2), whole(2, n * dim, 9));
-            // The last 40 keys have not been archived.
+            // The last 40 keys have not been offloaded.
             let split = n.saturating_sub(40);
-            let archive = archive(&keys[..split * dim], &values[..split * dim], dim, first, 8000);
+            let offloaded = offloaded(&keys[..split * dim], &values[..split * dim], dim, first, 8000);
             for rows in [1, 3, 8, 9, 33] {
                 let queries = whole(3, rows * dim, 3);
                 let ends: Vec<u64> = (0..rows).map(|row| first + (n * (rows - row) / rows) as u64).collect();
                 for k in [1, 5, 64, 2000] {
                     let candidates = Candidates {
-                        archived: archive.pages(0).collect(),
+                        offloaded: offloaded.pages(0).collect(),
                         recent: vec![Run {
                             first: first + split as u64,
                             len: n - split,
@@ -342,9 +343,9 @@ mod tests {
     fn no_key_is_above_the_bound_of_its_box() {
         let dim = 24;
         let keys: Vec<f32> = whole(5, 512 * dim, 1000).iter().map(|x| x * 0.37e-3).collect();
-        let archive = archive(&keys, &keys, dim, 0, 0);
+        let offloaded = offloaded(&keys, &keys, dim, 0, 0);
         for query in whole(6, 20 * dim, 1000).chunks_exact(dim) {
-            for page in archive.pages(0) {
+            for page in offloaded.pages(0) {
                 let mut bounds = vec![0.0; page.norms.len()];
                 upper_bounds(query, page.low, page.high, &mut bounds);
                 for (at, key) in page.keys.chunks_exact(dim).enumerate() {
@@ -363,10 +364,11 @@ mod tests {
             // Large keys first, so that a search by bounds would pass over what comes later.
             let mut keys: Vec<f32> = (0..count).map(|key| 1000.0 - key as f32).collect();
             keys[at] = f32::NAN;
-            let archive = archive(&keys, &keys, 1, 0, 1 << 20);
+            let offloaded = offloaded(&keys, &keys, 1, 0, 1 << 20);
             for rows in rows {
                 for k in [1, 3] {
-                    let candidates = Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
+                    let candidates =
+                        Candidates { offloaded: offloaded.pages(0).collect(), recent: Vec::new() };
                     let chosen = choose(&vec![1.0; rows], 1, &vec![count as u64; rows], k, &candidates);
                     let got = chosen[rows - 1].iter().map(|key| key.position).collect::<Vec<_>>();
                     let others = (0..count as u64).filter(|&key| key != at as u64).take(k - 1);
@@ -381,9 +383,9 @@ mod tests {
     #[test]
     fn of_many_that_are_no_numbers_the_first_are_chosen() {
         let keys = [1.0, f32::NAN, 3.0, 2.0].repeat(10);
-        let archive = archive(&keys, &keys, 1, 0, 1 << 20);
+        let offloaded = offloaded(&keys, &keys, 1, 0, 1 << 20);
         for rows in [1, 20] {
-            let candidates = || Candidates { archived: archive.pages(0).collect(), recent: Vec::new() };
+            let candidates = || Candidates { offloaded: offloaded.pages(0).collect(), recent: Vec::new() };
             let chosen = |k| {
                 let chosen = choose(&vec![1.0; rows], 1, &vec![40; rows], k, &candidates());
                 chosen[rows - 1].iter().map(|key| key.position).collect::<Vec<u64>>()

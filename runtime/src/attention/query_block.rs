@@ -126,7 +126,7 @@ impl<'a> QueryBlock<'a> {
     /// The retrieved keys of every row, in order of position; logits before ALiBi's bias.
     pub fn middle(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
         let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
-        if candidates.archived.is_empty() && candidates.recent.is_empty() {
+        if candidates.offloaded.is_empty() && candidates.recent.is_empty() {
             return vec![Vec::new(); self.rows()];
         }
         self.gather(Distance::Middle(middle.distance), scratch);

@@ -1,7 +1,7 @@
 //! A cache as numbers that can be written down, and back.
 //!
 //! What a cache holds falls into two parts. *Settled* positions never change again and are never dropped: those that have
-//! left the window for the archive, or every position where there is no window. Whole pages of them are exported one by
+//! left the window for the offloaded keys, or every position where there is no window. Whole pages of them are exported one by
 //! one, so that a series of snapshots writes each page once. The *rest* is everything else: start tokens, window, and fewer
 //! than [`PAGE_KEYS`] settled positions; its size is bounded by the policy.
 //!
@@ -13,15 +13,15 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::{KvCache, LAST_POSITION};
-use crate::archive::PAGE_KEYS;
 use crate::error::{Error, Result};
+use crate::offload::PAGE_KEYS;
 
 /// Which positions a cache holds, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Start tokens: positions `0..start_held`.
     pub start_held: u64,
-    /// The other positions, archived ones aside.
+    /// The other positions, offloaded ones aside.
     pub recent: Range<u64>,
     /// The first position behind the start tokens, or behind the last gap.
     pub origin: u64,
@@ -82,8 +82,8 @@ impl KvCache {
 
     fn export_row(&self, position: u64, side: Side, out: &mut Vec<f32>) {
         for head in 0..self.kv_heads {
-            let archived = self.archive.as_ref().and_then(|archive| archive.row(position, head));
-            let (key, value) = archived.unwrap_or_else(|| self.row(position, head));
+            let offloaded = self.offloaded.as_ref().and_then(|offloaded| offloaded.row(position, head));
+            let (key, value) = offloaded.unwrap_or_else(|| self.row(position, head));
             out.extend_from_slice(if side == Side::Keys { key } else { value });
         }
     }
@@ -94,7 +94,7 @@ impl KvCache {
     }
 
     fn settled_of(&self, layout: &Layout) -> Range<u64> {
-        match (&self.archive, self.window) {
+        match (&self.offloaded, self.window) {
             (Some(_), _) => layout.start_held..layout.recent.start,
             (None, None) => 0..layout.recent.end,
             (None, Some(_)) => 0..0,
@@ -126,7 +126,7 @@ impl KvCache {
             return refuse(format!("{len} are held where the policy's window is {window:?}"));
         }
         // Only a gap moves the origin, and only a cache that forgets can have a gap.
-        let gaps = window.is_some() && self.archive.is_none() && *start_held == start;
+        let gaps = window.is_some() && self.offloaded.is_none() && *start_held == start;
         if *origin != start && !(gaps && start < *origin && *origin <= recent.start) {
             return refuse(format!("{origin} cannot be the first position behind a gap"));
         }
@@ -223,9 +223,9 @@ impl Import<'_> {
         for ((position, keys), values) in
             positions.zip(keys.chunks_exact(width)).zip(values.chunks_exact(width))
         {
-            match &mut self.cache.archive {
-                Some(archive) if self.settled.contains(&position) => {
-                    archive.push(|head| (&keys[head * dim..][..dim], &values[head * dim..][..dim]))?;
+            match &mut self.cache.offloaded {
+                Some(offloaded) if self.settled.contains(&position) => {
+                    offloaded.push(|head| (&keys[head * dim..][..dim], &values[head * dim..][..dim]))?;
                 }
                 _ => self.cache.store(position, keys, values),
             }
@@ -293,7 +293,7 @@ mod tests {
         for head in 0..2 {
             let runs = cache.runs(head, 0..u64::MAX);
             all.extend(runs.iter().map(|run| (run.first, run.keys.to_vec(), run.values.to_vec())));
-            let pages = cache.archive().into_iter().flat_map(|archive| archive.pages(head));
+            let pages = cache.offloaded().into_iter().flat_map(|offloaded| offloaded.pages(head));
             all.extend(pages.map(|page| (page.first, page.keys.to_vec(), page.values.to_vec())));
         }
         all

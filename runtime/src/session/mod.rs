@@ -7,7 +7,7 @@ mod snapshot;
 
 use std::sync::Arc;
 
-pub use crate::archive::Storage;
+pub use crate::offload::Storage;
 pub use decoder::Decoder;
 use decoder::Pass;
 

@@ -1,7 +1,7 @@
 //! The file beside a snapshot with what never changes again: whole pages of old keys and values, one record after the other.
 //!
 //! A record is the layer and the number of the page in that layer (u64 each), then the page's keys and its values (f32,
-//! [`PAGE_KEYS`](crate::archive::PAGE_KEYS) × kv_heads × head_dim each), everything little-endian. The file only grows, and
+//! [`PAGE_KEYS`](crate::offload::PAGE_KEYS) × kv_heads × head_dim each), everything little-endian. The file only grows, and
 //! a snapshot names how many of its bytes it needs, with their SHA-256. So several snapshots of one session share the file;
 //! what lies behind the bytes that a snapshot names is none of its business, and is overwritten by a session that goes on
 //! from there.

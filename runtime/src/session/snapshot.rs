@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{PagesFile, Reference};
 use super::{PagesOf, Session};
-use crate::archive::Storage;
 use crate::cache::{Import, KvCache, Layout, Side};
 use crate::error::{Error, Result};
 use crate::files::write_whole_with;
 use crate::formats::mapped;
 use crate::model::ModelDigest;
+use crate::offload::Storage;
 use crate::policy::AttentionPolicy;
 use crate::session::decoder::Decoder;
 

@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 
 use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
-use crate::archive::Storage;
 use crate::cache::KvCache;
+use crate::offload::Storage;
 use crate::policy::{AttentionPolicy, Middle, PositionScaling, Positions, Region, region};
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
@@ -424,7 +424,7 @@ fn middle_keys_equal_dense_on_short_texts_at_every_edge() {
     }
 }
 
-/// Chunks larger and smaller than the window, pages and boxes, memory and file.
+/// Chunks larger and smaller than the window, pages and blocks, memory and file.
 #[test]
 fn middle_keys_equal_dense_across_pages() {
     let shape = Shape { heads: 2, kv_heads: 1, head_dim: 8 };

@@ -1,5 +1,5 @@
 //! Keys and values that have left the window, for policies that go on reading them: in memory up to a limit, then in a
-//! file that is mapped. Every 16 keys have a box around them, so that a search can pass over most of them unread.
+//! file that is mapped. Every 16 keys have a block around them, so that a search can pass over most of them unread.
 //!
 //! A page that is full never changes again. It stays in memory or is written to a file without a name, which vanishes with
 //! the program; a full disk is an error of the write and no fault of a later read.
@@ -16,7 +16,7 @@ use crate::kernels::elementwise::larger;
 
 /// Keys per page.
 pub const PAGE_KEYS: usize = 256;
-/// Keys per box.
+/// Keys per block, which has bounds of its own (page bounds in Quest, arXiv 2406.10774).
 pub const BLOCK_KEYS: usize = 16;
 const BLOCKS: usize = PAGE_KEYS / BLOCK_KEYS;
 
@@ -38,7 +38,7 @@ impl Default for Storage {
 
 /// Old keys and values of one layer, of consecutive positions.
 #[derive(Debug)]
-pub struct Archive {
+pub struct OffloadedKeys {
     kv_heads: usize,
     head_dim: usize,
     first: u64,
@@ -65,7 +65,7 @@ struct Segment {
 
 /// One key/value head of a page.
 #[derive(Clone, Copy, Debug)]
-pub struct ArchivePage<'a> {
+pub struct OffloadedPage<'a> {
     /// Position of the first key.
     pub first: u64,
     /// Keys before the position encoding. [keys, head_dim]
@@ -76,12 +76,12 @@ pub struct ArchivePage<'a> {
     pub low: &'a [f32],
     /// Largest value by dimension. [keys / BLOCK_KEYS, head_dim]
     pub high: &'a [f32],
-    /// Euclidean norm of the box's farthest corner: no key of the block is longer. [keys / BLOCK_KEYS]
+    /// Euclidean norm of the bounds' farthest corner: no key of the block is longer. [keys / BLOCK_KEYS]
     pub norms: &'a [f32],
 }
 
-impl Archive {
-    /// An empty archive whose first key will have position `first`. `layers` archives share the memory of `storage`.
+impl OffloadedKeys {
+    /// An empty offloaded whose first key will have position `first`. `layers` offloads share the memory of `storage`.
     pub fn new(kv_heads: usize, head_dim: usize, first: u64, layers: usize, storage: &Storage) -> Self {
         let page_bytes = (kv_heads * head_values(head_dim) * size_of::<f32>()).max(1) as u64;
         let memory_pages = storage.memory_bytes / layers.max(1) as u64 / page_bytes;
@@ -138,12 +138,12 @@ impl Archive {
             let (key, value) = rows(head);
             let page = &mut self.tail[head * head_values(dim)..][..head_values(dim)];
             let (keys, rest) = page.split_at_mut(PAGE_KEYS * dim);
-            let (values, boxes) = rest.split_at_mut(PAGE_KEYS * dim);
+            let (values, blocks) = rest.split_at_mut(PAGE_KEYS * dim);
             keys[within * dim..][..dim].copy_from_slice(key);
             values[within * dim..][..dim].copy_from_slice(value);
             if (within + 1).is_multiple_of(BLOCK_KEYS) {
                 let block = within / BLOCK_KEYS;
-                let (low, rest) = boxes.split_at_mut(BLOCKS * dim);
+                let (low, rest) = blocks.split_at_mut(BLOCKS * dim);
                 let (high, norms) = rest.split_at_mut(BLOCKS * dim);
                 let (low, high) = (&mut low[block * dim..][..dim], &mut high[block * dim..][..dim]);
                 norms[block] = enclose(&keys[block * BLOCK_KEYS * dim..][..BLOCK_KEYS * dim], low, high);
@@ -154,7 +154,7 @@ impl Archive {
     }
 
     /// Pages of one key/value head, in order of position.
-    pub fn pages(&self, kv_head: usize) -> impl Iterator<Item = ArchivePage<'_>> {
+    pub fn pages(&self, kv_head: usize) -> impl Iterator<Item = OffloadedPage<'_>> {
         let values = self.page_values();
         let mapped = self.segments.iter().flat_map(move |segment| floats(&segment.map).chunks_exact(values));
         let pages =
@@ -164,7 +164,7 @@ impl Archive {
             let len = ((self.len - at) as usize).min(PAGE_KEYS);
             let [keys, values, low, high, norms] = parts(page, kv_head, dim);
             let blocks = len / BLOCK_KEYS;
-            ArchivePage {
+            OffloadedPage {
                 first: self.first + at,
                 keys: &keys[..len * dim],
                 values: &values[..len * dim],
@@ -230,7 +230,7 @@ impl Archive {
         let mut end = &*file;
         end.seek(SeekFrom::Start((pages * bytes.len()) as u64)).map_err(failed())?;
         end.write_all(&bytes).map_err(failed())?;
-        // SAFETY: the file has no name and is only ever grown, by this archive alone.
+        // SAFETY: the file has no name and is only ever grown, by this offloaded alone.
         let map = unsafe { memmap2::MmapOptions::new().len((pages + 1) * bytes.len()).map(&*file) }
             .map_err(failed())?;
         if !fresh {
@@ -242,7 +242,7 @@ impl Archive {
     }
 }
 
-impl Clone for Archive {
+impl Clone for OffloadedKeys {
     /// Files are shared as they are; what the copy appends goes to a file of its own.
     fn clone(&self) -> Self {
         Self {
@@ -272,8 +272,8 @@ fn parts(page: &[f32], kv_head: usize, head_dim: usize) -> [&[f32]; 5] {
     [keys, values, low, high, norms]
 }
 
-/// Writes the box around `keys` and returns the norm of its farthest corner. A side is NaN where a key is: no bound of
-/// such a box rules it out.
+/// Writes the bounds of `keys` and returns the norm of its farthest corner. A side is NaN where a key is: no bound of
+/// such a block rules it out.
 fn enclose(keys: &[f32], low: &mut [f32], high: &mut [f32]) -> f32 {
     low.fill(f32::INFINITY);
     high.fill(f32::NEG_INFINITY);
@@ -301,25 +301,25 @@ mod tests {
     use super::*;
 
     /// Two heads of two dimensions; the key of head h at position p is (p + h, −p), its value (2p, h).
-    fn filled(n: u64, memory_bytes: u64) -> Archive {
+    fn filled(n: u64, memory_bytes: u64) -> OffloadedKeys {
         let storage = Storage { memory_bytes, ..Storage::default() };
-        let mut archive = Archive::new(2, 2, 3, 1, &storage);
-        fill(&mut archive, n);
-        archive
+        let mut offloaded = OffloadedKeys::new(2, 2, 3, 1, &storage);
+        fill(&mut offloaded, n);
+        offloaded
     }
 
-    fn fill(archive: &mut Archive, n: u64) {
+    fn fill(offloaded: &mut OffloadedKeys, n: u64) {
         for _ in 0..n {
-            let p = archive.end() as f32;
+            let p = offloaded.end() as f32;
             let rows = [([p, -p], [2.0 * p, 0.0]), ([p + 1.0, -p], [2.0 * p, 1.0])];
-            archive.push(|head| (&rows[head].0, &rows[head].1)).expect("room on the disk");
+            offloaded.push(|head| (&rows[head].0, &rows[head].1)).expect("room on the disk");
         }
     }
 
-    fn check(archive: &Archive, n: u64) {
+    fn check(offloaded: &OffloadedKeys, n: u64) {
         for head in 0..2 {
             let mut position = 3;
-            for page in archive.pages(head) {
+            for page in offloaded.pages(head) {
                 assert_eq!(page.first, position);
                 let len = page.keys.len() / 2;
                 for (r, (key, value)) in
@@ -346,10 +346,10 @@ mod tests {
     fn what_is_pushed_is_read_from_memory_and_from_files() {
         for n in [0, 1, 15, 16, 255, 256, 257, 512, 1000] {
             for memory in [0, 9000, 1 << 20] {
-                let archive = filled(n, memory);
-                check(&archive, n);
+                let offloaded = filled(n, memory);
+                check(&offloaded, n);
                 // The last page is not written before it is full and another begins.
-                assert_eq!(archive.file_bytes() > 0, memory < 1 << 20 && n > 256 + 256 * (memory / 9000));
+                assert_eq!(offloaded.file_bytes() > 0, memory < 1 << 20 && n > 256 + 256 * (memory / 9000));
             }
         }
     }
@@ -357,9 +357,9 @@ mod tests {
     #[test]
     fn memory_stays_within_its_limit_and_a_page() {
         let page = 2 * head_values(2) * 4;
-        let archive = filled(10_000, 3 * page as u64);
-        assert_eq!(archive.memory_bytes(), 4 * page);
-        assert_eq!(archive.file_bytes(), 36 * page);
+        let offloaded = filled(10_000, 3 * page as u64);
+        assert_eq!(offloaded.memory_bytes(), 4 * page);
+        assert_eq!(offloaded.file_bytes(), 36 * page);
     }
 
     #[test]
@@ -376,15 +376,15 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_an_error_and_loses_nothing() {
         let storage = Storage { memory_bytes: 0, folder: "/nowhere/at/all".into() };
-        let mut archive = Archive::new(1, 1, 0, 1, &storage);
+        let mut offloaded = OffloadedKeys::new(1, 1, 0, 1, &storage);
         for p in 0..256 {
             let value = [p as f32];
-            archive.push(|_| (&[1.0], &value)).expect("still in memory");
+            offloaded.push(|_| (&[1.0], &value)).expect("still in memory");
         }
         for _ in 0..2 {
-            let message = archive.push(|_| (&[1.0], &[0.0])).expect_err("no folder").to_string();
+            let message = offloaded.push(|_| (&[1.0], &[0.0])).expect_err("no folder").to_string();
             assert!(message.contains("/nowhere/at/all"), "{message}");
-            assert_eq!(archive.pages(0).next().map(|page| page.values[255]), Some(255.0));
+            assert_eq!(offloaded.pages(0).next().map(|page| page.values[255]), Some(255.0));
         }
     }
 }
