@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokens.truncate(4 * config.trained_length as usize);
 
     // Statistics are taken inside the attention pass, in memory that does not grow with the text.
-    let statistics = StatisticsPlan { start_tokens: 1, distance_edges: Vec::new(), cell: None };
+    let statistics = StatisticsPlan { start_tokens: 1, distance_edges: Vec::new(), tile: None };
     let mut probe = FirstToken {
         plan: ProbePlan { statistics: Some(statistics), ..ProbePlan::default() },
         trained_length: config.trained_length,

@@ -60,7 +60,7 @@ fn report(collector: &mut Collector, config: &ModelConfig, side: usize) {
             entropy: each(&|position| (position as f32 + 1.0).ln() / 2.0),
             start_mass: each(&|_| 0.25),
             bucket_mass: vec![1.0 / buckets as f32; heads * queries * buckets],
-            cells: Vec::new(),
+            tiles: Vec::new(),
         };
         collector.head_statistics(layer, &seen);
     }

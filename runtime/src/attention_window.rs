@@ -37,7 +37,7 @@ pub struct WindowRequest {
     pub queries: Range<u64>,
     /// Positions of the keys.
     pub keys: Range<u64>,
-    /// Queries and keys from side to side of one cell; 1 for every logit.
+    /// Queries and keys from side to side of one tile; 1 for every logit.
     pub pool: u64,
 }
 
@@ -48,10 +48,10 @@ pub struct AttentionWindow {
     pub request: WindowRequest,
     /// The policy in this layer.
     pub policy: AttentionPolicy,
-    /// Largest logit of a cell, as the softmax sees it; −inf where no key is attended, NaN where one is not a number.
+    /// Largest logit of a tile, as the softmax sees it; −inf where no key is attended, NaN where one is not a number.
     /// [queries / pool, keys / pool]
     pub logits: Array2<f32>,
-    /// Logarithm of the largest probability of a cell, in nats, of the softmax over all keys of a query, those outside the window
+    /// Logarithm of the largest probability of a tile, in nats, of the softmax over all keys of a query, those outside the window
     /// too; NaN in a row that is not finite. [queries / pool, keys / pool]
     pub log_probabilities: Array2<f32>,
 }
@@ -70,19 +70,19 @@ impl WindowRequest {
             }
         }
         if self.pool == 0 {
-            return refuse("cells of no token".to_owned());
+            return refuse("tiles of no token".to_owned());
         }
         let (queries, keys) = self.shape();
         if queries > MOST_SIDE || (queries > 1 && keys > MOST_SIDE) {
-            return refuse(format!("{queries} × {keys} cells are more than {MOST_SIDE} × {MOST_SIDE}"));
+            return refuse(format!("{queries} × {keys} tiles are more than {MOST_SIDE} × {MOST_SIDE}"));
         }
         Ok(())
     }
 
     /// Rows and columns.
     fn shape(&self) -> (u64, u64) {
-        let cells = |range: &Range<u64>| (range.end - range.start).div_ceil(self.pool);
-        (cells(&self.queries), cells(&self.keys))
+        let tiles = |range: &Range<u64>| (range.end - range.start).div_ceil(self.pool);
+        (tiles(&self.queries), tiles(&self.keys))
     }
 
     /// Where reading has to begin, after the start tokens; 0 for the beginning of the text.
@@ -153,7 +153,7 @@ impl AttentionWindow {
         Ok(Some(rows.window))
     }
 
-    /// Largest logit of the cell of a pair; `None` outside the window.
+    /// Largest logit of the tile of a pair; `None` outside the window.
     pub fn logit(&self, query: u64, key: u64) -> Option<f32> {
         self.logits.get(self.index(query, key)?).copied()
     }
@@ -170,9 +170,9 @@ impl AttentionWindow {
 
     fn index(&self, query: u64, key: u64) -> Option<(usize, usize)> {
         let WindowRequest { queries, keys, pool, .. } = &self.request;
-        let cell =
+        let tile =
             |at: u64, range: &Range<u64>| range.contains(&at).then(|| ((at - range.start) / pool) as usize);
-        Some((cell(query, queries)?, cell(key, keys)?))
+        Some((tile(query, queries)?, tile(key, keys)?))
     }
 }
 
@@ -336,8 +336,8 @@ mod tests {
             ("probabilities", &every.log_probabilities, &pooled.log_probabilities),
         ] {
             for ((row, column), &got) in pooled.indexed_iter() {
-                let cells = every.indexed_iter().filter(|((i, j), _)| (i / 16, j / 16) == (row, column));
-                let most = cells.fold(f32::NEG_INFINITY, |most, (_, &value)| most.max(value));
+                let tiles = every.indexed_iter().filter(|((i, j), _)| (i / 16, j / 16) == (row, column));
+                let most = tiles.fold(f32::NEG_INFINITY, |most, (_, &value)| most.max(value));
                 assert_eq!(got, most, "{name} {row} {column}");
             }
         }
@@ -396,8 +396,8 @@ mod tests {
             (ask(6, 0..1, 0..1, "vanilla"), "no layer 6"),
             (ask(0, 5..5, 0..1, "vanilla"), "queries 5..5"),
             (ask(0, 0..1, 0..1201, "vanilla"), "keys 0..1201"),
-            (ask(0, 0..513, 0..1, "vanilla"), "513 × 1 cells"),
-            (ask(0, 0..2, 0..513, "vanilla"), "2 × 513 cells"),
+            (ask(0, 0..513, 0..1, "vanilla"), "513 × 1 tiles"),
+            (ask(0, 0..2, 0..513, "vanilla"), "2 × 513 tiles"),
         ] {
             let message = outcome.expect_err(words).to_string();
             assert!(message.contains(words), "{message}");

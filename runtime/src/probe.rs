@@ -50,10 +50,10 @@ pub struct StatisticsPlan {
     pub start_tokens: u64,
     /// Ascending lower edges of the buckets of true distance, the first 0; the last bucket is open. Empty: no buckets.
     pub distance_edges: Vec<u64>,
-    /// Tokens from side to side of the squares of [`HeadStatistics::cells`], if they are wanted. Costs 4 bytes per query
-    /// head, query of a chunk and cell of keys while a layer is read (17 MB for 32 heads, 512 queries and 256 cells): take a
-    /// side that leaves some hundred cells.
-    pub cell: Option<NonZeroU64>,
+    /// Tokens from side to side of the squares of [`HeadStatistics::tiles`], if they are wanted. Costs 4 bytes per query
+    /// head, query of a chunk and tile of keys while a layer is read (17 MB for 32 heads, 512 queries and 256 tiles): take a
+    /// side that leaves some hundred tiles.
+    pub tile: Option<NonZeroU64>,
 }
 
 /// Where a hidden state is read in the residual stream.
@@ -109,22 +109,22 @@ pub struct HeadStatistics {
     /// Probability by bucket of true distance. [heads, queries, buckets]
     pub bucket_mass: Vec<f32>,
     /// Largest values in squares of tokens; one square may be told of more than once, each time of other queries.
-    pub cells: Vec<CellMaxima>,
+    pub tiles: Vec<TileMaxima>,
 }
 
-/// The largest values of one head in a row of squares of [`StatisticsPlan::cell`] tokens from side to side: of some of the
-/// queries of `query_cell`, and the keys of consecutive cells.
+/// The largest values of one head in a row of squares of [`StatisticsPlan::tile`] tokens from side to side: of some of the
+/// queries of `query_tile`, and the keys of consecutive tiles.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CellMaxima {
+pub struct TileMaxima {
     /// Query head, from 0.
     pub head: usize,
     /// Position of the queries, divided by the side.
-    pub query_cell: u64,
-    /// Position of the keys of the first cell, divided by the side.
-    pub first_key_cell: u64,
-    /// Largest logit; −inf where no key is attended. NaN in cells of a row that is not finite. One per cell.
+    pub query_tile: u64,
+    /// Position of the keys of the first tile, divided by the side.
+    pub first_key_tile: u64,
+    /// Largest logit; −inf where no key is attended. NaN in tiles of a row that is not finite. One per tile.
     pub logits: Vec<f32>,
-    /// Logarithm of the largest probability, in nats; as above. One per cell.
+    /// Logarithm of the largest probability, in nats; as above. One per tile.
     pub log_probabilities: Vec<f32>,
 }
 

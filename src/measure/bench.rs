@@ -270,7 +270,7 @@ impl Watch {
         let statistics = statistics.then(|| StatisticsPlan {
             start_tokens: 10,
             distance_edges: std::iter::once(0).chain(edges).collect(),
-            cell: None,
+            tile: None,
         });
         Self { plan: ProbePlan { statistics, ..Default::default() }, total: 0.0 }
     }

@@ -360,7 +360,7 @@ fn remove_older(older: &Path, target: &Path) {
     let (Ok(manifest), Ok(entries)) = (Manifest::read(older), fs::read_dir(older)) else { return };
     let own = manifest.info.files;
     for name in entries.flatten().map(|entry| entry.file_name()) {
-        if !own.iter().any(|own| name == own.as_str()) {
+        if name != OLDER && !own.iter().any(|own| name == own.as_str()) {
             let to = target.join(&name);
             if fs::symlink_metadata(&to).is_ok() || fs::rename(older.join(&name), to).is_err() {
                 return;
@@ -370,6 +370,7 @@ fn remove_older(older: &Path, target: &Path) {
     for name in own.iter().filter(|name| *name != RUN) {
         let _ = fs::remove_file(older.join(name));
     }
+    let _ = fs::remove_file(older.join(OLDER));
     let _ = fs::remove_file(older.join(RUN));
     let _ = fs::remove_dir(older);
 }

@@ -91,7 +91,7 @@ impl Recorder {
     /// A recorder for goldens of these shapes.
     fn new(statistics: &ArrayD<f32>, buckets: &ArrayD<f32>) -> Self {
         let shape4 = |array: &ArrayD<f32>| <[usize; 4]>::try_from(array.shape()).expect("four dimensions");
-        let plan = StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 1, 4, 16], cell: None };
+        let plan = StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 1, 4, 16], tile: None };
         Self {
             plan: ProbePlan { statistics: Some(plan), ..Default::default() },
             statistics: Array4::from_elem(shape4(statistics), f32::NAN),

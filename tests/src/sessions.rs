@@ -154,7 +154,7 @@ fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
     let policy = "lm-infinite:start=2,window=5";
     let mut witness = Witness {
         plan: ProbePlan {
-            statistics: Some(StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 4], cell: None }),
+            statistics: Some(StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 4], tile: None }),
             rows: PositionSet { at: vec![0, 30], ..Default::default() },
             row_head: None,
             hidden_positions: PositionSet { below: 2, every: Some(20), at: vec![] },

@@ -88,7 +88,7 @@ impl Probe for Sums {
 
 impl Sums {
     fn new(layers: usize, heads: usize) -> Self {
-        let plan = StatisticsPlan { start_tokens: 10, distance_edges: Vec::new(), cell: None };
+        let plan = StatisticsPlan { start_tokens: 10, distance_edges: Vec::new(), tile: None };
         Self {
             plan: ProbePlan { statistics: Some(plan), ..Default::default() },
             sums: Array3::zeros((4, layers, heads)),

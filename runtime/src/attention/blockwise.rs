@@ -122,7 +122,7 @@ fn empty(inputs: &Inputs<'_>, plan: &StatisticsPlan) -> HeadStatistics {
         entropy: zeros(),
         start_mass: zeros(),
         bucket_mass: vec![0.0; heads * queries * buckets],
-        cells: Vec::new(),
+        tiles: Vec::new(),
     }
 }
 
@@ -156,7 +156,7 @@ fn record(
             *out = mass / sum;
         }
     }
-    if let Some(cells) = &partial.cells {
+    if let Some(tiles) = &partial.tiles {
         let begin = into.first_position + first as u64;
         for h in 0..group {
             let row = |t: usize| t * group + h;
@@ -165,7 +165,7 @@ fn record(
                 _ => f32::NAN,
             };
             let queries = begin..begin + count as u64;
-            into.cells.extend(cells.report(kv_head * group + h, queries, row, log_sum_exp));
+            into.tiles.extend(tiles.report(kv_head * group + h, queries, row, log_sum_exp));
         }
     }
 }

@@ -257,9 +257,9 @@ pub fn absorb(
         return;
     }
     let mut weights: Vec<f32> = chosen.iter().map(|key| key.logit - bias).collect();
-    if let Some(cells) = &mut partial.cells {
+    if let Some(tiles) = &mut partial.tiles {
         for (key, &logit) in chosen.iter().zip(&weights) {
-            cells.absorb(row, key.position, &[logit]);
+            tiles.absorb(row, key.position, &[logit]);
         }
     }
     partial.absorb(row, &mut weights);

@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod agreement;
 mod blockwise;
-mod cells;
 pub mod dense;
 mod inputs;
 mod middle;
 mod partial;
 mod query_block;
 mod row;
+mod tiles;
 
 pub(crate) use blockwise::attend;
 pub(crate) use inputs::Inputs;

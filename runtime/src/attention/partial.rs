@@ -3,8 +3,8 @@
 //! What NaN and infinities do is decided in [`crate::kernels::elementwise`]: the sum of a row with NaN or +inf is NaN, and
 //! stays NaN whatever comes after. [`Partial::has_softmax`] tells such rows, and rows of only −inf, from the others.
 
-use super::cells::RowCells;
 use super::inputs::MASKED;
+use super::tiles::RowTiles;
 use crate::kernels::elementwise::{exp_shifted, exp_shifted_with_entropy, larger, maximum, sum};
 use crate::probe::StatisticsPlan;
 
@@ -25,8 +25,8 @@ pub struct Partial {
     pub start: Vec<f32>,
     /// Σ e by bucket of true distance. [rows, buckets]
     pub distance: Vec<f32>,
-    /// Largest logits by cell of keys, where they are wanted.
-    pub cells: Option<RowCells>,
+    /// Largest logits by tile of keys, where they are wanted.
+    pub tiles: Option<RowTiles>,
 }
 
 impl Partial {
@@ -42,7 +42,7 @@ impl Partial {
             weighted: vec![0.0; watched],
             start: vec![0.0; watched],
             distance: vec![0.0; watched * buckets],
-            cells: None,
+            tiles: None,
         }
     }
 
@@ -112,7 +112,7 @@ impl Partial {
         ] {
             into.iter_mut().zip(from).for_each(|(a, b)| *a += b);
         }
-        if let (Some(own), Some(more)) = (&mut self.cells, &other.cells) {
+        if let (Some(own), Some(more)) = (&mut self.tiles, &other.tiles) {
             own.merge(more);
         }
     }

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::cells::RowCells;
 use super::inputs::{Inputs, MASKED, VECTOR_ROWS};
 use super::middle::{Chosen, absorb, choose};
 use super::partial::Partial;
+use super::tiles::RowTiles;
 use crate::cache::Run;
 use crate::kernels::elementwise::rotate;
 use crate::kernels::matmul::{View, multiply};
@@ -94,8 +94,8 @@ impl<'a> QueryBlock<'a> {
         let head_dim = self.inputs.shape.head_dim;
         let mut partial = Partial::new(self.rows(), head_dim, plan);
         let queries = self.base()..self.base() + self.count as u64;
-        let cells = |side| RowCells::new(side, self.rows(), queries, self.inputs.policy);
-        partial.cells = plan.and_then(|plan| plan.cell).map(cells);
+        let tiles = |side| RowTiles::new(side, self.rows(), queries, self.inputs.policy);
+        partial.tiles = plan.and_then(|plan| plan.tile).map(tiles);
         let spans: Vec<Spans> =
             (0..self.count).map(|t| self.inputs.policy.spans(self.base() + t as u64)).collect();
         self.gather(Distance::Exact, scratch);
@@ -276,8 +276,8 @@ impl<'a> QueryBlock<'a> {
             }
             logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
             logits[column(position + 1)..].fill(MASKED);
-            if let Some(cells) = &mut partial.cells {
-                cells.absorb(row, keys.first, logits);
+            if let Some(tiles) = &mut partial.tiles {
+                tiles.absorb(row, keys.first, logits);
             }
             partial.absorb(row, logits);
             if let Some(plan) = plan {

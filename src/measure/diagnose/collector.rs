@@ -8,7 +8,7 @@ use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
 use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
-use lm_infinite_runtime::probe::{AttentionRow, CellMaxima, HeadStatistics, HiddenSite, Probe, ProbePlan};
+use lm_infinite_runtime::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan, TileMaxima};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
@@ -124,7 +124,7 @@ impl Collector {
         let rows = usize::try_from(plan.tokens).unwrap_or(usize::MAX);
         self.measurements.pooled = Some(PooledMaps::new(plan.layers, plan.heads, rows, side));
         if let Some(statistics) = &mut plan.probe.statistics {
-            statistics.cell = Some(side);
+            statistics.tile = Some(side);
         }
         self
     }
@@ -160,8 +160,8 @@ impl Measurements {
             self.logits_by_length.push_maxima(layer, head, first, maxima)?;
         }
         if let Some(pooled) = &mut self.pooled {
-            for CellMaxima { head, query_cell, first_key_cell, logits, log_probabilities } in &seen.cells {
-                let (row, first) = (*query_cell as usize, *first_key_cell as usize);
+            for TileMaxima { head, query_tile, first_key_tile, logits, log_probabilities } in &seen.tiles {
+                let (row, first) = (*query_tile as usize, *first_key_tile as usize);
                 pooled.push((layer, *head), row, first, logits, log_probabilities)?;
             }
         }
@@ -193,7 +193,7 @@ impl Measurements {
             *pooled = pooled.coarsened()?;
         }
         if let Some(statistics) = &mut self.plan.probe.statistics {
-            statistics.cell = NonZeroU64::new(pooled.side());
+            statistics.tile = NonZeroU64::new(pooled.side());
         }
         Ok(())
     }
@@ -276,21 +276,21 @@ pub(super) mod tests {
                     while first < read {
                         let queries = (read - first).min(chunk);
                         let cell =
-                            collector.plan().statistics.as_ref().and_then(|statistics| statistics.cell);
+                            collector.plan().statistics.as_ref().and_then(|statistics| statistics.tile);
                         let side = cell.expect("was asked for").get();
                         for layer in 0..2 {
                             // One cell for each query, whose largest logit is the query's position.
-                            let at = |position: u64| CellMaxima {
+                            let at = |position: u64| TileMaxima {
                                 head: 1,
-                                query_cell: position / side,
-                                first_key_cell: 0,
+                                query_tile: position / side,
+                                first_key_tile: 0,
                                 logits: vec![position as f32],
                                 log_probabilities: vec![-1.0],
                             };
                             let seen = HeadStatistics {
                                 first_position: first,
                                 queries: queries as usize,
-                                cells: (first..first + queries).map(at).collect(),
+                                tiles: (first..first + queries).map(at).collect(),
                                 ..HeadStatistics::default()
                             };
                             collector.head_statistics(layer, &seen);

@@ -115,7 +115,7 @@ impl MeasurementPlan {
             statistics: Some(StatisticsPlan {
                 start_tokens: START_TOKENS,
                 distance_edges: mass_distances.lower().to_vec(),
-                cell: None,
+                tile: None,
             }),
             rows: PositionSet { at: row_positions(trained, tokens), ..PositionSet::default() },
             row_head: None,

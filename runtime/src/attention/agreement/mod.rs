@@ -1,7 +1,7 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
-mod cells;
 mod non_finite;
+mod tiles;
 
 use std::num::NonZeroU64;
 
@@ -33,8 +33,8 @@ struct Case {
     positions: Vec<u64>,
     /// Queries, keys, values: [tokens, heads or kv_heads, head_dim].
     data: [Vec<f32>; 3],
-    /// Tokens from side to side of a cell of the statistics.
-    cell: u64,
+    /// Tokens from side to side of a tile of the statistics.
+    tile: u64,
 }
 
 struct Outcome {
@@ -46,11 +46,11 @@ struct Outcome {
     last_rows: Vec<Vec<(u64, f32)>>,
 }
 
-/// Tokens of a cell; divides neither blocks nor chunks.
+/// Tokens of a tile; divides neither blocks nor chunks.
 const CELL: u64 = 5;
 
-fn plan(cell: u64) -> StatisticsPlan {
-    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64], cell: NonZeroU64::new(cell) }
+fn plan(tile: u64) -> StatisticsPlan {
+    StatisticsPlan { start_tokens: 3, distance_edges: vec![0, 1, 4, 16, 64], tile: NonZeroU64::new(tile) }
 }
 
 impl Case {
@@ -61,7 +61,7 @@ impl Case {
             values(2, n * shape.kv_heads * shape.head_dim),
             values(3, n * shape.kv_heads * shape.head_dim),
         ];
-        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data, cell: CELL }
+        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data, tile: CELL }
     }
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
@@ -105,7 +105,7 @@ impl Case {
             };
             let mut output = vec![0.0; queries.len()];
             let mut statistics = HeadStatistics::default();
-            attend(&inputs, &mut output, watched.then_some((&plan(self.cell), &mut statistics)));
+            attend(&inputs, &mut output, watched.then_some((&plan(self.tile), &mut statistics)));
             outcome.output.extend(output);
             outcome.statistics.push(statistics);
             outcome.last_rows = (0..heads)
@@ -184,7 +184,7 @@ impl Case {
     }
 
     fn check_statistics(&self, got: &HeadStatistics, logits: &[Vec<f64>], tolerance: f64, what: &str) {
-        let (n, plan) = (self.positions.len(), plan(self.cell));
+        let (n, plan) = (self.positions.len(), plan(self.tile));
         for (head, logits) in logits.iter().enumerate() {
             for query in 0..got.queries {
                 let position = got.first_position + query as u64;

@@ -1,4 +1,4 @@
-//! The largest logit of rows by cell of keys, for attention maps in which squares of tokens are one cell.
+//! The largest logit of rows by tile of keys, for attention maps in which squares of tokens are one tile.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -6,16 +6,16 @@ use std::ops::Range;
 use super::inputs::MASKED;
 use crate::kernels::elementwise::{larger, maximum, raise};
 use crate::policy::AttentionPolicy;
-use crate::probe::CellMaxima;
+use crate::probe::TileMaxima;
 
-/// Maxima of a block of rows by cell. Only cells of keys that the policy lets some row attend to have a place.
+/// Maxima of a block of rows by tile. Only tiles of keys that the policy lets some row attend to have a place.
 #[derive(Clone, Debug)]
-pub struct RowCells {
-    /// Tokens of a cell.
+pub struct RowTiles {
+    /// Tokens of a tile.
     side: NonZeroU64,
-    /// Cells of the start tokens: the first so many.
+    /// Tiles of the start tokens: the first so many.
     start: u64,
-    /// The first cell of recent keys, at least `start`.
+    /// The first tile of recent keys, at least `start`.
     recent: u64,
     /// Places of a row.
     width: usize,
@@ -23,7 +23,7 @@ pub struct RowCells {
     maxima: Vec<f32>,
 }
 
-impl RowCells {
+impl RowTiles {
     /// Before the first key, for `rows` rows of queries at these positions.
     pub fn new(side: NonZeroU64, rows: usize, queries: Range<u64>, policy: &AttentionPolicy) -> Self {
         let (oldest, newest) = (policy.spans(queries.start), policy.spans(queries.end - 1));
@@ -34,25 +34,25 @@ impl RowCells {
         Self { side, start, recent, width, maxima: vec![MASKED; rows * width] }
     }
 
-    fn place(&self, cell: u64) -> Option<usize> {
-        match cell {
-            _ if cell < self.start => Some(cell as usize),
-            _ if cell < self.recent => None,
-            _ => Some((cell - self.recent + self.start) as usize),
+    fn place(&self, tile: u64) -> Option<usize> {
+        match tile {
+            _ if tile < self.start => Some(tile as usize),
+            _ if tile < self.recent => None,
+            _ => Some((tile - self.recent + self.start) as usize),
         }
     }
 
     /// Takes in the logits of `row` for the keys from `first` on (`MASKED` where not attended).
     pub fn absorb(&mut self, row: usize, first: u64, logits: &[f32]) {
-        let (mut cell, mut rest) = (first / self.side, logits);
+        let (mut tile, mut rest) = (first / self.side, logits);
         let side = usize::try_from(self.side.get()).unwrap_or(usize::MAX);
         let mut room = side - (first % self.side) as usize;
         while !rest.is_empty() {
             let (part, more) = rest.split_at(room.min(rest.len()));
-            if let Some(most) = self.place(cell).map(|place| &mut self.maxima[row * self.width + place]) {
+            if let Some(most) = self.place(tile).map(|place| &mut self.maxima[row * self.width + place]) {
                 *most = larger(*most, maximum(part));
             }
-            (cell, rest, room) = (cell + 1, more, side);
+            (tile, rest, room) = (tile + 1, more, side);
         }
     }
 
@@ -69,12 +69,12 @@ impl RowCells {
         queries: Range<u64>,
         row: impl Fn(usize) -> usize,
         log_sum_exp: impl Fn(usize) -> f32,
-    ) -> Vec<CellMaxima> {
+    ) -> Vec<TileMaxima> {
         let mut reports = Vec::new();
         let mut begin = queries.start;
         while begin < queries.end {
-            let query_cell = begin / self.side;
-            let end = (query_cell + 1).saturating_mul(self.side.get()).min(queries.end);
+            let query_tile = begin / self.side;
+            let end = (query_tile + 1).saturating_mul(self.side.get()).min(queries.end);
             let mut logits = vec![f32::NEG_INFINITY; self.width];
             let mut log_probabilities = logits.clone();
             for t in (begin - queries.start) as usize..(end - queries.start) as usize {
@@ -92,15 +92,15 @@ impl RowCells {
                     }
                 }
             }
-            // Cells after the query's have no key that it may see.
+            // Tiles after the query's have no key that it may see.
             let recent =
-                self.start as usize..(self.start + (query_cell + 1).saturating_sub(self.recent)) as usize;
-            for (first_key_cell, places) in [(0, 0..self.start as usize), (self.recent, recent)] {
+                self.start as usize..(self.start + (query_tile + 1).saturating_sub(self.recent)) as usize;
+            for (first_key_tile, places) in [(0, 0..self.start as usize), (self.recent, recent)] {
                 if !places.is_empty() {
-                    reports.push(CellMaxima {
+                    reports.push(TileMaxima {
                         head,
-                        query_cell,
-                        first_key_cell,
+                        query_tile,
+                        first_key_tile,
                         logits: logits[places.clone()].to_vec(),
                         log_probabilities: log_probabilities[places].to_vec(),
                     });
