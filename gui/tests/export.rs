@@ -101,11 +101,13 @@ fn everything_is_what_diagnose_writes() {
 #[test]
 fn what_cannot_be_written_is_told_and_nothing_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("mine.txt"), "mine").expect("writes");
+    // A file of the user's that has the name of one of ours.
+    fs::write(folder.path().join("report.html"), "mine").expect("writes");
     let mut window = opened("1k", &[]);
     type_into(&mut window, "Result folder", &folder.path().display().to_string());
     click(&mut window, "Export everything");
     wait_for(&mut window, "words", |window| says(window, "Nothing was written"));
-    assert!(says(&window, "not a result folder") && window.state().diagnosis().is_some());
-    assert_eq!(fs::read_to_string(folder.path().join("mine.txt")).expect("is there"), "mine");
+    assert!(says(&window, "report.html") && window.state().diagnosis().is_some());
+    assert_eq!(fs::read_to_string(folder.path().join("report.html")).expect("is there"), "mine");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }

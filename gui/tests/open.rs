@@ -95,7 +95,7 @@ fn a_list_begun_in_a_relative_folder_leads_upwards_and_takes_only_what_exists() 
     click(&mut window, "⬆");
     wait_for(&mut window, "the folder above", |window| says(window, "Cargo.toml"));
     click(&mut window, "⬆");
-    wait_for(&mut window, "the one above that", |window| says(window, "README.md"));
+    wait_for(&mut window, "the one above that", |window| says(window, "analysis"));
     // A path that is typed there and does not exist is not taken.
     let above = std::env::current_dir().expect("a folder").parent().expect("a parent").display().to_string();
     let is_field = |node: &Node<'_>| node.value().as_ref() == Some(&above);
@@ -105,7 +105,7 @@ fn a_list_begun_in_a_relative_folder_leads_upwards_and_takes_only_what_exists() 
     window.run_steps(2);
     window.key_press(Key::Enter);
     wait_for(&mut window, "words", |window| says(window, "There is nothing at"));
-    assert!(says(&window, "README.md") && says(&window, "Path of the text"), "the list stays");
+    assert!(says(&window, "analysis") && says(&window, "Path of the text"), "the list stays");
     assert_eq!(text(&window), before);
 }
 
