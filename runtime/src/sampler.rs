@@ -197,9 +197,15 @@ mod tests {
     fn chosen_tokens_are_those_that_were_written_down() {
         let logits: Vec<f32> = (0..50).map(|id| ((id * 7 % 50) as f32).sqrt()).collect();
         let params = SamplingParams { temperature: 0.8, seed: 42, ..Default::default() };
-        assert_eq!(draws(params, &logits, 8), [0; 8]);
-        assert_eq!(draws(SamplingParams { top_k: Some(5), ..params }, &logits, 8), [0; 8]);
-        assert_eq!(draws(SamplingParams { top_p: Some(0.5), ..params }, &logits, 8), [0; 8]);
+        assert_eq!(draws(params, &logits, 8), [7, 20, 21, 14, 49, 7, 20, 42]);
+        assert_eq!(
+            draws(SamplingParams { top_k: Some(5), ..params }, &logits, 8),
+            [7, 14, 14, 14, 35, 7, 14, 35]
+        );
+        assert_eq!(
+            draws(SamplingParams { top_p: Some(0.5), ..params }, &logits, 8),
+            [7, 21, 21, 14, 49, 7, 21, 42]
+        );
     }
 
     #[test]

@@ -225,8 +225,12 @@ fn shares_come_with_their_intervals() {
     let read = |name: &str| std::fs::read_to_string(folder.path().join("keys").join(name)).expect("written");
     assert!(read("passkey.csv").starts_with("policy,length_tokens,depth,samples,accuracy,low,high,"));
     let words = read("summary.txt");
-    assert!(words.contains("100 % (95 %: 61 to 100)") && words.contains("n = 6 prompts"), "{words}");
-    assert!(read("result.json").contains("\"intervals\":[[60.96"));
+    let share = result["runs"][0]["accuracy"].as_f64().expect("a share");
+    let whole = Proportion::of_share(share, 6).expect("trials");
+    assert!(words.contains(&whole.percent()) && words.contains("n = 6 prompts"), "{words}");
+    let stored: Value = serde_json::from_str(&read("result.json")).expect("JSON");
+    let bar = format!("\"intervals\":[[{}", Value::from(100.0 * whole.low));
+    assert!(stored.to_string().contains(&bar), "{bar}");
 
     let sweep =
         ["sweep", "--measure", "passkey", "--policy", "lm-infinite-topk", "--key", "k", "--values", "0,5"];

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 /// The accumulators of [`Measurements`] (pooled maps left out, which are for the window alone).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
+    /// Where reading ended.
     read: u64,
     entropy: EntropyAccumulator,
     logits: LogitsByDistance,
@@ -68,18 +69,17 @@ impl Measurements {
     /// Sums of another model or of a text of another length.
     pub fn add(&mut self, more: &Sums, hidden: usize) -> Result<()> {
         if more.read > self.plan.tokens {
-            let got = format!("{} tokens read of a text of {}", more.read, self.plan.tokens);
+            let got = format!("{} tokens read, expected at most {}", more.read, self.plan.tokens);
             return Err(Error::input("sums of a shard", got));
         }
         self.read = self.read.max(more.read);
         self.entropy.merge(&more.entropy)?;
         self.logits.merge(&more.logits)?;
         self.logits_start.merge(&more.logits_start)?;
-        // The last sampled query of the later part takes the place of the one before it.
-        if more.logits_last.maxima().iter().any(|&logit| logit != f32::NEG_INFINITY) {
-            for (layer, head) in
-                (0..self.plan.layers).flat_map(|layer| (0..self.plan.heads).map(move |head| (layer, head)))
-            {
+        // The last sampled query is that of the last part that has one.
+        if more.logits_last.maxima().iter().any(|&most| most != f32::NEG_INFINITY) {
+            let (layers, heads) = (self.plan.layers, self.plan.heads);
+            for (layer, head) in (0..layers).flat_map(|layer| (0..heads).map(move |head| (layer, head))) {
                 self.logits_last.clear(layer, head)?;
             }
         }
@@ -159,6 +159,29 @@ mod tests {
         for end in [0, 1, bytes.len() / 2, bytes.len() - 1] {
             assert!(rmp_serde::from_slice::<Sums>(&bytes[..end]).is_err(), "{end}");
         }
+    }
+
+    /// Of two parts the later one has the last query, whatever the earlier one's logits were.
+    #[test]
+    fn the_last_query_and_the_end_are_those_of_the_last_part() {
+        let part = |positions: &[u64], logit: f32| {
+            let mut collector = Collector::new(&tiny_config(2), 64);
+            for &position in positions {
+                for (layer, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    let region = Region::Recent { distance: 0 };
+                    let runs = [KeyRun { first_key: position, region, logits: vec![logit] }];
+                    collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
+                }
+            }
+            collector.finish().expect("fits")
+        };
+        let mut joined = part(&[], 0.0);
+        for (positions, logit) in [(&[15, 23][..], 9.0), (&[31, 47][..], 2.0), (&[][..], 5.0)] {
+            joined.add(&part(positions, logit).into_sums(), 4).expect("the same shape");
+        }
+        let whole = part(&[47], 2.0);
+        assert_eq!(joined.logits_last.maxima(), whole.logits_last.maxima());
+        assert_eq!((joined.read, joined.logits.maxima()[[1, 1, 0]]), (48, 9.0));
     }
 
     #[test]
