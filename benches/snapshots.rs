@@ -22,7 +22,7 @@ const CHUNK: usize = 2048;
 fn main() -> Result<()> {
     let tokens = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(65_536);
     let loaded = checkpoint::load("tiny-rope", &Cache::open()?)?;
-    let tokens = corpus::tokens(text::EMBEDDED_TEXT, &loaded.tokenizer, Some(tokens), 0)?;
+    let tokens = corpus::tokens(&text::Text::embedded(), &loaded.tokenizer, Some(tokens), Some(0))?.tokens;
     let policy = PolicySpec::parse("lm-infinite-topk", loaded.config.trained_length)?.policy;
     let decoder = Arc::new(loaded.decoder()?);
     println!(

@@ -12,8 +12,8 @@ mod words;
 
 pub use lm_infinite_analysis as analysis;
 pub use lm_infinite_runtime::{
-    attention, attention_window, checkpoint, corpus, digest, generate, hub, model, note, policy, position, probe,
-    sampler, session, text, tokenizer,
+    attention, attention_window, checkpoint, corpus, digest, generate, hub, model, note, policy, position,
+    probe, sampler, session, text, tokenizer,
 };
 pub use lm_infinite_train as train;
 

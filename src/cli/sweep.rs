@@ -164,8 +164,7 @@ fn result(
             loss(*value, non_finite.unwrap_or_default()),
             task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );
-        let mut row =
-            vec![method.label.clone(), key.clone(), length.to_string(), samples.to_string(), cell];
+        let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples.to_string(), cell];
         let mut run = json!({
             "policy": method.label, "value": key, "length": length, "samples": samples, (measure): value,
         });
