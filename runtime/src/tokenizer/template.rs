@@ -109,7 +109,7 @@ impl ChatTemplate {
     }
 
     /// The prompt for `messages`; with `add_generation_prompt`, up to where the model's answer begins. To be encoded
-    /// with [`Tokenizer::encode_continuation`](super::Tokenizer::encode_continuation).
+    /// with [`Tokenizer::encode_without_bos`](super::Tokenizer::encode_without_bos).
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
