@@ -1,6 +1,6 @@
 //! The product: queries in blocks, keys gathered as start block and window span, online softmax over runs of keys.
 //!
-//! Time is O(n·(start + window)), scratch memory independent of n; retrieved keys add a search ([`super::middle`]). A policy without a window runs through the same
+//! Time is O(n·(start + window)), scratch memory independent of n; retrieved keys add a search ([`super::retrieved`]). A policy without a window runs through the same
 //! code with a span that reaches back to the first token. Equal to [`super::dense`] up to rounding (see tests), also in
 //! which rows are not finite.
 

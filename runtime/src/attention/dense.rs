@@ -70,7 +70,7 @@ pub fn dense<T: Float>(
 /// number: which keys are the largest is not known then, and the row is to say so.
 fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
     let mut candidates: Vec<usize> =
-        (0..row.len()).filter(|&j| matches!(regions[j], Region::Middle { .. })).collect();
+        (0..row.len()).filter(|&j| matches!(regions[j], Region::Retrieved { .. })).collect();
     let (mut numbers, others): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|&j| !row[j].is_nan());
     // A stable sort: equal logits stay in order of position.
     numbers.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).expect("no NaN is left"));

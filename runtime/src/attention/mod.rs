@@ -5,9 +5,9 @@ mod agreement;
 mod blockwise;
 pub mod dense;
 mod inputs;
-mod middle;
 mod partial;
 mod query_block;
+mod retrieved;
 mod row;
 mod tiles;
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use super::inputs::{Inputs, MASKED, VECTOR_ROWS};
-use super::middle::{Chosen, absorb, choose};
 use super::partial::Partial;
+use super::retrieved::{Chosen, absorb, choose};
 use super::tiles::RowTiles;
 use crate::cache::Run;
 use crate::kernels::elementwise::rotate;
@@ -24,7 +24,7 @@ const STRIP_ROWS: usize = 64;
 pub struct Scratch {
     exact_queries: Vec<f32>,
     clamped_queries: Vec<f32>,
-    middle_queries: Vec<f32>,
+    retrieved_queries: Vec<f32>,
     rotated: Rotated,
     rotated_clamped: Rotated,
     angles: Vec<f32>,
@@ -68,7 +68,7 @@ enum Distance {
     /// The policy's changed distance.
     Clamped,
     /// That of the retrieved keys.
-    Middle(u64),
+    Retrieved(u64),
 }
 
 impl<'a> QueryBlock<'a> {
@@ -117,23 +117,23 @@ impl<'a> QueryBlock<'a> {
         plan: Option<&StatisticsPlan>,
         scratch: &mut Scratch,
     ) {
-        for (row, chosen) in self.middle(middle, scratch).iter().enumerate() {
+        for (row, chosen) in self.retrieved(middle, scratch).iter().enumerate() {
             let bias = self.bias(row % self.group(), middle.distance);
             absorb(partial, row, self.base() + (row / self.group()) as u64, chosen, bias, plan);
         }
     }
 
     /// The retrieved keys of every row, in order of position; logits before ALiBi's bias.
-    pub fn middle(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
+    pub fn retrieved(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
         let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
         if candidates.offloaded.is_empty() && candidates.recent.is_empty() {
             return vec![Vec::new(); self.rows()];
         }
-        self.gather(Distance::Middle(middle.distance), scratch);
+        self.gather(Distance::Retrieved(middle.distance), scratch);
         let end = |row| self.inputs.policy.spans(self.base() + (row / self.group()) as u64).recent_begin;
         let ends: Vec<u64> = (0..self.rows()).map(end).collect();
         let k = usize::try_from(middle.k).unwrap_or(usize::MAX);
-        choose(&scratch.middle_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
+        choose(&scratch.retrieved_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
     }
 
     /// ALiBi's bias of the group's head `h` at `distance`.
@@ -150,11 +150,11 @@ impl<'a> QueryBlock<'a> {
     fn gather(&self, distance: Distance, scratch: &mut Scratch) {
         let Inputs { shape, encoding, policy, queries, .. } = self.inputs;
         let (head_dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
-        let Scratch { exact_queries, clamped_queries, middle_queries, angles, .. } = scratch;
+        let Scratch { exact_queries, clamped_queries, retrieved_queries, angles, .. } = scratch;
         let gathered = match distance {
             Distance::Exact => exact_queries,
             Distance::Clamped => clamped_queries,
-            Distance::Middle(_) => middle_queries,
+            Distance::Retrieved(_) => retrieved_queries,
         };
         gathered.resize(self.rows() * head_dim, 0.0);
         let scale = 1.0 / (head_dim as f32).sqrt();
@@ -163,7 +163,7 @@ impl<'a> QueryBlock<'a> {
             let position = self.base() + t as u64;
             let offset = match (distance, policy.positions) {
                 (Distance::Exact, _) => t as u64,
-                (Distance::Middle(distance), _) => distance,
+                (Distance::Retrieved(distance), _) => distance,
                 (Distance::Clamped, Positions::InCache) => {
                     position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
                 }
@@ -304,7 +304,7 @@ impl<'a> QueryBlock<'a> {
             _ if self.inputs.table.is_none() => None,
             Distance::Exact => Some(rotated),
             Distance::Clamped if in_cache => Some(rotated_clamped),
-            Distance::Clamped | Distance::Middle(_) => None,
+            Distance::Clamped | Distance::Retrieved(_) => None,
         };
         let (data, stride) = match rotated {
             Some(rotated) => (&rotated.keys[keys.at * head_dim..], head_dim),

@@ -70,8 +70,8 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
         let block = QueryBlock::new(inputs, head / inputs.shape.group(), t, 1);
         let h = head % inputs.shape.group();
         let bias = block.bias(h, middle.distance);
-        for chosen in &block.middle(middle, &mut Scratch::default())[h] {
-            let region = Region::Middle { distance: middle.distance };
+        for chosen in &block.retrieved(middle, &mut Scratch::default())[h] {
+            let region = Region::Retrieved { distance: middle.distance };
             let (logit, value) = (chosen.logit - bias, chosen.value);
             keys.push(Attended { position: chosen.position, region, logit, value });
         }

@@ -19,7 +19,7 @@ pub enum Region {
         distance: u64,
     },
     /// Attended if it is one of the `k` keys of this region with the largest logit at this distance.
-    Middle {
+    Retrieved {
         /// Distance given to the position encoding.
         distance: u64,
     },
@@ -34,7 +34,7 @@ impl Region {
     /// Distance given to the position encoding; `None` where the key cannot be attended.
     pub fn distance(self) -> Option<u64> {
         match self {
-            Self::Start { distance } | Self::Middle { distance } | Self::Recent { distance } => {
+            Self::Start { distance } | Self::Retrieved { distance } | Self::Recent { distance } => {
                 Some(distance)
             }
             Self::Future | Self::Masked => None,
@@ -62,7 +62,7 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
             },
         },
         Some(_) => match policy.middle {
-            Some(middle) if middle.k > 0 => Region::Middle { distance: middle.distance },
+            Some(middle) if middle.k > 0 => Region::Retrieved { distance: middle.distance },
             _ => Region::Masked,
         },
     }
@@ -107,7 +107,7 @@ mod tests {
             Region::Future => '.'.to_string(),
             Region::Masked => 'x'.to_string(),
             Region::Start { distance } => format!("s{distance}"),
-            Region::Middle { distance } => format!("m{distance}"),
+            Region::Retrieved { distance } => format!("m{distance}"),
             Region::Recent { distance } => format!("r{distance}"),
         };
         (0..n).map(|i| (0..n).map(|j| cell(i, j)).collect::<Vec<_>>().join(" ")).collect()

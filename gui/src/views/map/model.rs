@@ -100,7 +100,7 @@ impl Reading {
             Region::Future => "future",
             Region::Masked => "masked",
             Region::Start { .. } => "start",
-            Region::Middle { .. } => "middle",
+            Region::Retrieved { .. } => "middle",
             Region::Recent { .. } => "recent",
         };
         Self { region: name, effective_distance: region.distance(), logit, probability }

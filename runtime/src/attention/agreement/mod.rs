@@ -380,7 +380,7 @@ impl Case {
             for (t, &i) in self.positions.iter().enumerate() {
                 let query = row(&self.data[0], t, head, heads);
                 let mut logits: Vec<f64> = (self.positions.iter().enumerate())
-                    .filter(|(_, j)| matches!(region(i, **j, &self.policy), Region::Middle { .. }))
+                    .filter(|(_, j)| matches!(region(i, **j, &self.policy), Region::Retrieved { .. }))
                     .map(|(s, _)| {
                         let key = row(&self.data[1], s, head / self.shape.group(), kv_heads);
                         self.encoding.logit(head, &query, &key, middle.distance)
