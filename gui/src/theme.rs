@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use eframe::egui::{Color32, Context, FontData, FontDefinitions, Visuals};
+use lm_infinite::figures::FONT;
 
 use crate::task::Wake;
 
-/// Stands in where the window's own fonts have no glyph: mathematics, arrows, other scripts.
-static FALLBACK: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
-
-/// Adds the letters that formulas and texts need.
+/// Adds the letters of the figures, which stand in where the window's own fonts have no glyph: mathematics, arrows, other
+/// scripts.
 pub fn add_fonts(ctx: &Context) {
     let mut fonts = FontDefinitions::default();
-    fonts.font_data.insert("DejaVu Sans".into(), Arc::new(FontData::from_static(FALLBACK)));
+    fonts.font_data.insert("DejaVu Sans".into(), Arc::new(FontData::from_static(FONT)));
     for family in fonts.families.values_mut() {
         family.push("DejaVu Sans".into());
     }

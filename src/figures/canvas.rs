@@ -27,7 +27,8 @@ const SMOOTHING: u32 = 2;
 
 /// The family that the embedded font is registered as. SVG names it too; there, a viewer's own sans-serif font stands in.
 const FAMILY: &str = "sans-serif";
-static FONT: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
+/// DejaVu Sans: the letters of every figure.
+pub static FONT: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
 static REGISTER: Once = Once::new();
 
 /// A point, in pixels at scale 1; y grows downwards.

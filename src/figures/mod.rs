@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use canvas::FONT;
 pub use heat_map::{HeatMap, Panel};
 pub use points::{PointSeries, Points};
 
