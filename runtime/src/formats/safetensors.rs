@@ -125,23 +125,15 @@ fn in_words(path: &Path, all: &[u8], error: &SafeTensorError) -> Error {
     let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
         return Error::malformed(path, "header length", format!("at most {}", rest.len()), length);
     };
-    match error {
-        SafeTensorError::HeaderTooLarge => {
-            return Error::malformed(path, "header length", "at most 100000000", length);
-        }
-        SafeTensorError::InvalidOffset(name) => {
-            let expected =
-                "data offsets that begin where those of the tensor before end, without overlap or gap";
-            return Error::malformed(path, format!("tensor `{name}`"), expected, "others");
-        }
-        _ => {}
+    if matches!(error, SafeTensorError::HeaderTooLarge) {
+        return Error::malformed(path, "header length", "at most 100000000", length);
     }
     let entries: BTreeMap<String, Value> = match serde_json::from_slice(header) {
         Ok(entries) => entries,
         Err(e) => return Error::malformed(path, "header", "a JSON object", e),
     };
     let data = rest.len() - header.len();
-    let mut covered = 0;
+    let mut spans = Vec::new();
     for (name, value) in entries.into_iter().filter(|(name, _)| name != "__metadata__") {
         let field = format!("tensor `{name}`");
         let info: TensorInfo = match serde_json::from_value(value) {
@@ -160,7 +152,17 @@ fn in_words(path: &Path, all: &[u8], error: &SafeTensorError) -> Error {
                 format!("{begin}..{end}"),
             );
         }
-        covered = covered.max(end);
+        spans.push((begin, end, field));
+    }
+    spans.sort();
+    let mut covered = 0;
+    for (begin, end, field) in spans {
+        if begin != covered {
+            let expected =
+                "data offsets that begin where those of the tensor before end, without overlap or gap";
+            return Error::malformed(path, field, format!("{expected}: at {covered}"), begin);
+        }
+        covered = end;
     }
     Error::malformed(
         path,

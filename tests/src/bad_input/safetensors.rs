@@ -113,7 +113,12 @@ fn wrong_shape() {
 
 #[test]
 fn missing_and_surplus_tensors() {
-    refused_folder(with_file(|file| drop(file.header.remove(QUERY))), &[QUERY, "none"]);
+    let renamed = with_file(|file| {
+        let query = file.header.remove(QUERY).expect("a tensor");
+        file.header.insert("other".into(), query);
+    });
+    refused_folder(renamed, &[QUERY, "none"]);
+    refused_folder(with_file(|file| drop(file.header.remove(QUERY))), &[FILE, "without overlap or gap"]);
     refused_folder(
         with_file(|file| file.push("model.layers.0.self_attn.q_norm.weight", "F32", &[1], &[0; 4])),
         &["q_norm", "no such tensor"],
