@@ -59,11 +59,20 @@ fn words(bytes: &[u8]) -> String {
 
 #[track_caller]
 fn refused(output: &Output, code: i32, reason: &str) {
-    let message = words(&output.stderr);
+    // With `--json` the reason is data, and the only data.
+    let data: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+    let message = match data.as_ref().and_then(|data| data["error"].as_str()) {
+        Some(error) if data.as_ref().and_then(Value::as_object).is_some_and(|all| all.len() == 1) => {
+            error.to_owned()
+        }
+        _ => {
+            assert!(output.stdout.is_empty(), "data in spite of an error: {}", words(&output.stdout));
+            words(&output.stderr)
+        }
+    };
     assert_eq!(output.status.code(), Some(code), "{message}");
     assert!(message.contains(reason), "wanted `{reason}` in: {message}");
-    assert!(!message.contains("panicked"), "{message}");
-    assert!(output.stdout.is_empty(), "data in spite of an error: {}", words(&output.stdout));
+    assert!(!words(&output.stderr).contains("panicked"), "{}", words(&output.stderr));
 }
 
 #[test]
