@@ -21,6 +21,14 @@ fn changed(bytes: isize) {
     });
 }
 
+/// Most bytes that one thread may hold. An allocation beyond it fails, which ends the process: an input that asks for all of
+/// the machine is found, and the machine goes on.
+const MOST: isize = 4 << 30;
+
+fn is_too_much(bytes: usize) -> bool {
+    LIVE.try_with(|live| live.get().saturating_add_unsigned(bytes) > MOST).unwrap_or(false)
+}
+
 fn grown(bytes: usize) {
     changed(bytes as isize);
 }
@@ -32,12 +40,18 @@ fn shrunk(bytes: usize) {
 // SAFETY: every call goes to `System` with the arguments it came with, and its answer is given back unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_too_much(layout.size()) {
+            return std::ptr::null_mut();
+        }
         grown(layout.size());
         // SAFETY: the caller keeps `alloc`'s contract, which is `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_too_much(layout.size()) {
+            return std::ptr::null_mut();
+        }
         grown(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
@@ -50,6 +64,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if is_too_much(size) {
+            return std::ptr::null_mut();
+        }
         grown(size);
         shrunk(layout.size());
         // SAFETY: `pointer` came from `System` with this layout; the caller keeps the rest of the contract.
