@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use jiff::fmt::strtime;
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value as Given};
 use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +18,9 @@ use crate::formats::folder::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE};
 use crate::formats::gguf::Metadata;
 use crate::formats::json::Json;
 use crate::formats::mapped;
+
+/// Widest `indent` of the filter `tojson`.
+const WIDEST_INDENT: i128 = 16;
 
 /// Steps that a template may take: thousands of times what real ones need, and an end for those without one.
 const FUEL: u64 = 10_000_000;
@@ -116,6 +122,8 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(|e| Error::unsupported("chat templates", describe(&e)))?);
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        // The engine's own takes any width, and fills the memory with spaces.
+        environment.add_filter("tojson", to_json);
         environment.add_function(
             "raise_exception",
             |message: String| -> std::result::Result<String, minijinja::Error> {
@@ -150,69 +158,30 @@ fn describe(error: &minijinja::Error) -> String {
     text
 }
 
-/// `strftime` for the directives that templates use, in UTC; others are copied.
-fn format_time(format: &str, unix_seconds: u64) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    const WEEKDAYS: [&str; 7] =
-        ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-    let days = unix_seconds / 86_400;
-    let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (unix_seconds / 3600 % 24, unix_seconds / 60 % 60, unix_seconds % 60);
-    let (month_name, weekday) = (MONTHS[month - 1], WEEKDAYS[(days % 7) as usize]);
-    let mut out = String::new();
-    let mut characters = format.chars();
-    while let Some(c) = characters.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        match characters.next() {
-            Some('Y') => out.push_str(&year.to_string()),
-            Some('y') => out.push_str(&format!("{:02}", year % 100)),
-            Some('m') => out.push_str(&format!("{month:02}")),
-            Some('d') => out.push_str(&format!("{day:02}")),
-            Some('B') => out.push_str(month_name),
-            Some('b') => out.push_str(&month_name[..3]),
-            Some('A') => out.push_str(weekday),
-            Some('a') => out.push_str(&weekday[..3]),
-            Some('H') => out.push_str(&format!("{hour:02}")),
-            Some('M') => out.push_str(&format!("{minute:02}")),
-            Some('S') => out.push_str(&format!("{second:02}")),
-            Some('%') | None => out.push('%'),
-            Some(other) => out.extend(['%', other]),
-        }
+/// The filter `tojson`, whose `indent` is at most [`WIDEST_INDENT`].
+fn to_json(
+    value: &Given,
+    indent: Option<Given>,
+    arguments: Kwargs,
+) -> std::result::Result<Given, minijinja::Error> {
+    let asked = match &indent {
+        Some(indent) => Some(indent.clone()),
+        None => arguments.get("indent")?,
+    };
+    let width = asked.and_then(|indent| i128::try_from(indent).ok());
+    if width.is_some_and(|width| width > WIDEST_INDENT) {
+        let reason = format!("tojson: an indent of at most {WIDEST_INDENT}");
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, reason));
     }
-    out
+    minijinja::filters::tojson(value, indent, arguments)
 }
 
-/// Year, month (1–12) and day (1–31) of a number of days after 1970-01-01.
-fn civil_date(days: u64) -> (u64, usize, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut left) = (1970, days);
-    while left >= 365 + u64::from(leap(year)) {
-        left -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while left >= lengths[month] {
-        left -= lengths[month];
-        month += 1;
-    }
-    (year, month + 1, left + 1)
+/// `strftime` in UTC; directives that it does not know are copied.
+fn format_time(format: &str, unix_seconds: u64) -> String {
+    let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
+    let Ok(now) = Timestamp::from_second(seconds) else { return String::new() };
+    let lenient = strtime::Config::new().lenient(true);
+    strtime::BrokenDownTime::from(now).to_string_with_config(&lenient, format).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -242,6 +211,11 @@ mod tests {
         assert!(template("{% if %}").render(&[], false).is_err());
         let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}\
                        {% endfor %}{% endfor %}{% endfor %}";
+        let wide = "{{ messages | tojson(indent=9007199254740993) }}";
+        assert!(template(wide).render(&[], false).expect_err("refused").to_string().contains("at most 16"));
+        let wide = "{{ messages | tojson(4294967296) }}";
+        assert!(template(wide).render(&[], false).is_err());
+        assert_eq!(template("{{ 'a' | tojson(indent=2) }}").render(&[], false).expect("renders"), "\"a\"");
         assert!(template(endless).render(&[], false).expect_err("stopped").to_string().contains("fuel"));
     }
 
