@@ -104,6 +104,30 @@ pub fn line(values: &[f32]) -> ArrayViewD<'_, f32> {
     ndarray::ArrayView1::from(values).into_dyn()
 }
 
+/// Two JSON values are equal, but for numbers that may differ by a part `relative` of them.
+#[track_caller]
+pub fn assert_nearly(what: &str, got: &serde_json::Value, want: &serde_json::Value, relative: f64) {
+    use serde_json::Value;
+    match (got, want) {
+        (Value::Object(a), Value::Object(b)) => {
+            assert!(a.keys().eq(b.keys()), "{what}: other fields");
+            a.iter().for_each(|(key, a)| assert_nearly(&format!("{what}.{key}"), a, &b[key], relative));
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len(), "{what}");
+            a.iter()
+                .zip(b)
+                .enumerate()
+                .for_each(|(at, (a, b))| assert_nearly(&format!("{what}[{at}]"), a, b, relative));
+        }
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().expect("a float"), b.as_f64().expect("a float"));
+            assert!((a - b).abs() <= relative * b.abs(), "{what}: {a}, expected {b}");
+        }
+        (a, b) => assert_eq!(a, b, "{what}"),
+    }
+}
+
 mod tests {
     use ndarray::Array2;
 

@@ -22,7 +22,8 @@ fn json(output: &Output) -> Value {
 
 fn refused(arguments: &[&str], reason: &str) {
     let output = run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr);
+    // With `--json` the reason is data.
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.code() == Some(1) && said.contains(reason), "`{reason}` is not in: {said}");
 }
 

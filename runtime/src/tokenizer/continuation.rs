@@ -7,7 +7,7 @@
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
+use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer};
 
 /// A normalizer that puts nothing in front of a text.
 pub(super) struct WithoutPrefix<'a>(pub &'a NormalizerWrapper);
@@ -33,8 +33,58 @@ fn without_prefix(normalizer: &NormalizerWrapper, text: &mut NormalizedString) -
     }
 }
 
+/// What takes the place of a pre-tokenizer for a text that goes on behind another.
+pub(super) enum Behind {
+    /// A step, or a sequence of them, that puts no space in front of anything.
+    Plain(PreTokenizerWrapper),
+    /// A sequence that first splits a text and then puts a space in front of each part: of each but the first.
+    AllButFirst {
+        /// The steps that split.
+        split: Vec<PreTokenizerWrapper>,
+        /// The step that had put spaces in front, and what follows it.
+        rest: Vec<PreTokenizerWrapper>,
+    },
+}
+
+impl PreTokenizer for Behind {
+    fn pre_tokenize(&self, text: &mut PreTokenizedString) -> tokenizers::Result<()> {
+        match self {
+            Self::Plain(step) => step.pre_tokenize(text),
+            Self::AllButFirst { split, rest } => {
+                split.iter().try_for_each(|step| step.pre_tokenize(text))?;
+                text.split(|index, mut part| {
+                    if index > 0 && !part.get().starts_with(char::is_whitespace) {
+                        part.prepend(" ");
+                    }
+                    Ok(std::iter::once(part))
+                })?;
+                rest.iter().try_for_each(|step| step.pre_tokenize(text))
+            }
+        }
+    }
+}
+
+/// What takes the place of `step` behind another text; `None` if it puts no space in front.
+pub(super) fn behind(step: &PreTokenizerWrapper) -> Option<Behind> {
+    let PreTokenizerWrapper::Sequence(steps) = step else {
+        return without_space(step).map(Behind::Plain);
+    };
+    let steps = steps.as_ref();
+    let at = steps.iter().position(|step| without_space(step).is_some())?;
+    let rest = steps[at..].iter().map(|step| without_space(step).unwrap_or_else(|| step.clone())).collect();
+    let split = steps[..at].to_vec();
+    if split.is_empty() {
+        return Some(Behind::Plain(Sequence::new(rest).into()));
+    }
+    // Of the steps that put spaces in front, ByteLevel does so for each part.
+    match &steps[at] {
+        PreTokenizerWrapper::ByteLevel(_) => Some(Behind::AllButFirst { split, rest }),
+        _ => Some(Behind::Plain(Sequence::new([split, rest].concat()).into())),
+    }
+}
+
 /// `step` without a space in front; `None` if it puts none there.
-pub(super) fn pre_tokenizer_without_prefix(step: &PreTokenizerWrapper) -> Option<PreTokenizerWrapper> {
+fn without_space(step: &PreTokenizerWrapper) -> Option<PreTokenizerWrapper> {
     match step {
         PreTokenizerWrapper::Metaspace(marks) if marks.get_prepend_scheme() != PrependScheme::Never => {
             let mut marks = marks.clone();
@@ -45,14 +95,6 @@ pub(super) fn pre_tokenizer_without_prefix(step: &PreTokenizerWrapper) -> Option
             let mut bytes = *bytes;
             bytes.add_prefix_space = false;
             Some(bytes.into())
-        }
-        PreTokenizerWrapper::Sequence(steps) => {
-            let changed: Vec<_> = steps.as_ref().iter().map(pre_tokenizer_without_prefix).collect();
-            changed.iter().any(Option::is_some).then(|| {
-                let steps = steps.as_ref().iter().zip(changed);
-                Sequence::new(steps.map(|(step, changed)| changed.unwrap_or_else(|| step.clone())).collect())
-                    .into()
-            })
         }
         _ => None,
     }

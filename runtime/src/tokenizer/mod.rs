@@ -19,16 +19,14 @@ mod tests;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use tokenizers::{
-    Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, Token,
-};
+use tokenizers::{Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer, Token};
 
 pub(crate) use pieces::{Cutter, Piece};
 pub use stream::StreamDecoder;
 pub use template::{ChatMessage, ChatTemplate};
 
 use self::chunks::Cut;
-use self::continuation::WithoutPrefix;
+use self::continuation::{Behind, WithoutPrefix};
 use self::sentencepiece::Merges;
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
@@ -39,7 +37,7 @@ pub struct Tokenizer {
     /// Takes the place of the model of `inner`.
     merges: Option<Merges>,
     /// Takes the place of the pre-tokenizer of `inner` where a text goes on behind another, if that differs.
-    behind: Option<PreTokenizerWrapper>,
+    behind: Option<Behind>,
     cut: Cut,
     special: Specials,
     /// Rows of the embedding: ids from here on are refused.
@@ -148,15 +146,16 @@ impl Tokenizer {
             Place::Behind => added.extract_and_normalize(normalizer.map(WithoutPrefix).as_ref(), piece),
         };
         segments.tokenize(|segment| {
-            let pre_tokenizer = match &self.behind {
-                Some(behind) if place == Place::Behind && continuation::starts_the_text(segment) => {
-                    Some(behind)
-                }
-                _ => self.inner.get_pre_tokenizer(),
-            };
             let mut words = PreTokenizedString::from(segment.clone());
-            if let Some(pre_tokenizer) = pre_tokenizer {
-                pre_tokenizer.pre_tokenize(&mut words)?;
+            match &self.behind {
+                Some(behind) if place == Place::Behind && continuation::starts_the_text(segment) => {
+                    behind.pre_tokenize(&mut words)?;
+                }
+                _ => {
+                    if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+                        pre_tokenizer.pre_tokenize(&mut words)?;
+                    }
+                }
             }
             words.tokenize(|word| self.tokens_of_word(word))?;
             let ids = words.into_encoding(None, 0, OffsetType::None)?;
@@ -265,7 +264,7 @@ impl Tokenizer {
             }
         }
         let cut = chunks::safe_with_added_tokens(cut, inner.get_added_tokens_decoder().values());
-        let behind = inner.get_pre_tokenizer().and_then(continuation::pre_tokenizer_without_prefix);
+        let behind = inner.get_pre_tokenizer().and_then(continuation::behind);
         Self { inner, merges, behind, cut, special, limit }
     }
 }

@@ -227,6 +227,10 @@ fn pages_name(session: &Session) -> String {
 /// written under it?
 fn is_session(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let old_keys = name.strip_prefix("session-").and_then(|rest| rest.strip_suffix(".pages"));
+    if old_keys.is_some_and(number) {
+        return true;
+    }
     let Some((numbers, rest)) =
         name.strip_prefix("session-").and_then(|rest| rest.split_once(".safetensors"))
     else {
@@ -255,6 +259,8 @@ mod tests {
     fn what_is_removed_is_of_a_run() {
         for ours in [
             "session-0-4096.safetensors",
+            "session-0.pages",
+            "session-12.pages",
             "session-1-8192.safetensors.77.part",
             "session-1-8192.safetensors.00ff00ff00ff00ff.pages",
             "session-1-8192.safetensors.77.pages.part",
