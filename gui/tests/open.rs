@@ -135,14 +135,9 @@ fn a_file_is_entered_by_its_path_in_the_list() {
     // The field of the small window says the same; that of the list is drawn after it.
     let field = |window: &Shown| window.get_all_by_role(Role::TextInput).filter(is_field).count();
     assert_eq!(field(&window), 2);
-    window.get_all_by_role(Role::TextInput).filter(is_field).last().expect("the folder").focus();
+    window.get_all_by_role(Role::TextInput).rfind(is_field).expect("the folder").focus();
     window.run_steps(2);
-    window
-        .get_all_by_role(Role::TextInput)
-        .filter(is_field)
-        .last()
-        .expect("the folder")
-        .type_text("/tale.txt");
+    window.get_all_by_role(Role::TextInput).rfind(is_field).expect("the folder").type_text("/tale.txt");
     window.run_steps(2);
     window.key_press(Key::Enter);
     wait_for(&mut window, "the answer", |window| text(window) == tale.display().to_string());

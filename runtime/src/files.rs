@@ -317,7 +317,7 @@ mod tests {
         pipe(&path);
         // More than a pipe holds, so that writing has to wait for the reader.
         let bytes = vec![7; 300_000];
-        let reader = std::thread::spawn({
+        let read = {
             let path = path.clone();
             move || {
                 std::thread::sleep(Duration::from_millis(100));
@@ -325,7 +325,8 @@ mod tests {
                 File::open(path).and_then(|mut pipe| pipe.read_to_end(&mut all)).expect("reads");
                 all
             }
-        });
+        };
+        let reader = std::thread::Builder::new().name("reader".into()).spawn(read).expect("a thread");
         write_whole(&path, &bytes).expect("writes");
         assert_eq!(reader.join().expect("reads"), bytes);
         assert!(fs::metadata(&path).expect("there").file_type().is_fifo());

@@ -11,13 +11,13 @@ pub mod checkpoint;
 pub mod corpus;
 pub mod digest;
 pub mod error;
-/// For the crates of this workspace, as `kernels`.
+// For the crates of this workspace, as `kernels`.
 #[doc(hidden)]
 pub mod files;
 mod formats;
 pub mod generate;
 pub mod hub;
-/// For the crates of this workspace: what it holds may change with any version.
+// For the crates of this workspace: what it holds may change with any version.
 #[doc(hidden)]
 pub mod kernels;
 pub mod model;

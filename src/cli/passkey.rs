@@ -76,13 +76,16 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
     )
 }
 
+/// A count of each method, length and depth: `[method][length][depth]`.
+type Counts = [Vec<Vec<u64>>];
+
 fn result(
     model: &str,
     labels: &[&str],
     lengths: &[u64],
     depths: &[Option<f64>],
     samples: u32,
-    (found, lost): (&[Vec<Vec<u64>>], &[Vec<Vec<u64>>]),
+    (found, lost): (&Counts, &Counts),
 ) -> anyhow::Result<TaskResult> {
     let share = |right: u64, of: u64| Proportion::of(right, of).context("--samples: at least 1 is needed");
     let per_cell = u64::from(samples);

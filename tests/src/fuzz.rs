@@ -43,6 +43,9 @@ impl Outcome {
     }
 }
 
+/// What a target does with an input.
+pub type Check = dyn FnMut(&[u8]) -> Outcome;
+
 /// Something that reads input.
 pub struct Target {
     /// What users of the harness call it.
@@ -50,7 +53,7 @@ pub struct Target {
     /// Valid inputs.
     pub files: Vec<Vec<u8>>,
     /// Reads an input and uses what it gets. Panics where a promise is broken.
-    pub check: Box<dyn FnMut(&[u8]) -> Outcome>,
+    pub check: Box<Check>,
     /// Bytes that any input may take, however short, and how many more each of its own bytes may.
     pub allowance: [usize; 2],
 }

@@ -40,8 +40,8 @@ impl Desk {
         let child = child.as_mut().expect("it starts");
         let mut pipe = child.stdin.take().expect("a pipe");
         // It ends with a broken pipe, when the program does.
-        let writer =
-            std::thread::spawn(move || while pipe.write_all(&b"and so on, ".repeat(1000)).is_ok() {});
+        let write = move || while pipe.write_all(&b"and so on, ".repeat(1000)).is_ok() {};
+        let writer = std::thread::Builder::new().name("writer".into()).spawn(write).expect("a thread");
         let (mut out, mut talk) =
             (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
         let start = Instant::now();

@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_lasting_rise_breaks_and_a_short_one_does_not() {
-        let mut values = vec![3.0; 39];
+        let mut values = [3.0; 39];
         values[20] = 4.8;
         assert_eq!(first_break(&of(&values), 16), None);
         values[27..].fill(4.0);
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_not_finite_is_broken() {
-        let mut values = vec![3.0; 39];
+        let mut values = [3.0; 39];
         values[30] = f32::NAN;
         let nll = of(&values);
         assert_eq!((nll.non_finite(), nll.mean()), (NonFinite { count: 1, first: Some(31) }, None));
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn no_mean_passes_over_a_loss_that_is_not_finite() {
         for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut values = vec![3.0; 39];
+            let mut values = [3.0; 39];
             (values[4], values[5]) = (broken, broken);
             // In any order.
             let (mut nll, mut first) = (NllByPosition::new(2), NllByPosition::new(2));
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_rise_that_ends_in_what_is_not_finite_is_no_short_one() {
-        let mut values = vec![3.0; 39];
+        let mut values = [3.0; 39];
         values[25] = 9.0;
         values[26] = 9.0;
         values[27..].fill(f32::NAN);
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn given_bins_of_one_width_say_the_same_as_a_width() {
-        let mut values = vec![3.0; 39];
+        let mut values = [3.0; 39];
         values[27..].fill(4.0);
         let mut given = NllByPosition::with_bins(Bins::linear(40, 20));
         given.extend(1, &values);

@@ -35,7 +35,7 @@ fn a_run_that_panics_is_told_in_words_and_what_was_on_screen_stays() {
     let mut screen = screen(&["--tokens", "600"]);
     wait_for(&mut screen, "the end", finished);
     let before = screen.state().state.diagnosis.clone().expect("a result");
-    let (go, wait_for_it) = std::sync::mpsc::channel::<()>();
+    let (go, wait_for_it) = std::sync::mpsc::sync_channel::<()>(1);
     let wake = theme::wake(&screen.ctx);
     let settings = screen.state().state.settings.clone();
     screen.state_mut().state.job = Some(Job::begin(settings, wake, move |_, _, worker| {

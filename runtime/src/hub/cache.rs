@@ -24,11 +24,14 @@ pub enum Progress<'a> {
     },
 }
 
+/// What is told of progress.
+type Listener = dyn Fn(Progress<'_>) + Send + Sync;
+
 /// The folder that pulled models are kept in.
 #[derive(Clone)]
 pub struct Cache {
     root: PathBuf,
-    progress: Option<Arc<dyn Fn(Progress<'_>) + Send + Sync>>,
+    progress: Option<Arc<Listener>>,
 }
 
 impl fmt::Debug for Cache {
