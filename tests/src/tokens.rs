@@ -224,6 +224,11 @@ fn cut_texts() -> Vec<Vec<String>> {
 /// Kinds whose tokens do not decode to the text: characters without a token, and a space in front of each digit.
 const NOT_DECODED: [&str; 2] = ["GGUF, llama, unknown", "byte-level in a sequence, space in front"];
 
+/// Without the BOS token, where the tokenizer puts one in front.
+fn behind_bos<'a>(tokenizer: &Tokenizer, ids: &'a [u32]) -> &'a [u32] {
+    if tokenizer.adds_bos() { &ids[1..] } else { ids }
+}
+
 #[test]
 fn tokens_of_pieces_are_those_of_the_whole() {
     for (name, tokenizer) in every_kind() {
@@ -236,7 +241,7 @@ fn tokens_of_pieces_are_those_of_the_whole() {
             }
             assert_eq!(joined, whole, "{name}: {parts:?}");
             if !NOT_DECODED.contains(&name.as_str()) {
-                let decoded = tokenizer.decode(&joined).expect("decoded");
+                let decoded = tokenizer.decode(behind_bos(&tokenizer, &joined)).expect("decoded");
                 // A decoder of bytes shows the space that was put in front, if one was.
                 assert_eq!(decoded.trim_start_matches(' '), text, "{name}");
             }
@@ -265,15 +270,13 @@ fn passkey_prompts_hold_no_stray_tokens() {
         for (length, depth) in [(700, 0.0), (700, 0.3), (1500, 0.5), (1500, 1.0)] {
             let prompt = Prompt::new(&tokenizer, length, Some(depth), 3, 0).expect("a prompt");
             assert_eq!(prompt.tokens.len(), length, "{name}");
-            let text = tokenizer.decode(&prompt.tokens).expect("decoded");
+            let text = tokenizer.decode(behind_bos(&tokenizer, &prompt.tokens)).expect("decoded");
             let text = text.trim_start_matches(' ');
             for stray in ["\n ", "  ", " \n", "\n\n"] {
                 assert!(!text.contains(stray), "{name}, {depth}: {stray:?} in {text:?}");
             }
-            assert!(
-                text.starts_with(&format!("{TASK}\n"))
-                    && text.ends_with("\nWhat is the pass key? The pass key is")
-            );
+            assert!(text.starts_with(&format!("{TASK}\n")), "{name}: {text:?}");
+            assert!(text.ends_with("\nWhat is the pass key? The pass key is"), "{name}: {text:?}");
             let told = format!("\nThe pass key is {}. Remember it. {0} is the pass key.\n", prompt.key);
             assert!(text.contains(&told), "{name}: {text:?}");
         }
