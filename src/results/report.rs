@@ -112,6 +112,7 @@ struct Verdict {
     name: &'static str,
     broke: bool,
     not_finite: bool,
+    undecided: bool,
     at: Option<String>,
     words: String,
 }
@@ -202,11 +203,12 @@ fn render(
 
 fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
     let factors = &run.factors;
-    let verdict = |name, broke, outcome, at: Option<u64>, words: &str| {
-        let not_finite = outcome == Outcome::NotFinite;
+    let verdict = |name, broke, outcome: Outcome, at: Option<u64>, words: &str| {
+        let outcome = outcome.or_of_verdict(broke, words);
+        let (not_finite, undecided) = (outcome == Outcome::NotFinite, outcome == Outcome::Undecided);
         // The first word repeats what the table's mark says.
         let rest = words.split_once(": ").filter(|_| !not_finite).map_or(words, |(_, words)| words);
-        Verdict { name, broke, not_finite, at: at.map(grouped), words: rest.to_owned() }
+        Verdict { name, broke, not_finite, undecided, at: at.map(grouped), words: rest.to_owned() }
     };
     let first = run.first_non_finite;
     let (family, parameters) = run.policy.split_once(':').unwrap_or((&run.policy, ""));

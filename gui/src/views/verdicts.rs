@@ -51,6 +51,7 @@ fn loss(run: &RunMeasurement) -> (String, String) {
     let breaks = match (run.first_non_finite, run.breaks) {
         (Some(at), _) => format!("not finite from {at}"),
         (None, Some(at)) => format!("at {}", at.position),
+        (None, None) if run.loss_outcome == Outcome::Undecided => run.loss_outcome.to_string(),
         (None, None) => "no".to_owned(),
     };
     (nll, breaks)
@@ -63,34 +64,19 @@ fn verdict(outcome: Outcome, at: Option<u64>) -> String {
         (Outcome::Fails, None) => "broken".to_owned(),
         (Outcome::NotFinite, Some(at)) => format!("not finite from {at}"),
         (Outcome::NotFinite, None) => "not finite".to_owned(),
-        (Outcome::Holds | Outcome::Undecided, _) => "holds".to_owned(),
+        (outcome, _) => outcome.to_string(),
     }
 }
 
-/// What became of each factor, where, and in words. Of results that were written before outcomes were, whether it broke.
+/// What became of each factor, where, and in words.
 fn factors(run: &RunMeasurement) -> [(Outcome, Option<u64>, &str); 3] {
-    let all = &run.factors;
-    let told = |outcome, broke| match outcome {
-        Outcome::Undecided if broke => Outcome::Fails,
-        outcome => outcome,
-    };
+    let (logits, entropy, drift) = (&run.factors.logits, &run.factors.entropy, &run.factors.drift);
     [
-        (
-            told(all.logits.outcome, all.logits.broke),
-            all.logits.first_non_finite.or(all.logits.at),
-            &all.logits.verdict,
-        ),
-        (
-            told(all.entropy.outcome, all.entropy.broke),
-            all.entropy.first_non_finite.or(all.entropy.at),
-            &all.entropy.verdict,
-        ),
-        (
-            told(all.drift.outcome, all.drift.broke),
-            all.drift.first_non_finite.or(all.drift.at),
-            &all.drift.verdict,
-        ),
+        (logits.outcome, logits.broke, logits.first_non_finite.or(logits.at), &logits.verdict),
+        (entropy.outcome, entropy.broke, entropy.first_non_finite.or(entropy.at), &entropy.verdict),
+        (drift.outcome, drift.broke, drift.first_non_finite.or(drift.at), &drift.verdict),
     ]
+    .map(|(outcome, broke, at, verdict)| (outcome.or_of_verdict(broke, verdict), at, verdict.as_str()))
 }
 
 #[cfg(test)]
@@ -102,5 +88,6 @@ mod tests {
         assert_eq!(verdict(Outcome::NotFinite, Some(1024)), "not finite from 1024");
         assert_eq!(verdict(Outcome::Fails, Some(7)), "broken from 7");
         assert_eq!(verdict(Outcome::Holds, None), "holds");
+        assert_eq!(verdict(Outcome::Undecided, None), "undecided");
     }
 }

@@ -317,6 +317,7 @@ impl DriftFactor {
                 not_finite_from("position", non_finite.first),
                 grouped(non_finite.count)
             ),
+            Outcome::Undecided => format!("undecided: {start}"),
             _ => format!("{}: {start}{left}", if at.is_some() { "broken" } else { "holds" }),
         };
         Self {

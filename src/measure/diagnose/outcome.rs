@@ -30,6 +30,16 @@ impl Outcome {
             false => Self::Holds,
         }
     }
+
+    /// The outcome of a factor, in results of the first format too: those say whether it broke, and their verdict begins
+    /// with the outcome.
+    pub fn or_of_verdict(self, broke: bool, verdict: &str) -> Self {
+        match self {
+            Self::Undecided if broke => Self::Fails,
+            Self::Undecided if verdict.starts_with("holds") => Self::Holds,
+            outcome => outcome,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -53,6 +63,15 @@ mod tests {
         assert_eq!([true, false].map(|broke| Outcome::of(broke, some)), [Outcome::NotFinite; 2]);
         let none = NonFinite::default();
         assert_eq!([true, false].map(|broke| Outcome::of(broke, none)), [Outcome::Fails, Outcome::Holds]);
+    }
+
+    #[test]
+    fn results_of_the_first_format_have_an_outcome_too() {
+        let of = |broke, verdict| Outcome::default().or_of_verdict(broke, verdict);
+        assert_eq!(of(true, "broken: at most 1.0 nats"), Outcome::Fails);
+        assert_eq!(of(false, "holds: at most 1.0 nats"), Outcome::Holds);
+        assert_eq!(of(false, "not measured"), Outcome::Undecided);
+        assert_eq!(Outcome::NotFinite.or_of_verdict(true, "not finite from 7"), Outcome::NotFinite);
     }
 
     #[test]
