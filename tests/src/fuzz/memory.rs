@@ -7,6 +7,9 @@ thread_local! {
     /// Bytes that this thread took and did not give back; negative where it gave back what others took.
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    /// What `LIVE` may reach: while [`peak_of`] works, and only then, since a thread that gives its results to others seems to
+    /// hold more and more.
+    static LIMIT: Cell<isize> = const { Cell::new(isize::MAX) };
 }
 
 /// The system's allocator, counted. A program that wants [`peak_of`] to know anything makes it its global allocator.
@@ -21,12 +24,13 @@ fn changed(bytes: isize) {
     });
 }
 
-/// Most bytes that one thread may hold. An allocation beyond it fails, which ends the process: an input that asks for all of
-/// the machine is found, and the machine goes on.
+/// Most bytes that the heap may grow by in [`peak_of`]. An allocation beyond it fails, which ends the process: an input that
+/// asks for all of the machine is found, and the machine goes on.
 const MOST: isize = 4 << 30;
 
 fn is_too_much(bytes: usize) -> bool {
-    LIVE.try_with(|live| live.get().saturating_add_unsigned(bytes) > MOST).unwrap_or(false)
+    let live = LIVE.try_with(Cell::get).unwrap_or(0);
+    LIMIT.try_with(|limit| live.saturating_add_unsigned(bytes) > limit.get()).unwrap_or(false)
 }
 
 fn grown(bytes: usize) {
@@ -74,11 +78,23 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Takes the limit away when it goes, by a panic too.
+struct Unlimited;
+
+impl Drop for Unlimited {
+    fn drop(&mut self) {
+        LIMIT.set(isize::MAX);
+    }
+}
+
 /// What `work` returns, and by how many bytes the heap grew at most meanwhile by what this thread did; 0 where
 /// [`Counting`] is not the allocator.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.get();
     PEAK.set(before);
+    LIMIT.set(before.saturating_add(MOST));
+    let unlimited = Unlimited;
     let result = work();
+    drop(unlimited);
     (result, usize::try_from(PEAK.get() - before).unwrap_or(0))
 }
