@@ -15,6 +15,9 @@ use crate::support::{diagnose, faq_text, golden, mean, read_npy, session, slow_t
 /// Allowed per token and for the mean, in nats.
 const PER_TOKEN: Tolerance = Tolerance::absolute(2e-3);
 const MEAN: f64 = 1e-3;
+/// Per token where keys are retrieved by their logits: two that are nearly equal can change places by rounding, and then another
+/// key is read. One of 599 tokens differs by 2.5e-3.
+const PER_TOKEN_RETRIEVED: Tolerance = Tolerance::absolute(4e-3);
 /// Means over 600 queries: logits and nats reach about 20, masses 1.
 const STATISTICS: Tolerance = Tolerance { absolute: 0.01, relative: 0.005 };
 
@@ -122,7 +125,8 @@ fn every_head_has_the_statistics_of_the_reference() {
         let name = file_name(&policy, count);
         let mut sums = Sums::new(config.layers, config.heads);
         let got = session(decoder, &policy).score(&tokens[..count], Some(&mut sums)).expect("tokens").nll;
-        assert_close(&policy, line(&got), &read_npy::<f32>(&format!("{name}.nll.npy")), PER_TOKEN);
+        let per_token = if policy.contains("topk") { PER_TOKEN_RETRIEVED } else { PER_TOKEN };
+        assert_close(&policy, line(&got), &read_npy::<f32>(&format!("{name}.nll.npy")), per_token);
         assert!((mean(&got) - nll).abs() < MEAN, "{policy}: mean {}, wanted {nll}", mean(&got));
 
         assert_eq!(sums.queries, count, "{policy}: every query is reported once");
