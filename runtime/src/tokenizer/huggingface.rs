@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::checks;
 use super::chunks::Cut;
 use super::sentencepiece::crosses_a_space;
 use super::{Specials, Tokenizer};
@@ -24,48 +25,16 @@ impl Tokenizer {
         let text = mapped::read_small(&path)?;
         let json: Value =
             serde_json::from_str(&text).map_err(|e| Error::malformed(&path, "file", "a JSON object", e))?;
-        check_merges(&path, &json)?;
+        checks::check_model(&path, &json)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&text).map_err(|e| {
             Error::malformed(&path, "tokenizer", "one that the tokenizers library can read", e)
         })?;
+        checks::check_steps(&path, &inner)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| Error::malformed(&path, "truncation", "none", e))?;
         let special = specials(folder, &inner)?;
         Ok(Self::assemble(inner, None, cut(&json), special, rows))
     }
-}
-
-/// Refuses BPE merges whose parts or union are no tokens; the library assumes that a union is no longer than the
-/// longest token.
-fn check_merges(path: &Path, json: &Value) -> Result<()> {
-    let model = &json["model"];
-    let (Some(vocabulary), Some(merges)) = (model["vocab"].as_object(), model["merges"].as_array()) else {
-        return Ok(());
-    };
-    let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default();
-    for (rank, merge) in merges.iter().enumerate() {
-        let bad = |expected: &str| Error::malformed(path, format!("merges[{rank}]"), expected, merge);
-        let pair = match merge {
-            Value::String(text) if text.starts_with("#version") => continue,
-            Value::String(text) => text.split_once(' '),
-            Value::Array(pair) => match pair.as_slice() {
-                [Value::String(left), Value::String(right)] => Some((left.as_str(), right.as_str())),
-                _ => None,
-            },
-            _ => None,
-        };
-        let (left, right) = pair.ok_or_else(|| bad("two tokens"))?;
-        let tail = right
-            .strip_prefix(prefix)
-            .ok_or_else(|| bad("a second token with the prefix of continuations"))?;
-        if !vocabulary.contains_key(left)
-            || !vocabulary.contains_key(right)
-            || !vocabulary.contains_key(&format!("{left}{tail}"))
-        {
-            return Err(bad("two tokens of the vocabulary whose union is one"));
-        }
-    }
-    Ok(())
 }
 
 /// Special tokens and the rule about BOS.

@@ -5,6 +5,7 @@
 //! end a text, long texts, and streams.
 
 mod byte_level;
+mod checks;
 mod chunks;
 mod continuation;
 mod gguf;

@@ -1,5 +1,7 @@
 //! Chat templates: the Jinja text that came with a model, which turns messages into one prompt.
 
+mod namespaces;
+
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,8 +24,11 @@ use crate::formats::mapped;
 /// Widest `indent` of the filter `tojson`.
 const WIDEST_INDENT: i128 = 16;
 
-/// Steps that a template may take: thousands of times what real ones need, and an end for those without one.
-const FUEL: u64 = 10_000_000;
+/// Steps that a template may take: enough for ten thousand messages, and an end for those without one.
+const FUEL: u64 = 1_000_000;
+
+/// Bytes of stack for a template: enough to print and to drop the deepest list that [`FUEL`] can build.
+const STACK: usize = 1 << 30;
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +122,19 @@ impl ChatTemplate {
     /// The prompt for `messages`; with `add_generation_prompt`, up to where the model's answer begins. To be encoded
     /// with [`Tokenizer::encode_without_bos`](super::Tokenizer::encode_without_bos).
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
+        if let Some(held) = namespaces::held_namespace(&self.source) {
+            let expected = "one that uses its namespaces by their attributes only";
+            return Err(Error::malformed(&self.path, "chat template", expected, held));
+        }
+        std::thread::scope(|scope| {
+            let render = || self.render_here(messages, add_generation_prompt);
+            let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, render).map_err(Error::io(&self.path))?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn render_here(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|e| Error::unsupported("chat templates", describe(&e)))?);
@@ -216,6 +234,13 @@ mod tests {
         let wide = "{{ messages | tojson(4294967296) }}";
         assert!(template(wide).render(&[], false).is_err());
         assert_eq!(template("{{ 'a' | tojson(indent=2) }}").render(&[], false).expect("renders"), "\"a\"");
+        let deep = "{% set ns = namespace(x=1) %}{% for a in range(300) %}{% for b in range(300) %}\
+                    {% set ns.x = [ns.x] %}{% endfor %}{% endfor %}{{ ns.x }}{{ ns.x == [ns.x] }}";
+        let printed = template(deep).render(&[], false).expect("a list of a list of a list");
+        assert_eq!(printed.matches('[').count(), 90_000);
+        let cyclic = "{% set ns = namespace(x=1) %}{% set ns.x = ns %}{{ ns }}";
+        let refused = template(cyclic).render(&[], false).expect_err("refused").to_string();
+        assert!(refused.contains("by their attributes only, got . x = ns"), "{refused}");
         assert!(template(endless).render(&[], false).expect_err("stopped").to_string().contains("fuel"));
     }
 
