@@ -89,7 +89,8 @@ fn result(
 ) -> anyhow::Result<TaskResult> {
     let share = |right: u64, of: u64| Proportion::of(right, of).context("--samples: at least 1 is needed");
     let per_cell = u64::from(samples);
-    let (mut words, mut runs) = (String::new(), Vec::new());
+    let width = labels.iter().map(|label| label.len()).max().unwrap_or(0);
+    let (mut words, mut runs) = (format!("{:<width$} {:>9}  keys found\n", "policy", "tokens"), Vec::new());
     let columns = ["policy", "length_tokens", "depth", "samples", "accuracy", "low", "high", "not_finite"];
     let mut table = Table::new("passkey", &columns);
     // [method][length] of all depths together, and [method][length][depth].
@@ -102,7 +103,7 @@ fn result(
                 of_depths.iter().map(|&right| share(right, per_cell)).collect::<anyhow::Result<_>>()?;
             let without_answer: u64 = lost.iter().sum();
             let why = task::not_finite(without_answer, "prompts");
-            words += &format!("{label:<40} {length:>9} tokens  {}{why}\n", whole.percent());
+            words += &format!("{label:<width$} {length:>9}  {}{why}\n", whole.percent());
             let mut run = json!({
                 "policy": label,
                 "length": length,

@@ -162,12 +162,15 @@ fn result(
     let notes = sample.map_or(&[][..], |sample| &sample.notes);
     let (mut words, mut runs) =
         (notes.iter().map(|note| format!("{note}\n")).collect::<String>(), Vec::new());
+    let width = args.values.iter().chain([&args.key]).map(|text| text.chars().count()).max().unwrap_or(0);
+    let (texts, head) = if shares.is_empty() { ("segments of the text", label) } else { ("prompts", "keys found") };
+    words += &format!("{model}, {}: {samples} {texts} of {length} tokens for each line\n", args.policy);
+    words += &format!("{:<width$}  {head}\n", args.key);
     for (at, ((method, key), value)) in methods.iter().zip(&args.values).zip(values).enumerate() {
         let (share, non_finite) = (shares.get(at), broken.get(at).copied());
         let cell = value.map(|value| value.to_string()).unwrap_or_default();
         words += &format!(
-            "{}={key:<10} {}{}\n",
-            args.key,
+            "{key:<width$}  {}{}\n",
             share.map_or_else(|| loss(*value, non_finite.unwrap_or_default()), Proportion::percent),
             task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );

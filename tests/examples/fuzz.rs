@@ -70,13 +70,7 @@ impl Options {
 
 fn main() -> ExitCode {
     let outcome = Options::read().and_then(|options| match &options.progress {
-        // All in the one thread of a pool: what it takes is counted, also where the library would use more.
-        Some(progress) => rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .stack_size(8 << 20)
-            .build()
-            .map_err(|error| error.to_string())?
-            .install(|| work(&options, progress)),
+        Some(progress) => work(&options, progress),
         None => supervise(options),
     });
     match outcome {
@@ -116,6 +110,13 @@ struct Count {
     time: Duration,
 }
 
+/// A pool of one thread: what it takes is counted, also where the library would use more threads. It lasts for one turn,
+/// because the tokenizers library keeps something in the thread for every tokenizer that it read.
+fn one_thread() -> Result<rayon::ThreadPool, String> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).stack_size(8 << 20);
+    pool.build().map_err(|error| error.to_string())
+}
+
 /// The second process: reads inputs until the time is over.
 fn work(options: &Options, progress: &Path) -> Result<bool, String> {
     let (_folder, mut targets) = targets(&options.targets)?;
@@ -131,27 +132,31 @@ fn work(options: &Options, progress: &Path) -> Result<bool, String> {
     while left > 0 && Instant::now() < end {
         for (at, (target, count)) in targets.iter_mut().zip(&mut counts).enumerate() {
             let turn = Instant::now();
-            while left > 0 && turn.elapsed() < TURN {
-                let mark = [(at as u64).to_le_bytes(), count.next.to_le_bytes()].concat();
-                progress
-                    .seek(SeekFrom::Start(0))
-                    .and_then(|_| progress.write_all(&mark))
-                    .map_err(|error| error.to_string())?;
-                match target.run(options.seed, count.next) {
-                    Ok(accepted) => count.accepted += u64::from(accepted),
-                    Err(finding) => {
-                        let kind = format!("{}: {}", finding.target, fuzz::kind_of(&finding.reason));
-                        let seen = kinds.entry(kind).or_default();
-                        *seen += 1;
-                        if *seen == 1 {
-                            report(&finding, options.seed, count.next)?;
+            let mut one_turn = || -> Result<(), String> {
+                while left > 0 && turn.elapsed() < TURN {
+                    let mark = [(at as u64).to_le_bytes(), count.next.to_le_bytes()].concat();
+                    progress
+                        .seek(SeekFrom::Start(0))
+                        .and_then(|_| progress.write_all(&mark))
+                        .map_err(|error| error.to_string())?;
+                    match target.run(options.seed, count.next) {
+                        Ok(accepted) => count.accepted += u64::from(accepted),
+                        Err(finding) => {
+                            let kind = format!("{}: {}", finding.target, fuzz::kind_of(&finding.reason));
+                            let seen = kinds.entry(kind).or_default();
+                            *seen += 1;
+                            if *seen == 1 {
+                                report(&finding, options.seed, count.next)?;
+                            }
                         }
                     }
+                    count.next += 1;
+                    count.read += 1;
+                    left -= 1;
                 }
-                count.next += 1;
-                count.read += 1;
-                left -= 1;
-            }
+                Ok(())
+            };
+            one_thread()?.install(&mut one_turn)?;
             count.time += turn.elapsed();
         }
     }

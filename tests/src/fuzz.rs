@@ -44,7 +44,7 @@ impl Outcome {
 }
 
 /// What a target does with an input.
-pub type Check = dyn FnMut(&[u8]) -> Outcome;
+pub type Check = dyn FnMut(&[u8]) -> Outcome + Send;
 
 /// Something that reads input.
 pub struct Target {

@@ -15,9 +15,11 @@ use crate::support::{diagnose, faq_text, golden, mean, read_npy, session, slow_t
 /// Allowed per token and for the mean, in nats.
 const PER_TOKEN: Tolerance = Tolerance::absolute(2e-3);
 const MEAN: f64 = 1e-3;
-/// Per token where keys are retrieved by their logits: two that are nearly equal can change places by rounding, and then another
-/// key is read. One of 599 tokens differs by 2.5e-3.
-const PER_TOKEN_RETRIEVED: Tolerance = Tolerance::absolute(4e-3);
+/// A token of the first 600 under top-k keys of which two have nearly equal logits: which of them is read is decided by
+/// rounding. The reference in float32 differs there from itself in float64 by 2.5e-3 nats, and from all others by at most
+/// 2e-4 (`tests/goldens/README.md`).
+const TIED: usize = 255;
+const TIED_TOKEN: Tolerance = Tolerance::absolute(4e-3);
 /// Means over 600 queries: logits and nats reach about 20, masses 1.
 const STATISTICS: Tolerance = Tolerance { absolute: 0.01, relative: 0.005 };
 
@@ -125,8 +127,12 @@ fn every_head_has_the_statistics_of_the_reference() {
         let name = file_name(&policy, count);
         let mut sums = Sums::new(config.layers, config.heads);
         let got = session(decoder, &policy).score(&tokens[..count], Some(&mut sums)).expect("tokens").nll;
-        let per_token = if policy.contains("topk") { PER_TOKEN_RETRIEVED } else { PER_TOKEN };
-        assert_close(&policy, line(&got), &read_npy::<f32>(&format!("{name}.nll.npy")), per_token);
+        let mut want = read_npy::<f32>(&format!("{name}.nll.npy"));
+        if policy.contains("topk") {
+            assert_close(&policy, line(&got[TIED..=TIED]), line(&[want[[TIED]]]), TIED_TOKEN);
+            want[[TIED]] = got[TIED];
+        }
+        assert_close(&policy, line(&got), &want, PER_TOKEN);
         assert!((mean(&got) - nll).abs() < MEAN, "{policy}: mean {}, wanted {nll}", mean(&got));
 
         assert_eq!(sums.queries, count, "{policy}: every query is reported once");

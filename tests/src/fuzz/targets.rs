@@ -19,6 +19,9 @@ const MODEL: [usize; 2] = [8 << 20, 64];
 /// Bytes that texts may take: what is read, and what it becomes.
 const TEXT: [usize; 2] = [4 << 20, 16];
 
+/// Bytes that a zstd archive may take besides: its frames say how far back they refer, and the library accepts 100 MiB.
+const WINDOW: usize = 104 << 20;
+
 /// Context length of the policies that are parsed.
 const TRAINED: u64 = 4096;
 
@@ -47,7 +50,7 @@ fn file(
     path: PathBuf,
     files: Vec<Vec<u8>>,
     allowance: [usize; 2],
-    mut check: impl FnMut(&Path) -> Outcome + 'static,
+    mut check: impl FnMut(&Path) -> Outcome + Send + 'static,
 ) -> Target {
     let check = move |input: &[u8]| {
         std::fs::write(&path, input).expect("the folder of the harness can be written");
@@ -60,7 +63,7 @@ fn file(
 fn words(
     name: &'static str,
     files: Vec<Vec<u8>>,
-    mut check: impl FnMut(&str) -> Outcome + 'static,
+    mut check: impl FnMut(&str) -> Outcome + Send + 'static,
 ) -> Target {
     let check = move |input: &[u8]| check(&String::from_utf8_lossy(input));
     Target { name, files, check: Box::new(check), allowance: TEXT }
@@ -178,13 +181,14 @@ fn texts(folder: &Path) -> std::io::Result<Vec<Target>> {
     let folder = own_folder(folder, "texts")?;
     let (plain, lines) = (seeds::texts(), seeds::json_lines());
     let mut targets = Vec::new();
-    for (name, files) in [
-        ("text.txt", plain.clone()),
-        ("text.jsonl", lines.clone()),
-        ("text.txt.gz", seeds::gzipped(&plain)),
-        ("text.jsonl.zst", seeds::zstandard(&lines)),
+    for (name, files, window) in [
+        ("text.txt", plain.clone(), 0),
+        ("text.jsonl", lines.clone(), 0),
+        ("text.txt.gz", seeds::gzipped(&plain), 0),
+        ("text.jsonl.zst", seeds::zstandard(&lines), WINDOW),
     ] {
-        targets.push(file(name, folder.join(name), files, TEXT, check_text));
+        let allowance = [TEXT[0] + window, TEXT[1]];
+        targets.push(file(name, folder.join(name), files, allowance, check_text));
     }
     let questions = |path: &Path| match qasper::read(path) {
         Ok(questions) => Outcome::Accepted(format!("{questions:?}")),
