@@ -23,6 +23,7 @@ pub enum Error {
         operation: &'static str,
     },
     /// LAPACK gave up.
+    #[cfg(feature = "drift")]
     #[error("{operation}: {source}")]
     Linalg {
         /// What was being computed.

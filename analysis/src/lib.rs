@@ -19,16 +19,20 @@
 //! Shared by them: [`Bins`] of positions or distances, [`HeadMeans`] by head and bin, [`BandCurve`]s over heads,
 //! [`AttentionMaps`] and [`PooledMaps`], [`Moments`] and [`QuantileSketch`]es, and a [`Proportion`] with its interval. Entropy is in nats, logits are as the softmax
 //! sees them, positions and distances in tokens.
+//!
+//! [`drift`] needs LAPACK and is left out without the feature `drift`, which is on by default.
 
 pub mod bins;
 pub mod curve;
 pub mod distance;
+#[cfg(feature = "drift")]
 pub mod drift;
 pub mod entropy;
 pub mod error;
 pub mod explosion;
 mod grid;
 pub mod head_means;
+#[cfg(feature = "drift")]
 mod linalg;
 pub mod map;
 pub mod moments;
@@ -53,6 +57,6 @@ pub use proportion::Proportion;
 pub use sketch::QuantileSketch;
 
 /// The program in the README is compiled and run.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "drift"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -126,7 +126,7 @@ impl NllByPosition {
 
     /// Adds the losses of consecutive tokens, the first at `position`.
     pub fn extend(&mut self, position: u64, values: &[f32]) {
-        for (position, &value) in (position..).zip(values) {
+        for (&value, position) in values.iter().zip(position..) {
             let bin = self.edges.index(position);
             if bin >= self.cells.len() {
                 self.cells.resize(bin + 1, Cell::default());

@@ -121,6 +121,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    #[cfg(feature = "drift")]
     use crate::drift::{PositionProbe, ProbeRule};
     use crate::testing::{close, normal};
 
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(written(Mask::Lambda { start: 0, window: 32 }, 0), written(Mask::Window(32), 0));
     }
 
+    #[cfg(feature = "drift")]
     #[test]
     fn observation_1_a_probe_reads_the_written_position_and_loses_it_under_a_window() {
         let r2 = |mask| {
