@@ -163,7 +163,8 @@ fn result(
     let (mut words, mut runs) =
         (notes.iter().map(|note| format!("{note}\n")).collect::<String>(), Vec::new());
     let width = args.values.iter().chain([&args.key]).map(|text| text.chars().count()).max().unwrap_or(0);
-    let (texts, head) = if shares.is_empty() { ("segments of the text", label) } else { ("prompts", "keys found") };
+    let (texts, head) =
+        if shares.is_empty() { ("segments of the text", label) } else { ("prompts", "keys found") };
     words += &format!("{model}, {}: {samples} {texts} of {length} tokens for each line\n", args.policy);
     words += &format!("{:<width$}  {head}\n", args.key);
     for (at, ((method, key), value)) in methods.iter().zip(&args.values).zip(values).enumerate() {
