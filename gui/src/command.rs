@@ -29,6 +29,8 @@ pub enum Command {
     Stop,
     /// The run bar says this now.
     Settings(Settings),
+    /// Why the last change of a parameter of policy A or B was refused, if it was.
+    Refused([Option<String>; 2]),
     /// Show a tab.
     Show(Tab),
     /// Keep a query marked, of which views show the attention; or none.

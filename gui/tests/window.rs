@@ -7,7 +7,7 @@ use egui_kittest::kittest::Queryable;
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::window::Window;
 
-use crate::common::{Shown, after_run, finished, wait_for, window};
+use crate::common::{Shown, after_run, finished, says, type_into, wait_for, window};
 
 fn position(window: &Shown) -> u64 {
     window.state().progress().map_or(0, |progress| progress.position)
@@ -117,6 +117,23 @@ fn a_changed_parameter_begins_anew() {
         policy(window).is_some_and(|policy| policy != "lm-infinite:start=10,window=256")
     });
     assert!(policy(&window).is_some_and(|policy| policy.starts_with("lm-infinite:start=10,window=")));
+}
+
+#[test]
+fn a_refused_parameter_is_told_in_words_and_changes_nothing() {
+    let mut window = after_run(&["--tokens", "600"]);
+    let policy = |window: &Shown| window.state().memory().settings.expect("settings").policies[1].clone();
+    let (before, refusal) =
+        (policy(&window), "window: expected a length such as 4096, 32k, 200M or 1G, got `2.5`");
+    type_into(&mut window, "B window", "2.5");
+    assert!(says(&window, refusal));
+    window.key_press(eframe::egui::Key::Enter);
+    window.run_steps(3);
+    assert!(says(&window, refusal), "it stays when the field is left");
+    assert_eq!(policy(&window), before);
+    type_into(&mut window, "B window", "128");
+    assert!(!says(&window, "expected a length"));
+    assert_eq!(policy(&window), "lm-infinite:start=10,window=128");
 }
 
 #[test]

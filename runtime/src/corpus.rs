@@ -1,9 +1,12 @@
 //! Tokens to measure on: the first of a text, and, where more are asked for than it has and that is wanted, its documents
 //! drawn with replacement.
 
+mod drawn;
+mod encoded_pieces;
 mod stream;
 
-pub use stream::{LONGEST_UNCUT, Mark, TokenStream};
+pub use encoded_pieces::LONGEST_UNCUT;
+pub use stream::{Mark, TokenStream};
 
 use crate::error::{Error, Result};
 use crate::note::Note;

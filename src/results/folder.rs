@@ -7,7 +7,8 @@ use lm_infinite_runtime::files::resolve;
 use super::RunInfo;
 use super::kinds::Kind;
 use super::manifest::Manifest;
-use super::staging::{self, Staging};
+use super::move_up::recover;
+use super::staging::Staging;
 use super::storable::{AnyStorable, Storable};
 use super::target;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ impl ResultFolder {
     /// # Errors
     /// No result folder; one of a later version or of an unknown kind; a damaged `run.json`.
     pub fn open(path: &Path) -> Result<Self> {
-        staging::recover(path)?;
+        recover(path)?;
         Ok(Self { path: path.to_owned(), manifest: Manifest::read(path)? })
     }
 

@@ -11,18 +11,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lm_infinite_runtime::files::{folder_of, sync_folder};
+use lm_infinite_runtime::files::folder_of;
 
 use super::RunInfo;
-use super::info::{VERSION, is_plain_name};
-use super::manifest::Manifest;
-use super::store::{RUN, from_json, to_json};
+use super::exchange::{can_be_exchanged, exchange, keep_permissions};
+use super::info::VERSION;
+use super::leftovers::{remove_abandoned, remove_older};
+use super::move_up::{COMMIT, OLDER, recover, settle};
+use super::store::{RUN, to_json};
 use crate::error::{Error, Result};
 
-/// New files that are about to be moved up.
-const COMMIT: &str = ".lm-infinite-commit";
-/// In it: names of the older result's files that the new one does not have, as JSON.
-const OLDER: &str = ".lm-infinite-older";
 /// How the names of folders under construction begin, inside of a result folder.
 const PARTIAL: &str = ".lm-infinite-partial-";
 
@@ -161,7 +159,8 @@ impl Staging {
     /// Takes the place of the target in one step, if the target holds nothing else.
     fn take_place(&mut self, own: &[String]) -> Result<bool> {
         let target = &self.target;
-        if !target.exists() || is_empty(target) {
+        let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+        if !target.exists() || is_empty {
             keep_permissions(target, &self.path);
             if fs::rename(&self.path, target).is_ok() {
                 settle(folder_of(target));
@@ -194,72 +193,6 @@ impl Drop for Staging {
     }
 }
 
-/// Finishes what a killed process had begun to put into `folder`.
-///
-/// # Errors
-/// Where the folder cannot be written.
-pub(super) fn recover(folder: &Path) -> Result<()> {
-    for step in steps(folder)? {
-        step.take().map_err(Error::io(folder))?;
-    }
-    Ok(())
-}
-
-/// One step of moving new files up. Each may be taken twice.
-#[derive(Debug)]
-enum Step {
-    /// A file of the older result that the new one does not have.
-    Remove(PathBuf),
-    Move(PathBuf, PathBuf),
-    /// The folder that held the new files, and the one that holds them now.
-    Finish(PathBuf, PathBuf),
-}
-
-impl Step {
-    fn take(&self) -> io::Result<()> {
-        let done = match self {
-            Self::Remove(file) => fs::remove_file(file),
-            Self::Move(from, to) => fs::rename(from, to),
-            Self::Finish(commit, folder) => {
-                settle(folder);
-                let _ = fs::remove_file(commit.join(OLDER));
-                fs::remove_dir(commit)
-            }
-        };
-        match done {
-            // Another process has done it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        }
-    }
-}
-
-fn steps(folder: &Path) -> Result<Vec<Step>> {
-    let commit = folder.join(COMMIT);
-    if !commit.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut steps = Vec::new();
-    // Without its `run.json` all others have been moved.
-    if commit.join(RUN).is_file() {
-        let older: Vec<String> = from_json(&commit.join(OLDER))?;
-        if let Some(name) = older.iter().find(|name| !is_plain_name(name)) {
-            return Err(Error::malformed(commit.join(OLDER), "names", "names of files", name));
-        }
-        steps.extend(older.iter().map(|name| Step::Remove(folder.join(name))));
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&commit).map_err(Error::io(&commit))? {
-            names.push(entry.map_err(Error::io(&commit))?.file_name());
-        }
-        names.retain(|name| name != RUN && name != OLDER);
-        names.sort();
-        names.push(RUN.into());
-        steps.extend(names.iter().map(|name| Step::Move(commit.join(name), folder.join(name))));
-    }
-    steps.push(Step::Finish(commit, folder.to_owned()));
-    Ok(steps)
-}
-
 /// The error for a file that is in the way and is not ours.
 pub(super) fn foreign(folder: &Path, name: &str) -> Error {
     let what = format!("`{}`", folder.join(name).display());
@@ -269,114 +202,9 @@ pub(super) fn foreign(folder: &Path, name: &str) -> Error {
     )
 }
 
-/// Flushes the names in `folder`. What was renamed is in its place even where the file system cannot flush folders; there, its
-/// own order has to do.
-fn settle(folder: &Path) {
-    let _ = sync_folder(folder);
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Does `target` hold nothing but `own`, and can a folder beside take its place?
-fn can_be_exchanged(target: &Path, own: &[String]) -> bool {
-    let only_own = fs::read_dir(target).is_ok_and(|mut entries| {
-        entries.all(|entry| {
-            entry.is_ok_and(|entry| {
-                let name = entry.file_name();
-                own.iter().any(|own| name == own.as_str())
-                    && entry.file_type().is_ok_and(|kind| kind.is_file())
-            })
-        })
-    });
-    // Who works in a folder would be left in the old one.
-    let real = target.canonicalize().ok();
-    let worked_in =
-        real.as_ref().is_none_or(|real| std::env::current_dir().is_ok_and(|here| here.starts_with(real)));
-    only_own && !worked_in && !is_mount_point(target)
-}
-
-#[cfg(unix)]
-fn is_mount_point(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    device(folder) != device(folder_of(folder))
-}
-
-#[cfg(not(unix))]
-fn is_mount_point(_: &Path) -> bool {
-    false
-}
-
-/// Lets two folders change places, in one step.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn exchange(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-fn keep_permissions(from: &Path, to: &Path) {
-    if let Ok(metadata) = fs::metadata(from) {
-        // Who may not change them gets those of a new folder.
-        let _ = fs::set_permissions(to, metadata.permissions());
-    }
-}
-
-/// Removes folders that killed processes have left in `parent` under a name that begins so. `target` is the folder that
-/// they were to become or have taken the place of.
-fn remove_abandoned(parent: &Path, begin: &str, target: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // Process and count.
-        let numbers = name.strip_prefix(begin).and_then(|rest| rest.split_once('-'));
-        let ours = numbers.is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u64>().is_ok());
-        if !ours || !path.is_dir() {
-            continue;
-        }
-        // Whoever builds in it holds its lock.
-        let Ok(folder) = File::open(&path) else { continue };
-        if let Err(TryLockError::WouldBlock | TryLockError::Error(_)) = folder.try_lock() {
-            continue;
-        }
-        if path.join(RUN).is_file() {
-            remove_older(&path, target);
-        } else {
-            // Nothing but ours was ever in it.
-            let _ = fs::remove_dir_all(&path);
-        }
-    }
-}
-
-/// Removes a result that another has taken the place of. What somebody has put there at the last moment goes to `target`.
-/// A failure leaves a hidden folder behind, which the next one to write here removes.
-fn remove_older(older: &Path, target: &Path) {
-    let (Ok(manifest), Ok(entries)) = (Manifest::read(older), fs::read_dir(older)) else { return };
-    let own = manifest.info.files;
-    for name in entries.flatten().map(|entry| entry.file_name()) {
-        if name != OLDER && !own.iter().any(|own| name == own.as_str()) {
-            let to = target.join(&name);
-            if fs::symlink_metadata(&to).is_ok() || fs::rename(older.join(&name), to).is_err() {
-                return;
-            }
-        }
-    }
-    for name in own.iter().filter(|name| *name != RUN) {
-        let _ = fs::remove_file(older.join(name));
-    }
-    let _ = fs::remove_file(older.join(OLDER));
-    let _ = fs::remove_file(older.join(RUN));
-    let _ = fs::remove_dir(older);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::move_up::steps;
     use super::super::tests::{bench, example};
     use super::super::{ResultFolder, Storable};
     use super::*;
@@ -490,22 +318,5 @@ mod tests {
 
     fn save_in(folder: &Path) {
         fs::write(folder.join("half"), "written").expect("written");
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_exchanged_is_written_into() {
-        let (info, _) = example();
-        let scratch = tempfile::tempdir().expect("a folder");
-        let folder = scratch.path().join("r");
-        ResultFolder::write(&folder, &bench(1), &info).expect("writes");
-        let own = ResultFolder::open(&folder).expect("opens").files().to_vec();
-        assert!(can_be_exchanged(&folder, &own));
-        fs::write(folder.join("notes.md"), "mine").expect("written");
-        assert!(!can_be_exchanged(&folder, &own), "a file of another's");
-        assert!(!can_be_exchanged(Path::new("."), &[]), "where this process works");
-        if cfg!(target_os = "linux") {
-            assert!(!can_be_exchanged(Path::new("/proc"), &[]), "a mount point, and not empty");
-            assert!(is_mount_point(Path::new("/proc")) && !is_mount_point(&folder));
-        }
     }
 }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use lm_infinite_runtime::files::{folder_of, resolve};
 
 use super::manifest::Manifest;
-use super::staging;
+use super::move_up::recover;
+use super::staging::foreign;
 use super::storable::{AnyStorable, Storable, named};
 use super::store::RUN;
 use crate::error::{Error, Result};
@@ -131,7 +132,7 @@ fn own_files_of_kind(place: &Path, kind: &str, words: &str, files: &[&str]) -> R
         }
         Ok(_) => {}
     }
-    staging::recover(place)?;
+    recover(place)?;
     let own = if fs::symlink_metadata(place.join(RUN)).is_ok() {
         let older = match Manifest::read(place) {
             Ok(older) => older,
@@ -153,7 +154,7 @@ fn own_files_of_kind(place: &Path, kind: &str, words: &str, files: &[&str]) -> R
     for name in files.iter().chain([&RUN]) {
         let taken = fs::symlink_metadata(place.join(name)).is_ok();
         if taken && !own.iter().any(|own| own == name) {
-            return Err(staging::foreign(place, name));
+            return Err(foreign(place, name));
         }
     }
     Ok(own)

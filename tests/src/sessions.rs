@@ -1,23 +1,11 @@
 //! Sessions: how a text is cut does not matter; snapshots go on bit for bit; a gap is not noticed; threads change nothing.
 
-use std::sync::Arc;
-
 use lm_infinite::probe::{
     AttentionRow, HeadStatistics, HiddenSite, PositionSet, Probe, ProbePlan, StatisticsPlan,
 };
-use lm_infinite::session::Decoder;
 use lm_infinite::session::Session;
 
-use crate::support::{decoder, session, tiny};
-
-/// The tiny golden model, whose trained length is 16.
-fn model() -> Arc<Decoder> {
-    decoder(&tiny("tied"))
-}
-
-fn tokens(n: u32) -> Vec<u32> {
-    (0..n).map(|i| (i * i * 31 + i * 7) % 97).collect()
-}
+use crate::support::{made_up_tokens, score, session, tied_model};
 
 const POLICIES: [&str; 7] = [
     "vanilla",
@@ -29,15 +17,11 @@ const POLICIES: [&str; 7] = [
     "lm-infinite-topk:start=2,window=5,k=3,from_layer=1",
 ];
 
-fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {
-    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens").nll).collect()
-}
-
 #[test]
 fn one_shot_equals_chunks_equals_token_by_token() {
-    let model = model();
+    let model = tied_model();
     // Longer than a pass of 512 tokens, so that "one shot" is cut inside as well.
-    let tokens = tokens(700);
+    let tokens = made_up_tokens(700);
     for policy in POLICIES {
         let whole = score(&mut session(&model, policy), &tokens, tokens.len());
         assert_eq!(whole.len(), tokens.len() - 1);
@@ -51,7 +35,7 @@ fn one_shot_equals_chunks_equals_token_by_token() {
 
 #[test]
 fn losses_agree_with_the_logits() {
-    let (model, tokens) = (model(), tokens(30));
+    let (model, tokens) = (tied_model(), made_up_tokens(30));
     let mut scored = session(&model, "lm-infinite:start=2,window=5");
     let losses = score(&mut scored, &tokens, 30);
     let mut fed = session(&model, "lm-infinite:start=2,window=5");
@@ -68,7 +52,7 @@ fn losses_agree_with_the_logits() {
 
 #[test]
 fn with_bounded_distances_a_billion_skipped_tokens_change_nothing() {
-    let (model, tokens) = (model(), tokens(60));
+    let (model, tokens) = (tied_model(), made_up_tokens(60));
     for policy in ["lm-infinite:start=2,window=5", "streaming-llm:start=2,window=5", "window:window=5"] {
         let far = |position: u64| {
             let mut session = session(&model, policy);
@@ -82,7 +66,7 @@ fn with_bounded_distances_a_billion_skipped_tokens_change_nothing() {
 
 #[test]
 fn an_unknown_token_is_refused_and_nothing_is_lost() {
-    let model = model();
+    let model = tied_model();
     let mut session = session(&model, "vanilla");
     session.feed(&[1, 2, 3], None).expect("known tokens");
     let message = session.feed(&[4, 97], None).expect_err("not in the vocabulary").to_string();
@@ -93,7 +77,7 @@ fn an_unknown_token_is_refused_and_nothing_is_lost() {
 
 #[test]
 fn losses_know_the_positions_of_their_tokens() {
-    let model = model();
+    let model = tied_model();
     let mut session = session(&model, "window:window=5");
     let positions = |session: &mut Session, tokens: &[u32]| -> Vec<u64> {
         session
@@ -113,7 +97,7 @@ fn losses_know_the_positions_of_their_tokens() {
 
 #[test]
 fn empty_input_is_nothing() {
-    let model = model();
+    let model = tied_model();
     let mut session = session(&model, "lm-infinite:start=2,window=5");
     assert!(session.score(&[], None).expect("nothing").nll.is_empty());
     session.feed(&[], None).expect("nothing");
@@ -150,7 +134,7 @@ impl Probe for Witness {
 
 #[test]
 fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
-    let (model, tokens) = (model(), tokens(50));
+    let (model, tokens) = (tied_model(), made_up_tokens(50));
     let policy = "lm-infinite:start=2,window=5";
     let mut witness = Witness {
         plan: ProbePlan {

@@ -12,20 +12,11 @@ use lm_infinite::session::{Decoder, Session, Storage};
 use serde_json::{Value, json};
 
 use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value as Field};
-use crate::support::{decoder, load, session, tiny};
-
-/// The tiny golden model, whose trained length is 16.
-fn model() -> Arc<Decoder> {
-    decoder(&tiny("tied"))
-}
+use crate::support::{decoder, load, made_up_tokens, score, session, tied_model, tiny};
 
 /// A random model, to be written to files.
 fn fixture() -> TinyLlama {
     TinyLlama::random(TinyConfig { tied: true, ..Default::default() }, 3)
-}
-
-fn tokens(n: u32) -> Vec<u32> {
-    (0..n).map(|i| (i * i * 31 + i * 7) % 97).collect()
 }
 
 const POLICIES: [&str; 8] = [
@@ -40,10 +31,6 @@ const POLICIES: [&str; 8] = [
 ];
 
 const TOPK: &str = POLICIES[6];
-
-fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {
-    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens").nll).collect()
-}
 
 fn restore(model: &Arc<Decoder>, policy: &str, path: &Path) -> Result<Session> {
     let meaning = PolicySpec::parse(policy, 16).expect("a policy").policy;
@@ -64,7 +51,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_resumed_session_goes_on_bit_for_bit() {
-    let (model, tokens) = (model(), tokens(1100));
+    let (model, tokens) = (tied_model(), made_up_tokens(1100));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("session.safetensors");
     for policy in POLICIES {
@@ -89,7 +76,7 @@ fn a_resumed_session_goes_on_bit_for_bit() {
 
 #[test]
 fn a_gap_and_old_keys_in_files_survive() {
-    let (model, tokens) = (model(), tokens(700));
+    let (model, tokens) = (tied_model(), made_up_tokens(700));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("session.safetensors");
     let policy = "lm-infinite:start=2,window=5";
@@ -115,7 +102,7 @@ fn a_gap_and_old_keys_in_files_survive() {
 /// A series of snapshots as a long run takes them: every one of them can be gone on from, whatever was written after it.
 #[test]
 fn checkpoints_write_each_page_once_and_each_can_be_restored() {
-    let (model, tokens) = (model(), tokens(2000));
+    let (model, tokens) = (tied_model(), made_up_tokens(2000));
     for policy in ["vanilla", TOPK] {
         let folder = tempfile::tempdir().expect("a folder");
         let pages = folder.path().join("old.pages");
@@ -163,7 +150,7 @@ fn checkpoints_write_each_page_once_and_each_can_be_restored() {
 
 #[test]
 fn files_that_are_not_of_the_session_are_left_alone() {
-    let (model, tokens) = (model(), tokens(600));
+    let (model, tokens) = (tied_model(), made_up_tokens(600));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.safetensors");
     std::fs::write(folder.path().join("mine.pages"), "notes").expect("writable");
@@ -186,7 +173,7 @@ fn files_that_are_not_of_the_session_are_left_alone() {
 
 #[test]
 fn a_snapshot_of_something_else_is_refused_in_words() {
-    let (model, tokens) = (model(), tokens(20));
+    let (model, tokens) = (tied_model(), made_up_tokens(20));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("session.safetensors");
     let policy = "lm-infinite:start=2,window=5";
@@ -345,7 +332,7 @@ fn numbers(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
 /// allocated by it (a terabyte would end this test).
 #[test]
 fn forged_numbers_are_refused() {
-    let (model, tokens) = (model(), tokens(700));
+    let (model, tokens) = (tied_model(), made_up_tokens(700));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("session.safetensors");
     let hostile =
@@ -413,7 +400,7 @@ fn forged_numbers_are_refused() {
 
 #[test]
 fn damaged_pages_are_refused_in_words() {
-    let (model, tokens) = (model(), tokens(700));
+    let (model, tokens) = (tied_model(), made_up_tokens(700));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("session.safetensors");
     let mut written = session(&model, TOPK);

@@ -62,6 +62,21 @@ pub fn decoder(path: &Path) -> Arc<Decoder> {
     Arc::new(Decoder::new(loaded.config, loaded.weights).expect("a whole model"))
 }
 
+/// The tiny golden model whose embeddings are tied; its trained length is 16.
+pub fn tied_model() -> Arc<Decoder> {
+    decoder(&tiny("tied"))
+}
+
+/// `count` tokens that a tiny model knows, without a pattern.
+pub fn made_up_tokens(count: u32) -> Vec<u32> {
+    (0..count).map(|i| (i * i * 31 + i * 7) % 97).collect()
+}
+
+/// The losses of `tokens`, given to the session in chunks of `cut`.
+pub fn score(session: &mut Session, tokens: &[u32], cut: usize) -> Vec<f32> {
+    tokens.chunks(cut).flat_map(|chunk| session.score(chunk, None).expect("known tokens").nll).collect()
+}
+
 /// A session under a policy in its text form.
 pub fn session(decoder: &Arc<Decoder>, policy: &str) -> Session {
     let policy = PolicySpec::parse(policy, decoder.config().trained_length).expect("a policy").policy;

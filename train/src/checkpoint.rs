@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use lm_infinite_runtime::Error;
+use lm_infinite_runtime::files::write_whole;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +13,7 @@ use super::log::LogLine;
 use super::optimizer::AdamW;
 use super::options::TrainOptions;
 use super::parameters::{self, Parameter};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Name of the file in the model's folder.
 pub const FILE: &str = "training.safetensors";
@@ -78,7 +80,7 @@ pub fn save(path: &Path, header: &Header, parameters: &[Parameter], adam: &AdamW
     let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
     let bytes = safetensors::serialize(views, Some(HashMap::from([(META.to_owned(), json)])))
         .map_err(|e| failed(&e))?;
-    Ok(lm_infinite_runtime::files::write_whole(path, &bytes)?)
+    Ok(write_whole(path, &bytes)?)
 }
 
 /// Reads a state that [`save`] wrote.
@@ -94,7 +96,7 @@ pub fn load(path: &Path) -> Result<(Header, Vec<Parameter>, AdamW)> {
     let json = metadata.metadata().as_ref().and_then(|meta| meta.get(META)).map_or("", String::as_str);
     let header: Header = serde_json::from_str(json).map_err(|e| malformed(META, &e))?;
     if header.format != FORMAT {
-        return Err(malformed("format", &header.format));
+        return Err(malformed("format", &header.format).into());
     }
     header.options.validate()?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| malformed("tensors", &e))?;
@@ -111,7 +113,7 @@ pub fn load(path: &Path) -> Result<(Header, Vec<Parameter>, AdamW)> {
             let name = format!("{kind}.{}", p.name);
             let view = tensors.tensor(&name).map_err(|e| malformed(&name, &e))?;
             if view.dtype() != Dtype::F32 || view.shape() != p.shape {
-                return Err(malformed(&name, &format!("{:?} {:?}", view.dtype(), view.shape())));
+                return Err(malformed(&name, &format!("{:?} {:?}", view.dtype(), view.shape())).into());
             }
             let (chunks, _) = view.data().as_chunks::<4>();
             *values = chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();

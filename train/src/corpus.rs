@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use lm_infinite_runtime::Error;
 use lm_infinite_runtime::random::{self, Stream};
 use lm_infinite_runtime::tokenizer::Tokenizer;
 use rand::Rng;
 
 use super::options::TrainOptions;
 use super::retrieval;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// One token of this many, at the end of each text, is held out.
 const HELD_OUT: usize = 50;
@@ -45,14 +46,12 @@ impl Corpus {
             }
         }
         if train.len() <= length || held_out.is_empty() {
-            return Err(Error::input(
-                "--text",
-                format!(
-                    "{} tokens in all; segments of {length} need more, at least {} in one text",
-                    train.len(),
-                    HELD_OUT * length
-                ),
-            ));
+            let reason = format!(
+                "{} tokens in all; segments of {length} need more, at least {} in one text",
+                train.len(),
+                HELD_OUT * length
+            );
+            return Err(Error::input("--text", reason).into());
         }
         // Spread over all texts.
         let stride = held_out.len().div_ceil(HELD_OUT_SEGMENTS);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lm_infinite_runtime::Error;
 use lm_infinite_runtime::files::write_whole;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::checkpoint::to_bytes;
 use super::options::{TrainOptions, TrainPosition};
 use super::parameters::{self, Parameter};
 use super::vocabulary::BOS;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Writes `config.json`, `tokenizer.json` and `tokenizer_config.json`, which do not change while a model is trained.
 ///

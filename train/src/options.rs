@@ -1,11 +1,12 @@
 //! What is trained, and how: everything that decides the result, as data. A checkpoint holds it, so that a run that is
 //! resumed is the run that was started.
 
+use lm_infinite_runtime::Error;
 use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use lm_infinite_runtime::policy::PositionScaling;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Position encoding of a model to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +186,7 @@ impl TrainOptions {
         require(rate > 0.0 && rate < 1.0, "--learning-rate", "a number between 0 and 1", &rate)?;
         let decay = self.weight_decay;
         require((0.0..=10.0).contains(&decay), "--weight-decay", "a number from 0 to 10", &decay)?;
-        require((0.0..=1.0).contains(&self.passkey), "--passkey", "a part from 0 to 1", &self.passkey)
+        Ok(require((0.0..=1.0).contains(&self.passkey), "--passkey", "a part from 0 to 1", &self.passkey)?)
     }
 
     /// Learning rate of step `step` (from 0): linear from 0 over `warmup` steps, then half a cosine down to

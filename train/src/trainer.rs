@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use lm_infinite_runtime::Error;
 use lm_infinite_runtime::digest;
 use lm_infinite_runtime::tokenizer::Tokenizer;
 
@@ -16,7 +17,7 @@ use super::optimizer::{self, AdamW};
 use super::options::TrainOptions;
 use super::parameters::{self, Parameter};
 use super::{card, export, vocabulary};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A model being trained.
 pub struct Trainer {
@@ -65,7 +66,7 @@ impl Trainer {
         let (contents, sources) = read(&paths)?;
         for (then, now) in header.sources.iter().zip(&sources) {
             if then != now {
-                return Err(Error::malformed(&now.path, "SHA-256", &then.sha256, &now.sha256));
+                return Err(Error::malformed(&now.path, "SHA-256", &then.sha256, &now.sha256).into());
             }
         }
         let mut trainer = Self::assemble(header.options, sources, &contents, folder, parameters, adam)?;
@@ -142,7 +143,7 @@ impl Trainer {
         if !(loss.is_finite() && self.last_norm.is_finite()) {
             let reason =
                 format!("the loss left the floats in step {}; try a smaller --learning-rate", step + 1);
-            return Err(Error::input("training", reason));
+            return Err(Error::input("training", reason).into());
         }
         self.adam.update(&self.options, self.options.rate(step), &mut self.parameters, &gradients);
         self.since_log.push(loss);

@@ -1,5 +1,6 @@
 //! A byte-level BPE vocabulary for a text: 256 bytes, so that every text can be written, one BOS, and merges.
 
+use lm_infinite_runtime::Error;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -8,7 +9,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, PreTokenizerWrapper};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The token at the start of every text.
 pub const BOS: &str = "<s>";
@@ -38,7 +39,7 @@ pub fn train(texts: &[String], size: usize) -> Result<String> {
     let got = tokenizer.get_vocab_size(true);
     if got != size {
         let reason = format!("the texts have words for {got} tokens only");
-        return Err(Error::input(format!("--vocabulary {size}"), reason));
+        return Err(Error::input(format!("--vocabulary {size}"), reason).into());
     }
     let bos = tokenizer.token_to_id(BOS).unwrap_or_default();
     let template = TemplateProcessing::builder()
@@ -49,5 +50,5 @@ pub fn train(texts: &[String], size: usize) -> Result<String> {
         .build()
         .map_err(|e| Error::input("tokenizer", e))?;
     tokenizer.with_post_processor(Some(template));
-    tokenizer.to_string(true).map_err(failed)
+    Ok(tokenizer.to_string(true).map_err(failed)?)
 }

@@ -21,12 +21,14 @@ pub struct Bar<'a> {
     pub progress: Option<&'a Progress>,
     /// The run waits.
     pub paused: bool,
+    /// Why the last change of a parameter of A or B was refused.
+    pub refused: &'a [Option<String>; 2],
 }
 
 impl Bar<'_> {
     /// Draws the bar.
     pub fn show(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
-        let mut settings = self.settings.clone();
+        let (mut settings, mut refused) = (self.settings.clone(), self.refused.clone());
         ui.horizontal_wrapped(|ui| {
             model(ui, self.models, &mut settings, commands);
             text(ui, &mut settings, commands);
@@ -36,11 +38,14 @@ impl Bar<'_> {
                  without it, the text is read to its end",
             );
         });
-        for side in 0..2 {
-            ui.horizontal_wrapped(|ui| policy(ui, side, &mut settings.policies[side], self.trained_length));
+        for (side, (text, refused)) in settings.policies.iter_mut().zip(&mut refused).enumerate() {
+            ui.horizontal_wrapped(|ui| policy(ui, side, text, refused, self.trained_length));
         }
         if settings != *self.settings {
             commands.push(Command::Settings(settings));
+        }
+        if refused != *self.refused {
+            commands.push(Command::Refused(refused));
         }
         buttons(ui, self.progress, self.paused, commands);
     }
@@ -102,8 +107,15 @@ fn length(ui: &mut Ui, tokens: &mut u64) {
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
 }
 
-/// A preset and its parameters.
-fn policy(ui: &mut Ui, side: usize, text: &mut String, trained_length: Option<u64>) {
+/// A preset and its parameters. A value that the policy refuses is not taken; `refused` then says why, until a value is
+/// taken or the next edit begins.
+fn policy(
+    ui: &mut Ui,
+    side: usize,
+    text: &mut String,
+    refused: &mut Option<String>,
+    trained_length: Option<u64>,
+) {
     let name = NAMES[side];
     let label =
         ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
@@ -112,7 +124,7 @@ fn policy(ui: &mut Ui, side: usize, text: &mut String, trained_length: Option<u6
         ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(130.0).show_ui(ui, |ui| {
             for (preset, help) in PRESETS {
                 if ui.selectable_label(*preset == chosen, *preset).on_hover_text(*help).clicked() {
-                    *text = (*preset).to_owned();
+                    (*text, *refused) = ((*preset).to_owned(), None);
                 }
             }
         });
@@ -136,11 +148,18 @@ fn policy(ui: &mut Ui, side: usize, text: &mut String, trained_length: Option<u6
                 response.widget_info(|| {
                     egui::WidgetInfo::labeled(egui::Role::SpinButton, true, format!("{name} {words}"))
                 });
-                if changed != value
-                    && let Ok(spec) = spec.with(key, changed, trained_length)
-                {
-                    *text = spec.label;
+                if response.gained_focus() {
+                    *refused = None;
                 }
+                if changed != value {
+                    match spec.with(key, changed, trained_length) {
+                        Ok(spec) => (*text, *refused) = (spec.label, None),
+                        Err(reason) => *refused = Some(reason.to_string()),
+                    }
+                }
+            }
+            if let Some(reason) = refused {
+                ui.colored_label(theme::BAD, reason.as_str());
             }
         }
         Err(reason) => {

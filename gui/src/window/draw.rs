@@ -87,8 +87,15 @@ fn dropped(ui: &Ui, commands: &mut Vec<Command>) {
 
 fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let trained_length = state.diagnosis.as_ref().map(|diagnosis| diagnosis.trained_length);
-    let (settings, models, paused) = (&state.settings, state.models.as_slice(), state.is_paused());
-    Bar { settings, models, trained_length, progress: state.progress.as_ref(), paused }.show(ui, commands);
+    let bar = Bar {
+        settings: &state.settings,
+        models: &state.models,
+        trained_length,
+        progress: state.progress.as_ref(),
+        paused: state.is_paused(),
+        refused: &state.refused,
+    };
+    bar.show(ui, commands);
     if let Some(failure) = state.opening.failure() {
         ui.colored_label(theme::BAD, format!("The result folder could not be opened: {failure}"));
     }

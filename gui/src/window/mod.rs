@@ -206,6 +206,7 @@ impl Window {
             (Command::Stop, Some(job)) => job.stop(),
             (Command::Pause | Command::Step | Command::Stop, None) => {}
             (Command::Settings(settings), _) => state.settings = settings,
+            (Command::Refused(reasons), _) => state.refused = reasons,
             (Command::Show(tab), _) => state.tab = tab,
             (Command::Mark(query), _) => state.mark = query,
             (Command::Hover(hover), _) => state.hover = Some(hover),

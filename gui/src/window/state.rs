@@ -23,6 +23,8 @@ use crate::views::shown::{Hover, Shown};
 pub struct State {
     /// What the run bar says.
     pub settings: Settings,
+    /// Why the last change of a parameter of policy A or B was refused, if it was.
+    pub refused: [Option<String>; 2],
     /// Models that can be used at once.
     pub models: Vec<&'static str>,
     /// The newest run.
@@ -64,6 +66,7 @@ impl State {
     pub fn new(settings: Settings, tab: Tab) -> Self {
         Self {
             settings,
+            refused: [None, None],
             models: Vec::new(),
             job: None,
             progress: None,

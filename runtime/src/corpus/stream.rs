@@ -1,36 +1,17 @@
 //! The tokens of a text, one after the other, in memory that does not grow with it: the text, then, where that is asked
 //! for, its documents drawn with replacement, without end. Every place can be marked and returned to.
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rand_chacha::rand_core::RngCore;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::drawn::DrawnDocuments;
+use super::encoded_pieces::{EncodedPieces, Parts};
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
-use crate::random::{self, Purpose, Stream};
-use crate::text::{Document, Documents, Part, Reader, Text, TextRead};
-use crate::tokenizer::{Cutter, Piece, Tokenizer};
-
-/// Tokens of drawn documents that are kept, so that one that is drawn again is not tokenized again: 256 MB.
-const KEPT_TOKENS: usize = 64 << 20;
-
-/// Longest document that is kept, in bytes.
-const KEPT_DOCUMENT: u64 = 1 << 20;
-
-/// Longest segment of a text without a place where the tokenizer may cut it, in bytes: it has to be encoded at once.
-pub const LONGEST_UNCUT: usize = 16 << 20;
-
-/// Most pieces that are encoded side by side, and most bytes of them.
-const SIDE_BY_SIDE: usize = 16;
-const SIDE_BY_SIDE_BYTES: usize = 2 << 20;
-
-/// Bytes that surely hold a token, but for odd texts; and the least that are read before a segment without cuts is encoded.
-const BYTES_PER_TOKEN: u64 = 32;
-const LEAST_PREFIX: u64 = 1 << 17;
+use crate::text::{Part, Text, TextRead};
+use crate::tokenizer::Tokenizer;
 
 /// A place in a [`TokenStream`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,11 +38,9 @@ pub struct TokenStream<T> {
     /// Tokens that will be taken in all, if that is known.
     wanted: Option<u64>,
     /// Where documents are drawn behind the end of the text.
-    random: Option<Stream>,
-    documents: Option<Documents>,
-    kept: HashMap<u64, Arc<[u32]>>,
-    kept_tokens: usize,
-    pass: Pass,
+    drawn: Option<DrawnDocuments>,
+    /// Of the text, or of the document that was drawn last.
+    pieces: EncodedPieces,
     /// The tokens that are being taken.
     piece: Arc<[u32]>,
     mark: Mark,
@@ -74,18 +53,15 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     /// At the beginning of `text`. With `wanted`, no more tokens than that will be taken, and no more of the text is read
     /// than they need. With `repeat`, its documents are drawn behind its end, by this seed.
     pub fn new(text: Text, tokenizer: T, wanted: Option<u64>, repeat: Option<u64>) -> Self {
-        let random = repeat.map(|seed| random::stream(Purpose::Documents, seed, &[]));
-        let reader = if random.is_some() { text.indexing_reader() } else { text.reader() };
-        let pass = Pass::new(Parts::Text(Box::new(reader)), &tokenizer);
+        let drawn = repeat.map(DrawnDocuments::new);
+        let reader = if drawn.is_some() { text.indexing_reader() } else { text.reader() };
+        let pieces = EncodedPieces::new(Parts::Text(Box::new(reader)), &tokenizer);
         Self {
             text,
             tokenizer,
             wanted,
-            random,
-            documents: None,
-            kept: HashMap::new(),
-            kept_tokens: 0,
-            pass,
+            drawn,
+            pieces,
             piece: Arc::default(),
             mark: Mark { begun: 1, ..Mark::default() },
             hasher: Hasher::default(),
@@ -111,10 +87,10 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
             return Err(Error::input("text", "it has been read from already"));
         }
         if mark.begun > 1 {
-            if mark.repeats_from.is_none() || self.random.is_none() {
+            if mark.repeats_from.is_none() || self.drawn.is_none() {
                 return Err(foreign());
             }
-            while let Some(part) = self.pass.parts.next()? {
+            while let Some(part) = self.pieces.skip_part()? {
                 self.hash(&part.text);
             }
             self.mark.tokens = mark.repeats_from.unwrap_or_default();
@@ -124,13 +100,15 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
             }
             let number = self.draw()?;
             self.mark.begun = mark.begun;
-            self.pass = self.document(number)?.0;
+            self.pieces = drawn(&mut self.drawn)?.read(number, &self.tokenizer)?.0;
         } else if mark.repeats_from.is_some() {
             return Err(foreign());
         }
         let mut left = mark.bytes;
         while left > 0 {
-            let Some(Part { text, starts_document }) = self.pass.parts.next()? else { return Err(foreign()) };
+            let Some(Part { text, starts_document }) = self.pieces.skip_part()? else {
+                return Err(foreign());
+            };
             let skipped = usize::try_from(left).unwrap_or(usize::MAX).min(text.len());
             if !text.is_char_boundary(skipped) {
                 return Err(foreign());
@@ -141,9 +119,8 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
             }
             left -= skipped as u64;
             if left == 0 {
-                self.pass.cutter = Cutter::new(&self.tokenizer, mark.bytes);
-                self.pass.begun = true;
-                self.pass.cutter.push(behind, starts_document && skipped == 0);
+                let starts_document = starts_document && skipped == 0;
+                self.pieces.go_on_at(&self.tokenizer, mark.bytes, behind, starts_document);
             }
         }
         self.mark.tokens = mark.tokens.checked_sub(mark.offset).ok_or_else(foreign)?;
@@ -168,8 +145,8 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     /// The next `count` tokens; fewer at the end of a text that does not repeat.
     ///
     /// # Errors
-    /// A text that cannot be read or tokenized; a segment of more than [`LONGEST_UNCUT`] bytes that cannot be cut; where
-    /// documents are drawn, a text without one.
+    /// A text that cannot be read or tokenized; a segment of more than [`LONGEST_UNCUT`](super::LONGEST_UNCUT) bytes that
+    /// cannot be cut; where documents are drawn, a text without one.
     pub fn take(&mut self, count: usize) -> Result<Vec<u32>> {
         let mut tokens = Vec::with_capacity(count.min(1 << 16));
         self.advance(count as u64, |more| tokens.extend_from_slice(more))?;
@@ -198,7 +175,7 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     fn next_piece(&mut self) -> Result<bool> {
         loop {
             let wanted = self.wanted.map(|wanted| wanted.saturating_sub(self.mark.tokens));
-            if let Some(piece) = self.pass.next(&self.tokenizer, wanted)? {
+            if let Some(piece) = self.pieces.next(&self.tokenizer, wanted)? {
                 if self.mark.begun == 1 {
                     self.hash(&piece.raw);
                     self.mark.text.whole = piece.last;
@@ -209,7 +186,7 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
             }
             if self.mark.begun == 1 {
                 self.mark.text.whole = true;
-                if self.random.is_none() {
+                if self.drawn.is_none() {
                     return Ok(false);
                 }
                 self.end_of_text()?;
@@ -221,7 +198,7 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
             let number = self.draw()?;
             self.mark.begun += 1;
             (self.mark.bytes, self.mark.offset, self.piece) = (0, 0, Arc::default());
-            self.open(number)?;
+            self.pieces = drawn(&mut self.drawn)?.open(number, &self.tokenizer)?;
         }
     }
 
@@ -234,210 +211,20 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
     fn end_of_text(&mut self) -> Result<()> {
         self.mark.repeats_from = Some(self.mark.tokens);
         self.mark.text.whole = true;
-        if let Parts::Text(reader) = &mut self.pass.parts {
-            self.documents = Some(self.text.documents(reader)?);
+        if let Some(reader) = self.pieces.reader() {
+            drawn(&mut self.drawn)?.set(self.text.documents(reader)?);
         }
         Ok(())
     }
 
-    /// The number of a document: the upper half of a random number times how many there are.
+    /// The number of the next document.
     fn draw(&mut self) -> Result<u64> {
-        match (&mut self.random, &self.documents) {
-            (Some(random), Some(documents)) => {
-                let scaled = u128::from(random.next_u64()) * u128::from(documents.count());
-                Ok((scaled >> 64) as u64)
-            }
-            _ => Err(Error::input("text", "its documents are not drawn")),
-        }
-    }
-
-    /// Begins to read the document of this number.
-    fn open(&mut self, number: u64) -> Result<()> {
-        if let Some(tokens) = self.kept.get(&number) {
-            self.pass = Pass::kept(tokens.clone(), &self.tokenizer);
-            return Ok(());
-        }
-        let (pass, short) = self.document(number)?;
-        self.pass = pass;
-        if short && let Some(piece) = self.pass.next(&self.tokenizer, None)? {
-            if piece.last && self.kept_tokens + piece.tokens.len() <= KEPT_TOKENS {
-                self.kept_tokens += piece.tokens.len();
-                self.kept.insert(number, piece.tokens.clone());
-            }
-            self.pass.ready.push_front(piece);
-        }
-        Ok(())
-    }
-
-    /// The document of this number from its beginning, and whether its tokens may be kept.
-    fn document(&mut self, number: u64) -> Result<(Pass, bool)> {
-        let documents =
-            self.documents.as_mut().ok_or_else(|| Error::input("text", "it has not been read"))?;
-        let document = documents.open(number)?;
-        let short = document.length() <= KEPT_DOCUMENT;
-        Ok((Pass::new(Parts::Document(Box::new(document)), &self.tokenizer), short))
+        drawn(&mut self.drawn)?.draw()
     }
 }
 
-/// What is read: a text, or a drawn document.
-enum Parts {
-    Text(Box<Reader>),
-    Document(Box<Document>),
-    Nothing,
-}
-
-impl Parts {
-    fn next(&mut self) -> Result<Option<Part>> {
-        match self {
-            Self::Text(reader) => reader.next_part(),
-            Self::Document(document) => document.next_part(),
-            Self::Nothing => Ok(None),
-        }
-    }
-}
-
-/// A piece and its tokens.
-struct Encoded {
-    tokens: Arc<[u32]>,
-    raw: String,
-    at: u64,
-    /// Nothing comes behind it.
-    last: bool,
-}
-
-/// A text or a document on its way from parts to tokens.
-struct Pass {
-    parts: Parts,
-    cutter: Cutter,
-    /// A piece was encoded already.
-    begun: bool,
-    /// There are no more parts.
-    ended: bool,
-    /// Its last piece holds all tokens that were wanted; what is behind it was not read.
-    enough: bool,
-    ready: VecDeque<Encoded>,
-    side_by_side: usize,
-}
-
-impl Pass {
-    fn new(parts: Parts, tokenizer: &Tokenizer) -> Self {
-        let cutter = Cutter::new(tokenizer, 0);
-        let (begun, ended, enough) = (false, false, false);
-        Self { parts, cutter, begun, ended, enough, ready: VecDeque::new(), side_by_side: 1 }
-    }
-
-    fn kept(tokens: Arc<[u32]>, tokenizer: &Tokenizer) -> Self {
-        let mut pass = Self::new(Parts::Nothing, tokenizer);
-        pass.ready.push_back(Encoded { tokens, raw: String::new(), at: 0, last: true });
-        pass
-    }
-
-    fn next(&mut self, tokenizer: &Tokenizer, wanted: Option<u64>) -> Result<Option<Encoded>> {
-        if self.ready.is_empty() && !self.enough {
-            self.encode_more(tokenizer, wanted)?;
-        }
-        match self.ready.pop_front() {
-            None if self.enough => Err(Error::input("text", "more tokens were taken than were asked for")),
-            next => Ok(next),
-        }
-    }
-
-    fn encode_more(&mut self, tokenizer: &Tokenizer, wanted: Option<u64>) -> Result<()> {
-        let (mut pieces, mut bytes, mut prefix) = (Vec::new(), 0, LEAST_PREFIX);
-        while pieces.len() < self.side_by_side && bytes < SIDE_BY_SIDE_BYTES {
-            let next = if self.ended { self.cutter.finish() } else { self.cutter.next() };
-            if let Some(piece) = next {
-                bytes += piece.raw.len();
-                pieces.push(piece);
-                continue;
-            }
-            if self.ended {
-                break;
-            }
-            let waiting = self.cutter.waiting().len();
-            if let Some(wanted) = wanted.filter(|_| pieces.is_empty()) {
-                prefix = prefix.max(wanted.saturating_mul(BYTES_PER_TOKEN));
-                if waiting as u64 > prefix {
-                    if self.encode_prefix(tokenizer, prefix as usize, wanted)? {
-                        return Ok(());
-                    }
-                    prefix = prefix.saturating_mul(2);
-                }
-            }
-            if waiting > LONGEST_UNCUT {
-                let reason = format!(
-                    "{} MiB without a place where its tokenizer may cut it, a space between two words or, for some \
-                     tokenizers, a document break; at most that much can be tokenized at once",
-                    LONGEST_UNCUT >> 20
-                );
-                return Err(Error::input("text", reason));
-            }
-            match self.parts.next()? {
-                Some(part) => self.cutter.push(&part.text, part.starts_document),
-                None => self.ended = true,
-            }
-        }
-        self.side_by_side = (2 * self.side_by_side).min(SIDE_BY_SIDE);
-        let (place, last, nothing_left) =
-            (self.place(), pieces.len().wrapping_sub(1), self.ended && self.cutter.waiting().is_empty());
-        let encode = |(index, piece): (usize, Piece)| {
-            let tokens = if index == 0 { place } else { Place::Behind }.encode(tokenizer, piece.text())?;
-            let last = nothing_left && index == last;
-            Ok(Encoded { tokens: tokens.into(), at: piece.at, raw: piece.raw, last })
-        };
-        let encoded: Vec<Encoded> = match pieces.len() {
-            0 | 1 => pieces.into_iter().enumerate().map(encode).collect::<Result<_>>()?,
-            _ => pieces.into_par_iter().enumerate().map(encode).collect::<Result<_>>()?,
-        };
-        self.begun |= !encoded.is_empty();
-        self.ready.extend(encoded);
-        Ok(())
-    }
-
-    /// Encodes the first bytes of a segment that cannot be cut. Its first tokens are those of the text where many more
-    /// follow them; true if there are that many.
-    fn encode_prefix(&mut self, tokenizer: &Tokenizer, bytes: usize, wanted: u64) -> Result<bool> {
-        let waiting = self.cutter.waiting();
-        let end = (0..=bytes).rev().find(|&end| waiting.is_char_boundary(end)).unwrap_or_default();
-        let mut tokens = self.place().encode(tokenizer, &waiting[..end])?;
-        self.enough = tokens.len() as u64 > wanted;
-        if self.enough {
-            tokens.truncate(wanted as usize);
-            let (raw, at) = (waiting[..end].to_owned(), self.cutter.at());
-            self.ready.push_back(Encoded { tokens: tokens.into(), raw, at, last: false });
-        }
-        Ok(self.enough)
-    }
-
-    /// Where the next piece stands.
-    fn place(&self) -> Place {
-        match (&self.parts, self.begun) {
-            (_, true) => Place::Behind,
-            (Parts::Text(_), false) => Place::Text,
-            (Parts::Document(_) | Parts::Nothing, false) => Place::Document,
-        }
-    }
-}
-
-/// Where a piece stands, which decides how it is encoded.
-#[derive(Clone, Copy)]
-enum Place {
-    /// At the start of the text.
-    Text,
-    /// At the start of a drawn document, behind other documents.
-    Document,
-    /// Behind another piece.
-    Behind,
-}
-
-impl Place {
-    fn encode(self, tokenizer: &Tokenizer, piece: &str) -> Result<Vec<u32>> {
-        match self {
-            Self::Text => tokenizer.encode(piece),
-            Self::Document => tokenizer.encode_continuation(piece),
-            Self::Behind => tokenizer.encode_next_piece(piece),
-        }
-    }
+fn drawn(documents: &mut Option<DrawnDocuments>) -> Result<&mut DrawnDocuments> {
+    documents.as_mut().ok_or_else(|| Error::input("text", "its documents are not drawn"))
 }
 
 #[cfg(test)]

@@ -3,21 +3,9 @@
 
 use std::arch::x86_64::*;
 
-use candle_core::quantized::GgmlDType;
-
 use super::activations::Activations;
 
-/// `out[r] = row r · x`, if the format is among those written out here; else false, and nothing done.
-#[target_feature(enable = "avx512f,f16c,fma")]
-pub fn rows_times_vector(format: GgmlDType, bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) -> bool {
-    match format {
-        GgmlDType::Q4_0 => q4::<18>(bytes, x, out),
-        GgmlDType::Q4_1 => q4::<20>(bytes, x, out),
-        GgmlDType::Q8_0 => q8_0(bytes, x, out),
-        _ => return false,
-    }
-    true
-}
+super::formats::dispatch!("avx512f,f16c,fma");
 
 /// `out[r] = row r · x` for Q4_1 (`BYTES` = 20: scale, offset, 16 bytes of nibbles) or Q4_0 (18: scale, nibbles; the
 /// offset is −8 scales).

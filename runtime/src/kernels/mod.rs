@@ -12,6 +12,8 @@ mod avx512;
 pub mod backward;
 pub mod dequantize;
 pub mod elementwise;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod formats;
 pub mod level;
 pub mod linear;
 pub mod matmul;

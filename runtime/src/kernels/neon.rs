@@ -3,22 +3,10 @@
 
 use std::arch::aarch64::*;
 
-use candle_core::quantized::GgmlDType;
-
 use super::activations::Activations;
 use super::dequantize::half_to_f32;
 
-/// `out[r] = row r · x`, if the format is among those written out here; else false, and nothing done.
-#[target_feature(enable = "neon")]
-pub fn rows_times_vector(format: GgmlDType, bytes: &[u8], x: &Activations<'_>, out: &mut [f32]) -> bool {
-    match format {
-        GgmlDType::Q4_0 => q4::<18>(bytes, x, out),
-        GgmlDType::Q4_1 => q4::<20>(bytes, x, out),
-        GgmlDType::Q8_0 => q8_0(bytes, x, out),
-        _ => return false,
-    }
-    true
-}
+super::formats::dispatch!("neon");
 
 /// `out[r] = row r · x` for Q4_1 (`BYTES` = 20: scale, offset, 16 bytes of nibbles) or Q4_0 (18: scale, nibbles; the
 /// offset is −8 scales).
