@@ -102,7 +102,9 @@ impl Target {
     /// The promise that was broken.
     pub fn judge(&mut self, input: &[u8]) -> Result<bool, String> {
         let (first, second) = (self.once(input)?, self.once(input)?);
-        if first != second {
+        // Of several faults, which one is named may be a matter of a library's hash table.
+        let refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused(_));
+        if first != second && !(refused(&first) && refused(&second)) {
             return Err(format!("two answers: {first:?} and {second:?}"));
         }
         Ok(matches!(first, Outcome::Accepted(_)))
