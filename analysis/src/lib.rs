@@ -13,6 +13,7 @@
 //! | [`explosion`] | 1: logits at unseen distances | section 3, Fig. 1a |
 //! | [`entropy`], [`distance`] | 2: entropy at an unseen number of tokens, and where attention goes | section 3, Fig. 1b |
 //! | [`drift`] | 3: start tokens and the region of features | section 3, Fig. 1c, appendix E |
+//! | [`effect`] | | how large an effect is, how sure, and where it begins |
 //! | [`nll`] | what it costs, and which factor broke first | Figs. 3 to 5 |
 //! | [`theory`] | the statements themselves | appendices C, D and F |
 //!
@@ -27,6 +28,7 @@ pub mod curve;
 pub mod distance;
 #[cfg(feature = "drift")]
 pub mod drift;
+pub mod effect;
 pub mod entropy;
 pub mod error;
 pub mod explosion;

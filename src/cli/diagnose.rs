@@ -12,7 +12,7 @@ use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
 };
 use crate::error::Error;
-use crate::evaluate::{evaluate, evaluate_in_segments};
+use crate::evaluate::{Window, evaluate, evaluate_in_segments};
 use crate::long_run::Shard;
 use crate::results::{RunInfo, Source, Target};
 
@@ -32,6 +32,10 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     let compared: &[&str] = if args.shard.is_some() { &COMPARED_IN_SHARDS } else { &COMPARED };
     let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
     let policies = model.policies(&args.policies, &compared)?;
+    if !(args.loss_margin.is_finite() && args.loss_margin >= 0.0) {
+        let reason = format!("it must be a number of nats from 0 on; got {}", args.loss_margin);
+        return Err(Error::input("--loss-margin", reason).into());
+    }
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
@@ -56,7 +60,7 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     match args.shard {
         None => {
             let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
-            let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket)?;
+            let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket, args.loss_margin)?;
             (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
             output.finish(&diagnosis, &info()?, target.path())
         }
@@ -77,14 +81,17 @@ fn diagnose(
     tokens: &[u32],
     policies: &[PolicySpec],
     bucket: Option<u64>,
+    margin: f64,
 ) -> anyhow::Result<Diagnosis> {
     let config = &model.loaded.config;
     let bar = progress("within the training length", tokens.len() as u64, "tokens");
     let done = |position| bar.set_position(position);
-    let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), model.trained_length(), &done)?;
+    let window = Window::of(config, tokens.len() as u64);
+    let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), window, &done)?;
     bar.finish_and_clear();
     let mut builder =
-        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket);
+        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket)
+            .with_loss_margin(margin);
     for spec in policies {
         let mut collector = Collector::new(config, tokens.len() as u64);
         let bar = progress(&spec.label, tokens.len() as u64, "tokens");

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::probe::Probe;
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::machine;
@@ -30,11 +33,11 @@ pub struct Evaluation {
     pub kv_cache_bytes: usize,
 }
 
-/// Loss of tokens 1..n, in nats, by a model that never goes past its training length: `tokens` are read in segments of
-/// `length` that overlap by half, each from an empty cache and behind `bos` where the model was trained with one, and
-/// every token is scored in the first segment that has it. So each has between `length / 2` and `length` tokens before it,
-/// the first ones what there is. This is what a policy has to be compared with: the same text, with the same hard passages.
-/// `progress` is told how many tokens were scored so far.
+/// Loss of tokens 1..n, in nats, by a model that never goes past its training length: `tokens` are read in windows of
+/// `length` that begin `stride` tokens apart, each from an empty cache and behind `bos` where the model was trained with one,
+/// and every token is scored in the first window that has it. So each has between `length - stride` and `length` tokens
+/// before it, the first ones what there is. This is what a policy has to be compared with: the same text, with the same hard
+/// passages. Windows are read side by side. `progress` is told how many tokens were scored so far.
 ///
 /// # Errors
 /// As [`Session::new`] and [`Session::score`].
@@ -42,15 +45,69 @@ pub fn evaluate_in_segments(
     decoder: &Arc<Decoder>,
     tokens: &[u32],
     bos: Option<u32>,
-    length: u64,
+    window: Window,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
+    let plan = Segments::new(decoder, tokens, bos, window);
+    let mut begins = vec![0];
+    while let Some(next) = begins.last().and_then(|&begin| plan.after(begin)) {
+        begins.push(next);
+    }
     let mut nll = Vec::with_capacity(tokens.len());
-    for piece in Segments::new(decoder, tokens, bos, length) {
-        nll.extend(piece?);
+    for begins in begins.chunks(rayon::current_num_threads().max(1)) {
+        let window = |&begin: &usize| -> Result<Vec<f32>> {
+            let mut one = Segments {
+                begin,
+                told: plan.told_before(begin),
+                ..Segments::new(decoder, tokens, bos, window)
+            };
+            let mut losses = Vec::new();
+            while one.begin == begin {
+                let Some(piece) = one.next() else { break };
+                losses.extend(piece?);
+            }
+            Ok(losses)
+        };
+        let losses: Vec<Vec<f32>> = begins.par_iter().map(window).collect::<Result<_>>()?;
+        nll.extend(losses.into_iter().flatten());
         progress(nll.len() as u64 + 1);
     }
     Ok(nll)
+}
+
+/// Length and distance of the windows in which a text is read within the training length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Tokens of a window, its BOS included.
+    pub length: u64,
+    /// Tokens from the begin of one to the begin of the next.
+    pub stride: u64,
+}
+
+impl Window {
+    /// Multiply-adds that the windows of one text may cost at the finest stride: one or two minutes on two cores.
+    const AFFORDABLE: f64 = 2e12;
+
+    /// The windows for a text of `tokens` tokens: an eighth of the training length apart; where that costs too much, a quarter
+    /// or a half.
+    pub fn of(config: &ModelConfig, tokens: u64) -> Self {
+        let length = config.trained_length;
+        let parameters = config.layers as f64
+            * (config.hidden as f64)
+            * (4.0 * config.hidden as f64 + 3.0 * config.intermediate as f64)
+            + config.hidden as f64 * config.vocabulary as f64;
+        let cost = |stride: u64| {
+            (tokens.saturating_sub(length) as f64 / stride.max(1) as f64).ceil() * length as f64 * parameters
+        };
+        let stride =
+            [8, 4].into_iter().map(|part| length / part).find(|&stride| cost(stride) <= Self::AFFORDABLE);
+        Self { length, stride: stride.unwrap_or(length / 2).max(1) }
+    }
+
+    /// Fewest tokens before a token behind the first window.
+    pub fn least_context(&self) -> u64 {
+        self.length.saturating_sub(self.stride)
+    }
 }
 
 /// The losses of [`evaluate_in_segments`], one piece after the other.
@@ -59,6 +116,8 @@ pub struct Segments<'a> {
     tokens: &'a [u32],
     bos: Option<u32>,
     length: usize,
+    /// Tokens of a window that are known from the one before.
+    overlap: usize,
     /// The segment that is being read, and the place of its first token in the text.
     segment: Option<(Session, Vec<u32>)>,
     begin: usize,
@@ -68,9 +127,13 @@ pub struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     /// Nothing read yet; as [`evaluate_in_segments`].
-    pub fn new(decoder: &'a Arc<Decoder>, tokens: &'a [u32], bos: Option<u32>, length: u64) -> Self {
-        let length = usize::try_from(length).unwrap_or(usize::MAX).max(SHORTEST);
-        Self { decoder, tokens, bos, length, segment: None, begin: 0, told: 0 }
+    pub fn new(decoder: &'a Arc<Decoder>, tokens: &'a [u32], bos: Option<u32>, window: Window) -> Self {
+        let short = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+        let length = short(window.length).max(SHORTEST);
+        let own = length - usize::from(bos.is_some());
+        // The first token of a window has no loss.
+        let overlap = short(window.least_context()).clamp(1, own - 1);
+        Self { decoder, tokens, bos, length, overlap, segment: None, begin: 0, told: 0 }
     }
 
     /// Losses given so far.
@@ -82,28 +145,36 @@ impl<'a> Segments<'a> {
     /// as if they had been read, bit for bit.
     pub fn pass_to(&mut self, first: usize) {
         while self.segment.is_none() {
-            let end = self.end();
-            if end > first || end >= self.tokens.len() {
-                return;
-            }
-            self.told = end - 1;
-            self.begin = end - (self.length / 2).min(end);
+            let Some(next) = self.after(self.begin).filter(|_| self.end(self.begin) <= first) else { return };
+            self.told = self.end(self.begin) - 1;
+            self.begin = next;
         }
     }
 
-    /// The BOS before the segment: the text's own is in the first one.
-    fn head(&self) -> Option<u32> {
-        self.bos.filter(|_| self.begin > 0)
+    /// The BOS before the segment at `begin`: the text's own is in the first one.
+    fn head(&self, begin: usize) -> Option<u32> {
+        self.bos.filter(|_| begin > 0)
     }
 
-    /// Where the segment ends.
-    fn end(&self) -> usize {
-        let own = self.length - usize::from(self.head().is_some());
-        self.tokens.len().min(self.begin.saturating_add(own))
+    /// Where the segment at `begin` ends.
+    fn end(&self, begin: usize) -> usize {
+        let own = self.length - usize::from(self.head(begin).is_some());
+        self.tokens.len().min(begin.saturating_add(own))
+    }
+
+    /// Where the segment after that at `begin` begins; `None` behind the last.
+    fn after(&self, begin: usize) -> Option<usize> {
+        let end = self.end(begin);
+        (end < self.tokens.len()).then(|| end - self.overlap.min(end))
+    }
+
+    /// Losses that are given before the segment at `begin` is read.
+    fn told_before(&self, begin: usize) -> usize {
+        if begin == 0 { 0 } else { begin + self.overlap - 1 }
     }
 
     fn piece(&mut self) -> Result<Vec<f32>> {
-        let (bos, end) = (self.head(), self.end());
+        let (bos, end) = (self.head(self.begin), self.end(self.begin));
         let (mut session, segment) = match self.segment.take() {
             Some(segment) => segment,
             None => {
@@ -120,7 +191,7 @@ impl<'a> Segments<'a> {
         losses.drain(..losses.len() - new);
         self.told += new;
         if read == segment.len() {
-            self.begin = end - (self.length / 2).min(end);
+            self.begin = self.after(self.begin).unwrap_or(end);
         } else {
             self.segment = Some((session, segment));
         }
@@ -184,9 +255,17 @@ mod tests {
             evaluate(&decoder, &AttentionPolicy::default(), segment, None, &|_| ()).expect("runs").nll
         };
         let text: Vec<u32> = (0..1500).map(|at| at * 7 % 500).collect();
-        for (count, length, bos) in
-            [(0, 64, None), (1, 64, None), (200, 64, Some(3)), (9, 2, Some(3)), (1500, 1100, None)]
-        {
+        for (count, length, stride, bos) in [
+            (0, 64, 32, None),
+            (1, 64, 8, None),
+            (200, 64, 32, Some(3)),
+            (200, 64, 8, Some(3)),
+            (203, 64, 7, None),
+            (9, 2, 1, Some(3)),
+            (9, 8, 100, None),
+            (1500, 1100, 550, None),
+        ] {
+            let window = Window { length, stride };
             let tokens = &text[..count];
             let mut expected: Vec<f32> = Vec::new();
             let (mut begin, own) = (0, length.max(3) as usize - usize::from(bos.is_some()));
@@ -196,17 +275,17 @@ mod tests {
                 let segment: Vec<u32> = head.into_iter().chain(tokens[begin..end].iter().copied()).collect();
                 let losses = alone(&segment);
                 expected.extend(&losses[losses.len() - (end - 1 - expected.len())..]);
-                begin = end - length.max(3) as usize / 2;
+                begin = end - (length.saturating_sub(stride) as usize).clamp(1, own - 1);
             }
-            let all = evaluate_in_segments(&decoder, tokens, bos, length, &|_| ()).expect("runs");
-            assert_eq!(all, expected, "{count} tokens in segments of {length}");
+            let all = evaluate_in_segments(&decoder, tokens, bos, window, &|_| ()).expect("runs");
+            assert_eq!(all, expected, "{count} tokens in {window:?}");
             for first in [1, 2, count / 3, count / 2, count.saturating_sub(1)] {
-                let mut rest = Segments::new(&decoder, tokens, bos, length);
+                let mut rest = Segments::new(&decoder, tokens, bos, window);
                 rest.pass_to(first);
                 let told = rest.told();
                 assert!(told < first.max(1), "{first} of {count}");
                 let rest = rest.collect::<Result<Vec<_>>>().expect("runs").concat();
-                assert_eq!(rest, expected[told..], "from {first} of {count}, in segments of {length}");
+                assert_eq!(rest, expected[told..], "from {first} of {count}, in {window:?}");
             }
         }
     }

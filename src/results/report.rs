@@ -125,7 +125,10 @@ struct Run {
     parameters: String,
     nll: String,
     perplexity: String,
+    /// What the loss rises by beyond the training length, and its interval.
     excess: String,
+    interval: String,
+    loss_words: String,
     breaks: Option<String>,
     /// In words, where the loss is not finite.
     not_finite: Option<String>,
@@ -185,9 +188,12 @@ fn render(
         "trained": grouped(diagnosis.trained_length),
         "times": format!("{:.3}", diagnosis.tokens as f64 / diagnosis.trained_length.max(1) as f64)
             .trim_end_matches('0').trim_end_matches('.'),
-        "margin": diagnosis.break_rule.margin,
+        "margin": diagnosis.loss_margin,
         "start_tokens": START_TOKENS,
         "reference": loss(diagnosis.reference_nll),
+        "context": diagnosis.reference_window.map_or(String::new(), |window| {
+            format!(", each token behind {} to {} others", grouped(window.least_context()), grouped(window.length))
+        }),
         "goes_beyond": diagnosis.tokens > diagnosis.trained_length,
         "heads": diagnosis.config.heads * diagnosis.config.layers,
         "layers": diagnosis.config.layers,
@@ -220,10 +226,12 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
         perplexity: run
             .perplexity
             .map_or(NOTHING.into(), |p| if p < 1e4 { format!("{p:.2}") } else { format!("{p:.2e}") }),
-        excess: run
-            .nll
-            .zip(diagnosis.reference_nll)
-            .map_or(NOTHING.into(), |(nll, reference)| format!("{:+.3}", nll - reference)),
+        excess: run.loss.effect.map_or(NOTHING.into(), |effect| format!("{:+.3}", effect.mean)),
+        interval: run
+            .loss
+            .effect
+            .map_or(String::new(), |effect| format!("{:+.2} to {:+.2}", effect.low, effect.high)),
+        loss_words: run.loss.words(diagnosis.loss_margin),
         breaks: run.breaks.map(|at| grouped(at.position)),
         not_finite: (run.non_finite_tokens > 0)
             .then(|| format!("{} ({})", not_finite_from("token", first), tokens(run.non_finite_tokens))),
@@ -251,7 +259,7 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
                 &factors.drift.verdict,
             ),
         ],
-        first: first_broken(&run.order),
+        first: first_broken(&run.order, run.loss_outcome),
         speed: grouped(run.prefill_tokens_per_second.round() as u64),
         cache: format!("{:.2}", run.kv_cache_bytes as f64 / 1e6),
         heads_broken: run.heads.iter().filter(|head| head.broke()).count(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite::evaluate::{evaluate, evaluate_in_segments};
+use lm_infinite::evaluate::{Window, evaluate, evaluate_in_segments};
 use lm_infinite::method::Method;
 use lm_infinite::passkey::{self, Prompt};
 use lm_infinite::policy::PolicySpec;
@@ -47,7 +47,14 @@ impl Embedded {
             |i| std::iter::once(bos).chain(tokens[i * every..][..TOKENS - 1].iter().copied()).collect();
         let segments: Vec<Vec<u32>> = (0..STRETCHES).map(segment).collect();
         let usual = |tokens: &Vec<u32>| {
-            evaluate_in_segments(&decoder, tokens, Some(bos), TRAINED as u64, &|_| ()).expect("runs")
+            evaluate_in_segments(
+                &decoder,
+                tokens,
+                Some(bos),
+                Window { length: TRAINED as u64, stride: 32 },
+                &|_| (),
+            )
+            .expect("runs")
         };
         let usual = segments.iter().map(usual).collect();
         Self { loaded, decoder, segments, usual }

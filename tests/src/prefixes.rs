@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lm_infinite::diagnose::{Live, RunMeasurement};
-use lm_infinite::evaluate::evaluate_in_segments;
+use lm_infinite::evaluate::{Window, evaluate_in_segments};
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::text::EMBEDDED_TEXT;
 use lm_infinite_analysis::Bins;
@@ -64,7 +64,14 @@ fn a_stopped_run_is_a_shorter_run() {
     let decoder = decoder(name);
     let specs: Vec<PolicySpec> =
         POLICIES.iter().map(|text| PolicySpec::parse(text, 256).expect("a policy")).collect();
-    let reference = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
+    let reference = evaluate_in_segments(
+        &decoder,
+        &tokens,
+        None,
+        Window::of(decoder.config(), tokens.len() as u64),
+        &|_| (),
+    )
+    .expect("runs");
     let live = |total: usize| {
         let tokens: Arc<[u32]> = tokens[..total].into();
         let reference = reference[..total - 1].to_vec();

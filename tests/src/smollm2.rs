@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite::evaluate::evaluate_in_segments;
+use lm_infinite::evaluate::{Window, evaluate_in_segments};
 use lm_infinite::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use lm_infinite::session::Decoder;
 use ndarray::{Array3, ArrayD};
@@ -151,7 +151,14 @@ pub fn diagnosis_past_the_trained_length() -> Option<Diagnosis> {
     let (decoder, tokens) = material()?;
     let trained = decoder.config().trained_length;
     let tokens = &tokens[..trained as usize * 3 / 2];
-    let reference = evaluate_in_segments(decoder, tokens, None, trained, &|_| ()).expect("runs");
+    let reference = evaluate_in_segments(
+        decoder,
+        tokens,
+        None,
+        Window::of(decoder.config(), tokens.len() as u64),
+        &|_| (),
+    )
+    .expect("runs");
     Some(diagnose(decoder, tokens, reference, &["vanilla", "lm-infinite"]))
 }
 

@@ -50,9 +50,8 @@ fn loss(run: &RunMeasurement) -> (String, String) {
     };
     let breaks = match (run.first_non_finite, run.breaks) {
         (Some(at), _) => format!("not finite from {at}"),
-        (None, Some(at)) => format!("at {}", at.position),
-        (None, None) if run.loss_outcome == Outcome::Undecided => run.loss_outcome.to_string(),
-        (None, None) => "no".to_owned(),
+        (None, Some(at)) => format!("fails at {}", at.position),
+        (None, None) => run.loss_outcome.to_string(),
     };
     (nll, breaks)
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use lm_infinite_runtime::policy::parse_length;
 
 use super::shared::{ModelArgs, RepeatArgs, TextArgs, policy_help};
+use crate::diagnose::LOSS_MARGIN;
 use crate::long_run::Shard;
 
 /// `diagnose`
@@ -29,6 +30,10 @@ pub struct Diagnose {
     /// Width of the position buckets of the loss, in tokens
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub bucket: Option<u64>,
+    /// Nats per token by which a loss may rise beyond the training length: it fails where the 95 % interval lies above, and holds
+    /// where it lies below. 0.2 is a perplexity that is 22 % higher
+    #[arg(long, value_name = "NATS", default_value_t = LOSS_MARGIN)]
+    pub loss_margin: f64,
     /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
     /// folders. Policies need a window [default then: window, lambda, lm-infinite]
     #[arg(long, value_name = "I/N")]

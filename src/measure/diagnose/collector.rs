@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use lm_infinite_analysis::distance::MassByDistance;
-use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
+use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
 use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
@@ -50,6 +50,8 @@ pub struct Measurements {
     pub logit_quantiles: LogitQuantiles,
     /// Entropy of sampled queries against what their logits alone say of it.
     pub entropy_rows: EntropyRows,
+    /// Entropy of sampled queries beyond the training length above that of the same rows with as many keys as in training.
+    pub entropy_excess: EntropyExcess,
     /// Sampled queries against bins of keys.
     pub maps: AttentionMaps,
     /// All queries on all keys in squares of tokens, where they are wanted ([`Collector::with_pooled_maps`]).
@@ -98,6 +100,7 @@ impl Collector {
             logits_by_length: LogitsByLength::new(layers, heads, plan.positions.clone()),
             logit_quantiles: LogitQuantiles::new(1, 1, Bins::doubling(tokens)),
             entropy_rows: EntropyRows::new(layers, heads, plan.row_positions.clone()),
+            entropy_excess: EntropyExcess::new(layers, heads, plan.trained_length, START_TOKENS),
             maps: AttentionMaps::new(layers, heads, plan.map_queries.clone(), plan.map_keys.clone()),
             pooled: None,
             read: 0,
@@ -206,6 +209,8 @@ impl Measurements {
         self.maps.push(row.layer, row.head, row.position, runs)?;
         let whole: Vec<f32> = row.runs.iter().flat_map(|run| &run.logits).copied().collect();
         self.entropy_rows.push(row.layer, row.head, row.position, &whole)?;
+        let runs = row.runs.iter().map(|run| (run.first_key, run.logits.as_slice()));
+        self.entropy_excess.push((row.layer, row.head), row.position, runs)?;
         for run in row.runs {
             self.logit_quantiles.push(0, 0, row.position, run.first_key, &run.logits)?;
             let starts = START_TOKENS.saturating_sub(run.first_key).min(run.logits.len() as u64);

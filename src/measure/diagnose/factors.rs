@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::curve::BandCurve;
-use lm_infinite_analysis::entropy::{self, EntropyGrowth};
+use lm_infinite_analysis::effect::{MeanEffect, Verdict};
+use lm_infinite_analysis::entropy::{self, EntropyExcess, EntropyGrowth};
 use lm_infinite_analysis::explosion::{HeadExcess, LogitsByDistance, LogitsByLength};
 use lm_infinite_analysis::nll::{BreakOrder, Factor};
 use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
+use super::loss::TokenOnset;
 use super::outcome::Outcome;
 use crate::words::{grouped, not_finite_from};
 
@@ -18,9 +20,16 @@ use crate::words::{grouped, not_finite_from};
 pub(super) const LOGIT_MARGIN: f32 = 1.0;
 /// Share of the heads that must do so for the factor to count as broken.
 const LOGIT_SHARE: f64 = 0.1;
-/// Rise of the mean entropy beyond its largest value in the training length, in nats: half as many keys again share the
-/// attention. Less than that, texts do.
+/// Rise of a head's mean entropy above its largest value in the training length that its report marks, in nats: half as many
+/// keys again share the attention.
 pub(super) const ENTROPY_MARGIN: f64 = 0.405;
+/// Excess of the entropy that fails, in nats: a fifth more keys share the attention than numbers of keys like those of training,
+/// and what their growth there gained, explain. Healthy models read within their training length stay within 0.1.
+const ENTROPY_EXCESS_MARGIN: f64 = 0.2;
+/// Sampled queries in a running mean.
+const RUN: usize = 5;
+/// Seed of the bootstrap: a verdict is the same each time it is asked for.
+const SEED: u64 = 0;
 /// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
 const START_APART: f64 = 3.0;
 
@@ -73,8 +82,10 @@ pub struct LogitFactor {
     pub first_non_finite: Option<u64>,
 }
 
-/// Factor 2. Broken if the entropy (mean over heads) rises, to stay, more than ln 1.5 = 0.405 nats above its largest value
-/// within the training length: attention is spread over half as many keys again; or if the entropy of a query is not finite.
+/// Factor 2. Over sampled queries beyond the training length, the entropy with all keys above that of the same query with as
+/// many keys as in training, less what doublings of the keys gained within it (mean over heads;
+/// [`EntropyExcess`]). It fails if the 95 % interval of the mean lies above 0.2 nats
+/// (attention is spread over a fifth more keys), holds if it lies below; an entropy that is not finite fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyFactor {
     /// The rule above.
@@ -82,10 +93,22 @@ pub struct EntropyFactor {
     /// The rule above, in one word.
     #[serde(default)]
     pub outcome: Outcome,
-    /// Position, in tokens, from which it holds.
+    /// Position, in tokens, of the sampled query from which it fails.
     pub at: Option<u64>,
     /// In words.
     pub verdict: String,
+    /// Mean excess of the entropy, in nats; `None` with fewer than 8 queries beyond the training length.
+    #[serde(default)]
+    pub effect: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub interval: Option<[f64; 2]>,
+    /// Queries in the mean.
+    #[serde(default)]
+    pub n: usize,
+    /// Where it fails: the query from which it does, to the end of the text, and the sampled query before it.
+    #[serde(default)]
+    pub onset: Option<TokenOnset>,
     /// Largest mean entropy on both sides, in nats.
     pub growth: Option<EntropyGrowth>,
     /// Mean probability on the start tokens at the end of the training length (or of the text).
@@ -226,46 +249,68 @@ impl EntropyFactor {
     pub(super) fn new(
         entropy: &BandCurve,
         start_mass: &BandCurve,
+        excess: &EntropyExcess,
         non_finite: NonFinite,
         trained_length: u64,
     ) -> Self {
         let growth = entropy::growth(entropy, trained_length, ENTROPY_MARGIN);
-        let at = growth.and_then(|g| g.exceeds_from).map(|x| x as u64);
-        let verdict = match growth.map(|g| (g, g.outside_mean)) {
+        let (positions, values): (Vec<u64>, Vec<f64>) = excess.over_heads().into_iter().unzip();
+        let effect = MeanEffect::around_trend(&values, SEED).filter(|_| !non_finite.any());
+        let decision = effect.map(|effect| Verdict::new(effect, ENTROPY_EXCESS_MARGIN).decision);
+        let outcome = match decision {
+            _ if non_finite.any() => Outcome::NotFinite,
+            None => Outcome::Undecided,
+            Some(decision) => decision.into(),
+        };
+        let onset = (outcome == Outcome::Fails).then(|| onset(&positions, &values)).flatten();
+        let verdict = match effect {
             _ if non_finite.any() => format!(
                 "{}: {} queries (over all layers and heads) have no entropy",
                 not_finite_from("position", non_finite.first),
                 grouped(non_finite.count)
             ),
-            None => "not measured".to_owned(),
-            Some((_, None)) => "not tested: the text ends within the training length".to_owned(),
-            Some((g, Some(outside))) => format!(
-                "{}: at most {:.2} nats within the training length, {outside:.2} on average beyond (mean over heads){}",
-                if at.is_some() { "broken" } else { "holds" },
-                g.inside,
-                at.map_or(String::new(), |at| format!(
-                    ", more than {ENTROPY_MARGIN:.2} above from position {}",
-                    grouped(at)
-                )),
+            None => "undecided: too few sampled queries lie beyond the training length".to_owned(),
+            Some(effect) => format!(
+                "{outcome}: {:+.2} nats ({:+.2} to {:+.2}, n = {} queries) above as many keys as in training and their growth \
+                 there, mean over heads; the margin is {ENTROPY_EXCESS_MARGIN}{}",
+                effect.mean,
+                effect.low,
+                effect.high,
+                effect.n,
+                onset.map_or(String::new(), |onset| {
+                    let [low, high] = onset.interval.map(grouped);
+                    format!("; begins at position {} ({low} to {high})", grouped(onset.at))
+                }),
             ),
-        };
-        let outcome = match growth.and_then(|g| g.outside_mean) {
-            None if !non_finite.any() => Outcome::Undecided,
-            _ => Outcome::of(at.is_some(), non_finite),
         };
         let known = start_mass.not_finite_from.is_none_or(|from| from >= trained_length);
         let inside = start_mass.points().take_while(|&(x, ..)| x < trained_length as f64);
+        let at = onset.map(|onset| onset.at).or(non_finite.first);
         Self {
-            broke: at.is_some() || non_finite.any(),
+            broke: matches!(outcome, Outcome::Fails | Outcome::NotFinite),
             outcome,
-            at: at.into_iter().chain(non_finite.first).min(),
+            at,
             verdict,
+            effect: effect.map(|effect| effect.mean),
+            interval: effect.map(|effect| [effect.low, effect.high]),
+            n: effect.map_or(0, |effect| effect.n),
+            onset,
             growth,
             start_mass: inside.last().filter(|_| known).map(|(_, mean, _)| mean),
             non_finite: non_finite.count,
             first_non_finite: non_finite.first,
         }
     }
+}
+
+/// The query from which `values`, in running means of [`RUN`], stay above the margin to the end; between the query before it
+/// and this one they begin to.
+fn onset(positions: &[u64], values: &[f64]) -> Option<TokenOnset> {
+    let below = |run: &[f64]| run.iter().sum::<f64>() / run.len() as f64 <= ENTROPY_EXCESS_MARGIN;
+    let runs = values.windows(RUN.min(values.len()).max(1));
+    let first = runs.enumerate().filter(|(_, run)| below(run)).map(|(at, _)| at + 1).last().unwrap_or(0);
+    let at = *positions.get(first)?;
+    Some(TokenOnset { at, interval: [first.checked_sub(1).map_or(at, |before| positions[before]), at] })
 }
 
 impl DriftFactor {
@@ -346,5 +391,21 @@ impl Factors {
             (Factor::Drift, self.drift.at),
         ];
         BreakOrder::new(at, loss, tolerance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_begins_to_fail_where_it_stays_above_the_margin() {
+        let positions: Vec<u64> = (0..20).map(|at| 256 + 16 * at).collect();
+        let rising: Vec<f64> = (0..20).map(|at| f64::from(at) * 0.05).collect();
+        // Means of 5: that of the queries 2 to 6 is 0.2.
+        let found = onset(&positions, &rising).expect("queries");
+        assert_eq!((found.at, found.interval), (256 + 16 * 3, [256 + 16 * 2, 256 + 16 * 3]));
+        assert_eq!(onset(&positions, &[1.0; 20]).map(|found| found.interval), Some([256, 256]));
+        assert_eq!(onset(&[], &[]), None);
     }
 }

@@ -116,7 +116,7 @@ impl Live {
 mod tests {
     use super::*;
     use crate::diagnose::RunMeasurement;
-    use crate::evaluate::{evaluate, evaluate_in_segments};
+    use crate::evaluate::{Window, evaluate, evaluate_in_segments};
     use lm_infinite_runtime::attention_window::{AttentionWindow, WindowRequest};
     use lm_infinite_runtime::policy::AttentionPolicy;
 
@@ -155,7 +155,14 @@ mod tests {
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights).expect("a whole model"));
         let text = include_str!("../../../runtime/assets/text/sample.txt");
         let tokens: Arc<[u32]> = loaded.tokenizer.encode(&text[..6000]).expect("tokens")[..1024].into();
-        let expected = evaluate_in_segments(&decoder, &tokens, None, 256, &|_| ()).expect("runs");
+        let expected = evaluate_in_segments(
+            &decoder,
+            &tokens,
+            None,
+            Window::of(decoder.config(), tokens.len() as u64),
+            &|_| (),
+        )
+        .expect("runs");
         let specs: Vec<_> =
             ["vanilla", "lm-infinite"].map(|text| PolicySpec::parse(text, 256).expect("a policy")).to_vec();
         let mut live =

@@ -10,6 +10,7 @@ mod drift;
 mod factors;
 mod heads;
 mod live;
+mod loss;
 mod model;
 mod one_head;
 mod outcome;
@@ -28,6 +29,7 @@ pub use drift::{ProjectedState, SiteDrift};
 pub use factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 pub use heads::HeadReport;
 pub use live::Live;
+pub use loss::{LOSS_MARGIN, LossVerdict, TokenOnset};
 pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };

@@ -1,8 +1,8 @@
 //! A diagnosis: every run over the same text, side by side, with all that its figures and tables need.
 
 use lm_infinite_analysis::entropy::EntropyCurves;
-use lm_infinite_analysis::nll::{Baseline, Break, BreakOrder, BreakRule, NllBucket, NllByPosition};
-use lm_infinite_analysis::{BandCurve, Bins, PooledMaps};
+use lm_infinite_analysis::nll::{Break, BreakOrder, NllBucket, NllByPosition};
+use lm_infinite_analysis::{BandCurve, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
@@ -13,8 +13,10 @@ use super::collector::Measurements;
 use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::heads::HeadReport;
+use super::loss::{LOSS_MARGIN, LossVerdict};
 use super::outcome::Outcome;
 use crate::error::{Error, Result};
+use crate::evaluate::Window;
 
 /// All runs of one model over one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,8 +35,13 @@ pub struct Diagnosis {
     pub notes: Vec<Note>,
     /// L_pretrain.
     pub trained_length: u64,
-    /// When a loss counts as broken: applied to what a policy loses more than [`Self::reference`], token by token.
-    pub break_rule: BreakRule,
+    /// A loss that rises by more than this above [`Self::reference`], token by token, fails; in nats.
+    #[serde(default = "loss_margin")]
+    pub loss_margin: f64,
+    /// The windows in which the reference was read; `None` in results of older versions, where they begin half of the
+    /// training length apart.
+    #[serde(default)]
+    pub reference_window: Option<Window>,
     /// Loss by position of the model on the same text when it never goes past its training length
     /// ([`evaluate_in_segments`](crate::evaluate::evaluate_in_segments)).
     pub reference: Vec<NllBucket>,
@@ -87,13 +94,16 @@ pub struct RunMeasurement {
     /// Position of the first of them.
     #[serde(default)]
     pub first_non_finite: Option<u64>,
-    /// What became of the loss, in one word.
+    /// What became of the loss, in one word: [`LossVerdict::outcome`].
     #[serde(default)]
     pub loss_outcome: Outcome,
+    /// What became of the loss.
+    #[serde(default)]
+    pub loss: LossVerdict,
     /// Loss by position.
     pub buckets: Vec<NllBucket>,
-    /// Where the loss breaks; its `nll` and `threshold` are above the reference. A loss that is not finite breaks at that
-    /// token, wherever it is.
+    /// Where the loss fails: [`LossVerdict::onset`]; its `nll` is the mean from there on, above the reference, its `threshold`
+    /// the margin. A loss that is not finite breaks at that token, wherever it is.
     pub breaks: Option<Break>,
     /// Tokens fed per second, everything included.
     pub prefill_tokens_per_second: f64,
@@ -230,7 +240,7 @@ pub struct DiagnosisBuilder {
 }
 
 impl DiagnosisBuilder {
-    /// No runs yet. `reference` is the loss of tokens 1..n that breaks are measured from; `bucket` the width of the
+    /// No runs yet. `reference` is the loss of tokens 1..n that losses are held against, read in the windows of [`Window::of`]; `bucket` the width of the
     /// position bins of the loss; `None`: those of [`MeasurementPlan::nll_bins`](super::MeasurementPlan::nll_bins).
     pub fn new(
         model: impl Into<String>,
@@ -251,7 +261,8 @@ impl DiagnosisBuilder {
             repeated_from: None,
             notes: Vec::new(),
             trained_length: plan.trained_length,
-            break_rule: BreakRule::default(),
+            loss_margin: LOSS_MARGIN,
+            reference_window: Some(Window::of(config, tokens)),
             reference: losses.buckets(tokens),
             reference_nll: losses.mean(),
             reference_non_finite_tokens: losses.non_finite().count,
@@ -308,6 +319,7 @@ impl DiagnosisBuilder {
             entropy: EntropyFactor::new(
                 &curves.entropy,
                 &curves.start_mass,
+                &measured.entropy_excess,
                 measured.entropy.entropy.non_finite(),
                 trained_length,
             ),
@@ -315,20 +327,16 @@ impl DiagnosisBuilder {
         };
         let losses = by_position(&self.losses, &run.nll);
         let non_finite = losses.non_finite();
-        let breaks = self.first_break(&run.nll, non_finite.first, &run.attention);
-        let told = self.diagnosis.reference_non_finite_tokens == 0
-            && run.nll.len() as u64 > self.breaks_from(&run.attention);
-        let loss_outcome = match breaks {
-            None if !told && !non_finite.any() => Outcome::Undecided,
-            _ => Outcome::of(breaks.is_some(), non_finite),
-        };
+        let (loss, breaks) = self.loss_verdict(&run.nll, non_finite, &run.attention);
+        let onset_width = loss.onset.map_or(0, |onset| (onset.interval[1] - onset.interval[0]) / 2);
         let single = |values: Array3<f64>| values.mapv(|value| value as f32);
         self.diagnosis.runs.push(RunMeasurement {
             nll: losses.mean(),
             perplexity: losses.mean().map(f64::exp),
             non_finite_tokens: non_finite.count,
             first_non_finite: non_finite.first,
-            loss_outcome,
+            loss_outcome: loss.outcome,
+            loss,
             buckets: losses.buckets(run.nll.len() as u64 + 1),
             breaks,
             policy: run.policy,
@@ -339,7 +347,7 @@ impl DiagnosisBuilder {
                 .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
-            order: factors.order(breaks.map(|at| at.position), self.tolerance),
+            order: factors.order(breaks.map(|at| at.position), self.tolerance.max(onset_width)),
             heads: HeadReport::all(&measured),
             factors,
             curves,
@@ -362,41 +370,31 @@ impl DiagnosisBuilder {
         Ok(())
     }
 
+    /// Another margin of the loss than [`LOSS_MARGIN`], for the runs that are added from now on.
+    #[must_use]
+    pub fn with_loss_margin(mut self, margin: f64) -> Self {
+        self.diagnosis.loss_margin = margin;
+        self
+    }
+
     /// The diagnosis of all runs.
     pub fn finish(self) -> Diagnosis {
         self.diagnosis
     }
 
-    /// Where `nll`, which is not finite at `non_finite` for the first time, breaks, against the reference.
-    fn first_break(
+    /// The verdict on `nll` against the reference, as far as both are known.
+    fn loss_verdict(
         &self,
         nll: &[f32],
-        non_finite: Option<u64>,
+        non_finite: NonFinite,
         attention: &AttentionPolicy,
-    ) -> Option<Break> {
-        let Diagnosis { break_rule, reference_per_token, reference_non_finite_tokens, .. } = &self.diagnosis;
-        let excess: Vec<f32> =
-            nll.iter().zip(reference_per_token).map(|(nll, reference)| nll - reference).collect();
-        let excess = by_position(&self.losses, &excess);
-        let none = Baseline { mean: 0.0, sd: 0.0 };
+    ) -> (LossVerdict, Option<Break>) {
+        let Diagnosis { loss_margin, reference_per_token, reference_non_finite_tokens, .. } = &self.diagnosis;
         // Nothing can be held against a reference that is not finite.
-        let risen = (*reference_non_finite_tokens == 0)
-            .then(|| {
-                let from = self.breaks_from(attention);
-                excess.first_break(&none, from, break_rule)
-            })
-            .flatten();
-        let lost = non_finite.map(|position| Break { position, nll: None, threshold: break_rule.margin });
-        // The rule knows a break to a bucket, what is not finite is known to the token.
-        let end = |risen: &Break| {
-            let buckets = excess.buckets(u64::MAX);
-            buckets
-                .iter()
-                .find(|bucket| bucket.from == risen.position)
-                .map_or(risen.position, |bucket| bucket.to)
-        };
-        let earlier = |risen: &Break| lost.is_none_or(|lost| end(risen) <= lost.position);
-        risen.filter(earlier).or(lost)
+        let known = if *reference_non_finite_tokens == 0 { reference_per_token.as_slice() } else { &[] };
+        let differences = nll.iter().zip(known).map(|(nll, reference)| f64::from(nll - reference));
+        let excess: Vec<f64> = differences.collect();
+        LossVerdict::new(&excess, self.breaks_from(attention), *loss_margin, non_finite)
     }
 
     /// First position at which a loss can break. A window shorter than the training length may break a model as soon as it
@@ -405,6 +403,10 @@ impl DiagnosisBuilder {
         let trained_length = self.diagnosis.trained_length;
         attention.window.map_or(trained_length, |window| window.min(trained_length))
     }
+}
+
+fn loss_margin() -> f64 {
+    LOSS_MARGIN
 }
 
 /// The losses of tokens 1..n in the bins of `empty`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lm_infinite_analysis::NonFinite;
+use lm_infinite_analysis::effect::Decision;
 use serde::{Deserialize, Serialize};
 
 /// A verdict in one word. What is not finite counts as failed.
@@ -19,6 +20,16 @@ pub enum Outcome {
     /// A value is NaN or infinite.
     #[serde(rename = "not finite")]
     NotFinite,
+}
+
+impl From<Decision> for Outcome {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Fails => Self::Fails,
+            Decision::Holds => Self::Holds,
+            Decision::Undecided => Self::Undecided,
+        }
+    }
 }
 
 impl Outcome {

@@ -20,7 +20,17 @@ impl Diagnosis {
                 "perplexity": run.perplexity,
                 "non_finite_tokens": run.non_finite_tokens,
                 "first_non_finite": run.first_non_finite,
-                "loss": { "outcome": run.loss_outcome },
+                "loss": {
+                    "outcome": run.loss_outcome,
+                    "effect": run.loss.effect.map(|effect| effect.mean),
+                    "interval": run.loss.effect.map(|effect| [effect.low, effect.high]),
+                    "onset": run.loss.onset,
+                    "from": run.loss.from,
+                    "n": run.loss.effect.map(|effect| effect.n),
+                    "block": run.loss.effect.map(|effect| effect.block),
+                    "margin": self.loss_margin,
+                    "tokens_needed": run.loss.tokens_needed,
+                },
                 "buckets": run.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
                 "breaks": run.breaks,
                 "prefill_tokens_per_second": run.prefill_tokens_per_second,
@@ -37,6 +47,7 @@ impl Diagnosis {
             "notes": self.notes,
             "trained_length": self.trained_length,
             "reference_nll": self.reference_nll,
+            "reference_window": self.reference_window,
             "reference_non_finite_tokens": self.reference_non_finite_tokens,
             "reference_first_non_finite": self.reference_first_non_finite,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
@@ -54,10 +65,15 @@ impl Diagnosis {
         );
         text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
-            let margin = self.break_rule.margin;
+            let context = self.reference_window.map_or(String::new(), |window| {
+                format!(
+                    ", each token behind {} to {} others",
+                    grouped(window.least_context()),
+                    grouped(window.length)
+                )
+            });
             text.push_str(&format!(
-                "read in windows of the training length, this text costs {nll:.3} nats; a loss {margin} above that, token by \
-                 token, is broken\n"
+                "read in windows of the training length, this text costs {nll:.3} nats{context}\n"
             ));
         }
         if self.reference_non_finite_tokens > 0 {
@@ -68,14 +84,14 @@ impl Diagnosis {
             ));
         }
         for run in &self.runs {
-            text.push_str(&run.summary());
+            text.push_str(&run.summary(self.loss_margin));
         }
         text
     }
 }
 
 impl RunMeasurement {
-    fn summary(&self) -> String {
+    fn summary(&self, margin: f64) -> String {
         let mut text = String::new();
         let factors = &self.factors;
         let mut loss = Vec::new();
@@ -88,17 +104,11 @@ impl RunMeasurement {
             let from = not_finite_from("token", self.first_non_finite);
             loss.push(format!("{from} ({})", tokens(self.non_finite_tokens)));
         }
-        match &self.breaks {
-            None if self.loss_outcome == Outcome::Undecided => loss.push("no break can be told".to_owned()),
-            None => loss.push("does not break".to_owned()),
-            Some(at) if Some(at.position) == self.first_non_finite => {}
-            Some(at) => {
-                let more = at.nll.map_or(String::new(), |nll| format!(" ({nll:+.2} nats from there)"));
-                loss.push(format!("breaks at token {}{more}", grouped(at.position)));
-            }
+        if self.non_finite_tokens == 0 && self.nll.is_some() {
+            loss.push(self.loss.words(margin));
         }
         let loss = loss.join("; ");
-        let first = first_broken(&self.order);
+        let first = first_broken(&self.order, self.loss_outcome);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
@@ -109,9 +119,19 @@ impl RunMeasurement {
     }
 }
 
-/// Which factor broke first, which then, and which after the loss.
-pub(crate) fn first_broken(order: &BreakOrder) -> String {
+/// Which factor broke first, which then, and which after the loss; where the loss did not fail, which left what training
+/// showed nevertheless.
+pub(crate) fn first_broken(order: &BreakOrder, loss: Outcome) -> String {
     let [first, rest @ ..] = order.factors.as_slice() else { return "no factor broke".to_owned() };
+    if !matches!(loss, Outcome::Fails | Outcome::NotFinite) {
+        let at: Vec<_> = order
+            .factors
+            .iter()
+            .map(|broken| format!("{} from {}", broken.factor, grouped(broken.at)))
+            .collect();
+        let loss = if loss == Outcome::Holds { "the loss holds" } else { "of the loss nothing can be told" };
+        return format!("{loss}; outside what training showed: {}", at.join(", "));
+    }
     let mut text = format!("{} broke first, at {}", first.factor, grouped(first.at));
     for then in rest {
         text.push_str(&format!(", then {} at {}", then.factor, grouped(then.at)));
@@ -134,12 +154,14 @@ mod tests {
     #[test]
     fn factors_are_told_in_order_and_held_against_the_loss() {
         let all = [(Factor::Drift, Some(900)), (Factor::Logits, Some(368)), (Factor::Entropy, None)];
-        let told = |loss| first_broken(&BreakOrder::new(all, loss, 32));
+        let told = |loss| first_broken(&BreakOrder::new(all, loss, 32), Outcome::Fails);
         assert_eq!(told(None), "logits broke first, at 368, then drift at 900");
+        let held = first_broken(&BreakOrder::new(all, None, 32), Outcome::Holds);
+        assert_eq!(held, "the loss holds; outside what training showed: logits from 368, drift from 900");
         assert_eq!(
             told(Some(352)),
             "logits broke first, at 368, then drift at 900; the loss broke before drift, at 352"
         );
-        assert_eq!(first_broken(&BreakOrder::new([], Some(1), 32)), "no factor broke");
+        assert_eq!(first_broken(&BreakOrder::new([], Some(1), 32), Outcome::Fails), "no factor broke");
     }
 }

@@ -2,7 +2,7 @@
 
 use lm_infinite_analysis::AttentionMaps;
 use lm_infinite_analysis::distance::MassByDistance;
-use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyRows};
+use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
 use lm_infinite_runtime::model::ModelConfig;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ pub struct Sums {
     logits_by_length: LogitsByLength,
     logit_quantiles: LogitQuantiles,
     entropy_rows: EntropyRows,
+    entropy_excess: EntropyExcess,
     maps: AttentionMaps,
     mass_inside: MassByDistance,
     mass_beyond: MassByDistance,
@@ -55,6 +56,7 @@ impl Measurements {
             logits_by_length: self.logits_by_length,
             logit_quantiles: self.logit_quantiles,
             entropy_rows: self.entropy_rows,
+            entropy_excess: self.entropy_excess,
             maps: self.maps,
             mass_inside: self.mass_inside,
             mass_beyond: self.mass_beyond,
@@ -87,6 +89,7 @@ impl Measurements {
         self.logits_by_length.merge(&more.logits_by_length)?;
         self.logit_quantiles.merge(&more.logit_quantiles)?;
         self.entropy_rows.merge(&more.entropy_rows)?;
+        self.entropy_excess.merge(&more.entropy_excess)?;
         self.maps.merge(&more.maps)?;
         self.mass_inside.merge(&more.mass_inside)?;
         self.mass_beyond.merge(&more.mass_beyond)?;

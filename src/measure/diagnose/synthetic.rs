@@ -187,7 +187,7 @@ fn a_text_within_the_training_length_breaks_nothing() {
     let diagnosis = diagnosis(512, 200, &["vanilla"]);
     let run = &diagnosis.runs[0];
     assert!(run.breaks.is_none() && run.order.factors.is_empty(), "{}", diagnosis.summary());
-    assert!(run.factors.entropy.verdict.starts_with("not tested"));
+    assert!(run.factors.entropy.verdict.starts_with("undecided"));
 }
 
 #[test]
@@ -196,10 +196,7 @@ fn one_token_is_a_diagnosis() {
     assert_eq!((diagnosis.runs[0].nll, diagnosis.runs[0].perplexity), (None, None));
     assert!(diagnosis.runs[0].drift.is_empty());
     let summary = diagnosis.summary();
-    assert!(
-        summary.contains("no loss; no break can be told") && !summary.contains("not finite"),
-        "{summary}"
-    );
+    assert!(summary.contains("no loss\n") && !summary.contains("not finite"), "{summary}");
 }
 
 #[test]
