@@ -1,6 +1,6 @@
 //! The paper's phenomena on the embedded models: read past 256 tokens, they fail for its reasons, and LM-Infinite mends them.
 //!
-//! Losses are compared with those of the same tokens behind 128 to 256 tokens of context (`evaluate_in_segments`), so that
+//! Losses are compared with those of the same tokens behind 224 to 256 tokens of context (`evaluate_in_segments`), so that
 //! a hard passage at one position does not pass for an effect of position. Means over 16 segments of the embedded text,
 //! which no model was trained on.
 

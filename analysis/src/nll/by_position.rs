@@ -70,46 +70,14 @@ pub struct NllBucket {
     pub first_non_finite: Option<u64>,
 }
 
-/// When a loss counts as broken.
-///
-/// A bin is broken if its own mean and the mean of it and the bins after it (`run` bins in all, fewer at the end of the
-/// text) exceed the baseline by more than `max(margin, deviations · sd)`, where `sd` is the standard deviation of such
-/// running means inside the training length. The running mean keeps a short hard passage from counting; `sd` does the
-/// same for texts that vary a lot. A bin with a non-finite value is broken by itself, and a running mean over one exceeds
-/// anything.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BreakRule {
-    /// Least rise, in nats.
-    pub margin: f64,
-    /// Least rise, in standard deviations.
-    pub deviations: f64,
-    /// Bins in a running mean.
-    pub run: usize,
-}
-
-impl Default for BreakRule {
-    fn default() -> Self {
-        Self { margin: 0.5, deviations: 3.0, run: 3 }
-    }
-}
-
-/// What the loss is where the model was trained.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Baseline {
-    /// Mean, in nats.
-    pub mean: f64,
-    /// Standard deviation of the running means, in nats; 0 with fewer than two.
-    pub sd: f64,
-}
-
-/// Where the loss breaks.
+/// Where a loss fails.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Break {
-    /// First position of the first broken bin.
+    /// The first token that does.
     pub position: u64,
-    /// Running mean from there, in nats; `None` if something there is not finite.
+    /// Mean rise from there on, in nats; `None` if something there is not finite.
     pub nll: Option<f64>,
-    /// What it had to exceed, in nats.
+    /// The margin, in nats.
     pub threshold: f64,
 }
 
@@ -199,51 +167,8 @@ impl NllByPosition {
         self.cells.iter().enumerate().map(bucket).collect()
     }
 
-    /// Rolling mean over `run` bins (0 counts as 1), one entry for each bin that has `run` bins from it on: the mean of
-    /// that bin and of the ones after it, every token with the same weight. This is the running mean of [`BreakRule`].
-    pub fn rolling(&self, run: usize, end: u64) -> Vec<NllBucket> {
-        let run = run.max(1);
-        let bucket = |(bin, cells): (usize, &[Cell])| {
-            let total = Cell::total(cells);
-            NllBucket {
-                from: self.edges.begin(bin),
-                to: self.closing(bin + run - 1, end),
-                nll: total.mean(),
-                non_finite: total.non_finite,
-                first_non_finite: total.first,
-            }
-        };
-        self.cells.windows(run).enumerate().map(bucket).collect()
-    }
-
     fn closing(&self, bin: usize, end: u64) -> u64 {
         self.edges.end(bin).min(end.max(self.edges.begin(bin).saturating_add(1)))
-    }
-
-    /// The loss over the bins that end at or before `trained_length`; where none does, over the first bin. `None` if there is
-    /// nothing, or something that is not finite.
-    pub fn baseline(&self, trained_length: u64, rule: &BreakRule) -> Option<Baseline> {
-        let ending = (0..self.cells.len()).take_while(|&bin| self.edges.end(bin) <= trained_length).count();
-        let inside = &self.cells[..ending.max(1).min(self.cells.len())];
-        let mean = Cell::total(inside).mean()?;
-        let means: Vec<f64> =
-            inside.windows(rule.run.max(1)).filter_map(|run| Cell::total(run).mean()).collect();
-        let center = means.iter().sum::<f64>() / means.len() as f64;
-        let variance = means.iter().map(|m| (m - center).powi(2)).sum::<f64>() / means.len() as f64;
-        Some(Baseline { mean, sd: if means.len() < 2 { 0.0 } else { variance.sqrt() } })
-    }
-
-    /// First broken bin that begins at or after `from`.
-    pub fn first_break(&self, baseline: &Baseline, from: u64, rule: &BreakRule) -> Option<Break> {
-        let threshold = baseline.mean + rule.margin.max(rule.deviations * baseline.sd);
-        let first = (0..self.cells.len()).find(|&bin| self.edges.begin(bin) >= from)?;
-        (first..self.cells.len()).find_map(|bin| {
-            let end = (bin + rule.run.max(1)).min(self.cells.len());
-            let running = Cell::total(&self.cells[bin..end]);
-            let above = |cell: &Cell| cell.non_finite > 0 || cell.mean().is_some_and(|mean| mean > threshold);
-            let broken = above(&self.cells[bin]) && above(&running);
-            broken.then(|| Break { position: self.edges.begin(bin), nll: running.mean(), threshold })
-        })
     }
 }
 
@@ -276,12 +201,6 @@ mod tests {
         nll
     }
 
-    fn first_break(nll: &NllByPosition, trained: u64) -> Option<u64> {
-        let rule = BreakRule::default();
-        let baseline = nll.baseline(trained, &rule).expect("has data");
-        nll.first_break(&baseline, trained, &rule).map(|b| b.position)
-    }
-
     #[test]
     fn buckets_go_by_the_position_of_the_predicted_token() {
         let nll = of(&[1.0, 2.0, 4.0, 6.0]);
@@ -295,7 +214,6 @@ mod tests {
     fn nothing_has_no_mean() {
         let nll = NllByPosition::new(0);
         assert_eq!((nll.mean(), nll.buckets(0).len()), (None, 0));
-        assert_eq!(nll.baseline(8, &BreakRule::default()), None);
     }
 
     #[test]
@@ -312,32 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_rise_breaks_and_a_short_one_does_not() {
-        let mut values = [3.0; 39];
-        values[20] = 4.8;
-        assert_eq!(first_break(&of(&values), 16), None);
-        values[27..].fill(4.0);
-        assert_eq!(first_break(&of(&values), 16), Some(28));
-        assert_eq!(first_break(&of(&values), 64), None);
-    }
-
-    #[test]
-    fn a_text_that_varies_needs_a_larger_rise() {
-        let mut values: Vec<f32> = (0..40).map(|i| if i / 10 % 2 == 0 { 2.5 } else { 3.5 }).collect();
-        values.extend([3.6; 20]);
-        assert_eq!(first_break(&of(&values), 40), None);
-        values.extend([6.0; 20]);
-        // Token 61 is the first of the hard ones; its bin begins at 60.
-        assert_eq!(first_break(&of(&values), 40), Some(60));
-    }
-
-    #[test]
-    fn a_loss_that_is_not_finite_is_broken() {
+    fn a_loss_that_is_not_finite_has_no_mean() {
         let mut values = [3.0; 39];
         values[30] = f32::NAN;
         let nll = of(&values);
         assert_eq!((nll.non_finite(), nll.mean()), (NonFinite { count: 1, first: Some(31) }, None));
-        assert_eq!(first_break(&nll, 16), Some(30));
         let lost = of(&[f32::INFINITY; 3]);
         assert_eq!((lost.mean(), lost.buckets(4)[0].nll), (None, None));
     }
@@ -365,18 +262,7 @@ mod tests {
                 (Some(3.0), None, Some(3.0))
             );
             assert_eq!(nll.non_finite_between(6, 40), NonFinite { count: 1, first: Some(6) });
-            assert_eq!(nll.rolling(3, 40).iter().filter(|bucket| bucket.nll.is_none()).count(), 4);
-            assert_eq!(nll.baseline(16, &BreakRule::default()), None);
         }
-    }
-
-    #[test]
-    fn a_rise_that_ends_in_what_is_not_finite_is_no_short_one() {
-        let mut values = [3.0; 39];
-        values[25] = 9.0;
-        values[26] = 9.0;
-        values[27..].fill(f32::NAN);
-        assert_eq!(first_break(&of(&values), 16), Some(26));
     }
 
     #[test]
@@ -407,19 +293,6 @@ mod tests {
         given.extend(1, &values);
         let fixed = of(&values);
         assert_eq!(given.buckets(40), fixed.buckets(40));
-        assert_eq!(first_break(&given, 16), Some(28));
-        let rule = BreakRule::default();
-        assert_eq!(given.baseline(16, &rule), fixed.baseline(16, &rule));
         assert_eq!(given.mean_between(2, 30), fixed.mean_between(2, 30));
-    }
-
-    #[test]
-    fn the_rolling_mean_weighs_every_token_alike() {
-        let nll = of(&[1.0, 2.0, 4.0, 6.0, 8.0]);
-        let rolling: Vec<_> = nll.rolling(2, 6).iter().map(|b| (b.from, b.to, b.nll)).collect();
-        // Token 0 has no loss, so the first run has three.
-        assert_eq!(rolling, [(0, 4, Some(7.0 / 3.0)), (2, 6, Some(5.0))]);
-        assert_eq!(nll.rolling(0, 6), nll.buckets(6));
-        assert!(nll.rolling(4, 6).is_empty() && NllByPosition::new(2).rolling(1, 0).is_empty());
     }
 }
