@@ -17,7 +17,7 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
         diagnosis.model, diagnosis.trained_length
     ));
     Grid::new("verdicts").num_columns(6).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
-        for title in ["", "loss (nats)", "loss breaks", "logits", "entropy", "drift"] {
+        for title in ["", "loss (nats)", "loss beyond", "logits", "entropy", "drift"] {
             ui.label(RichText::new(title).weak());
         }
         ui.end_row();
@@ -50,7 +50,7 @@ fn loss(run: &RunMeasurement) -> (String, String) {
     };
     let breaks = match (run.first_non_finite, run.breaks) {
         (Some(at), _) => format!("not finite from {at}"),
-        (None, Some(at)) => format!("fails at {}", at.position),
+        (None, Some(at)) => format!("fails from {}", at.position),
         (None, None) => run.loss_outcome.to_string(),
     };
     (nll, breaks)
@@ -59,8 +59,8 @@ fn loss(run: &RunMeasurement) -> (String, String) {
 /// A factor in a few words.
 fn verdict(outcome: Outcome, at: Option<u64>) -> String {
     match (outcome, at) {
-        (Outcome::Fails, Some(at)) => format!("broken from {at}"),
-        (Outcome::Fails, None) => "broken".to_owned(),
+        (Outcome::Fails, Some(at)) => format!("fails from {at}"),
+        (Outcome::Fails, None) => "fails".to_owned(),
         (Outcome::NotFinite, Some(at)) => format!("not finite from {at}"),
         (Outcome::NotFinite, None) => "not finite".to_owned(),
         (outcome, _) => outcome.to_string(),

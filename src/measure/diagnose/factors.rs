@@ -307,8 +307,8 @@ impl EntropyFactor {
 /// and this one they begin to.
 fn onset(positions: &[u64], values: &[f64]) -> Option<TokenOnset> {
     let below = |run: &[f64]| run.iter().sum::<f64>() / run.len() as f64 <= ENTROPY_EXCESS_MARGIN;
-    let runs = values.windows(RUN.min(values.len()).max(1));
-    let first = runs.enumerate().filter(|(_, run)| below(run)).map(|(at, _)| at + 1).last().unwrap_or(0);
+    let mut runs = values.windows(RUN.min(values.len()).max(1));
+    let first = runs.rposition(below).map_or(0, |last| last + 1);
     let at = *positions.get(first)?;
     Some(TokenOnset { at, interval: [first.checked_sub(1).map_or(at, |before| positions[before]), at] })
 }
