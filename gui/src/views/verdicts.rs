@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_said_and_never_holds() {
         assert_eq!(verdict(Outcome::NotFinite, Some(1024)), "not finite from 1024");
-        assert_eq!(verdict(Outcome::Fails, Some(7)), "broken from 7");
+        assert_eq!(verdict(Outcome::Fails, Some(7)), "fails from 7");
         assert_eq!(verdict(Outcome::Holds, None), "holds");
         assert_eq!(verdict(Outcome::Undecided, None), "undecided");
     }
