@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lm_infinite::checkpoint;
 use lm_infinite::corpus;
 use lm_infinite::diagnose::{Diagnosis, Live};
-use lm_infinite::evaluate::{PIECE, Segments, Window};
+use lm_infinite::evaluate::{PIECE, ReferenceWindows, Segments};
 use lm_infinite::hub::Cache;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
@@ -200,7 +200,7 @@ fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow:
     let mut live = Live::new(&inputs.model, decoder.clone(), tokens.clone(), Vec::new(), policies)?;
     // The same text in windows of the training length, always a little ahead of the policies.
     let mut reference =
-        Segments::new(&decoder, &tokens, bos, Window::of(decoder.config(), tokens.len() as u64));
+        Segments::new(&decoder, &tokens, bos, ReferenceWindows::of(decoder.config(), tokens.len() as u64));
     phase("both policies read the text");
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
     while live.position() < live.len() && orders.may_go_on(worker) {

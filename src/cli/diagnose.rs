@@ -12,7 +12,7 @@ use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
 };
 use crate::error::Error;
-use crate::evaluate::{Window, evaluate, evaluate_in_segments};
+use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
 use crate::long_run::Shard;
 use crate::results::{RunInfo, Source, Target};
 
@@ -86,7 +86,7 @@ fn diagnose(
     let config = &model.loaded.config;
     let bar = progress("within the training length", tokens.len() as u64, "tokens");
     let done = |position| bar.set_position(position);
-    let window = Window::of(config, tokens.len() as u64);
+    let window = ReferenceWindows::of(config, tokens.len() as u64);
     let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), window, &done)?;
     bar.finish_and_clear();
     let mut builder =

@@ -16,7 +16,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::evaluate::{Window, evaluate, evaluate_in_segments};
+use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
 use crate::words::{grouped, not_finite_from, tokens};
 
 /// Replicates of the bootstrap, and the share of them that a band holds.
@@ -112,7 +112,7 @@ pub fn ablation(
         all.push((empty(&bins)?, empty(&sides)?, NonFinite::default()));
     }
     let mut random = random::expanded(plan.seed);
-    let window = Window::of(decoder.config(), plan.tokens as u64);
+    let window = ReferenceWindows::of(decoder.config(), plan.tokens as u64);
     let (mut sum, mut count, mut reference_broken) = (0.0, 0u64, NonFinite::default());
     for segment in 0..plan.segments as u64 {
         let at = random.random_range(0..=tokens.len() - body);

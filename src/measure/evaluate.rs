@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::machine;
+use crate::words::grouped;
 
 /// Tokens that are read at once. Who reads the same text in the same pieces gets the same numbers, bit for bit.
 pub const PIECE: usize = 512;
@@ -45,7 +46,7 @@ pub fn evaluate_in_segments(
     decoder: &Arc<Decoder>,
     tokens: &[u32],
     bos: Option<u32>,
-    window: Window,
+    window: ReferenceWindows,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
     let plan = Segments::new(decoder, tokens, bos, window);
@@ -77,14 +78,14 @@ pub fn evaluate_in_segments(
 
 /// Length and distance of the windows in which a text is read within the training length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
+pub struct ReferenceWindows {
     /// Tokens of a window, its BOS included.
     pub length: u64,
     /// Tokens from the begin of one to the begin of the next.
     pub stride: u64,
 }
 
-impl Window {
+impl ReferenceWindows {
     /// Multiply-adds that the windows of one text may cost at the finest stride: one or two minutes on two cores.
     const AFFORDABLE: f64 = 2e12;
 
@@ -108,6 +109,12 @@ impl Window {
     pub fn least_context(&self) -> u64 {
         self.length.saturating_sub(self.stride)
     }
+
+    /// What they mean for a token, to go on after its loss was named.
+    pub(crate) fn words(&self) -> String {
+        let (least, most) = (grouped(self.least_context()), grouped(self.length));
+        format!(", each token behind {least} to {most} others")
+    }
 }
 
 /// The losses of [`evaluate_in_segments`], one piece after the other.
@@ -127,7 +134,12 @@ pub struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     /// Nothing read yet; as [`evaluate_in_segments`].
-    pub fn new(decoder: &'a Arc<Decoder>, tokens: &'a [u32], bos: Option<u32>, window: Window) -> Self {
+    pub fn new(
+        decoder: &'a Arc<Decoder>,
+        tokens: &'a [u32],
+        bos: Option<u32>,
+        window: ReferenceWindows,
+    ) -> Self {
         let short = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
         let length = short(window.length).max(SHORTEST);
         let own = length - usize::from(bos.is_some());
@@ -265,7 +277,7 @@ mod tests {
             (9, 8, 100, None),
             (1500, 1100, 550, None),
         ] {
-            let window = Window { length, stride };
+            let window = ReferenceWindows { length, stride };
             let tokens = &text[..count];
             let mut expected: Vec<f32> = Vec::new();
             let (mut begin, own) = (0, length.max(3) as usize - usize::from(bos.is_some()));

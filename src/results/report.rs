@@ -191,9 +191,7 @@ fn render(
         "margin": diagnosis.loss_margin,
         "start_tokens": START_TOKENS,
         "reference": loss(diagnosis.reference_nll),
-        "context": diagnosis.reference_window.map_or(String::new(), |window| {
-            format!(", each token behind {} to {} others", grouped(window.least_context()), grouped(window.length))
-        }),
+        "context": diagnosis.reference_window.map_or(String::new(), |windows| windows.words()),
         "goes_beyond": diagnosis.tokens > diagnosis.trained_length,
         "heads": diagnosis.config.heads * diagnosis.config.layers,
         "layers": diagnosis.config.layers,
@@ -231,11 +229,11 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
             .loss
             .effect
             .map_or(String::new(), |effect| format!("{:+.2} to {:+.2}", effect.low, effect.high)),
-        loss_words: run.loss.words(diagnosis.loss_margin),
+        loss_words: run.loss_words(diagnosis.loss_margin),
         breaks: run.breaks.map(|at| grouped(at.position)),
         not_finite: (run.non_finite_tokens > 0)
             .then(|| format!("{} ({})", not_finite_from("token", first), tokens(run.non_finite_tokens))),
-        told: run.loss_outcome != Outcome::Undecided,
+        told: run.loss.outcome != Outcome::Undecided,
         factors: [
             verdict(
                 "logits",
@@ -259,7 +257,7 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
                 &factors.drift.verdict,
             ),
         ],
-        first: first_broken(&run.order, run.loss_outcome),
+        first: first_broken(&run.order, run.loss.outcome),
         speed: grouped(run.prefill_tokens_per_second.round() as u64),
         cache: format!("{:.2}", run.kv_cache_bytes as f64 / 1e6),
         heads_broken: run.heads.iter().filter(|head| head.broke()).count(),

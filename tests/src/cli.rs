@@ -241,6 +241,34 @@ fn a_bad_policy_or_length_is_refused_in_words() {
 }
 
 #[test]
+fn the_margin_of_the_loss_is_the_users_and_too_short_a_text_decides_nothing() {
+    let desk = Desk::new();
+    let loss = |tokens: &str, margin: &[&str]| {
+        let arguments =
+            [&["diagnose", "--json", "--policy", "vanilla", "--out", "out", "--tokens", tokens], margin]
+                .concat();
+        let output = desk.run(&arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["runs"][0]["loss"].clone()
+    };
+    let usual = loss("1200", &[]);
+    assert_eq!((&usual["outcome"], &usual["margin"]), (&"fails".into(), &0.2.into()));
+    assert!(
+        usual["interval"][0].as_f64() > Some(0.2) && usual["onset"]["at"].as_u64() >= Some(256),
+        "{usual}"
+    );
+    let generous = loss("1200", &["--loss-margin", "9"]);
+    assert_eq!((&generous["outcome"], &generous["onset"]), (&"holds".into(), &serde_json::Value::Null));
+    assert_eq!(generous["effect"], usual["effect"], "the margin changes the verdict alone");
+    let short = loss("200", &[]);
+    assert_eq!((&short["outcome"], &short["effect"]), (&"undecided".into(), &serde_json::Value::Null));
+    for margin in ["-1", "NaN", "inf"] {
+        refused(&desk.run(&["diagnose", "--json", &format!("--loss-margin={margin}")]), 1, "--loss-margin");
+    }
+}
+
+#[test]
 fn a_missing_empty_or_garbled_text_is_refused_in_words() {
     let desk = Desk::new();
     desk.write("empty.txt", b"");

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite::evaluate::{Window, evaluate, evaluate_in_segments};
+use lm_infinite::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
 use lm_infinite::method::Method;
 use lm_infinite::passkey::{self, Prompt};
 use lm_infinite::policy::PolicySpec;
@@ -51,7 +51,7 @@ impl Embedded {
                 &decoder,
                 tokens,
                 Some(bos),
-                Window { length: TRAINED as u64, stride: 32 },
+                ReferenceWindows { length: TRAINED as u64, stride: 32 },
                 &|_| (),
             )
             .expect("runs")

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lm_infinite::diagnose::{Live, RunMeasurement};
-use lm_infinite::evaluate::{Window, evaluate_in_segments};
+use lm_infinite::evaluate::{ReferenceWindows, evaluate_in_segments};
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::text::EMBEDDED_TEXT;
 use lm_infinite_analysis::Bins;
@@ -68,7 +68,7 @@ fn a_stopped_run_is_a_shorter_run() {
         &decoder,
         &tokens,
         None,
-        Window::of(decoder.config(), tokens.len() as u64),
+        ReferenceWindows::of(decoder.config(), tokens.len() as u64),
         &|_| (),
     )
     .expect("runs");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite::evaluate::{Window, evaluate_in_segments};
+use lm_infinite::evaluate::{ReferenceWindows, evaluate_in_segments};
 use lm_infinite::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use lm_infinite::session::Decoder;
 use ndarray::{Array3, ArrayD};
@@ -155,7 +155,7 @@ pub fn diagnosis_past_the_trained_length() -> Option<Diagnosis> {
         decoder,
         tokens,
         None,
-        Window::of(decoder.config(), tokens.len() as u64),
+        ReferenceWindows::of(decoder.config(), tokens.len() as u64),
         &|_| (),
     )
     .expect("runs");

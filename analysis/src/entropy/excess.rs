@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::RowEntropy;
-use crate::effect::MeanEffect;
 use crate::error::{Error, Result};
 use crate::non_finite::NonFinite;
 
@@ -139,16 +138,6 @@ impl EntropyExcess {
         let of = |row: &[[f32; 2]]| mean(row.iter().zip(&gains).map(|(value, gain)| excess(*value, *gain)));
         self.beyond.iter().filter_map(|(&query, row)| Some((query, of(row)?))).collect()
     }
-
-    /// Mean excess of every head over its queries, with intervals. [layers × heads]
-    pub fn by_head(&self, seed: u64) -> Vec<Option<MeanEffect>> {
-        let of = |(at, gain): (usize, f64)| {
-            let values =
-                self.beyond.values().map(|row| excess(row[at], gain)).filter(|value| !value.is_nan());
-            MeanEffect::around_trend(&values.collect::<Vec<_>>(), seed)
-        };
-        self.gains().into_iter().enumerate().map(of).collect()
-    }
 }
 
 fn excess([gain, doublings]: [f32; 2], allowed: f64) -> f64 {
@@ -226,6 +215,6 @@ mod tests {
         let [mut joined, more] = parts;
         joined.merge(&more).expect("the same shape");
         assert_eq!(joined, whole);
-        assert_eq!(whole.by_head(0)[0].map(|effect| effect.n), Some(72));
+        assert_eq!(whole.over_heads().len(), 72);
     }
 }

@@ -51,7 +51,7 @@ fn loss(run: &RunMeasurement) -> (String, String) {
     let breaks = match (run.first_non_finite, run.breaks) {
         (Some(at), _) => format!("not finite from {at}"),
         (None, Some(at)) => format!("fails from {}", at.position),
-        (None, None) => run.loss_outcome.to_string(),
+        (None, None) => run.loss.outcome.to_string(),
     };
     (nll, breaks)
 }

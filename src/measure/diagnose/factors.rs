@@ -12,7 +12,7 @@ use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::drift::SiteDrift;
-use super::loss::TokenOnset;
+use super::loss::{SEED, TokenOnset};
 use super::outcome::Outcome;
 use crate::words::{grouped, not_finite_from};
 
@@ -28,8 +28,6 @@ pub(super) const ENTROPY_MARGIN: f64 = 0.405;
 const ENTROPY_EXCESS_MARGIN: f64 = 0.2;
 /// Sampled queries in a running mean.
 const RUN: usize = 5;
-/// Seed of the bootstrap: a verdict is the same each time it is asked for.
-const SEED: u64 = 0;
 /// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
 const START_APART: f64 = 3.0;
 

@@ -116,7 +116,7 @@ impl Live {
 mod tests {
     use super::*;
     use crate::diagnose::RunMeasurement;
-    use crate::evaluate::{Window, evaluate, evaluate_in_segments};
+    use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
     use lm_infinite_runtime::attention_window::{AttentionWindow, WindowRequest};
     use lm_infinite_runtime::policy::AttentionPolicy;
 
@@ -159,7 +159,7 @@ mod tests {
             &decoder,
             &tokens,
             None,
-            Window::of(decoder.config(), tokens.len() as u64),
+            ReferenceWindows::of(decoder.config(), tokens.len() as u64),
             &|_| (),
         )
         .expect("runs");

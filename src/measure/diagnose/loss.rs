@@ -18,8 +18,8 @@ const LATE: [usize; 2] = [2, 4];
 /// three looks together err as often as one.
 const LATE_WIDER: f64 = 1.5;
 
-/// Seed of the bootstrap: a verdict is the same each time it is asked for.
-const SEED: u64 = 0;
+/// Seed of every bootstrap: a verdict is the same each time it is asked for.
+pub(super) const SEED: u64 = 0;
 
 /// The verdict on the loss of one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl LossVerdict {
     /// In words, without what is not finite.
     pub fn words(&self, margin: f64) -> String {
         let Some(effect) = self.effect else {
-            return format!("undecided: the text ends before token {} or soon behind it", grouped(self.from));
+            return format!("undecided: too few tokens can be compared from token {} on", grouped(self.from));
         };
         let above = format!(
             "{:+.2} nats ({:+.2} to {:+.2}, n = {}) against the same tokens within the training length, from token {} on",
@@ -197,7 +197,7 @@ mod tests {
         for n in [0, 1, 255, 260] {
             let (verdict, breaks) = LossVerdict::new(&noise(n), 256, LOSS_MARGIN, NonFinite::default());
             assert_eq!((verdict.outcome, verdict.effect, breaks), (Outcome::Undecided, None, None), "{n}");
-            assert!(verdict.words(LOSS_MARGIN).contains("the text ends before token 256"));
+            assert!(verdict.words(LOSS_MARGIN).contains("too few tokens can be compared from token 256 on"));
         }
         let lost = NonFinite { count: 3, first: Some(700) };
         let (verdict, breaks) = LossVerdict::new(&excess(255, 1.0), 256, LOSS_MARGIN, lost);

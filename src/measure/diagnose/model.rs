@@ -14,9 +14,8 @@ use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::heads::HeadReport;
 use super::loss::{LOSS_MARGIN, LossVerdict};
-use super::outcome::Outcome;
 use crate::error::{Error, Result};
-use crate::evaluate::Window;
+use crate::evaluate::ReferenceWindows;
 
 /// All runs of one model over one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +40,7 @@ pub struct Diagnosis {
     /// The windows in which the reference was read; `None` in results of older versions, where they begin half of the
     /// training length apart.
     #[serde(default)]
-    pub reference_window: Option<Window>,
+    pub reference_window: Option<ReferenceWindows>,
     /// Loss by position of the model on the same text when it never goes past its training length
     /// ([`evaluate_in_segments`](crate::evaluate::evaluate_in_segments)).
     pub reference: Vec<NllBucket>,
@@ -94,9 +93,6 @@ pub struct RunMeasurement {
     /// Position of the first of them.
     #[serde(default)]
     pub first_non_finite: Option<u64>,
-    /// What became of the loss, in one word: [`LossVerdict::outcome`].
-    #[serde(default)]
-    pub loss_outcome: Outcome,
     /// What became of the loss.
     #[serde(default)]
     pub loss: LossVerdict,
@@ -240,7 +236,7 @@ pub struct DiagnosisBuilder {
 }
 
 impl DiagnosisBuilder {
-    /// No runs yet. `reference` is the loss of tokens 1..n that losses are held against, read in the windows of [`Window::of`]; `bucket` the width of the
+    /// No runs yet. `reference` is the loss of tokens 1..n that losses are held against, read in the windows of [`ReferenceWindows::of`]; `bucket` the width of the
     /// position bins of the loss; `None`: those of [`MeasurementPlan::nll_bins`](super::MeasurementPlan::nll_bins).
     pub fn new(
         model: impl Into<String>,
@@ -262,7 +258,7 @@ impl DiagnosisBuilder {
             notes: Vec::new(),
             trained_length: plan.trained_length,
             loss_margin: LOSS_MARGIN,
-            reference_window: Some(Window::of(config, tokens)),
+            reference_window: Some(ReferenceWindows::of(config, tokens)),
             reference: losses.buckets(tokens),
             reference_nll: losses.mean(),
             reference_non_finite_tokens: losses.non_finite().count,
@@ -335,7 +331,6 @@ impl DiagnosisBuilder {
             perplexity: losses.mean().map(f64::exp),
             non_finite_tokens: non_finite.count,
             first_non_finite: non_finite.first,
-            loss_outcome: loss.outcome,
             loss,
             buckets: losses.buckets(run.nll.len() as u64 + 1),
             breaks,

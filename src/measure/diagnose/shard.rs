@@ -13,7 +13,7 @@ use super::collector::Collector;
 use super::model::{Diagnosis, DiagnosisBuilder, RunInput};
 use super::sums::Sums;
 use crate::error::{Error, Result};
-use crate::evaluate::{PIECE, Segments, Window};
+use crate::evaluate::{PIECE, ReferenceWindows, Segments};
 use crate::long_run::Shard;
 use crate::machine;
 
@@ -79,7 +79,8 @@ pub fn reference_of_shard(
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
     let part = scored(shard, tokens.len() as u64);
-    let mut segments = Segments::new(decoder, tokens, bos, Window::of(decoder.config(), tokens.len() as u64));
+    let mut segments =
+        Segments::new(decoder, tokens, bos, ReferenceWindows::of(decoder.config(), tokens.len() as u64));
     segments.pass_to(part.start as usize);
     let mut losses = Vec::new();
     loop {

@@ -21,7 +21,7 @@ impl Diagnosis {
                 "non_finite_tokens": run.non_finite_tokens,
                 "first_non_finite": run.first_non_finite,
                 "loss": {
-                    "outcome": run.loss_outcome,
+                    "outcome": run.loss.outcome,
                     "effect": run.loss.effect.map(|effect| effect.mean),
                     "interval": run.loss.effect.map(|effect| [effect.low, effect.high]),
                     "onset": run.loss.onset,
@@ -65,13 +65,7 @@ impl Diagnosis {
         );
         text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
-            let context = self.reference_window.map_or(String::new(), |window| {
-                format!(
-                    ", each token behind {} to {} others",
-                    grouped(window.least_context()),
-                    grouped(window.length)
-                )
-            });
+            let context = self.reference_window.map_or(String::new(), |windows| windows.words());
             text.push_str(&format!(
                 "read in windows of the training length, this text costs {nll:.3} nats{context}\n"
             ));
@@ -91,6 +85,19 @@ impl Diagnosis {
 }
 
 impl RunMeasurement {
+    /// The verdict on the loss in words; of results that were written before losses had an effect, where it breaks.
+    pub(crate) fn loss_words(&self, margin: f64) -> String {
+        match (self.loss.effect, self.breaks) {
+            (None, Some(at)) => {
+                format!(
+                    "breaks at token {}, by the rule of the version that wrote this",
+                    grouped(at.position)
+                )
+            }
+            _ => self.loss.words(margin),
+        }
+    }
+
     fn summary(&self, margin: f64) -> String {
         let mut text = String::new();
         let factors = &self.factors;
@@ -105,10 +112,10 @@ impl RunMeasurement {
             loss.push(format!("{from} ({})", tokens(self.non_finite_tokens)));
         }
         if self.non_finite_tokens == 0 && self.nll.is_some() {
-            loss.push(self.loss.words(margin));
+            loss.push(self.loss_words(margin));
         }
         let loss = loss.join("; ");
-        let first = first_broken(&self.order, self.loss_outcome);
+        let first = first_broken(&self.order, self.loss.outcome);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
