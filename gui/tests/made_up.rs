@@ -6,7 +6,7 @@ use lm_infinite::checkpoint::load;
 use lm_infinite::diagnose::{Collector, Diagnosis, DiagnosisBuilder, HeadReport, RunInput};
 use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::{PolicySpec, Region};
-use lm_infinite::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
+use lm_infinite::probe::{AttentionRow, CounterfactualLogits, HeadStatistics, KeyRun, Probe};
 
 /// Tokens of the made-up text: four training lengths.
 pub const TOKENS: u64 = 1024;
@@ -74,6 +74,25 @@ fn report(collector: &mut Collector, config: &ModelConfig, side: usize) {
             let logits = (0..=position).map(logit).collect();
             let runs = [KeyRun { first_key: 0, region: Region::Recent { distance: position }, logits }];
             collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
+        }
+    }
+    // The logits of keys 0 to 3 at unseen distances, and the same at two distances of training.
+    let trained = config.trained_length;
+    let queries = plan.counterfactual.as_ref().map_or(Vec::new(), |plan| plan.queries.at.clone());
+    for position in queries.into_iter().filter(|&position| position > trained + 3) {
+        for (layer, head) in (0..config.layers).flat_map(|l| (0..heads).map(move |h| (l, h))) {
+            let most = 8.0 * rise(side, layer * heads + head, config.layers * heads);
+            let actual =
+                [0, 1, 2, 3].map(|key| (most * (position - key - trained) as f64 / TOKENS as f64) as f32);
+            collector.counterfactual_logits(&CounterfactualLogits {
+                layer,
+                head,
+                position,
+                keys: &[0, 1, 2, 3],
+                actual: &actual,
+                distances: &[trained, 0, trained / 2],
+                logits: &[0.0; 12],
+            });
         }
     }
 }

@@ -21,6 +21,11 @@ pub trait Probe {
         let _ = row;
     }
 
+    /// What the logits of one query would be at other distances.
+    fn counterfactual_logits(&mut self, logits: &CounterfactualLogits) {
+        let _ = logits;
+    }
+
     /// One hidden state, of shape `[hidden]`.
     fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
         let _ = (site, position, values);
@@ -37,6 +42,8 @@ pub struct ProbePlan {
     pub rows: PositionSet,
     /// The only layer and head whose rows are wanted.
     pub row_head: Option<(usize, usize)>,
+    /// Logits at other distances than the keys' own, if they are wanted.
+    pub counterfactual: Option<CounterfactualPlan>,
     /// Positions whose hidden states are wanted; costs `4 · hidden` bytes while reported.
     pub hidden_positions: PositionSet,
     /// Sites of those hidden states.
@@ -54,6 +61,22 @@ pub struct StatisticsPlan {
     /// head, query of a chunk and tile of keys while a layer is read (17 MB for 32 heads, 512 queries and 256 tiles): take a
     /// side that leaves some hundred tiles.
     pub tile: Option<NonZeroU64>,
+}
+
+/// How [`CounterfactualLogits`] are to be taken. Costs, per query and head, about `(keys + start_tokens) · distances` products of
+/// a query and a key.
+#[derive(Clone, Debug)]
+pub struct CounterfactualPlan {
+    /// Positions of the queries.
+    pub queries: PositionSet,
+    /// Distances up to this one count as seen, in tokens: the training length. What lies farther is unseen.
+    pub seen: u64,
+    /// Keys at positions below this are all reported.
+    pub start_tokens: u64,
+    /// Of the other keys at unseen distances, at most so many, evenly spaced.
+    pub keys: usize,
+    /// How many of the distances `0..seen` each key is put at, one out of every `seen / distances` in a row.
+    pub distances: usize,
 }
 
 /// Where a hidden state is read in the residual stream.
@@ -139,6 +162,28 @@ pub struct AttentionRow<'a> {
     pub position: u64,
     /// Runs of consecutive attended keys, ascending.
     pub runs: &'a [KeyRun],
+}
+
+/// The logits of one query of one head on keys at unseen distances, as they are and as they would be at distances that training
+/// showed: the same query and the same keys, so that nothing differs but the distance. Scaled as the softmax sees them. Only
+/// queries that attend to such a key are reported; retrieved keys are left out.
+#[derive(Clone, Debug)]
+pub struct CounterfactualLogits<'a> {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Query head, from 0.
+    pub head: usize,
+    /// Position of the query.
+    pub position: u64,
+    /// Positions of the keys, ascending. [keys]
+    pub keys: &'a [u64],
+    /// Logits under the policy. [keys]
+    pub actual: &'a [f32],
+    /// Distances, in tokens: [`CounterfactualPlan::seen`], as if all keys were clamped, and then the others, ascending. [1 + distances]
+    pub distances: &'a [u64],
+    /// Logits at these distances, by the position encoding that the model was trained with, at the attention temperature of the
+    /// policy. [keys, 1 + distances]
+    pub logits: &'a [f32],
 }
 
 /// Consecutive keys of an [`AttentionRow`].

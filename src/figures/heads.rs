@@ -7,7 +7,7 @@ use super::canvas::{Align, Canvas, Point, text_width};
 use super::lines::averaged;
 use super::subject::subject;
 use super::theme::{GRID, INK, LABEL, MUTED, TICK, TITLE, look};
-use crate::diagnose::{BinEdges, Diagnosis, HeadReport, RunArrays};
+use crate::diagnose::{BinEdges, Diagnosis, HeadEffect, HeadReport, RunArrays};
 use crate::words::grouped;
 
 /// Widths of a panel: as wide as the page allows, within these.
@@ -52,7 +52,10 @@ pub const LOGITS: Quantity = Quantity {
     values: |arrays| &arrays.max_logit,
     edges: |bins| bins.logit_distances.lower(),
     prefix_maximum: true,
-    broke: |head| head.logits_break.is_some() || head.non_finite_queries > 0,
+    broke: |head| {
+        let exceeds = |excess: Option<HeadEffect>| excess.is_some_and(|excess| excess.exceeds);
+        exceeds(head.logit_excess) || exceeds(head.start_logit_excess) || head.non_finite_queries > 0
+    },
 };
 
 /// Mean entropy by position.
@@ -62,9 +65,7 @@ pub const ENTROPY: Quantity = Quantity {
     values: |arrays| &arrays.entropy,
     edges: |bins| bins.positions.lower(),
     prefix_maximum: false,
-    broke: |head| {
-        head.entropy.is_some_and(|growth| growth.exceeds_from.is_some()) || head.non_finite_queries > 0
-    },
+    broke: |head| head.entropy_excess.is_some_and(|excess| excess.exceeds) || head.non_finite_queries > 0,
 };
 
 impl<'a> HeadsFigure<'a> {

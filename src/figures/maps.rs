@@ -26,7 +26,7 @@ pub struct MapsFigure<'a> {
 }
 
 impl<'a> MapsFigure<'a> {
-    /// The head whose logits rise most beyond the training length under the first policy, the one whose entropy does, and
+    /// The head whose logits rise most at unseen distances under the first policy, the one whose entropy does at unseen numbers of keys, and
     /// the one that rests most on the start tokens. `None` if there is no map.
     pub fn new(diagnosis: &'a Diagnosis) -> Option<Self> {
         let first = diagnosis.runs.first().filter(|run| !run.arrays.map_mass.is_empty())?;
@@ -36,8 +36,10 @@ impl<'a> MapsFigure<'a> {
             Some((why, head.layer, head.head))
         };
         let chosen = [
-            most("logits rise most", |head| head.logit_rise().map(f64::from)),
-            most("entropy rises most", HeadReport::entropy_rise),
+            most("unseen distances raise its logits most", HeadReport::largest_logit_excess),
+            most("unseen numbers of keys raise its entropy most", |head| {
+                head.entropy_excess.map(|excess| excess.effect.mean)
+            }),
             most("most on start tokens", |head| head.start_mass_inside),
         ];
         let mut heads: Vec<(_, usize, usize)> = match first.heads.as_slice() {
@@ -204,10 +206,11 @@ mod tests {
     fn heads_are_chosen_by_what_they_show_and_none_twice() {
         let diagnosis = synthetic::diagnosis(128, 512, &["vanilla", "lm-infinite"]);
         let figure = MapsFigure::new(&diagnosis).expect("maps");
-        let largest = diagnosis.runs[0].heads.iter().filter_map(HeadReport::logit_rise).fold(0.0, f32::max);
+        let excesses = diagnosis.runs[0].heads.iter().filter_map(HeadReport::largest_logit_excess);
+        let largest = excesses.fold(0.0, f64::max);
         let (_, layer, head) = figure.heads[0];
         let chosen = diagnosis.runs[0].heads.iter().find(|h| (h.layer, h.head) == (layer, head)).expect("it");
-        assert_eq!(chosen.logit_rise(), Some(largest));
+        assert_eq!(chosen.largest_logit_excess(), Some(largest));
         let mut heads: Vec<_> = figure.heads.iter().map(|&(_, l, h)| (l, h)).collect();
         heads.sort_unstable();
         heads.dedup();

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lm_infinite_analysis::explosion::Extent;
+use lm_infinite_analysis::effect::MeanEffect;
 use minijinja::Environment;
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::RunInfo;
 use super::store::save;
 use crate::diagnose::{
-    Diagnosis, HeadReport, Outcome, RunMeasurement, START_TOKENS, SiteDrift, first_broken,
+    Diagnosis, HeadEffect, HeadReport, Outcome, RunMeasurement, START_TOKENS, SiteDrift, first_broken,
 };
 use crate::error::{Error, Result};
 use crate::words::{grouped, not_finite_from, tokens};
@@ -266,39 +266,32 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
     }
 }
 
-/// The heads that are farthest out of range: by the rise of their logits, then of their entropy.
+/// The heads that left what training showed most: by what unseen distances add to their logits, then by what unseen numbers of
+/// keys add to their entropy.
 fn heads(run: &RunMeasurement) -> Vec<Vec<String>> {
     let mut broken: Vec<_> = run.heads.iter().filter(|head| head.broke()).collect();
-    let start_rise =
-        |head: &HeadReport| Some(head.start_logits_outside?.high - head.start_logits_inside?.high);
-    let rise = |head: &HeadReport| {
-        [head.logit_rise(), start_rise(head)].into_iter().flatten().fold(f32::NEG_INFINITY, f32::max)
-    };
-    broken.sort_by(|a, b| {
-        rise(b)
-            .total_cmp(&rise(a))
-            .then(b.entropy_rise().unwrap_or(0.0).total_cmp(&a.entropy_rise().unwrap_or(0.0)))
-    });
+    let of = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
+    let logits = |head: &HeadReport| of(head.largest_logit_excess());
+    let entropy = |head: &HeadReport| of(head.entropy_excess.map(|excess| excess.effect.mean));
+    broken.sort_by(|a, b| logits(b).total_cmp(&logits(a)).then(entropy(b).total_cmp(&entropy(a))));
     let row = |head: &&HeadReport| {
-        let range = |inside: Option<Extent>, outside: Option<Extent>, at: Option<u64>| match (inside, outside)
-        {
-            (Some(inside), Some(outside)) => {
-                let at = at.map_or(String::new(), |at| format!(", from {}", grouped(at)));
-                format!("{:.1} → {:.1}{at}", inside.high, outside.high)
+        let effect = |head: Option<HeadEffect>, decimals: usize| match head {
+            Some(HeadEffect { effect: MeanEffect { mean, low, high, .. }, exceeds, from, .. }) => {
+                let mark = if exceeds { "*" } else { "" };
+                let from = from.map_or(String::new(), |from| format!(", from {}", grouped(from)));
+                format!("{mean:+.decimals$}{mark} ({low:+.decimals$} to {high:+.decimals$}){from}")
             }
-            _ => NOTHING.to_owned(),
+            None => NOTHING.to_owned(),
         };
-        let entropy = head.entropy.and_then(|growth| Some((growth, growth.outside?)));
         let pair = |inside: Option<f64>, beyond: Option<f64>, decimals: usize| match (inside, beyond) {
             (Some(inside), Some(beyond)) => format!("{inside:.decimals$} → {beyond:.decimals$}"),
             _ => NOTHING.to_owned(),
         };
         vec![
             format!("layer {}, head {}", head.layer, head.head),
-            range(head.logits_inside, head.logits_outside, head.logits_break),
-            range(head.start_logits_inside, head.start_logits_outside, head.start_logits_break),
-            entropy
-                .map_or(NOTHING.into(), |(growth, outside)| format!("{:.2} → {outside:.2}", growth.inside)),
+            effect(head.logit_excess, 1),
+            effect(head.start_logit_excess, 1),
+            effect(head.entropy_excess, 2),
             pair(head.effective_keys_inside, head.effective_keys_beyond, 0),
             pair(head.start_mass_inside, head.start_mass_beyond, 2),
         ]
@@ -416,7 +409,7 @@ mod tests {
         let largest = diagnosis.runs[0]
             .heads
             .iter()
-            .max_by(|a, b| a.logit_rise().partial_cmp(&b.logit_rise()).expect("finite"));
+            .max_by(|a, b| a.largest_logit_excess().partial_cmp(&b.largest_logit_excess()).expect("finite"));
         let largest = largest.expect("heads");
         assert_eq!(shown[0][0], format!("layer {}, head {}", largest.layer, largest.head));
         assert!(heads(&diagnosis.runs[1]).len() < HEADS_SHOWN);

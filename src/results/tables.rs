@@ -4,7 +4,7 @@ use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::explosion::Extent;
 use lm_infinite_analysis::nll::NllBucket;
 
-use crate::diagnose::{Diagnosis, RunMeasurement};
+use crate::diagnose::{Diagnosis, HeadEffect, RunMeasurement};
 
 /// Every table: file name and content.
 pub fn all(diagnosis: &Diagnosis) -> [(&'static str, String); 10] {
@@ -102,9 +102,11 @@ fn bounds(diagnosis: &Diagnosis) -> String {
 fn heads(diagnosis: &Diagnosis) -> String {
     let mut table = Table::new(
         "policy,layer,head,logit_low_inside,logit_high_inside,logit_low_outside,logit_high_outside,\
-         logit_break_distance_tokens,start_logit_high_inside,start_logit_high_outside,start_logit_break_distance_tokens,\
+         logit_excess,logit_excess_low,logit_excess_high,logit_break_position_tokens,\
+         start_logit_high_inside,start_logit_high_outside,\
+         start_logit_excess,start_logit_excess_low,start_logit_excess_high,start_logit_break_position_tokens,\
          entropy_inside_nats,entropy_outside_nats,\
-         entropy_break_position_tokens,effective_keys_inside,effective_keys_beyond,start_mass_inside,start_mass_beyond,\
+         entropy_excess_nats,entropy_excess_low,entropy_excess_high,entropy_break_position_tokens,effective_keys_inside,effective_keys_beyond,start_mass_inside,start_mass_beyond,\
          mean_distance_inside_tokens,mean_distance_beyond_tokens,non_finite_queries,first_non_finite_position_tokens",
     );
     for run in &diagnosis.runs {
@@ -113,16 +115,23 @@ fn heads(diagnosis: &Diagnosis) -> String {
                 [extent.map(|e| f64::from(e.low)), extent.map(|e| f64::from(e.high))]
             };
             let at = |at: Option<u64>| at.map(|at| at as f64);
+            let effect = |head: Option<HeadEffect>| {
+                let effect = head.map(|head| head.effect);
+                [effect.map(|of| of.mean), effect.map(|of| of.low), effect.map(|of| of.high)]
+            };
             let mut values = Vec::new();
             values.extend(extent(head.logits_inside));
             values.extend(extent(head.logits_outside));
+            values.extend(effect(head.logit_excess));
             values.push(at(head.logits_break));
             values.push(extent(head.start_logits_inside)[1]);
             values.push(extent(head.start_logits_outside)[1]);
+            values.extend(effect(head.start_logit_excess));
             values.push(at(head.start_logits_break));
             values.push(head.entropy.map(|entropy| entropy.inside));
             values.push(head.entropy.and_then(|entropy| entropy.outside));
-            values.push(head.entropy.and_then(|entropy| entropy.exceeds_from));
+            values.extend(effect(head.entropy_excess));
+            values.push(at(head.entropy_break));
             values.extend([head.effective_keys_inside, head.effective_keys_beyond]);
             values.extend([head.start_mass_inside, head.start_mass_beyond]);
             values.extend([head.mean_distance_inside, head.mean_distance_beyond]);

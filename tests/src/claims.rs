@@ -120,8 +120,10 @@ fn figure_1a_logits_explode_at_unseen_distances_on_the_embedded_model() {
     let (vanilla, infinite) = ends(diagnosis);
     let (inside, outside) = explosion(vanilla, diagnosis.trained_length);
     assert!(outside - inside >= 1.0, "{inside} → {outside}");
-    let exploding = vanilla.heads.iter().filter(|head| head.logits_break.is_some()).count();
-    assert!(exploding >= 5, "{exploding}");
+    // The same queries and keys, at unseen distances and at distances of training: a few heads explode.
+    let largest = vanilla.factors.logits.largest_excess.expect("keys at unseen distances");
+    assert!(vanilla.factors.logits.heads_exceeding >= 2 && largest.effect.low >= 5.0, "{largest:?}");
+    assert_eq!(infinite.factors.logits.heads, 0, "none under the ceiling");
     // LM-Infinite sees no key after the start tokens at a distance beyond the window.
     assert!(infinite.heads.iter().all(|head| head.logits_outside.is_none()));
 }
@@ -184,7 +186,7 @@ fn assert_bounds(run: &RunMeasurement) {
 }
 
 /// SmolLM2 fails within half a training length more, and less violently than the paper's models: entropy rises, and one head in
-/// twelve explodes. LM-Infinite holds. One head in six rests more than half of its attention on the start tokens.
+/// forty explodes. LM-Infinite holds. One head in six rests more than half of its attention on the start tokens.
 #[test]
 fn a_real_model_breaks_past_its_training_length_and_lm_infinite_holds() {
     let Some(diagnosis) = diagnosis_past_the_trained_length() else { return };
@@ -193,7 +195,7 @@ fn a_real_model_breaks_past_its_training_length_and_lm_infinite_holds() {
     assert!(vanilla.breaks.is_some() && infinite.breaks.is_none(), "{summary}");
     assert!(vanilla.factors.entropy.broke && infinite.order.factors.is_empty(), "{summary}");
     let exploding = |run: &RunMeasurement| run.factors.logits.heads_exceeding;
-    assert!(exploding(vanilla) >= 10 && exploding(infinite) <= 2, "{summary}");
+    assert!(vanilla.factors.logits.broke && exploding(vanilla) >= 6 && exploding(infinite) == 0, "{summary}");
     for run in [vanilla, infinite] {
         assert!(run.factors.drift.start_distance.is_some_and(|distance| distance > 10.0), "{summary}");
         assert_bounds(run);

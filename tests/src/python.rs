@@ -45,5 +45,5 @@ fn the_script_of_the_documentation_opens_a_result_folder() {
         );
         assert!(printed.contains(&line), "{line}\n{printed}");
     }
-    assert!(printed.contains("strongest_keys_from") && printed.contains("logit_high_outside"), "{printed}");
+    assert!(printed.contains("strongest_keys_from") && printed.contains("logit_excess_low"), "{printed}");
 }

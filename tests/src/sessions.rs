@@ -1,7 +1,8 @@
 //! Sessions: how a text is cut does not matter; snapshots go on bit for bit; a gap is not noticed; threads change nothing.
 
 use lm_infinite::probe::{
-    AttentionRow, HeadStatistics, HiddenSite, PositionSet, Probe, ProbePlan, StatisticsPlan,
+    AttentionRow, CounterfactualLogits, CounterfactualPlan, HeadStatistics, HiddenSite, PositionSet, Probe,
+    ProbePlan, StatisticsPlan,
 };
 use lm_infinite::session::Session;
 
@@ -110,6 +111,8 @@ struct Witness {
     statistics: usize,
     rows: Vec<(usize, usize, u64, usize)>,
     hidden: Vec<(HiddenSite, u64)>,
+    /// Layer, head, position, and the logits at their own and at other distances.
+    counterfactual: Vec<(usize, usize, u64, Vec<f32>)>,
 }
 
 impl Probe for Witness {
@@ -124,6 +127,11 @@ impl Probe for Witness {
     fn attention_row(&mut self, row: &AttentionRow<'_>) {
         let keys = row.runs.iter().map(|run| run.logits.len()).sum();
         self.rows.push((row.layer, row.head, row.position, keys));
+    }
+
+    fn counterfactual_logits(&mut self, seen: &CounterfactualLogits<'_>) {
+        let logits = seen.actual.iter().chain(seen.logits).copied().collect();
+        self.counterfactual.push((seen.layer, seen.head, seen.position, logits));
     }
 
     fn hidden_state(&mut self, site: HiddenSite, position: u64, values: &[f32]) {
@@ -141,12 +149,14 @@ fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
             statistics: Some(StatisticsPlan { start_tokens: 2, distance_edges: vec![0, 4], tile: None }),
             rows: PositionSet { at: vec![0, 30], ..Default::default() },
             row_head: None,
+            counterfactual: None,
             hidden_positions: PositionSet { below: 2, every: Some(20), at: vec![] },
             hidden_sites: vec![HiddenSite::Embedding, HiddenSite::AfterBlock(1)],
         },
         statistics: 0,
         rows: Vec::new(),
         hidden: Vec::new(),
+        counterfactual: Vec::new(),
     };
     let mut watched = session(&model, policy);
     let seen: Vec<f32> = tokens
@@ -166,5 +176,58 @@ fn a_probe_sees_what_it_asked_for_and_does_not_change_the_run() {
         let positions: Vec<u64> =
             witness.hidden.iter().filter(|(s, _)| *s == site).map(|(_, p)| *p).collect();
         assert_eq!(positions, [0, 1, 20, 40]);
+    }
+}
+
+/// However the text is cut, and also where the cache has turned over.
+#[test]
+fn logits_at_other_distances_do_not_depend_on_chunks() {
+    let (model, tokens) = (tied_model(), made_up_tokens(50));
+    let seen = |policy: &str, chunk: usize| {
+        let plan = CounterfactualPlan {
+            queries: PositionSet { at: vec![9, 20, 21, 49], ..Default::default() },
+            seen: 12,
+            start_tokens: 2,
+            keys: 4,
+            distances: 3,
+        };
+        let mut witness = Witness {
+            plan: ProbePlan { counterfactual: Some(plan), ..Default::default() },
+            statistics: 0,
+            rows: Vec::new(),
+            hidden: Vec::new(),
+            counterfactual: Vec::new(),
+        };
+        let mut session = session(&model, policy);
+        for chunk in tokens.chunks(chunk) {
+            session.score(chunk, Some(&mut witness)).expect("known tokens");
+        }
+        witness.counterfactual
+    };
+    // Query 9 has no key at an unseen distance. Keys 0 and 1 have all others beside them but in a window.
+    for (policy, keys) in
+        [("vanilla", 6), ("lambda:start=2,window=12", 2), ("lm-infinite:start=2,window=12", 0)]
+    {
+        let whole = seen(policy, 50);
+        let places: Vec<_> =
+            whole.iter().map(|&(layer, head, position, _)| (layer, position, head)).collect();
+        let expected: Vec<_> = (0..2)
+            .flat_map(|layer| {
+                [20, 21, 49].into_iter().flat_map(move |at| (0..4).map(move |head| (layer, at, head)))
+            })
+            .collect();
+        assert_eq!(places, if keys == 0 { Vec::new() } else { expected }, "{policy}");
+        assert!(whole.iter().all(|(.., logits)| logits.len() == keys * 5), "{policy}");
+        for chunk in [1, 7] {
+            let mut parts = seen(policy, chunk);
+            // Layer by layer within a chunk, chunk by chunk.
+            parts.sort_by_key(|&(layer, head, position, _)| (layer, position, head));
+            assert_eq!(parts.len(), whole.len());
+            for (part, whole) in parts.iter().zip(&whole) {
+                assert_eq!((part.0, part.1, part.2), (whole.0, whole.1, whole.2));
+                let close = part.3.iter().zip(&whole.3).all(|(a, b)| (a - b).abs() < 1e-4);
+                assert!(close, "{policy} {part:?} {whole:?}");
+            }
+        }
     }
 }

@@ -76,10 +76,32 @@ impl MeanEffect {
         Some(Self { mean, low: mean - half, high: mean + half, ..noise })
     }
 
+    /// One-sided p-value of the hypothesis that the true mean is at most `margin`, by the normal distribution whose central 95 %
+    /// are the interval.
+    pub fn p_at_most(&self, margin: f64) -> f64 {
+        let z = 1.959_963_985 * (self.mean - margin) / self.half_width();
+        if z.is_nan() { 1.0 } else { upper_tail(z) }
+    }
+
+    /// The same of the hypothesis that it is at least `margin`.
+    pub fn p_at_least(&self, margin: f64) -> f64 {
+        Self { mean: -self.mean, low: -self.high, high: -self.low, ..*self }.p_at_most(-margin)
+    }
+
     /// Half of the width of the interval.
     pub fn half_width(&self) -> f64 {
         (self.high - self.low) / 2.0
     }
+}
+
+/// Share of the standard normal distribution above `z`, to 2e-7 (Abramowitz and Stegun 7.1.26).
+fn upper_tail(z: f64) -> f64 {
+    const FACTORS: [f64; 5] = [0.254_829_592, -0.284_496_736, 1.421_413_741, -1.453_152_027, 1.061_405_429];
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let sum = FACTORS.iter().rev().fold(0.0, |sum, factor| (sum + factor) * t);
+    let tail = if x.is_finite() { 0.5 * sum * (-x * x).exp() } else { 0.0 };
+    if z < 0.0 { 1.0 - tail } else { tail }
 }
 
 /// Parameters of a cubic.
@@ -172,6 +194,18 @@ mod tests {
         let cubic: Vec<f64> = (0..50).map(|index| f64::from(index * index * index - 40 * index)).collect();
         assert!(around_cubic(&cubic).iter().all(|left| left.abs() < 1e-8));
         assert_eq!(MeanEffect::around_trend(&[1.0; 7], 0), None);
+    }
+
+    #[test]
+    fn p_values_are_the_tails_of_the_normal_distribution() {
+        let effect = MeanEffect { mean: 2.0, low: 1.0, high: 3.0, n: 100, block: 1 };
+        for (margin, p) in [(1.0, 0.025), (3.0, 0.975), (2.0, 0.5), (0.5, 0.001_642), (-8.0, 0.0)] {
+            assert!((effect.p_at_most(margin) - p).abs() < 1e-5, "{margin}: {}", effect.p_at_most(margin));
+            assert!((effect.p_at_least(margin) - (1.0 - p)).abs() < 1e-5, "{margin}");
+        }
+        let exact = MeanEffect { mean: 2.0, low: 2.0, high: 2.0, n: 100, block: 1 };
+        assert_eq!([1.0, 2.0, 3.0].map(|margin| exact.p_at_most(margin)), [0.0, 1.0, 1.0]);
+        assert_eq!([1.0, 2.0, 3.0].map(|margin| exact.p_at_least(margin)), [1.0, 1.0, 0.0]);
     }
 
     #[test]

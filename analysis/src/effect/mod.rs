@@ -8,8 +8,10 @@
 //! * [`MeanEffect`]: the mean and its 95 % interval.
 //! * [`Verdict`]: `fails`, `holds` or `undecided` against a margin, and how many values would decide.
 //! * [`Onset`]: where the mean changes, with an interval.
+//! * [`rejections`]: which of many hypotheses are rejected at a false discovery rate.
 
 mod block;
+mod discovery;
 mod mean;
 mod onset;
 mod resample;
@@ -18,6 +20,7 @@ mod simulated;
 mod verdict;
 
 pub use block::block_length;
+pub use discovery::rejections;
 pub use mean::MeanEffect;
 pub use onset::Onset;
 pub use verdict::{Decision, Verdict};

@@ -138,6 +138,18 @@ impl EntropyExcess {
         let of = |row: &[[f32; 2]]| mean(row.iter().zip(&gains).map(|(value, gain)| excess(*value, *gain)));
         self.beyond.iter().filter_map(|(&query, row)| Some((query, of(row)?))).collect()
     }
+
+    /// Positions of the queries of every head, and its excess, in nats. [layers × heads]
+    pub fn by_head(&self) -> Vec<Vec<(u64, f64)>> {
+        let of = |at: usize, gain: f64| {
+            let rows = self
+                .beyond
+                .iter()
+                .filter_map(move |(&query, row)| Some((query, excess(*row.get(at)?, gain))));
+            rows.filter(|(_, excess)| !excess.is_nan()).collect()
+        };
+        self.gains().into_iter().enumerate().map(|(at, gain)| of(at, gain)).collect()
+    }
 }
 
 fn excess([gain, doublings]: [f32; 2], allowed: f64) -> f64 {
@@ -169,6 +181,7 @@ mod tests {
         let mut seen = pushed(16, 63, &[(0, &row)]);
         let [(63, excess)] = seen.over_heads()[..] else { panic!("one query") };
         assert!(close(excess, (64.0_f64 / 16.0).ln(), 1e-6), "{excess}");
+        assert_eq!(seen.by_head(), [vec![], vec![(63, excess)]]);
         // The same keys in two runs, and a policy that leaves keys out.
         assert_eq!(pushed(16, 63, &[(0, &row[..5]), (5, &row[..59])]).over_heads(), seen.over_heads());
         let few = pushed(16, 63, &[(0, &row[..2]), (50, &row[..14])]);

@@ -8,7 +8,8 @@
 //! * [`LogitsByLength`]: the same logits against the position of the query, that is against context length.
 //! * [`LogitQuantiles`]: quantiles against distance, with a stated error.
 //!
-//! [`HeadRange`] tells which heads leave the range of logits that they had inside the training length, and where first.
+//! [`UnseenDistances`] says what distance alone does: the same queries and keys at distances beyond the training length and at
+//! distances of training. [`HeadRange`] tells which heads leave the range of logits that they had inside the training length, and where first.
 //!
 //! Everywhere: −inf is a masked key and is skipped; NaN and +inf are counted and located, and the cell that saw one has
 //! extremes of NaN, no mean and no quantile; a cell that saw nothing has a maximum of −inf, and no mean and no quantile.
@@ -19,9 +20,11 @@ mod distance;
 mod length;
 mod quantiles;
 mod range;
+mod unseen;
 
 pub use cells::PooledLogits;
 pub use distance::LogitsByDistance;
 pub use length::LogitsByLength;
 pub use quantiles::LogitQuantiles;
 pub use range::{Extent, HeadExcess, HeadRange, RangeBreak, RangeRule};
+pub use unseen::{PairLogits, UnseenDistances};

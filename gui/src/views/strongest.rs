@@ -2,10 +2,15 @@
 
 use lm_infinite::diagnose::{Diagnosis, HeadReport};
 
-/// The head whose logits rise most beyond the training length under A, as in the report; the first one if none does.
+/// The head whose logits unseen distances raise most under A, as in the report; where nothing is known of that, the one whose
+/// largest logit rises most beyond the training length; the first one if none does.
 pub fn strongest(diagnosis: &Diagnosis) -> Option<(usize, usize)> {
     let heads = &diagnosis.runs.first()?.heads;
-    let rising = heads.iter().filter_map(|head| Some((HeadReport::logit_rise(head)?, head)));
-    let most = rising.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, head)| head);
-    most.or(heads.first()).map(|head| (head.layer, head.head))
+    let most = |of: fn(&HeadReport) -> Option<f64>| {
+        let rising = heads.iter().filter_map(|head| Some((of(head)?, head)));
+        rising.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, head)| head)
+    };
+    let rising = most(HeadReport::largest_logit_excess);
+    let rising = rising.or_else(|| most(|head| head.logit_rise().map(f64::from)));
+    rising.or(heads.first()).map(|head| (head.layer, head.head))
 }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement;
 mod blockwise;
+mod counterfactual;
 pub mod dense;
 mod inputs;
 mod partial;
@@ -12,6 +13,7 @@ mod row;
 mod tiles;
 
 pub(crate) use blockwise::attend;
+pub(crate) use counterfactual::counterfactual;
 pub(crate) use inputs::Inputs;
 pub use inputs::Shape;
 pub(crate) use row::attention_row;

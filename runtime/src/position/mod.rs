@@ -66,4 +66,76 @@ impl PositionEncoding {
             Self::None => dot(query, key) * scale,
         }
     }
+
+    /// The same with the magnitude of `other`, if both are rotary: then the two differ in their angles alone.
+    #[must_use]
+    pub fn at_magnitude_of(mut self, other: &Self) -> Self {
+        if let (Self::Rope(own), Self::Rope(other)) = (&mut self, other) {
+            own.magnitude = other.magnitude;
+        }
+        self
+    }
+
+    /// [`PositionEncoding::logit`] of one query and every key at every distance. [keys, distances]
+    ///
+    /// A query is rotated once for each distance, not once for each pair.
+    pub fn logits_at(&self, head: usize, query: &[f32], keys: &[&[f32]], distances: &[u64]) -> Vec<f32> {
+        let scale = 1.0 / (query.len() as f64).sqrt();
+        let dot =
+            |q: &[f32], k: &[f32]| q.iter().zip(k).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+        let mut logits = vec![0.0; keys.len() * distances.len()];
+        for (at, &distance) in distances.iter().enumerate() {
+            let rotated = match self {
+                Self::Rope(rope) => Some(rope.rotated(query, distance as f64)),
+                Self::Alibi { .. } | Self::None => None,
+            };
+            let query = rotated.as_deref().unwrap_or(query);
+            let bias = match self {
+                Self::Alibi { slopes } => slopes[head] * distance as f64,
+                Self::Rope(_) | Self::None => 0.0,
+            };
+            for (key, logits) in keys.iter().zip(logits.chunks_exact_mut(distances.len().max(1))) {
+                logits[at] = (dot(query, key) * scale - bias) as f32;
+            }
+        }
+        logits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pairs_are_the_pairs_one_by_one() {
+        let value = |at: usize| ((at * 7919 % 1000) as f32 / 250.0) - 2.0;
+        let query: Vec<f32> = (0..8).map(value).collect();
+        let all: Vec<f32> = (8..48).map(value).collect();
+        let keys: Vec<&[f32]> = all.chunks(8).collect();
+        let distances = [0, 1, 255, 4096, 1_000_000_000];
+        let yarn =
+            PositionScaling::Yarn { factor: 4.0, original_length: 32, beta_fast: 32.0, beta_slow: 1.0 };
+        for encoding in [
+            PositionEncoding::Rope(Rope::new(10_000.0, 8, PositionScaling::None)),
+            PositionEncoding::Rope(Rope::new(10_000.0, 4, yarn)),
+            PositionEncoding::Alibi { slopes: alibi_slopes(3) },
+            PositionEncoding::None,
+        ] {
+            let logits = encoding.logits_at(2, &query, &keys, &distances);
+            let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+            for (key, logits) in keys.iter().zip(logits.chunks(distances.len())) {
+                for (&distance, &got) in distances.iter().zip(logits) {
+                    let expected = encoding.logit(2, &wide(&query), &wide(key), distance);
+                    let bound = 1e-6 * expected.abs().max(4.0);
+                    assert!(
+                        (f64::from(got) - expected).abs() <= bound,
+                        "{encoding:?} {distance}: {got} {expected}"
+                    );
+                }
+            }
+            assert_eq!(encoding.clone().at_magnitude_of(&encoding), encoding);
+            assert!(encoding.logits_at(0, &query, &[], &distances).is_empty());
+            assert!(encoding.logits_at(0, &query, &keys, &[]).is_empty());
+        }
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::attention::{Inputs, Shape, attend, attention_row};
+use rayon::prelude::*;
+
+use crate::attention::{Inputs, Shape, attend, attention_row, counterfactual};
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
@@ -11,9 +13,11 @@ use crate::kernels::linear;
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
-use crate::policy::AttentionPolicy;
+use crate::policy::{AttentionPolicy, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
-use crate::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan};
+use crate::probe::{
+    AttentionRow, CounterfactualLogits, CounterfactualPlan, HeadStatistics, HiddenSite, Probe, ProbePlan,
+};
 
 /// A decoder-only transformer: what it is, and its weights.
 #[derive(Clone, Debug)]
@@ -206,8 +210,45 @@ impl Decoder {
                 }
             }
         }
+        if let (Some(wanted), Some(probe)) = (&plan.counterfactual, probe.as_deref_mut()) {
+            self.report_counterfactual(index, &inputs, wanted, probe)?;
+        }
         cache.append(&keys, &values)?;
         Ok(attended)
+    }
+
+    /// Reports the logits of queries of the chunk at other distances, in order of position and head.
+    fn report_counterfactual(
+        &self,
+        layer: usize,
+        inputs: &Inputs<'_>,
+        plan: &CounterfactualPlan,
+        probe: &mut dyn Probe,
+    ) -> Result<()> {
+        let (heads, tokens) =
+            (inputs.shape.heads, inputs.queries.len() / (inputs.shape.heads * inputs.shape.head_dim));
+        let asked = (0..tokens).filter(|&t| plan.queries.contains(inputs.first_position + t as u64));
+        let places: Vec<(usize, usize)> = asked.flat_map(|t| (0..heads).map(move |head| (head, t))).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let trained =
+            PositionEncoding::new(&self.config, PositionScaling::None)?.at_magnitude_of(inputs.encoding);
+        let of = |&place: &(usize, usize)| counterfactual(inputs, &trained, place, plan);
+        let all: Vec<_> = places.par_iter().map(of).collect();
+        for ((head, t), seen) in places.into_iter().zip(all) {
+            let Some(seen) = seen else { continue };
+            probe.counterfactual_logits(&CounterfactualLogits {
+                layer,
+                head,
+                position: inputs.first_position + t as u64,
+                keys: &seen.keys,
+                actual: &seen.actual,
+                distances: &seen.distances,
+                logits: &seen.logits,
+            });
+        }
+        Ok(())
     }
 }
 

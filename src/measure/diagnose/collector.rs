@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRows};
-use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
+use lm_infinite_analysis::explosion::{
+    LogitQuantiles, LogitsByDistance, LogitsByLength, PairLogits, UnseenDistances,
+};
 use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
-use lm_infinite_runtime::probe::{AttentionRow, HeadStatistics, HiddenSite, Probe, ProbePlan, TileMaxima};
+use lm_infinite_runtime::probe::{
+    AttentionRow, CounterfactualLogits, HeadStatistics, HiddenSite, Probe, ProbePlan, TileMaxima,
+};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{MeasurementPlan, START_TOKENS};
@@ -46,6 +50,8 @@ pub struct Measurements {
     pub logits_last: LogitsByDistance,
     /// The largest logit of every query, against its position.
     pub logits_by_length: LogitsByLength,
+    /// Logits of sampled queries on keys at unseen distances, against the same keys at distances of training.
+    pub unseen_distances: UnseenDistances,
     /// Quantiles of the logits of sampled queries on all keys, all heads together, by doubling distance.
     pub logit_quantiles: LogitQuantiles,
     /// Entropy of sampled queries against what their logits alone say of it.
@@ -98,6 +104,7 @@ impl Collector {
         let measurements = Measurements {
             entropy: EntropyAccumulator::new(layers, heads, plan.positions.clone()),
             logits_by_length: LogitsByLength::new(layers, heads, plan.positions.clone()),
+            unseen_distances: UnseenDistances::new(layers, heads, START_TOKENS),
             logit_quantiles: LogitQuantiles::new(1, 1, Bins::doubling(tokens)),
             entropy_rows: EntropyRows::new(layers, heads, plan.row_positions.clone()),
             entropy_excess: EntropyExcess::new(layers, heads, plan.trained_length, START_TOKENS),
@@ -183,6 +190,13 @@ impl Measurements {
         Ok(())
     }
 
+    /// Queries beyond the training length that were read and whose logits are held against those at other distances, where they
+    /// have keys at unseen ones.
+    pub(super) fn sampled_beyond(&self) -> usize {
+        let queries = self.plan.probe.counterfactual.as_ref().map_or(&[][..], |plan| &plan.queries.at);
+        queries.iter().filter(|&&query| query > self.plan.trained_length && query < self.read).count()
+    }
+
     /// Hidden states, of all sites, with a value that is not finite.
     pub(super) fn non_finite_states(&self) -> NonFinite {
         NonFinite::total(&self.hidden.iter().map(HiddenStates::non_finite).collect::<Vec<_>>())
@@ -235,6 +249,12 @@ impl Probe for Collector {
 
     fn attention_row(&mut self, row: &AttentionRow) {
         let outcome = self.measurements.add_row(row);
+        self.note(outcome);
+    }
+
+    fn counterfactual_logits(&mut self, seen: &CounterfactualLogits) {
+        let logits = PairLogits { keys: seen.keys, actual: seen.actual, seen: seen.logits };
+        let outcome = self.measurements.unseen_distances.push((seen.layer, seen.head), seen.position, logits);
         self.note(outcome);
     }
 

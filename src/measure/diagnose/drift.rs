@@ -5,21 +5,26 @@
 //! percentile of the distance of its own members: beyond it lies 1 % of the states within the training length. Mahalanobis distances are to the same
 //! members.
 
-use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::drift::{
     Mahalanobis, Pca, PositionProbe, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation,
     StateMoments, StateRegion,
 };
+use lm_infinite_analysis::effect::{MeanEffect, block_length};
+use lm_infinite_analysis::{NonFinite, Proportion};
 use lm_infinite_runtime::probe::HiddenSite;
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::collector::{HiddenStates, Measurements};
+use super::loss::{SEED, TokenOnset};
 use super::plan::{FIRST_POSITIONS, START_TOKENS};
 use crate::error::Result;
 
 /// Fewest states that make a region.
 const LEAST_REFERENCE: usize = 8;
+
+/// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
+pub(super) const START_APART: f64 = 3.0;
 
 /// Sampled positions over which states count as having left their region, if more than half of them are outside.
 const LEAVING_RUN: usize = 16;
@@ -42,10 +47,25 @@ pub struct SiteDrift {
     pub start_distance: Option<f64>,
     /// Distance of the farthest start token, in units of `rms`.
     pub farthest_start: Option<f64>,
+    /// 95 % interval of that distance: how well the spread of the others is known.
+    #[serde(default)]
+    pub farthest_interval: Option<[f64; 2]>,
+    /// Start tokens that lie more than 3 times the spread away.
+    #[serde(default)]
+    pub starts_apart: usize,
     /// Share of the sampled states beyond the training length that lie outside `radius`; within it, 0.01 do.
     pub outside_share: Option<f64>,
+    /// That share with its 95 % interval, of as many independent states as there are blocks of correlated ones.
+    #[serde(default)]
+    pub outside: Option<Proportion>,
     /// First sampled position from which most states lie outside `radius`.
     pub leaves_at: Option<u64>,
+    /// The same, with the sampled position before it.
+    #[serde(default)]
+    pub leaves: Option<TokenOnset>,
+    /// Share of the states from there on that lie outside, with its interval.
+    #[serde(default)]
+    pub outside_since: Option<Proportion>,
     /// Root mean square of the Mahalanobis distance of the states after the first 64 within the training length. In the
     /// run that the frame is fitted to it is near 1.
     pub mahalanobis_inside: Option<f64>,
@@ -80,6 +100,8 @@ pub(super) struct Frame {
     pca: Pca,
     region: StateRegion,
     radius: f64,
+    /// 95 % interval of the squared spread, in units of its estimate.
+    spread: Option<[f64; 2]>,
     mahalanobis: Mahalanobis,
     trained_length: u64,
 }
@@ -106,11 +128,13 @@ impl Frame {
         let rest = values.select(Axis(0), &rest);
         let region = StateRegion::fit(rest.view())?;
         let mut distances = region.distances(rest.view())?;
+        let squares: Vec<f64> = distances.iter().map(|distance| distance * distance).collect();
+        let spread = MeanEffect::of(&squares, SEED).map(|effect| [effect.low, effect.high]);
         distances.sort_by(f64::total_cmp);
         let radius = distances[(distances.len() * 99).div_ceil(100) - 1];
         let mahalanobis = Mahalanobis::new(&StateMoments::of(rest.view()), Shrinkage::Oracle)?;
         let pca = Pca::fit(values.select(Axis(0), &rows(0, trained_length)).view(), 2)?;
-        Ok(Some(Self { site: states.site, pca, region, radius, mahalanobis, trained_length }))
+        Ok(Some(Self { site: states.site, pca, region, radius, spread, mahalanobis, trained_length }))
     }
 
     /// The states of a run in this frame; `None` if the run has none at this site.
@@ -140,11 +164,23 @@ impl Frame {
         // A state that is no longer finite has left every region.
         let outside = |state: &ProjectedState| state.distance.is_none_or(|distance| distance > self.radius);
         let beyond: Vec<_> = all.iter().filter(|state| state.position >= self.trained_length).collect();
-        let share = |count: usize, of: usize| (of > 0).then(|| count as f64 / of as f64);
+        let share = |states: &[&ProjectedState]| outside_share(states.iter().map(|state| outside(state)));
         let later: Vec<_> = all.iter().filter(|state| state.position >= FIRST_POSITIONS).collect();
         let leaves = later.windows(LEAVING_RUN).find(|run| {
             outside(run[0]) && 2 * run.iter().filter(|state| outside(state)).count() > LEAVING_RUN
         });
+        let leaves = leaves.map(|run| run[0].position);
+        let since: Vec<_> =
+            later.iter().copied().filter(|state| leaves.is_some_and(|at| state.position >= at)).collect();
+        let before = later
+            .iter()
+            .map(|state| state.position)
+            .take_while(|&at| leaves.is_some_and(|leaves| at < leaves))
+            .last();
+        let interval = |distance: f64| {
+            let [low, high] = self.spread.filter(|[low, _]| *low > 0.0)?;
+            Some([distance / high.sqrt(), distance / low.sqrt()])
+        };
         let within = |from: u64, to: u64| {
             let rows = (0..states.positions.len()).filter(|&i| (from..to).contains(&states.positions[i]));
             rows.collect::<Vec<_>>()
@@ -170,12 +206,25 @@ impl Frame {
             radius: self.radius,
             start_distance: start.ok().filter(|d| d.is_finite() && known),
             farthest_start: farthest,
-            outside_share: share(beyond.iter().filter(|state| outside(state)).count(), beyond.len()),
-            leaves_at: leaves.map(|run| run[0].position),
+            farthest_interval: farthest.and_then(interval),
+            starts_apart: starts.iter().filter(|&&i| distances[i] > START_APART).count(),
+            outside_share: share(&beyond).map(|share| share.share),
+            outside: share(&beyond),
+            leaves_at: leaves,
+            leaves: leaves.map(|at| TokenOnset { at, interval: [before.unwrap_or(at), at] }),
+            outside_since: share(&since),
             non_finite: states.non_finite(),
             states: all,
         }))
     }
+}
+
+/// Share of the states, in order of position, that lie outside; neighbours are alike, so that a block of them counts as one in
+/// the interval. `None` without a state.
+fn outside_share(outside: impl Iterator<Item = bool>) -> Option<Proportion> {
+    let values: Vec<f64> = outside.map(|outside| f64::from(u8::from(outside))).collect();
+    let share = values.iter().sum::<f64>() / values.len() as f64;
+    Proportion::of_share(share, values.len().div_ceil(block_length(&values)) as u64)
 }
 
 /// The position probe of a few states of any width: they are first turned into their own span, of at most as many directions

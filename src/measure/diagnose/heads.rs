@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView1, s};
 use serde::{Deserialize, Serialize};
 
 use super::collector::Measurements;
-use super::factors::{ENTROPY_MARGIN, LOGIT_MARGIN};
+use super::head_effects::{ENTROPY_MARGIN, HeadEffect, HeadEffects};
 use super::plan::START_TOKENS;
 
 /// One head of one run. Every value is `None` where the run has nothing to take it from.
@@ -23,16 +23,29 @@ pub struct HeadReport {
     pub logits_inside: Option<Extent>,
     /// The same beyond it. A policy with a window sees no key there.
     pub logits_outside: Option<Extent>,
-    /// First distance, in tokens, whose largest logit lies more than 1.0 above those inside.
+    /// What unseen distances add to the logits on these keys: the same queries and keys at their distances and at distances of
+    /// training.
+    #[serde(default)]
+    pub logit_excess: Option<HeadEffect>,
+    /// Position of the sampled query from which that exceeds 1.0, where it does.
     pub logits_break: Option<u64>,
     /// The three for keys among the start tokens.
     pub start_logits_inside: Option<Extent>,
     /// Beyond the training length.
     pub start_logits_outside: Option<Extent>,
-    /// First distance out of range.
+    /// What unseen distances add to the logits on start tokens.
+    #[serde(default)]
+    pub start_logit_excess: Option<HeadEffect>,
+    /// Position of the sampled query from which that exceeds 1.0, where it does.
     pub start_logits_break: Option<u64>,
-    /// Largest mean entropy on both sides, in nats, and the first position more than 0.405 above.
+    /// Largest mean entropy on both sides, in nats.
     pub entropy: Option<EntropyGrowth>,
+    /// What unseen numbers of keys add to the entropy.
+    #[serde(default)]
+    pub entropy_excess: Option<HeadEffect>,
+    /// Position of the sampled query from which that exceeds 0.405 nats, where it does.
+    #[serde(default)]
+    pub entropy_break: Option<u64>,
     /// Mean of `e^H` over queries within the training length, in keys.
     pub effective_keys_inside: Option<f64>,
     /// The same beyond it.
@@ -67,15 +80,21 @@ impl HeadReport {
         self.entropy.and_then(|growth| Some(growth.outside? - growth.inside))
     }
 
-    /// Whether logits or entropy leave the range that training showed, or are not finite.
+    /// What unseen distances add to the logits, on start tokens or on other keys, whichever is more.
+    pub fn largest_logit_excess(&self) -> Option<f64> {
+        let both = [self.logit_excess, self.start_logit_excess].into_iter().flatten();
+        both.map(|excess| excess.effect.mean).reduce(f64::max)
+    }
+
+    /// Whether logits or entropy leave what training showed, or are not finite.
     pub fn broke(&self) -> bool {
-        let entropy = self.entropy.is_some_and(|growth| growth.exceeds_from.is_some());
-        let left = self.logits_break.is_some() || self.start_logits_break.is_some() || entropy;
-        left || self.non_finite_queries > 0
+        let exceeds = |effect: Option<HeadEffect>| effect.is_some_and(|effect| effect.exceeds);
+        [self.logit_excess, self.start_logit_excess, self.entropy_excess].into_iter().any(exceeds)
+            || self.non_finite_queries > 0
     }
 
     /// One report per head, by layer.
-    pub(super) fn all(seen: &Measurements) -> Vec<Self> {
+    pub(super) fn all(seen: &Measurements, effects: &HeadEffects) -> Vec<Self> {
         let (trained, read) = (seen.plan.trained_length, seen.read);
         let [logits, on_start] = [&seen.logits, &seen.logits_start].map(|logits| sides(logits, trained));
         let entropy = seen.entropy.heads(trained, read, ENTROPY_MARGIN);
@@ -89,8 +108,13 @@ impl HeadReport {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         let report = |sink: &lm_infinite_analysis::drift::HeadSink| {
             let (layer, head) = (sink.layer, sink.head);
-            let range = logits.get(&(layer, head));
-            let start = on_start.get(&(layer, head));
+            let (range, start) = (logits.get(&(layer, head)), on_start.get(&(layer, head)));
+            let effect =
+                |of: &[Option<HeadEffect>]| of.get(layer * seen.plan.heads + head).copied().flatten();
+            let logit_excess = effect(&effects.logits);
+            let start_logit_excess = effect(&effects.logits_on_start);
+            let entropy_excess = effect(&effects.entropy);
+            let from = |effect: Option<HeadEffect>| effect.and_then(|effect| effect.from);
             let distance = |mass: ArrayView1<f64>| {
                 finite(mass.iter().zip(&middles).map(|(mass, middle)| mass * middle).sum())
             };
@@ -99,10 +123,14 @@ impl HeadReport {
                 head,
                 logits_inside: range.map(|range| range.inside),
                 logits_outside: range.map(|range| range.outside),
-                logits_break: range.and_then(|range| range.exceeds_from),
+                logit_excess,
+                logits_break: from(logit_excess),
                 start_logits_inside: start.map(|range| range.inside),
                 start_logits_outside: start.map(|range| range.outside),
-                start_logits_break: start.and_then(|range| range.exceeds_from),
+                start_logit_excess,
+                start_logits_break: from(start_logit_excess),
+                entropy_excess,
+                entropy_break: from(entropy_excess),
                 entropy: entropy.iter().find(|e| (e.layer, e.head) == (layer, head)).map(|e| e.growth),
                 effective_keys_inside: finite(keys_inside[[layer, head]]),
                 effective_keys_beyond: finite(keys_beyond[[layer, head]]),
@@ -127,24 +155,10 @@ fn longest(rows: &EntropyCurves<Array3<f64>>, layer: usize, head: usize) -> Opti
     Some(rows.map(|values| values[[layer, head, bin]]))
 }
 
-/// Logits of a head on both sides of the training length.
-struct Sides {
-    inside: Extent,
-    outside: Extent,
-    exceeds_from: Option<u64>,
-}
-
-/// The heads that saw keys on both sides.
-fn sides(logits: &LogitsByDistance, trained_length: u64) -> BTreeMap<(usize, usize), Sides> {
-    let exceeding = logits.excess(trained_length, LOGIT_MARGIN).into_iter();
-    let from: BTreeMap<_, _> = exceeding.map(|head| ((head.layer, head.head), head.exceeds_from)).collect();
-    let ranges = logits.ranges(trained_length, &RangeRule { margin: LOGIT_MARGIN }).into_iter();
-    let of = |head: HeadRange| {
-        let at = (head.layer, head.head);
-        let exceeds_from = from.get(&at).copied().flatten();
-        (at, Sides { inside: head.inside, outside: head.outside, exceeds_from })
-    };
-    ranges.map(of).collect()
+/// The heads that saw keys on both sides of the training length.
+fn sides(logits: &LogitsByDistance, trained_length: u64) -> BTreeMap<(usize, usize), HeadRange> {
+    let ranges = logits.ranges(trained_length, &RangeRule::default()).into_iter();
+    ranges.map(|head| ((head.layer, head.head), head)).collect()
 }
 
 /// Middles of bins with these lower edges over `0..end`, where the bin that has it closes.
@@ -170,7 +184,10 @@ mod tests {
                 run.heads.iter().enumerate().all(|(i, h)| (h.layer, h.head) == (i / shape.1, i % shape.1))
             );
         }
-        assert!(vanilla.heads.iter().any(|head| head.logits_break.is_some_and(|at| at >= 512)));
+        assert!(
+            vanilla.heads.iter().any(|head| head.logits_break.is_some_and(|at| at >= 512)),
+            "none breaks"
+        );
         assert!(
             infinite.heads.iter().all(|head| head.logits_outside.is_none() && head.logits_break.is_none())
         );

@@ -49,6 +49,12 @@ pub struct TokenOnset {
 }
 
 impl TokenOnset {
+    /// `; begins at position 368 (352 to 384)`, to go on with.
+    pub(super) fn words(&self) -> String {
+        let [low, high] = self.interval.map(grouped);
+        format!("; begins at position {} ({low} to {high})", grouped(self.at))
+    }
+
     /// Where `excess`, the differences of tokens 1..n that fail from token `from` on, begins to: the change of its mean; where
     /// what lies before the change fails too, the change of that, and so on.
     fn first(excess: &[f64], from: u64, margin: f64) -> Self {

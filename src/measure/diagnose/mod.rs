@@ -8,6 +8,7 @@
 mod collector;
 mod drift;
 mod factors;
+mod head_effects;
 mod heads;
 mod live;
 mod loss;
@@ -26,7 +27,8 @@ pub(crate) use summary::first_broken;
 
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};
-pub use factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
+pub use factors::{DriftFactor, EntropyFactor, Factors, LargestExcess, LogitFactor};
+pub use head_effects::HeadEffect;
 pub use heads::HeadReport;
 pub use live::Live;
 pub use loss::{LOSS_MARGIN, LossVerdict, TokenOnset};

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::collector::Measurements;
 use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
+use super::head_effects::HeadEffects;
 use super::heads::HeadReport;
-use super::loss::{LOSS_MARGIN, LossVerdict};
+use super::loss::{LOSS_MARGIN, LossVerdict, TokenOnset};
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
 
@@ -230,8 +231,6 @@ pub struct RunInput {
 pub struct DiagnosisBuilder {
     diagnosis: Diagnosis,
     losses: NllByPosition,
-    /// How exactly a position is known to either, in tokens.
-    tolerance: u64,
     frames: Vec<Frame>,
 }
 
@@ -248,8 +247,6 @@ impl DiagnosisBuilder {
         let plan = super::MeasurementPlan::new(config, tokens);
         let empty = bucket.map_or_else(|| NllByPosition::with_bins(plan.nll_bins()), NllByPosition::new);
         let losses = by_position(&empty, &reference);
-        // Losses are known to their bins, logits to the distance between sampled queries.
-        let tolerance = bucket.unwrap_or(plan.nll_bucket()).max(plan.trained_length / 8);
         let diagnosis = Diagnosis {
             model: model.into(),
             config: config.clone(),
@@ -273,7 +270,7 @@ impl DiagnosisBuilder {
             runs: Vec::new(),
             reference_per_token: reference,
         };
-        Self { diagnosis, losses: empty, tolerance, frames: Vec::new() }
+        Self { diagnosis, losses: empty, frames: Vec::new() }
     }
 
     /// Adds a run over the same text.
@@ -305,13 +302,9 @@ impl DiagnosisBuilder {
             entropy_bounds: measured.entropy_rows.over_heads(read),
             start_mass: measured.entropy.start_mass.over_heads(read).trimmed(),
         };
+        let effects = HeadEffects::new(&measured);
         let factors = Factors {
-            logits: LogitFactor::new(
-                &measured.logits,
-                &measured.logits_start,
-                &measured.logits_by_length,
-                trained_length,
-            ),
+            logits: LogitFactor::new(&measured, &effects),
             entropy: EntropyFactor::new(
                 &curves.entropy,
                 &curves.start_mass,
@@ -324,7 +317,6 @@ impl DiagnosisBuilder {
         let losses = by_position(&self.losses, &run.nll);
         let non_finite = losses.non_finite();
         let (loss, breaks) = self.loss_verdict(&run.nll, non_finite, &run.attention);
-        let onset_width = loss.onset.map_or(0, |onset| (onset.interval[1] - onset.interval[0]) / 2);
         let single = |values: Array3<f64>| values.mapv(|value| value as f32);
         self.diagnosis.runs.push(RunMeasurement {
             nll: losses.mean(),
@@ -342,8 +334,10 @@ impl DiagnosisBuilder {
                 .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
-            order: factors.order(breaks.map(|at| at.position), self.tolerance.max(onset_width)),
-            heads: HeadReport::all(&measured),
+            order: factors.order(
+                loss.onset.or(breaks.map(|at| TokenOnset { at: at.position, interval: [at.position; 2] })),
+            ),
+            heads: HeadReport::all(&measured, &effects),
             factors,
             curves,
             drift,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::effect::Decision;
 use serde::{Deserialize, Serialize};
 
@@ -33,15 +32,6 @@ impl From<Decision> for Outcome {
 }
 
 impl Outcome {
-    /// Of a rule that broke or not, over values of which some may not be finite.
-    pub(super) fn of(broke: bool, non_finite: NonFinite) -> Self {
-        match broke {
-            _ if non_finite.any() => Self::NotFinite,
-            true => Self::Fails,
-            false => Self::Holds,
-        }
-    }
-
     /// The outcome of a factor, in results of the first format too: those say whether it broke, and their verdict begins
     /// with the outcome.
     pub fn or_of_verdict(self, broke: bool, verdict: &str) -> Self {
@@ -67,14 +57,6 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_finite_is_neither_held_nor_broken() {
-        let some = NonFinite { count: 2, first: Some(1024) };
-        assert_eq!([true, false].map(|broke| Outcome::of(broke, some)), [Outcome::NotFinite; 2]);
-        let none = NonFinite::default();
-        assert_eq!([true, false].map(|broke| Outcome::of(broke, none)), [Outcome::Fails, Outcome::Holds]);
-    }
 
     #[test]
     fn results_of_the_first_format_have_an_outcome_too() {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use lm_infinite_analysis::Bins;
 use lm_infinite_runtime::model::ModelConfig;
-use lm_infinite_runtime::probe::{HiddenSite, PositionSet, ProbePlan, StatisticsPlan};
+use lm_infinite_runtime::probe::{CounterfactualPlan, HiddenSite, PositionSet, ProbePlan, StatisticsPlan};
 
 /// Tokens that count as start tokens in every measurement: the paper's default of n_start.
 pub const START_TOKENS: u64 = 10;
@@ -38,6 +38,12 @@ const HIDDEN: Density = Density { far: 64, after: 128, before: 128, early: 64, f
 /// Whole attention rows. There are short ones too: a start token is only ever seen at the distance of its query, so without
 /// short queries its logits would show steps where the sampled queries happen to be.
 const ROWS: Density = Density { far: 16, after: 32, before: 16, early: 8, first: 4 };
+
+/// Queries whose logits are held against those at other distances, keys of each, and distances of each key. They need no whole
+/// row, so that there may be more of them.
+const COUNTERFACTUAL: Density = Density { far: 32, after: 128, before: 1, early: 1, first: 1 };
+const COUNTERFACTUAL_KEYS: usize = 64;
+const COUNTERFACTUAL_DISTANCES: usize = 32;
 
 /// Bins of those rows.
 const ROW_BINS: Density = Density { far: 8, after: 16, before: 8, early: 8, first: 4 };
@@ -119,6 +125,16 @@ impl MeasurementPlan {
             }),
             rows: PositionSet { at: row_positions(trained, tokens), ..PositionSet::default() },
             row_head: None,
+            counterfactual: Some(CounterfactualPlan {
+                queries: PositionSet {
+                    at: COUNTERFACTUAL.positions(trained, tokens),
+                    ..PositionSet::default()
+                },
+                seen: trained,
+                start_tokens: START_TOKENS,
+                keys: COUNTERFACTUAL_KEYS,
+                distances: COUNTERFACTUAL_DISTANCES,
+            }),
             hidden_positions: PositionSet {
                 below: FIRST_POSITIONS,
                 every: None,

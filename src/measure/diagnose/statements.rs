@@ -2,7 +2,7 @@
 
 use lm_infinite_analysis::theory::Relation;
 
-use super::factors::{ENTROPY_MARGIN, LOGIT_MARGIN};
+use super::head_effects::{ENTROPY_MARGIN, LOGIT_MARGIN};
 use super::model::{Diagnosis, RunMeasurement};
 
 /// A statement, its bound and what was measured. `None` where the run has nothing to take it from.
@@ -80,17 +80,17 @@ pub fn head_statements(
             "nats",
         ),
         statement(
-            "Entropy beyond the training length stays at that within it",
-            entropy.and_then(|growth| growth.outside),
+            "Unseen numbers of keys add less to the entropy than half as many keys again",
+            report.entropy_excess.map(|excess| excess.effect.mean),
             Relation::AtMost,
-            entropy.map(|growth| growth.inside + ENTROPY_MARGIN),
+            Some(ENTROPY_MARGIN),
             "nats",
         ),
         statement(
-            "Logits at distances beyond the training length stay at those within it",
-            report.logits_outside.map(|extent| f64::from(extent.high)),
+            "Unseen distances add less than 1.0 to the logits of the same queries and keys",
+            report.largest_logit_excess(),
             Relation::AtMost,
-            report.logits_inside.map(|extent| f64::from(extent.high) + f64::from(LOGIT_MARGIN)),
+            Some(LOGIT_MARGIN),
             "logit",
         ),
     ]
@@ -110,10 +110,10 @@ mod tests {
                 let statements = of(run, (report.layer, report.head));
                 assert_eq!(statements.len(), 5);
                 assert!((0..3).all(|at| statements[at].holds() == Some(true)), "{statements:?}");
-                assert_eq!(
-                    statements[3].holds() == Some(false),
-                    report.entropy_rise() > Some(ENTROPY_MARGIN)
-                );
+                let exceeds = |effect: Option<super::super::HeadEffect>| {
+                    effect.is_some_and(|effect| effect.effect.mean > ENTROPY_MARGIN)
+                };
+                assert_eq!(statements[3].holds() == Some(false), exceeds(report.entropy_excess));
             }
         }
         let most = |run| of(run, (0, 0))[0].bound.expect("a bound");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use lm_infinite_analysis::nll::BreakOrder;
+use lm_infinite_analysis::nll::{BreakOrder, FactorBreak};
 use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
@@ -126,30 +126,35 @@ impl RunMeasurement {
     }
 }
 
-/// Which factor broke first, which then, and which after the loss; where the loss did not fail, which left what training
-/// showed nevertheless.
+/// Which factor failed first, which then, and which after the loss; where the loss did not fail, which left what training
+/// showed nevertheless. An order is told only where intervals do not overlap.
 pub(crate) fn first_broken(order: &BreakOrder, loss: Outcome) -> String {
-    let [first, rest @ ..] = order.factors.as_slice() else { return "no factor broke".to_owned() };
+    let groups: Vec<String> = order.groups().iter().map(|group| group_words(group)).collect();
+    let [first, rest @ ..] = groups.as_slice() else { return "no factor failed".to_owned() };
+    let then = rest.iter().map(|group| format!(", then {group}")).collect::<String>();
     if !matches!(loss, Outcome::Fails | Outcome::NotFinite) {
-        let at: Vec<_> = order
-            .factors
-            .iter()
-            .map(|broken| format!("{} from {}", broken.factor, grouped(broken.at)))
-            .collect();
         let loss = if loss == Outcome::Holds { "the loss holds" } else { "of the loss nothing can be told" };
-        return format!("{loss}; outside what training showed: {}", at.join(", "));
+        return format!("{loss}; outside what training showed: {first}{then}");
     }
-    let mut text = format!("{} broke first, at {}", first.factor, grouped(first.at));
-    for then in rest {
-        text.push_str(&format!(", then {} at {}", then.factor, grouped(then.at)));
-    }
+    let mut text = format!("first {first}{then}");
     let in_time: Vec<_> = order.before_loss().collect();
     let late: Vec<_> = order.factors.iter().filter(|broken| !in_time.contains(broken)).collect();
     if let Some(loss) = order.loss.filter(|_| !late.is_empty()) {
         let late: Vec<_> = late.iter().map(|broken| broken.factor.to_string()).collect();
-        text.push_str(&format!("; the loss broke before {}, at {}", late.join(" and "), grouped(loss)));
+        text.push_str(&format!("; the loss failed before {}, at {}", late.join(" and "), grouped(loss)));
     }
     text
+}
+
+/// `logits at 368`, or `logits and entropy together, between 340 and 372`.
+fn group_words(group: &[FactorBreak]) -> String {
+    if let [only] = group {
+        return format!("{} at {}", only.factor, grouped(only.at));
+    }
+    let names: Vec<_> = group.iter().map(|broken| broken.factor.to_string()).collect();
+    let low = group.iter().map(|broken| broken.span()[0]).min().unwrap_or(0);
+    let high = group.iter().map(|broken| broken.span()[1]).max().unwrap_or(0);
+    format!("{} together, between {} and {}", names.join(" and "), grouped(low), grouped(high))
 }
 
 #[cfg(test)]
@@ -160,15 +165,32 @@ mod tests {
 
     #[test]
     fn factors_are_told_in_order_and_held_against_the_loss() {
-        let all = [(Factor::Drift, Some(900)), (Factor::Logits, Some(368)), (Factor::Entropy, None)];
-        let told = |loss| first_broken(&BreakOrder::new(all, loss, 32), Outcome::Fails);
-        assert_eq!(told(None), "logits broke first, at 368, then drift at 900");
-        let held = first_broken(&BreakOrder::new(all, None, 32), Outcome::Holds);
-        assert_eq!(held, "the loss holds; outside what training showed: logits from 368, drift from 900");
+        let all = [
+            (Factor::Drift, Some((900, [880, 900]))),
+            (Factor::Logits, Some((368, [352, 368]))),
+            (Factor::Entropy, None),
+        ];
+        let told = |loss| first_broken(&BreakOrder::new(all, loss), Outcome::Fails);
+        assert_eq!(told(None), "first logits at 368, then drift at 900");
+        let held = first_broken(&BreakOrder::new(all, None), Outcome::Holds);
+        assert_eq!(held, "the loss holds; outside what training showed: logits at 368, then drift at 900");
         assert_eq!(
-            told(Some(352)),
-            "logits broke first, at 368, then drift at 900; the loss broke before drift, at 352"
+            told(Some((352, [340, 360]))),
+            "first logits at 368, then drift at 900; the loss failed before drift, at 352"
         );
-        assert_eq!(first_broken(&BreakOrder::new([], Some(1), 32), Outcome::Fails), "no factor broke");
+        assert_eq!(first_broken(&BreakOrder::new([], Some((1, [1, 1]))), Outcome::Fails), "no factor failed");
+    }
+
+    #[test]
+    fn what_overlaps_has_no_order() {
+        let all = [
+            (Factor::Drift, Some((900, [880, 900]))),
+            (Factor::Logits, Some((368, [340, 368]))),
+            (Factor::Entropy, Some((352, [345, 372]))),
+        ];
+        assert_eq!(
+            first_broken(&BreakOrder::new(all, Some((500, [480, 520]))), Outcome::Fails),
+            "first logits and entropy together, between 340 and 372, then drift at 900; the loss failed before drift, at 500"
+        );
     }
 }

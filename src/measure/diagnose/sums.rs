@@ -3,7 +3,7 @@
 use lm_infinite_analysis::AttentionMaps;
 use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRows};
-use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength};
+use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength, UnseenDistances};
 use lm_infinite_runtime::model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ pub struct Sums {
     logits_start: LogitsByDistance,
     logits_last: LogitsByDistance,
     logits_by_length: LogitsByLength,
+    unseen_distances: UnseenDistances,
     logit_quantiles: LogitQuantiles,
     entropy_rows: EntropyRows,
     entropy_excess: EntropyExcess,
@@ -54,6 +55,7 @@ impl Measurements {
             logits_start: self.logits_start,
             logits_last: self.logits_last,
             logits_by_length: self.logits_by_length,
+            unseen_distances: self.unseen_distances,
             logit_quantiles: self.logit_quantiles,
             entropy_rows: self.entropy_rows,
             entropy_excess: self.entropy_excess,
@@ -87,6 +89,7 @@ impl Measurements {
         }
         self.logits_last.merge(&more.logits_last)?;
         self.logits_by_length.merge(&more.logits_by_length)?;
+        self.unseen_distances.merge(&more.unseen_distances)?;
         self.logit_quantiles.merge(&more.logit_quantiles)?;
         self.entropy_rows.merge(&more.entropy_rows)?;
         self.entropy_excess.merge(&more.entropy_excess)?;

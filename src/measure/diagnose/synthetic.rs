@@ -2,7 +2,7 @@
 
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec, Spans};
-use lm_infinite_runtime::probe::{AttentionRow, HeadStatistics, KeyRun, Probe};
+use lm_infinite_runtime::probe::{AttentionRow, CounterfactualLogits, HeadStatistics, KeyRun, Probe};
 
 use crate::diagnose::{Collector, Diagnosis, DiagnosisBuilder, RunInput};
 
@@ -46,9 +46,13 @@ impl Fake<'_> {
     }
 
     fn logit(&self, layer: usize, head: usize, position: u64, key: u64) -> f32 {
-        let trained = self.config.trained_length as f64;
-        let distance =
-            lm_infinite_runtime::policy::region(position, key, self.policy).distance().unwrap_or(0) as f64;
+        let region = lm_infinite_runtime::policy::region(position, key, self.policy);
+        self.logit_at(layer, head, (position, key), region.distance().unwrap_or(0))
+    }
+
+    /// The logit if the key stood at `distance`.
+    fn logit_at(&self, layer: usize, head: usize, (position, key): (u64, u64), distance: u64) -> f32 {
+        let (trained, distance) = (self.config.trained_length as f64, distance as f64);
         let level = 2.0 + 0.4 * layer as f64 + 1.5 * noise(head as u64, layer as u64);
         let sink = if key == 0 { 4.0 } else { 0.0 };
         let rise = (distance / trained - 1.0).max(0.0) * (4.0 + 3.0 * noise(layer as u64, head as u64 + 90));
@@ -129,6 +133,7 @@ impl Fake<'_> {
                 collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
             }
         }
+        self.report_counterfactual(collector);
         for position in (0..tokens).filter(|&position| plan.hidden_positions.contains(position)) {
             for &site in &plan.hidden_sites {
                 let layer = match site {
@@ -136,6 +141,49 @@ impl Fake<'_> {
                     lm_infinite_runtime::probe::HiddenSite::AfterBlock(block) => block + 1,
                 };
                 collector.hidden_state(site, position, &self.hidden(layer, position));
+            }
+        }
+    }
+}
+
+impl Fake<'_> {
+    /// The first 40 keys at unseen distances, each at 8 distances of training.
+    fn report_counterfactual(&self, collector: &mut Collector) {
+        let trained = self.config.trained_length;
+        let queries =
+            collector.plan().counterfactual.as_ref().map_or(Vec::new(), |plan| plan.queries.at.clone());
+        let distances: Vec<u64> =
+            std::iter::once(trained).chain((0..8).map(|part| part * trained / 8)).collect();
+        for position in queries {
+            let unseen = |&key: &u64| {
+                lm_infinite_runtime::policy::region(position, key, self.policy)
+                    .distance()
+                    .is_some_and(|d| d > trained)
+            };
+            let keys: Vec<u64> = (0..=position).filter(unseen).take(40).collect();
+            if keys.is_empty() {
+                continue;
+            }
+            for (layer, head) in
+                (0..self.config.layers).flat_map(|l| (0..self.config.heads).map(move |h| (l, h)))
+            {
+                let at = |&key: &u64| {
+                    distances
+                        .iter()
+                        .map(move |&distance| self.logit_at(layer, head, (position, key), distance))
+                };
+                let actual: Vec<f32> =
+                    keys.iter().map(|&key| self.logit(layer, head, position, key)).collect();
+                let logits: Vec<f32> = keys.iter().flat_map(at).collect();
+                collector.counterfactual_logits(&CounterfactualLogits {
+                    layer,
+                    head,
+                    position,
+                    keys: &keys,
+                    actual: &actual,
+                    distances: &distances,
+                    logits: &logits,
+                });
             }
         }
     }

@@ -9,6 +9,8 @@ use lm_infinite::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 pub enum Measure {
     /// Largest logit on any key.
     MaxLogit,
+    /// What unseen distances add to the logits of the same queries and keys.
+    LogitExcess,
     /// How far the largest logit beyond the training length lies above that within it.
     LogitRise,
     /// Largest mean entropy, in nats.
@@ -17,13 +19,14 @@ pub enum Measure {
     StartMass,
     /// Mean distance that attention reaches, in tokens.
     MeanDistance,
-    /// First distance or position out of range.
+    /// First position at which logits or entropy leave what training showed.
     FirstBreak,
 }
 
 impl Measure {
     /// All, in the order of the menu.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::LogitExcess,
         Self::LogitRise,
         Self::MaxLogit,
         Self::Entropy,
@@ -36,6 +39,7 @@ impl Measure {
     pub fn name(self) -> &'static str {
         match self {
             Self::MaxLogit => "largest logit",
+            Self::LogitExcess => "logit excess at unseen distances",
             Self::LogitRise => "rise of the largest logit",
             Self::Entropy => "largest entropy (nats)",
             Self::StartMass => "mass on start tokens",
@@ -61,15 +65,15 @@ impl Measure {
                 let most = values.filter(|logit| logit.is_finite()).fold(f32::NEG_INFINITY, f32::max);
                 Some(f64::from(most)).filter(|logit| logit.is_finite())
             }
+            Self::LogitExcess => head.largest_logit_excess(),
             Self::LogitRise => head.logit_rise().map(f64::from),
             Self::Entropy => entropy,
             Self::StartMass => head.start_mass_beyond.or(head.start_mass_inside),
             Self::MeanDistance => head.mean_distance_beyond.or(head.mean_distance_inside),
             Self::FirstBreak => {
-                let entropy = head.entropy.and_then(|growth| growth.exceeds_from);
-                let logits = [head.logits_break, head.start_logits_break].into_iter().flatten().min();
-                let not_finite = head.first_non_finite.map(|at| at as f64);
-                [logits.map(|at| at as f64), entropy, not_finite].into_iter().flatten().reduce(f64::min)
+                let breaks =
+                    [head.logits_break, head.start_logits_break, head.entropy_break, head.first_non_finite];
+                breaks.into_iter().flatten().min().map(|at| at as f64)
             }
         }
     }
@@ -139,7 +143,7 @@ pub struct Choice {
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { measure: Measure::LogitRise, side: Side::A, order: Order::Layers, head: None }
+        Self { measure: Measure::LogitExcess, side: Side::A, order: Order::Layers, head: None }
     }
 }
 

@@ -18,7 +18,7 @@ pub fn show(
     ui.horizontal_wrapped(|ui| {
         ui.strong(format!("Attention of layer {layer}, head {head}"));
         if shown.head.is_none() {
-            ui.weak("(its logits rise most; choose another at the left)");
+            ui.weak("(unseen distances raise its logits most; choose another at the left)");
         }
         ui.separator();
         for scale in Scale::ALL {
