@@ -44,6 +44,7 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
         x_label: "token position".into(),
         y_label: "NLL above the reference (nats)".into(),
         x_end: ablation.tokens,
+        distances: false,
         y_holds: Some(0.0),
         trained_length: ablation.trained_length,
         repeated_from: None,

@@ -41,6 +41,15 @@ impl Axis {
         Self { low: (trained_length / 16).max(1) as f64, high: end as f64, label: label.into(), step: None }
     }
 
+    /// An axis of distances, 1 to `end`, logarithmic: what happens among near keys, within the training length and beyond it has
+    /// room each.
+    pub fn distances(label: impl Into<String>, end: u64) -> Self {
+        if end < 10 {
+            return Self::new(label, 0.0, end.max(1) as f64, 7.0);
+        }
+        Self { low: 1.0, high: end as f64, label: label.into(), step: None }
+    }
+
     /// Whether equal ratios are equally long.
     pub fn is_logarithmic(&self) -> bool {
         self.step.is_none()
@@ -189,6 +198,17 @@ mod tests {
             texts(&Axis::lengths("", 8000, 250)),
             ["20", "50", "100", "200", "500", "1,000", "2,000", "5,000"]
         );
+    }
+
+    #[test]
+    fn distances_are_logarithmic_but_for_a_few() {
+        let axis = Axis::distances("", 4096);
+        assert_eq!(
+            (axis.share(0.0), axis.share(1.0), axis.share(64.0), axis.share(4096.0)),
+            (0.0, 0.0, 0.5, 1.0)
+        );
+        assert_eq!(texts(&axis)[..3], ["1", "10", "100"]);
+        assert!(!Axis::distances("", 0).is_logarithmic() && !Axis::distances("", 9).is_logarithmic());
     }
 
     #[test]

@@ -81,9 +81,15 @@ pub fn outline(marker: Marker, (x, y): Point, radius: f64) -> Vec<Point> {
         Marker::Diamond => (4, 0.0, 1.3),
         Marker::Triangle => (3, 0.75, 1.45),
         Marker::Down => (3, 0.25, 1.45),
+        Marker::Pentagon => (5, 0.75, 1.15),
+        Marker::Right => (3, 0.0, 1.45),
+        Marker::Star => (10, 0.75, 1.6),
+        Marker::Hexagon => (6, 0.0, 1.1),
     };
-    let corner = |i| {
+    let corner = |i: i32| {
         let angle = std::f64::consts::TAU * (f64::from(i) / f64::from(corners) + turn);
+        // Every second corner of a star is an inner one.
+        let size = if marker == Marker::Star && i % 2 == 1 { 0.45 * size } else { size };
         (x + radius * size * angle.cos(), y + radius * size * angle.sin())
     };
     (0..corners).map(corner).collect()

@@ -2,6 +2,7 @@
 
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
+use ndarray::{Array3, Axis};
 
 use super::canvas::Point;
 use super::lines::{LineFigure, Series};
@@ -17,11 +18,17 @@ const DRAWN_RAW: usize = 2;
 /// Crosses for losses that are not finite, at most.
 const CROSSES: usize = 60;
 
+/// Bands that are drawn at most; more would only cover each other.
+const BANDS: usize = 2;
+
 /// What a curve is of.
 fn over_heads(diagnosis: &Diagnosis) -> String {
     match diagnosis.runs.first().map(|run| run.heads.as_slice()) {
         Some([head]) => format!("layer {}, head {}", head.layer, head.head),
-        _ => "mean ± standard deviation over all heads".to_owned(),
+        _ if diagnosis.runs.len() > BANDS => {
+            "mean over heads; bands: 10 % to 90 % of them, first and last policy".to_owned()
+        }
+        _ => "mean over heads; bands: 10 % to 90 % of them".to_owned(),
     }
 }
 
@@ -56,6 +63,7 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
         x_label: "token position".into(),
         y_label: "NLL (nats per token)".into(),
         x_end: diagnosis.tokens,
+        distances: false,
         y_holds: None,
         trained_length: diagnosis.trained_length,
         repeated_from: diagnosis.repeated_from,
@@ -68,14 +76,15 @@ pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Largest attention logit up to a distance, {}", subject(diagnosis)),
         note: format!(
-            "Prefix maximum, keys after the first {START_TOKENS}, sampled queries; {}",
+            "Keys after the first {START_TOKENS}, sampled queries; a window ends its line; {}",
             over_heads(diagnosis)
         ),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
         // The axis is one of distances.
         repeated_from: None,
-        ..bands(diagnosis, |run| &run.curves.logits)
+        distances: true,
+        ..bands(diagnosis, |run| &run.curves.logits, |run| prefix_maxima(&run.arrays.max_logit))
     }
 }
 
@@ -83,18 +92,19 @@ pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
 pub fn logits_start(diagnosis: &Diagnosis) -> LineFigure {
     LineFigure {
         title: format!("Largest logit on the first {START_TOKENS} tokens, {}", subject(diagnosis)),
-        note: format!("Prefix maximum over distance, sampled queries; {}", over_heads(diagnosis)),
+        note: format!("Sampled queries; {}", over_heads(diagnosis)),
         x_label: "distance between query and key (tokens)".into(),
         y_label: "attention logit".into(),
         // The axis is one of distances.
         repeated_from: None,
-        ..bands(diagnosis, |run| &run.curves.logits_start)
+        distances: true,
+        ..bands(diagnosis, |run| &run.curves.logits_start, |run| prefix_maxima(&run.arrays.max_logit_start))
     }
 }
 
 /// Entropy against context length (paper Fig. 1b), with its bound ln n.
 pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
-    let mut figure = bands(diagnosis, |run| &run.curves.entropy);
+    let mut figure = bands(diagnosis, |run| &run.curves.entropy, |run| run.arrays.entropy.clone());
     let end = diagnosis.tokens.max(2) as f64;
     // Close together where the logarithm bends.
     let bound =
@@ -114,7 +124,7 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
 /// below 0 says nothing; below −2 nats it is not drawn.
 pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
     const LOWEST: f64 = -2.0;
-    let mut figure = bands(diagnosis, |run| &run.curves.entropy);
+    let mut figure = bands(diagnosis, |run| &run.curves.entropy, |_| Array3::default((0, 0, 0)));
     let run = diagnosis.runs.first();
     let all = run.map(|run| &run.curves.entropy_bounds);
     let curves = all.map_or(Vec::new(), |all| {
@@ -157,11 +167,7 @@ pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
 
 /// Probability on the start tokens against position.
 pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
-    let mut figure = bands(diagnosis, |run| &run.curves.start_mass);
-    // No head is outside, however far the deviation reaches.
-    for (_, low, high) in figure.series.iter_mut().flat_map(|series| &mut series.band) {
-        (*low, *high) = (low.max(0.0), high.min(1.0));
-    }
+    let figure = bands(diagnosis, |run| &run.curves.start_mass, |run| run.arrays.start_mass.clone());
     LineFigure {
         title: format!("Attention on the first {START_TOKENS} tokens, {}", subject(diagnosis)),
         note: format!("Share of a query's attention; {}", over_heads(diagnosis)),
@@ -172,9 +178,19 @@ pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
     }
 }
 
-fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a BandCurve) -> LineFigure {
+/// A curve for each run, and for the first and the last a band of the heads whose values ([layers, heads, bins]) `heads` gives.
+fn bands<'a>(
+    diagnosis: &'a Diagnosis,
+    curve: impl Fn(&'a RunMeasurement) -> &'a BandCurve,
+    heads: impl Fn(&'a RunMeasurement) -> Array3<f32>,
+) -> LineFigure {
+    let last = diagnosis.runs.len().saturating_sub(1);
+    let band = |index: usize, run: &'a RunMeasurement| match index == 0 || index == last {
+        true => band(curve(run), &heads(run)),
+        false => Vec::new(),
+    };
     let series = |(index, run): (usize, &'a RunMeasurement)| Series {
-        band: curve(run).points().map(|(x, mean, std)| (x, mean - std, mean + std)).collect(),
+        band: band(index, run),
         not_finite_from: curve(run).not_finite_from.map(|at| at as f64),
         ..Series::new(run.policy.clone(), Some(look(index)), without_gaps(curve(run)))
     };
@@ -184,11 +200,40 @@ fn bands<'a>(diagnosis: &'a Diagnosis, curve: impl Fn(&'a RunMeasurement) -> &'a
         x_label: String::new(),
         y_label: String::new(),
         x_end: diagnosis.tokens,
+        distances: false,
         y_holds: None,
         trained_length: diagnosis.trained_length,
         repeated_from: diagnosis.repeated_from,
         series: diagnosis.runs.iter().enumerate().map(series).collect(),
     }
+}
+
+/// 10 % and 90 % quantiles over heads in every bin of `curve` that has a value; nothing without the values of several heads.
+fn band(curve: &BandCurve, heads: &Array3<f32>) -> Vec<(f64, f64, f64)> {
+    let (layers, per_layer, bins) = heads.dim();
+    if layers * per_layer < 2 {
+        return Vec::new();
+    }
+    let of = |(bin, (&x, mean)): (usize, (&f64, &Option<f64>))| {
+        mean.filter(|_| bin < bins)?;
+        let all = heads.index_axis(Axis(2), bin);
+        let mut values: Vec<f32> = all.iter().copied().filter(|value| value.is_finite()).collect();
+        values.sort_by(f32::total_cmp);
+        let quantile = |share: f64| {
+            let at = share * (values.len() - 1) as f64;
+            let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
+            f64::from(low) + f64::from(high - low) * at.fract()
+        };
+        (!values.is_empty()).then(|| (x, quantile(0.1), quantile(0.9)))
+    };
+    curve.x.iter().zip(&curve.mean).enumerate().filter_map(of).collect()
+}
+
+/// Of every head the largest value up to each bin.
+fn prefix_maxima(values: &Array3<f32>) -> Array3<f32> {
+    let mut maxima = values.clone();
+    maxima.accumulate_axis_inplace(Axis(2), |&before, value| *value = value.max(before));
+    maxima
 }
 
 /// A curve in pieces: none reaches over a bin without a value.

@@ -41,8 +41,12 @@ pub struct Quantity {
     pub edges: fn(&BinEdges) -> &[u64],
     /// Draw the largest value so far instead of the value.
     pub prefix_maximum: bool,
-    /// Whether the head leaves the range of training.
+    /// The horizontal axis is one of distances.
+    pub distances: bool,
+    /// Whether the head is framed.
     pub broke: fn(&HeadReport) -> bool,
+    /// What a frame says.
+    pub framed: &'static str,
 }
 
 /// Largest logit up to a distance.
@@ -52,6 +56,8 @@ pub const LOGITS: Quantity = Quantity {
     values: |arrays| &arrays.max_logit,
     edges: |bins| bins.logit_distances.lower(),
     prefix_maximum: true,
+    distances: true,
+    framed: "unseen distances raise its logits by more than 1.0",
     broke: |head| {
         let exceeds = |excess: Option<HeadEffect>| excess.is_some_and(|excess| excess.exceeds);
         exceeds(head.logit_excess) || exceeds(head.start_logit_excess) || head.non_finite_queries > 0
@@ -65,6 +71,8 @@ pub const ENTROPY: Quantity = Quantity {
     values: |arrays| &arrays.entropy,
     edges: |bins| bins.positions.lower(),
     prefix_maximum: false,
+    distances: false,
+    framed: "unseen numbers of keys raise its entropy by more than 0.405",
     broke: |head| head.entropy_excess.is_some_and(|excess| excess.exceeds) || head.non_finite_queries > 0,
 };
 
@@ -118,7 +126,8 @@ impl<'a> HeadsFigure<'a> {
         let title = format!("{}, every head of {}", self.quantity.name, subject(self.diagnosis));
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         let framed = format!(
-            "Framed: out of the range of training under {}; dashed: training length {}; heights of a row are shared{}",
+            "Framed: {}, under {}; dashed: training length {}; heights of a row are shared{}",
+            self.quantity.framed,
             runs.first().map_or("", |run| run.policy.as_str()),
             grouped(*trained_length),
             if runs.iter().any(|run| run.heads.iter().any(|head| head.non_finite_queries > 0)) {
@@ -137,7 +146,10 @@ impl<'a> HeadsFigure<'a> {
             }
         }
         let (width, height) = self.panel();
-        let x = Axis::lengths("", *tokens, *trained_length);
+        let x = match self.quantity.distances {
+            true => Axis::distances("", *tokens),
+            false => Axis::lengths("", *tokens, *trained_length),
+        };
         for head in 0..config.heads {
             let center = LEFT + head as f64 * (width + GAP) + width / 2.0;
             let name = if head == 0 { "head 0".to_owned() } else { head.to_string() };
@@ -209,7 +221,7 @@ impl<'a> HeadsFigure<'a> {
                 canvas.line(&[(at - arm, down - arm), (at + arm, down + arm)], look.color, 1.0, 1.4, &[]);
                 canvas.line(&[(at - arm, down + arm), (at + arm, down - arm)], look.color, 1.0, 1.4, &[]);
             }
-            canvas.line(&line, look.color, 1.0, if run == 0 { 1.9 } else { 1.4 }, look.dash);
+            canvas.line(&line, look.color, 1.0, 0.55 * look.width, look.dash);
         }
     }
 

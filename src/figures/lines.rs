@@ -28,6 +28,8 @@ pub struct LineFigure {
     pub y_label: String,
     /// End of the horizontal axis, in tokens.
     pub x_end: u64,
+    /// The horizontal axis is one of distances: logarithmic from 1 on.
+    pub distances: bool,
     /// A value that the vertical axis has to hold.
     pub y_holds: Option<f64>,
     /// Where to draw the dashed line.
@@ -121,7 +123,10 @@ impl LineFigure {
     }
 
     fn x(&self) -> Axis {
-        let mut axis = Axis::lengths(self.x_label.as_str(), self.x_end, self.trained_length);
+        let mut axis = match self.distances {
+            true => Axis::distances(self.x_label.as_str(), self.x_end),
+            false => Axis::lengths(self.x_label.as_str(), self.x_end, self.trained_length),
+        };
         if axis.is_logarithmic() {
             axis.label.push_str(", log scale");
         }
@@ -226,7 +231,7 @@ impl Series {
         let spacing = (frame.to.0 - frame.from.0) / MARKERS;
         for piece in &self.pieces {
             let piece: Vec<_> = piece.iter().map(|&point| frame.pixel(point)).collect();
-            canvas.line(&piece, look.color, 1.0, if index == 0 { 3.2 } else { 2.2 }, look.dash);
+            canvas.line(&piece, look.color, 1.0, look.width, look.dash);
             let mut next = frame.from.0 + spacing * (0.25 + phase);
             for pair in piece.windows(2) {
                 while next <= pair[1].0 {

@@ -47,6 +47,7 @@ pub fn memory(result: &LongResult) -> LineFigure {
         ),
         note: format!("Resident memory of the whole process, the model's file included{shards}"),
         y_label: "resident memory (MB)".into(),
+        distances: false,
         y_holds: Some(0.0),
         ..figure(result, points, |_| None)
     }
@@ -74,6 +75,7 @@ fn figure(
         x_label: "token position".into(),
         y_label: String::new(),
         x_end: result.tokens,
+        distances: false,
         y_holds: None,
         trained_length: result.trained_length,
         repeated_from: result.repeated_from(),

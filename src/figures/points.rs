@@ -107,7 +107,7 @@ impl Points {
             let points: Vec<Option<Point>> = series.values.iter().enumerate().map(point).collect();
             for piece in points.split(Option::is_none) {
                 let piece: Vec<Point> = piece.iter().copied().flatten().collect();
-                canvas.line(&piece, look.color, 1.0, if index == 0 { 3.2 } else { 2.2 }, look.dash);
+                canvas.line(&piece, look.color, 1.0, look.width, look.dash);
                 for &at in &piece {
                     canvas.marker(look.marker, at, 6.0, PAPER, 1.0);
                     canvas.marker(look.marker, at, 4.8, look.color, 1.0);

@@ -30,6 +30,8 @@ pub struct Look {
     pub dash: &'static [f64],
     /// Marker set along the line.
     pub marker: Marker,
+    /// Width of a line, in pixels at scale 1: those of earlier series are wider, so that one that covers them leaves an edge.
+    pub width: f64,
 }
 
 /// Shape of a marker.
@@ -45,23 +47,55 @@ pub enum Marker {
     Diamond,
     /// Triangle pointing down.
     Down,
+    /// Pentagon.
+    Pentagon,
+    /// Triangle pointing to the right.
+    Right,
+    /// Star of five points.
+    Star,
+    /// Hexagon.
+    Hexagon,
 }
 
 /// Okabe & Ito's palette (2008), distinguishable with every common colour blindness, darkest contrasts first; its yellow
-/// is left out because it vanishes on white.
-const PALETTE: [Color; 7] =
-    [[213, 94, 0], [0, 114, 178], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0], [0, 0, 0]];
+/// is left out because it vanishes on white. Then two that differ from them in lightness: a dark violet and a brown.
+const PALETTE: [Color; 9] = [
+    [213, 94, 0],
+    [0, 114, 178],
+    [0, 158, 115],
+    [204, 121, 167],
+    [86, 180, 233],
+    [230, 159, 0],
+    [0, 0, 0],
+    [88, 44, 131],
+    [127, 83, 44],
+];
 
 const DASHES: [&[f64]; 5] = [&[], &[9.0, 4.0], &[2.5, 3.0], &[12.0, 3.5, 2.5, 3.5], &[5.0, 2.5]];
 
-const MARKERS: [Marker; 5] = [Marker::Disc, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Down];
+const MARKERS: [Marker; 9] = [
+    Marker::Disc,
+    Marker::Square,
+    Marker::Triangle,
+    Marker::Diamond,
+    Marker::Down,
+    Marker::Pentagon,
+    Marker::Right,
+    Marker::Star,
+    Marker::Hexagon,
+];
 
-/// The look of the series at `index`; 35 differ.
+/// Widths of the lines of the first series and of the last that is told apart.
+const WIDTHS: [f64; 2] = [4.4, 1.6];
+
+/// The look of the series at `index`: of nine, colours and markers all differ, of 45 the combination with the dash.
 pub fn look(index: usize) -> Look {
     Look {
         color: PALETTE[index % PALETTE.len()],
         dash: DASHES[index % DASHES.len()],
         marker: MARKERS[index % MARKERS.len()],
+        width: WIDTHS[0]
+            + (WIDTHS[1] - WIDTHS[0]) * (index % PALETTE.len()) as f64 / (PALETTE.len() - 1) as f64,
     }
 }
 
@@ -95,12 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_five_series_differ_in_everything() {
-        for i in 0..5 {
+    fn nine_series_differ_in_colour_and_marker_and_five_in_dash_too() {
+        for i in 0..9 {
             for j in 0..i {
                 let (a, b) = (look(i), look(j));
-                assert!(a.color != b.color && a.dash != b.dash && a.marker != b.marker);
+                assert!(a.color != b.color && a.marker != b.marker && a.width < b.width);
+                assert!(i >= 5 || a.dash != b.dash);
             }
+        }
+        for i in 0..45 {
+            assert!((0..i).all(|j| (look(i).color, look(i).dash) != (look(j).color, look(j).dash)), "{i}");
         }
     }
 }

@@ -29,15 +29,14 @@ const FIGURES: [(&str, &str, &str); 10] = [
         "Loss by position",
         "Each line is one way of attending, over the same text. The thin dotted line is the same text in windows of the training \
          length: what each token costs this model where nothing is out of range. A line that leaves it to the right of the \
-         dashed bar has broken; ups and downs that all lines share belong to the text.",
+         dashed bar fails; ups and downs that all lines share belong to the text.",
     ),
     (
         "logits_by_distance",
         "Factor 1: logits on unseen distances",
-        "The largest attention logit on any key up to a distance, before the softmax, mean over heads with one standard \
-         deviation. Left of the bar are the distances of training. A line that goes on rising right of it puts weight on keys for \
-         no other reason than that their distance is new. Policies with a window end at the bar: they see no other key there. \
-         The start tokens are drawn in the next figure.",
+        "The largest attention logit on any key up to a distance, before the softmax, mean over heads. Left of the bar are the distances of training. A line that goes on rising right of it may do so because distances are new, or because more keys have a larger maximum: \
+         the verdict on factor 1 holds the same keys against themselves at distances of training. Policies with a window end at \
+         their window: they see no other key there. The start tokens are drawn in the next figure.",
     ),
     (
         "logits_of_start_tokens",
@@ -49,8 +48,8 @@ const FIGURES: [(&str, &str, &str); 10] = [
         "entropy_by_length",
         "Factor 2: entropy over an unseen number of keys",
         "Entropy of a query's attention over the keys it sees, in nats; e to that power is the number of keys that share it. \
-         The dotted line is ln n, attention spread evenly over all n keys. Right of the bar, entropy above its largest value \
-         on the left means attention thinner than the model has ever used.",
+         The dotted line is ln n, attention spread evenly over all n keys. Right of the bar, entropy that goes on rising means \
+         attention thinner than the model has ever used.",
     ),
     (
         "entropy_bounds",
@@ -76,7 +75,7 @@ const FIGURES: [(&str, &str, &str); 10] = [
         "heads_logits",
         "Every head: logits against distance",
         "One panel per head, layers downwards. The curve is the largest logit up to a distance, as in factor 1 above; a dark \
-         frame marks a head that leaves the range it had in training. Few heads explode, and they are enough.",
+         frame marks a head whose logits unseen distances raise by more than 1.0, the same queries and keys.",
     ),
     (
         "heads_entropy",

@@ -13,14 +13,14 @@ use crate::words::{grouped, not_finite_from};
 
 /// Share of the heads that must exceed for the factor to fail, and one head at least: one head of a large model may be made to
 /// look far.
-const SHARE: f64 = 0.02;
+const SHARE: f64 = 0.01;
 
 /// Sampled queries beyond the training length without which nothing is said.
 const LEAST_QUERIES: usize = 8;
 
 /// Factor 1. For sampled queries and keys at unseen distances: the largest logit at their distances above that of the same keys
 /// at distances of training (the 95 % quantile of draws, [`UnseenDistances`](lm_infinite_analysis::explosion::UnseenDistances)), per head the mean over
-/// queries. It fails if in at least 2 % of the heads that lies above 1.0 (Benjamini and Hochberg, false discovery rate 5 %), be
+/// queries. It fails if in at least 1 % of the heads that lies above 1.0 (Benjamini and Hochberg, false discovery rate 5 %), be
 /// it on start tokens or on other keys; it holds if fewer may, by the same test; or if a policy gives no key an unseen distance.
 /// A logit that is NaN or +inf fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct LogitFactor {
     pub at: Option<u64>,
     /// In words.
     pub verdict: String,
-    /// Excess at unseen distances, in logits, of the last of the heads that are needed to fail, by size: the 2 % largest lie
+    /// Excess at unseen distances, in logits, of the last of the heads that are needed to fail, by size: the 1 % largest lie
     /// above it. `None` where no key has an unseen distance, or a logit is not finite.
     #[serde(default)]
     pub effect: Option<f64>,
