@@ -100,7 +100,7 @@ fn the_command_writes_a_folder_and_its_tables_agree_with_json() {
     let output = command(&["calibrate", "--quick", "--model", "random", "--json", "--out", "c"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((json["rows"].as_array().map(Vec::len), json["planned"].as_u64()), (Some(2), Some(20)));
+    assert_eq!((json["rows"].as_array().map(Vec::len), json["planned"].as_u64()), (Some(2), Some(16)));
     let mut rows = csv::Reader::from_path(folder.path().join("c/calibrate.csv")).expect("a table");
     let header = rows.headers().expect("a header").clone();
     let column = |name: &str| header.iter().position(|column| column == name).expect(name);

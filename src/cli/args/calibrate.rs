@@ -18,7 +18,7 @@ pub struct Calibrate {
     /// A UTF-8 file of your own, repeatable: LM-Infinite reads it too
     #[arg(long = "text", value_name = "FILE")]
     pub texts: Vec<PathBuf>,
-    /// Ten texts, and of the cases those that take a second each; without smollm2, unless --model names it
+    /// Eight texts, and of the cases those that take seconds each; without smollm2, unless --model names it
     #[arg(long)]
     pub quick: bool,
     /// Also what takes minutes each: models that are not built in, at one and a half training lengths

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::random_model::{RANDOM_TRAINED_LENGTH, random_model};
 use super::texts::CalibrationText;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::words::grouped;
 
 /// Tokens that LM-Infinite reads where `--tokens` does not say it: what `diagnose` reads of a model of short training length.
@@ -155,7 +155,7 @@ impl Plan {
     /// Rows for `subjects` over the texts of this crate, and LM-Infinite over `given` too.
     ///
     /// # Errors
-    /// As [`PolicySpec::parse`].
+    /// Models for which there is no case; as [`PolicySpec::parse`].
     pub fn new(
         subjects: Vec<Subject>,
         given: Vec<CalibrationText>,
@@ -179,6 +179,9 @@ impl Plan {
                 }
                 Subject::Loaded(model) => rows.other(index, model)?,
             }
+        }
+        if rows.planned.is_empty() {
+            return Err(Error::input("--model", "there is no case for it: its training length is too short"));
         }
         let times = if extent.quick { QUICK_TIMES } else { TIMES };
         Ok(Self { subjects, texts, rows: rows.planned, seed, times })
@@ -236,7 +239,7 @@ impl Rows {
             self.lm_infinite(subject, model, texts.clone(), true)?;
         }
         for part in [2, 4] {
-            if self.extent.quick && !(rope && part == 2) {
+            if self.extent.quick && part != 2 {
                 continue;
             }
             self.inside(subject, model, part, trained, texts.clone(), true)?;

@@ -116,12 +116,13 @@ impl Reader<'_> {
         references: &'a mut References,
     ) -> Result<&'a Vec<f32>> {
         let key = (self.row.subject, self.row.row.trained_length, self.row.row.tokens, part);
-        if !references.contains_key(&key) {
-            let window = ReferenceWindows::of(self.decoder.config(), tokens.len() as u64);
-            let losses = evaluate_in_segments(&self.decoder, tokens, self.bos, window, &|_| ())?;
-            references.insert(key, losses);
+        match references.entry(key) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let window = ReferenceWindows::of(self.decoder.config(), tokens.len() as u64);
+                Ok(entry.insert(evaluate_in_segments(&self.decoder, tokens, self.bos, window, &|_| ())?))
+            }
         }
-        Ok(&references[&key])
     }
 
     /// A diagnosis of the part that is tested, as the command makes it, and the excess of its loss over the compared tokens.
