@@ -25,6 +25,8 @@ pub enum Purpose {
     Documents,
     /// Key and place of a passkey prompt. Indices: length, depth, sample.
     Passkey,
+    /// Texts that verdicts are calibrated on. Indices: kind, copy.
+    Calibration,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Sampling => "sampling",
             Self::Documents => "documents",
             Self::Passkey => "passkey",
+            Self::Calibration => "calibration",
         }
     }
 }

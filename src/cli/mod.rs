@@ -4,6 +4,7 @@
 mod ablation;
 pub mod args;
 mod bench;
+mod calibrate;
 mod diagnose;
 mod generate;
 mod generation_quality;
@@ -58,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ablation(args) => ablation::run(args, &cli, &arguments, &output),
         Command::Qasper(args) => qasper::run(args, &cli, &arguments, &output),
         Command::GenerationQuality(args) => generation_quality::run(args, &cli, &arguments, &output),
+        Command::Calibrate(args) => calibrate::run(args, &cli, &arguments, &output),
         Command::Bench(args) => bench::run(args, &cli, &arguments, &output),
         Command::Train(args) => train::run(args, &cli, &output),
         Command::Models(args) => models::run(args, &output),

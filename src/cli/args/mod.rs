@@ -1,5 +1,6 @@
 //! The command line as text: what can be asked for. No file is touched here.
 
+mod calibrate;
 mod measurements;
 mod shared;
 mod tasks;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+pub use self::calibrate::Calibrate;
 pub use self::measurements::{AblationArgs, Bench, Diagnose, Merge, Perplexity, Sweep, SweepMeasure};
 pub use self::shared::{ModelArgs, RepeatArgs, TextArgs};
 pub use self::tasks::{Generate, GenerationQuality, Passkey, Qasper};
@@ -59,6 +61,8 @@ pub enum Command {
     Qasper(Qasper),
     /// How a text goes on under each policy, against how it does: BLEU and ROUGE-L
     GenerationQuality(GenerationQuality),
+    /// How often verdicts are wrong where the right answer is known
+    Calibrate(Calibrate),
     /// Speed and memory, next to the machine's own limits
     Bench(Bench),
     /// Train a small model from scratch, on CPU

@@ -1,0 +1,27 @@
+//! Calibration: how often verdicts are wrong where the right answer is known.
+//!
+//! A *null* case is one in which the right answer is not `fails`: LM-Infinite, whose distances and numbers of keys are those of
+//! training; a model that never leaves its training length, which is taken for a half, a quarter or an eighth of what it is; a
+//! model with random weights, which has nothing to lose. A *failure* is a case in which the loss has to fail: vanilla attention
+//! far beyond the training length; a window without start tokens.
+//!
+//! Each case is judged as `diagnose` does it, on one text. That the case is what it was made to be, an independent and much
+//! longer reading says: other texts of the same kind, at least six times as many tokens (four in the quick subset), drawn from other random numbers; of a
+//! text that ends, its rest. Where the effect of this reading on the loss lies on the other side of the margin, or its interval
+//! holds the margin, the case is set apart and named. Where longer readings would take hours, the other texts of the same row are
+//! the reading. The factors of a null case are null by construction.
+
+mod case;
+mod generated;
+mod plan;
+mod random_model;
+mod result;
+mod run;
+mod texts;
+
+pub use case::{Case, Judged, Measure, Reading, Truth};
+pub use plan::{DEFAULT_TOKENS, Expected, Extent, Plan, PlannedRow, Row, Subject};
+pub use random_model::{RANDOM_TRAINED_LENGTH, random_model};
+pub use result::{Calibration, MOST_FALSE_FAILS, MOST_MISSED, MOST_UNDECIDED, Rate, Tally};
+pub use run::calibrate;
+pub use texts::{CalibrationText, Cut, Source};
