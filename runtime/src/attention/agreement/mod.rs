@@ -9,7 +9,7 @@ use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::offload::Storage;
-use crate::policy::{AttentionPolicy, Middle, PositionScaling, Positions, Region, region};
+use crate::policy::{AttentionPolicy, DroppedStart, Middle, PositionScaling, Positions, Region, region};
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
@@ -257,6 +257,11 @@ fn policies(window: u64) -> Vec<AttentionPolicy> {
         of(3, Some(window), Some(window.div_ceil(2))),
         of(3, Some(window), Some(window + 5)),
         AttentionPolicy { positions: Positions::InCache, ..of(3, Some(window), None) },
+        AttentionPolicy { dropped: Some(DroppedStart { tokens: 3, beyond: window }), ..of(0, None, None) },
+        AttentionPolicy {
+            dropped: Some(DroppedStart { tokens: window + 2, beyond: 2 }),
+            ..of(0, None, Some(window))
+        },
     ]
 }
 
