@@ -18,7 +18,9 @@ pub use lm_infinite_runtime::{
 pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
-pub use measure::{ablation, bench, diagnose, evaluate, long_run, machine, method, passkey, qasper, scores};
+pub use measure::{
+    ablation, bench, causes, diagnose, evaluate, long_run, machine, method, passkey, qasper, scores,
+};
 
 /// The program in the README compiles.
 #[cfg(doctest)]

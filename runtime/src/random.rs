@@ -25,6 +25,8 @@ pub enum Purpose {
     Documents,
     /// Key and place of a passkey prompt. Indices: length, depth, sample.
     Passkey,
+    /// Sets of heads or layers that are fixed at random. Indices: draw.
+    Intervention,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Sampling => "sampling",
             Self::Documents => "documents",
             Self::Passkey => "passkey",
+            Self::Intervention => "intervention",
         }
     }
 }
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn no_two_streams_share_numbers() {
-        let purposes = [Purpose::Sampling, Purpose::Passkey];
+        let purposes = [Purpose::Sampling, Purpose::Passkey, Purpose::Intervention];
         let mut seen = BTreeSet::new();
         let mut streams = 0;
         for purpose in purposes {

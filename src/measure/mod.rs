@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod bench;
+pub mod causes;
 pub mod diagnose;
 pub mod evaluate;
 pub mod long_run;

@@ -45,6 +45,8 @@ mod oracle;
 #[cfg(test)]
 mod phenomena;
 #[cfg(test)]
+mod policy_maps;
+#[cfg(test)]
 mod prefixes;
 #[cfg(test)]
 mod python;

@@ -1,5 +1,6 @@
 //! What a method changes about attention, as data: independent toggles, not a class per method.
 
+mod map;
 mod preset;
 mod region;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use map::{LayerPolicies, PolicyMap};
 pub use preset::{PRESETS, PolicySpec, parse_length, with_key};
 pub use region::{Region, Spans, region};
 

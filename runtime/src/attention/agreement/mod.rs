@@ -1,5 +1,6 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
+mod heads;
 mod non_finite;
 mod tiles;
 

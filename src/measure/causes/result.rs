@@ -1,0 +1,60 @@
+//! What was found of the causes of a failure.
+
+use lm_infinite_analysis::causes::{Cause, Factorial};
+use lm_infinite_runtime::note::Note;
+use serde::{Deserialize, Serialize};
+
+use super::places::Places;
+use super::predictions::Prediction;
+use super::smallest::SmallestFix;
+
+/// Causes of the failure of one model on one text; written as `causes.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Causes {
+    /// L_pretrain.
+    pub trained_length: u64,
+    /// Length of the text, in tokens.
+    pub tokens: u64,
+    /// First token whose loss is compared.
+    pub from: u64,
+    /// The eight sets of causes, in the order of [`lm_infinite_analysis::causes::CauseSet::index`].
+    pub runs: Vec<CauseRun>,
+    /// Effects and shares.
+    pub factorial: Factorial,
+    /// The fix in one layer or head, where it was asked for and there is an excess.
+    #[serde(default)]
+    pub places: Option<Places>,
+    /// A small set of heads or layers to fix, likewise.
+    #[serde(default)]
+    pub smallest_fix: Option<SmallestFix>,
+    /// Rank correlations over heads, likewise.
+    #[serde(default)]
+    pub predictions: Vec<Prediction>,
+    /// What else there is to say.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+}
+
+/// One set of causes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CauseRun {
+    /// The causes that are present.
+    pub causes: Vec<Cause>,
+    /// The policy that has them.
+    pub policy: String,
+    /// Mean loss of the compared tokens, in nats; `None` if one is not finite.
+    pub nll: Option<f64>,
+    /// Compared tokens whose loss is NaN or infinite.
+    #[serde(default)]
+    pub non_finite_tokens: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub first_non_finite: Option<u64>,
+}
+
+impl Causes {
+    /// Is vanilla surely worse than the fix, so that there is something to restore?
+    pub fn has_excess(&self) -> bool {
+        self.factorial.effects.is_some_and(|effects| effects.vanilla.excess.low > 0.0)
+    }
+}
