@@ -4,6 +4,7 @@
 mod ablation;
 pub mod args;
 mod bench;
+mod causes;
 mod diagnose;
 mod generate;
 mod generation_quality;

@@ -19,6 +19,7 @@
 mod ablation;
 mod arrays;
 mod bench;
+mod causes;
 mod diagnosis;
 mod diagnosis_shard;
 mod exchange;

@@ -181,8 +181,15 @@ impl Session {
         if header.layers.len() != layers {
             return Err(malformed("layers", &layers.to_string(), header.layers.len().to_string()));
         }
-        let place = |layout: &Layout| (layout.recent.end, layout.origin);
-        if header.layers.windows(2).any(|pair| place(&pair[0]) != place(&pair[1])) {
+        // Without a gap the window begins behind the start tokens, of which layers may keep more or fewer.
+        let starts = session.reading.layers.iter().map(|policies| policies.kept().start);
+        let places: Vec<_> = header
+            .layers
+            .iter()
+            .zip(starts)
+            .map(|(layout, start)| (layout.recent.end, Some(layout.origin).filter(|&origin| origin != start)))
+            .collect();
+        if places.windows(2).any(|pair| pair[0] != pair[1]) {
             return Err(malformed(
                 "positions",
                 "the same end and gap in every layer",
