@@ -69,14 +69,18 @@ impl SharesFigure {
         let axis = Axis::new("", 100.0 * low, 100.0 * high, 6.0);
         let x = |share: f64| LEFT + (WIDTH - LEFT - RIGHT) * axis.share(100.0 * share);
         let bottom = f64::from(self.size().1) - BELOW;
-        for (value, text) in axis.ticks() {
-            let x = x(value / 100.0);
-            canvas.line(&[(x, TOP), (x, bottom)], GRID, 1.0, 1.0, &[]);
-            canvas.text(&text, (x, bottom + 14.0), TICK, INK, Align::Center);
+        let ticks = axis.ticks();
+        for (value, text) in &ticks {
+            canvas.text(text, (x(value / 100.0), bottom + 14.0), TICK, INK, Align::Center);
         }
         let mut top = TOP;
         for group in &self.groups {
             canvas.text(&group.name, (24.0, top + HEADING / 2.0), LABEL, INK, Align::Left);
+            let (from, to) = (top + HEADING, top + HEADING + BAR * group.bars.len() as f64);
+            for (value, _) in &ticks {
+                let (x, color) = (x(value / 100.0), if *value == 0.0 { INK } else { GRID });
+                canvas.line(&[(x, from), (x, to)], color, 1.0, 1.2, &[]);
+            }
             for (row, (cause, share)) in group.bars.iter().enumerate() {
                 let y = top + HEADING + BAR * (row as f64 + 0.5);
                 let look = look(Cause::ALL.iter().position(|of| of == cause).unwrap_or(0));
@@ -92,7 +96,6 @@ impl SharesFigure {
             }
             top += group.height();
         }
-        canvas.line(&[(x(0.0), TOP), (x(0.0), bottom)], INK, 1.0, 1.2, &[]);
         let middle = (LEFT + WIDTH - RIGHT) / 2.0;
         canvas.text("share of the excess loss (%)", (middle, bottom + 40.0), LABEL, INK, Align::Center);
     }

@@ -99,7 +99,8 @@ const CAUSES: [(&str, &str, &str); 2] = [
         "What makes the loss rise",
         "Every cause was taken away alone and together with the others, over the same tokens: distances by a ceiling, the number of \
          keys by a window, the loss of start tokens by keeping them. A bar is the part of the excess that is due to a cause; what \
-         two causes do together is shared equally. The black line is the 95 % interval.",
+         two causes do together is shared equally. The black line is the 95 % interval. A window without start tokens shows no \
+         unseen distance: dropping them takes a part of that cause away, and may have a share below 0.",
     ),
     (
         "causes_heads",

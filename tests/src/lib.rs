@@ -15,6 +15,8 @@ mod fixtures;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod cli;

@@ -256,7 +256,7 @@ mod tests {
         let vanilla = ((v(1) - v(0)) + (v(3) - v(2))) / 2.0 / (v(3) - v(0));
         let mut covered = [0; 6];
         for seed in 0..RUNS {
-            let found = factorial(&losses(&costs, 1200, seed), seed).effects.expect("values");
+            let found = factorial(&losses(&costs, 800, seed), seed).effects.expect("values");
             let inside = |effect: MeanEffect, truth: f64| effect.low <= truth && truth <= effect.high;
             let share = |share: Share, truth: f64| share.interval[0] <= truth && truth <= share.interval[1];
             let shares = found.shares.expect("an excess");

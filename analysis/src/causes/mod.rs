@@ -6,7 +6,7 @@
 //!
 //! * [`Cause`], [`CauseSet`]: the three, and which of them a run has.
 //! * [`Factorial`]: main effects, interactions and Shapley shares of the excess loss, with 95 % intervals.
-//! * [`PairedMeans`]: means of several series over the same tokens, and how they vary together; contrasts and ratios of them.
+//! * [`PairedMeans`]: contrasts of several series over the same tokens, and ratios of contrasts, with intervals.
 //! * [`RankCorrelation`]: whether a measured quantity of a head predicts what the fix in that head restores.
 
 mod cause;

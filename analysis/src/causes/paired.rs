@@ -1,10 +1,11 @@
-//! Means of several series over the same tokens, with the covariance of these means from one circular block bootstrap that
-//! draws the same blocks for every series.
+//! Contrasts of several series over the same tokens, and ratios of them, from a circular block bootstrap that draws the same
+//! blocks for every series.
 //!
-//! Whatever is linear in the means then has its standard deviation `s = √(wᵀ Σ w)` from the one matrix Σ, and the interval
-//! `mean ± t · s` of [`MeanEffect`], with the same corrections for few blocks. The interval of a ratio `A / B` is Fieller's
-//! (1954): all `r` for which 0 lies in the interval of `A − r·B`. It is bounded just where the interval of `B` does not hold
-//! 0, and unlike `± t · s` around the ratio it covers also where `B` is not much larger than its deviation.
+//! A contrast `Σ wᵢ · seriesᵢ` is made token by token, so that what all series share falls away before its noise is measured;
+//! its mean has the interval of [`MeanEffect`], with blocks as long as its own autocorrelation asks for. The interval of a ratio
+//! `A / B` is Fieller's (1954): all `r` for which 0 lies in the interval of `A − r·B`, with the covariance of both over the same
+//! blocks, the longer of the two lengths. It is bounded just where the interval of `B` does not hold 0, and unlike `± t · s` around
+//! the ratio it covers also where `B` is not much larger than its deviation.
 
 use std::fmt;
 
@@ -40,106 +41,85 @@ impl fmt::Display for Share {
     }
 }
 
-/// Means of series over the same tokens, and their covariances.
+/// Series over the same tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairedMeans {
-    means: Vec<f64>,
-    /// Of the means, corrected for the length of the blocks. [series, series]
-    covariance: Vec<f64>,
-    n: usize,
-    block: usize,
-    /// Half of an interval, in standard deviations.
-    student: f64,
+    /// [series][tokens]
+    series: Vec<Vec<f64>>,
+    seed: u64,
 }
 
 impl PairedMeans {
-    /// Of `series`, all of one length and finite, in order of position; the blocks are as long as the differences of each series to
-    /// the first ask for, the longest of them. `None` for fewer than 8 tokens, no series, series that differ in length, or a value
-    /// that is not finite.
+    /// Of `series`, all of one length and finite, in order of position; `seed` draws the blocks. `None` for fewer than 8
+    /// tokens, no series, series that differ in length, or a value that is not finite.
     pub fn new(series: &[&[f32]], seed: u64) -> Option<Self> {
-        let (first, others) = series.split_first()?;
-        let n = first.len();
+        let n = series.first()?.len();
         let whole = |values: &&[f32]| values.len() == n && values.iter().all(|value| value.is_finite());
         if n < LEAST || !series.iter().all(whole) {
             return None;
         }
-        let difference = |other: &&[f32]| -> Vec<f64> {
-            other.iter().zip(*first).map(|(&a, &b)| f64::from(a) - f64::from(b)).collect()
-        };
-        let block = others.iter().map(|other| block_length(&difference(other))).max();
-        let alone = || block_length(&first.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
-        Some(Self::with_block(series, block.unwrap_or_else(alone).clamp(1, n / 2), seed))
+        let double = |values: &&[f32]| values.iter().map(|&value| f64::from(value)).collect();
+        Some(Self { series: series.iter().map(double).collect(), seed })
     }
 
-    fn with_block(series: &[&[f32]], block: usize, seed: u64) -> Self {
-        let (n, count) = (series[0].len(), series.len());
-        let mean = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / n as f64;
-        let means: Vec<f64> = series.iter().map(|values| mean(values)).collect();
-        let centred = |(values, mean): (&&[f32], &f64)| {
-            PrefixSums::new(values.iter().map(|&value| f64::from(value) - mean))
-        };
-        let sums: Vec<PrefixSums> = series.iter().zip(&means).map(centred).collect();
-        let blocks = Blocks::new(n, block);
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut covariance = vec![0.0; count * count];
-        let mut drawn = vec![0.0; count];
-        for _ in 0..REPLICATES {
-            drawn.fill(0.0);
-            blocks.draw(&mut random, |begin, length| {
-                for (sum, values) in drawn.iter_mut().zip(&sums) {
-                    *sum += values.circular(begin, length);
-                }
-            });
-            for (row, a) in drawn.iter().enumerate() {
-                for (column, b) in drawn.iter().enumerate() {
-                    covariance[row * count + column] += a * b;
-                }
-            }
-        }
-        let share = block as f64 / n as f64;
-        let scale = 1.0 / (n as f64).powi(2) / REPLICATES as f64 / (1.0 - share);
-        covariance.iter_mut().for_each(|value| *value *= scale);
-        let student = student_975((2.0 / (3.0 * share)).min(n as f64 - 1.0));
-        Self { means, covariance, n, block, student }
-    }
-
-    /// Mean of each series.
-    pub fn means(&self) -> &[f64] {
-        &self.means
-    }
-
-    /// `Σ wᵢ · meanᵢ` with its 95 % interval.
+    /// Mean of `Σ wᵢ · seriesᵢ` with its 95 % interval.
     pub fn contrast(&self, weights: &[f64]) -> MeanEffect {
-        let mean = dot(weights, &self.means);
-        let half = self.student * self.covariance(weights, weights).max(0.0).sqrt();
-        MeanEffect { mean, low: mean - half, high: mean + half, n: self.n, block: self.block }
+        let values = self.values(weights);
+        self.mean(&values, block_length(&values))
     }
 
     /// The contrast of `part` divided by that of `whole`; `None` unless the interval of `whole` lies above 0.
     pub fn share(&self, part: &[f64], whole: &[f64]) -> Option<Share> {
-        if self.contrast(whole).low <= 0.0 {
+        let (part, whole) = (self.values(part), self.values(whole));
+        if self.mean(&whole, block_length(&whole)).low <= 0.0 {
             return None;
         }
-        let (a, b) = (dot(part, &self.means), dot(whole, &self.means));
-        let square = self.student.powi(2);
-        // Zeros of (a − r·b)² − t²·Var(A − r·B), a parabola in r.
-        let second = b * b - square * self.covariance(whole, whole);
-        let first = a * b - square * self.covariance(part, whole);
-        let constant = a * a - square * self.covariance(part, part);
-        let root = (first * first - second * constant).max(0.0).sqrt();
-        let interval = [(first - root) / second, (first + root) / second];
-        Some(Share { share: a / b, interval })
+        let n = whole.len();
+        let block = block_length(&part).max(block_length(&whole)).clamp(1, n / 2);
+        let [a, b] = [&part, &whole].map(|values| values.iter().sum::<f64>() / n as f64);
+        let [first, second] = [(&part, a), (&whole, b)]
+            .map(|(values, mean)| PrefixSums::new(values.iter().map(|value| value - mean)));
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let blocks = Blocks::new(n, block);
+        // Sums of A², A·B and B².
+        let mut products = [0.0; 3];
+        for _ in 0..REPLICATES {
+            let (mut x, mut y) = (0.0, 0.0);
+            blocks.draw(&mut random, |begin, length| {
+                x += first.circular(begin, length);
+                y += second.circular(begin, length);
+            });
+            products.iter_mut().zip([x * x, x * y, y * y]).for_each(|(sum, product)| *sum += product);
+        }
+        // The corrections for few blocks are those of `MeanEffect`.
+        let few = block as f64 / n as f64;
+        let student = student_975((2.0 / (3.0 * few)).min(n as f64 - 1.0));
+        let scale = student.powi(2) / (n as f64).powi(2) / REPLICATES as f64 / (1.0 - few);
+        let [of_part, of_both, of_whole] = products.map(|sum| sum * scale);
+        // Zeros of (a − r·b)² − t²·Var(A − r·B), a parabola in r that opens upwards where the interval of B is above 0.
+        let square = b * b - of_whole;
+        if square <= 0.0 {
+            return None;
+        }
+        let middle = a * b - of_both;
+        let root = (middle * middle - square * (a * a - of_part)).max(0.0).sqrt();
+        Some(Share { share: a / b, interval: [(middle - root) / square, (middle + root) / square] })
     }
 
-    fn covariance(&self, a: &[f64], b: &[f64]) -> f64 {
-        let count = self.means.len();
-        let row = |(at, weight): (usize, &f64)| weight * dot(b, &self.covariance[at * count..][..count]);
-        a.iter().enumerate().map(row).sum()
+    /// `Σ wᵢ · seriesᵢ`, token by token.
+    fn values(&self, weights: &[f64]) -> Vec<f64> {
+        let mut values = vec![0.0; self.series[0].len()];
+        for (series, &weight) in self.series.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+            values.iter_mut().zip(series).for_each(|(sum, value)| *sum += weight * value);
+        }
+        values
     }
-}
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    fn mean(&self, values: &[f64], block: usize) -> MeanEffect {
+        // There are enough of them, and all are finite.
+        let nothing = MeanEffect { mean: f64::NAN, low: f64::NAN, high: f64::NAN, n: values.len(), block };
+        MeanEffect::with_block(values, block, self.seed).unwrap_or(nothing)
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +142,10 @@ mod tests {
         assert_eq!((alone.n, alone.block), (contrast.n, contrast.block));
         let same = PairedMeans::new(&[&a, &a], 5).expect("values").contrast(&[-1.0, 1.0]);
         assert!(same.mean == 0.0 && same.half_width() < 1e-9);
+        assert_eq!(
+            paired.share(&[-1.0, 1.0], &[-1.0, 1.0]).map(|share| share.share),
+            (contrast.low > 0.0).then_some(1.0)
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Causes {
         let vanilla = effects.vanilla;
         said.push(match vanilla.shares {
             Some([distances, keys]) => format!(
-                "of {} that vanilla costs more than lm-infinite, which keep the start tokens: distances {distances}, \
+                "of {} that vanilla costs more than lm-infinite (both keep the start tokens): distances {distances}, \
                  number of keys {keys}",
                 nats(&vanilla.excess)
             ),
