@@ -37,7 +37,7 @@ pub fn find(
     };
     let runs = CauseRuns::measure(&model.decoder, tokens, &known, &told)?;
     bar.finish_and_clear();
-    let mut causes = runs.causes()?;
+    let mut causes = Causes::new(&runs)?;
     if !all {
         return Ok(Some(causes));
     }

@@ -12,7 +12,7 @@ use crate::fixtures::one_cause::{TRAINED, of_distances, of_keys, of_start_tokens
 
 fn factorial(decoder: &Arc<Decoder>, tokens: &[u32]) -> (CauseRuns, Causes) {
     let runs = CauseRuns::measure(decoder, tokens, &[], &|_, _| ()).expect("runs");
-    let causes = runs.causes().expect("policies");
+    let causes = Causes::new(&runs).expect("policies");
     (runs, causes)
 }
 

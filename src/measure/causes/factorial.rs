@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use lm_infinite_analysis::causes::{Cause, CauseSet, Factorial};
+use lm_infinite_analysis::causes::CauseSet;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::session::Decoder;
 
 use super::policies::cause_policy;
-use super::result::{CauseRun, Causes};
 use crate::error::Result;
 use crate::evaluate::evaluate;
-
-/// Seed of the bootstrap: a share is the same each time it is asked for.
-pub(super) const SEED: u64 = 0;
 
 /// Losses of tokens 1..n under every set of causes.
 #[derive(Clone, Debug)]
@@ -70,6 +66,11 @@ impl CauseRuns {
         Ok(Self { trained_length, losses })
     }
 
+    /// L_pretrain.
+    pub fn trained_length(&self) -> u64 {
+        self.trained_length
+    }
+
     /// Losses of tokens 1..n where the causes of `set` are present, in nats.
     pub fn losses(&self, set: CauseSet) -> &[f32] {
         &self.losses[set.index()]
@@ -83,37 +84,6 @@ impl CauseRuns {
     /// Losses of the tokens from [`Self::from`] on.
     pub fn compared(&self, set: CauseSet) -> &[f32] {
         behind(self.losses(set), self.from())
-    }
-
-    /// What the eight runs say.
-    ///
-    /// # Errors
-    /// As [`cause_policy`].
-    pub fn causes(&self) -> Result<Causes> {
-        let series = std::array::from_fn(|index| behind(&self.losses[index], self.from()));
-        let factorial = Factorial::new(series, SEED);
-        let run = |set: CauseSet| -> Result<CauseRun> {
-            let spec = cause_policy(set, self.trained_length)?;
-            Ok(CauseRun {
-                causes: Cause::ALL.into_iter().filter(|&cause| set.has(cause)).collect(),
-                policy: spec.label,
-                nll: factorial.means[set.index()],
-                non_finite_tokens: factorial.non_finite[set.index()].count,
-                first_non_finite: factorial.non_finite[set.index()].first.map(|at| at + self.from()),
-            })
-        };
-        let runs = CauseSet::all().map(run).collect::<Result<_>>()?;
-        Ok(Causes {
-            trained_length: self.trained_length,
-            tokens: self.losses[0].len() as u64 + 1,
-            from: self.from(),
-            runs,
-            factorial,
-            places: None,
-            smallest_fix: None,
-            predictions: Vec::new(),
-            notes: Vec::new(),
-        })
     }
 }
 

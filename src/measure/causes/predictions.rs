@@ -3,8 +3,8 @@
 use lm_infinite_analysis::causes::RankCorrelation;
 use serde::{Deserialize, Serialize};
 
-use super::factorial::SEED;
 use super::places::HeadEffect;
+use super::restored::SEED;
 
 /// What was measured of one head of the model as it is. `None` where there is nothing to take it from.
 #[derive(Clone, Copy, Debug, PartialEq)]

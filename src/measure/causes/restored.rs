@@ -4,7 +4,8 @@ use lm_infinite_analysis::causes::{PairedMeans, Share};
 use lm_infinite_analysis::effect::MeanEffect;
 use serde::{Deserialize, Serialize};
 
-use super::factorial::SEED;
+/// Seed of the bootstrap: a share is the same each time it is asked for.
+pub(super) const SEED: u64 = 0;
 
 /// The part of an excess that an intervention takes away, over the same tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,16 @@
 //! What was found of the causes of a failure.
 
-use lm_infinite_analysis::causes::{Cause, Factorial};
+use lm_infinite_analysis::causes::{Cause, CauseSet, Factorial};
 use lm_infinite_runtime::note::Note;
 use serde::{Deserialize, Serialize};
 
+use super::factorial::CauseRuns;
 use super::places::Places;
+use super::policies::cause_policy;
 use super::predictions::Prediction;
+use super::restored::SEED;
 use super::smallest::SmallestFix;
+use crate::error::Result;
 
 /// Causes of the failure of one model on one text; written as `causes.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +57,38 @@ pub struct CauseRun {
 }
 
 impl Causes {
+    /// What the eight runs say; nothing of layers and heads.
+    ///
+    /// # Errors
+    /// As [`cause_policy`].
+    pub fn new(runs: &CauseRuns) -> Result<Self> {
+        let all: Vec<CauseSet> = CauseSet::all().collect();
+        let factorial = Factorial::new(std::array::from_fn(|index| runs.compared(all[index])), SEED);
+        let run = |&set: &CauseSet| -> Result<CauseRun> {
+            let spec = cause_policy(set, runs.trained_length())?;
+            let non_finite = factorial.non_finite[set.index()];
+            Ok(CauseRun {
+                causes: Cause::ALL.into_iter().filter(|&cause| set.has(cause)).collect(),
+                policy: spec.label,
+                nll: factorial.means[set.index()],
+                non_finite_tokens: non_finite.count,
+                first_non_finite: non_finite.first.map(|at| at + runs.from()),
+            })
+        };
+        let policies = all.iter().map(run).collect::<Result<_>>()?;
+        Ok(Self {
+            trained_length: runs.trained_length(),
+            tokens: runs.losses(CauseSet::NONE).len() as u64 + 1,
+            from: runs.from(),
+            runs: policies,
+            factorial,
+            places: None,
+            smallest_fix: None,
+            predictions: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+
     /// Is vanilla surely worse than the fix, so that there is something to restore?
     pub fn has_excess(&self) -> bool {
         self.factorial.effects.is_some_and(|effects| effects.vanilla.excess.low > 0.0)

@@ -84,11 +84,11 @@ impl Mixed {
                     attend_heads(&inputs(which), &wanted, &mut out, Some((&plan, &mut statistics)));
                 }
                 self.case.check_statistics(&statistics, &logits, tolerance, &what);
-                for head in 0..heads {
+                for (head, logits) in logits.iter().enumerate() {
                     let row = attention_row(&inputs(layer.index(head)), head, count - 1);
                     let attended = row.iter().map(|run| run.logits.len()).sum::<usize>();
                     let n = positions.len();
-                    let last = &logits[head][(first + count - 1) * n..][..n];
+                    let last = &logits[(first + count - 1) * n..][..n];
                     assert_eq!(attended, last.iter().filter(|w| **w != f64::NEG_INFINITY).count(), "{what}");
                 }
                 output.extend(out);
