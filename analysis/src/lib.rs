@@ -13,6 +13,7 @@
 //! | [`explosion`] | 1: logits at unseen distances | section 3, Fig. 1a |
 //! | [`entropy`], [`distance`] | 2: entropy at an unseen number of tokens, and where attention goes | section 3, Fig. 1b |
 //! | [`drift`] | 3: start tokens and the region of features | section 3, Fig. 1c, appendix E |
+//! | [`causes`] | | shares of an excess loss that each of the three causes has |
 //! | [`effect`] | | how large an effect is, how sure, and where it begins |
 //! | [`nll`] | what it costs, and which factor broke first | Figs. 3 to 5 |
 //! | [`theory`] | the statements themselves | appendices C, D and F |
@@ -24,6 +25,7 @@
 //! [`drift`] needs LAPACK and is left out without the feature `drift`, which is on by default.
 
 pub mod bins;
+pub mod causes;
 pub mod curve;
 pub mod distance;
 #[cfg(feature = "drift")]

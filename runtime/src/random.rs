@@ -27,6 +27,8 @@ pub enum Purpose {
     Passkey,
     /// Texts that verdicts are calibrated on. Indices: kind, copy.
     Calibration,
+    /// Sets of heads or layers that are fixed at random. Indices: draw.
+    Intervention,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Documents => "documents",
             Self::Passkey => "passkey",
             Self::Calibration => "calibration",
+            Self::Intervention => "intervention",
         }
     }
 }
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn no_two_streams_share_numbers() {
-        let purposes = [Purpose::Sampling, Purpose::Passkey];
+        let purposes = [Purpose::Sampling, Purpose::Passkey, Purpose::Intervention];
         let mut seen = BTreeSet::new();
         let mut streams = 0;
         for purpose in purposes {

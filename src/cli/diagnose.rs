@@ -6,6 +6,7 @@ use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::policy::PolicySpec;
 
 use super::args::{Cli, Diagnose};
+use super::causes;
 use super::inputs::{self, Model};
 use super::output::{Output, progress, say};
 use crate::diagnose::{
@@ -62,6 +63,7 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
             let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
             let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket, args.loss_margin)?;
             (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
+            diagnosis.causes = causes::find(&model, tokens, &diagnosis, args.causes, cli.seed)?;
             output.finish(&diagnosis, &info()?, target.path())
         }
         Some(shard) => {

@@ -5,6 +5,7 @@ mod ablation;
 pub mod args;
 mod bench;
 mod calibrate;
+mod causes;
 mod diagnose;
 mod generate;
 mod generation_quality;

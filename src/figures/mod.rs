@@ -7,6 +7,7 @@ mod ablation;
 mod axes;
 mod bench;
 mod canvas;
+mod causes;
 mod curves;
 mod heads;
 mod heat_map;
@@ -124,6 +125,12 @@ fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> 
     for (name, figure) in CURVES.into_iter().filter(|(name, _)| wanted(name)) {
         let figure = figure(diagnosis);
         save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+    }
+    if let Some(figure) = wanted("causes_shares").then(|| causes::SharesFigure::new(diagnosis)).flatten() {
+        save("causes_shares", figure.size(), &|canvas| figure.draw(canvas))?;
+    }
+    if let Some(figure) = wanted("causes_heads").then(|| causes::PlacesFigure::new(diagnosis)).flatten() {
+        save("causes_heads", figure.size(), &|canvas| figure.draw(canvas))?;
     }
     if let Some(figure) = wanted("drift_pca").then(|| StatesFigure::new(diagnosis)).flatten() {
         save("drift_pca", figure.size(), &|canvas| figure.draw(canvas))?;

@@ -3,6 +3,7 @@
 pub mod ablation;
 pub mod bench;
 pub mod calibrate;
+pub mod causes;
 pub mod diagnose;
 pub mod evaluate;
 pub mod long_run;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::storable::Storable;
 use super::store::{from_json, save, to_json};
-use super::{RunInfo, arrays, report, tables};
+use super::{RunInfo, arrays, causes, report, tables};
 use crate::diagnose::Diagnosis;
 use crate::error::Result;
 use crate::figures;
@@ -23,6 +23,13 @@ impl Storable for Diagnosis {
         "arrays.npz",
         "attention_maps.png",
         "attention_maps.svg",
+        "causes.json",
+        "causes_heads.csv",
+        "causes_heads.png",
+        "causes_heads.svg",
+        "causes_shares.csv",
+        "causes_shares.png",
+        "causes_shares.svg",
         "diagnosis.json",
         "drift_by_layer.csv",
         "drift_pca.csv",
@@ -62,6 +69,9 @@ impl Storable for Diagnosis {
         for (name, table) in tables::all(self) {
             save(&folder.join(name), &table)?;
         }
+        if let Some(found) = &self.causes {
+            causes::write(folder, found)?;
+        }
         arrays::write(&folder.join(ARRAYS), self)
     }
 
@@ -74,6 +84,7 @@ impl Storable for Diagnosis {
     fn read(folder: &Path) -> Result<Self> {
         let mut diagnosis: Self = from_json(&folder.join(Self::FILE))?;
         arrays::read(&folder.join(ARRAYS), &mut diagnosis)?;
+        diagnosis.causes = causes::read(folder)?;
         Ok(diagnosis)
     }
 

@@ -20,6 +20,7 @@ mod ablation;
 mod arrays;
 mod bench;
 mod calibration;
+mod causes;
 mod diagnosis;
 mod diagnosis_shard;
 mod exchange;

@@ -91,6 +91,24 @@ const FIGURES: [(&str, &str, &str); 10] = [
     ),
 ];
 
+/// The figures of causes, which stand before all others.
+const CAUSES: [(&str, &str, &str); 2] = [
+    (
+        "causes_shares",
+        "What makes the loss rise",
+        "Every cause was taken away alone and together with the others, over the same tokens: distances by a ceiling, the number of \
+         keys by a window, the loss of start tokens by keeping them. A bar is the part of the excess that is due to a cause; what \
+         two causes do together is shared equally. The black line is the 95 % interval. A window without start tokens shows no \
+         unseen distance: dropping them takes a part of that cause away, and may have a share below 0.",
+    ),
+    (
+        "causes_heads",
+        "Where the fix restores it",
+        "The fix in one head alone, or in one layer alone, and the model as it is everywhere else: how much of the excess it takes \
+         away. The last column is the other way round: the fix everywhere but in this layer, and how much of the excess comes back.",
+    ),
+];
+
 /// A figure whose SVG is larger than this is not put into the page, which names its file instead: a model of thousands of
 /// heads would make a page that no browser opens.
 const LARGEST_FIGURE: usize = 6 << 20;
@@ -153,8 +171,16 @@ struct Segment {
 
 /// Writes `report.html` into `folder`, with the figures that lie there. Returns its path.
 pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<PathBuf> {
+    let figures = [inlined(folder, &CAUSES)?, inlined(folder, &FIGURES)?];
+    let path = folder.join("report.html");
+    save(&path, &render(diagnosis, info, &figures).map_err(|e| Error::io(&path)(std::io::Error::other(e)))?)?;
+    Ok(path)
+}
+
+/// Those of `named` that lie in `folder`.
+fn inlined(folder: &Path, named: &[(&'static str, &'static str, &'static str)]) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (name, title, caption) in FIGURES {
+    for &(name, title, caption) in named {
         let path = folder.join(name).with_extension("svg");
         if path.exists() {
             let svg = fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -167,15 +193,13 @@ pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<Pat
             });
         }
     }
-    let path = folder.join("report.html");
-    save(&path, &render(diagnosis, info, &figures).map_err(|e| Error::io(&path)(std::io::Error::other(e)))?)?;
-    Ok(path)
+    Ok(figures)
 }
 
 fn render(
     diagnosis: &Diagnosis,
     info: &RunInfo,
-    figures: &[Figure],
+    [causes, figures]: &[Vec<Figure>; 2],
 ) -> std::result::Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     // The extension turns escaping on; figures alone are marked as safe, and escape their own texts.
@@ -196,6 +220,8 @@ fn render(
         "layers": diagnosis.config.layers,
         "runs": runs,
         "segments": segments(diagnosis),
+        "causes": diagnosis.causes.as_ref().map(crate::causes::Causes::sentences),
+        "cause_figures": causes,
         "figures": figures,
         "info": info,
         "notes": diagnosis.notes,

@@ -3,6 +3,8 @@
 
 mod gguf;
 mod llama;
+#[cfg(test)]
+pub mod one_cause;
 mod safetensors;
 mod vocabulary;
 

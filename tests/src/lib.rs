@@ -17,6 +17,8 @@ mod bad_input;
 #[cfg(test)]
 mod calibrate;
 #[cfg(test)]
+mod causes;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod cli;
@@ -46,6 +48,8 @@ mod non_finite;
 mod oracle;
 #[cfg(test)]
 mod phenomena;
+#[cfg(test)]
+mod policy_maps;
 #[cfg(test)]
 mod prefixes;
 #[cfg(test)]

@@ -8,11 +8,13 @@ use lm_infinite::session::Session;
 
 use crate::support::{made_up_tokens, score, session, tied_model};
 
-const POLICIES: [&str; 7] = [
+const POLICIES: [&str; 9] = [
     "vanilla",
     "window:window=5",
     "lambda:start=2,window=5",
     "ceiling:ceiling=5",
+    "no-start:start=2,beyond=5",
+    "ceiling-no-start:start=2,beyond=5",
     "lm-infinite:start=2,window=5",
     "streaming-llm:start=2,window=5",
     "lm-infinite-topk:start=2,window=5,k=3,from_layer=1",

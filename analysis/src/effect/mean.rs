@@ -15,7 +15,7 @@ use super::block::block_length;
 use super::resample::{Blocks, PrefixSums};
 
 /// Replicates of the bootstrap: a standard deviation is then known to 2 %.
-const REPLICATES: usize = 1000;
+pub(crate) const REPLICATES: usize = 1000;
 
 /// A mean, and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,7 +132,7 @@ fn around_cubic(values: &[f64]) -> Vec<f64> {
 
 /// 97.5 % quantile of Student's distribution, to 0.5 % from 2 degrees of freedom on (Hill 1970, by the expansion of
 /// Abramowitz and Stegun 26.7.5 from 5 on; exact at 1 and 2, and by a line between).
-pub(super) fn student_975(freedom: f64) -> f64 {
+pub(crate) fn student_975(freedom: f64) -> f64 {
     const NORMAL: f64 = 1.959_963_985;
     // Exact values at 1 to 5 degrees of freedom.
     const FEW: [f64; 5] = [12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582];

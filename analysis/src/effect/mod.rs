@@ -16,11 +16,13 @@ mod mean;
 mod onset;
 mod resample;
 #[cfg(test)]
-mod simulated;
+pub(crate) mod simulated;
 mod verdict;
 
 pub use block::block_length;
 pub use discovery::rejections;
 pub use mean::MeanEffect;
+pub(crate) use mean::{REPLICATES, student_975};
 pub use onset::Onset;
+pub(crate) use resample::{Blocks, PrefixSums};
 pub use verdict::{Decision, Verdict};

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Uniform};
 
 /// Draws blocks of `length` of `n` values, `n` > 0 and `1 ≤ length ≤ n`.
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     n: usize,
     length: usize,
     begin: Option<Uniform<usize>>,
@@ -29,7 +29,7 @@ impl Blocks {
 }
 
 /// Sums of any block in constant time.
-pub(super) struct PrefixSums {
+pub(crate) struct PrefixSums {
     sums: Vec<f64>,
 }
 

@@ -25,8 +25,21 @@ thread_local! {
 }
 
 /// Attention of a chunk: writes Σ p·v to `out` ([tokens, heads, head_dim]), and statistics where they are asked for.
+#[cfg(test)]
 pub fn attend(
     inputs: &Inputs<'_>,
+    out: &mut [f32],
+    statistics: Option<(&StatisticsPlan, &mut HeadStatistics)>,
+) {
+    attend_heads(inputs, &|_| true, out, statistics);
+}
+
+/// Attention of a chunk in the heads that `wanted` names alone: writes their Σ p·v to `out` ([tokens, heads, head_dim]), and their
+/// statistics where those are asked for: into statistics of all heads, which are made where they are of no query yet. What
+/// is of other heads stays as it is. Costs as much as all heads of the groups that have a wanted one.
+pub fn attend_heads(
+    inputs: &Inputs<'_>,
+    wanted: &dyn Fn(usize) -> bool,
     out: &mut [f32],
     statistics: Option<(&StatisticsPlan, &mut HeadStatistics)>,
 ) {
@@ -35,6 +48,7 @@ pub fn attend(
     let queries = (ROWS / group).max(1).next_multiple_of(16);
     let plan = statistics.as_ref().map(|(plan, _)| *plan);
     let blocks: Vec<(usize, usize, usize)> = (0..kv_heads)
+        .filter(|kv_head| (kv_head * group..(kv_head + 1) * group).any(wanted))
         .flat_map(|kv_head| {
             (0..tokens).step_by(queries).map(move |first| (kv_head, first, queries.min(tokens - first)))
         })
@@ -69,6 +83,9 @@ pub fn attend(
     for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {
         for row in 0..group * count {
             let (t, head) = (first + row / group, kv_head * group + row % group);
+            if !wanted(head) {
+                continue;
+            }
             let at = (t * heads + head) * head_dim;
             let out = &mut out[at..at + head_dim];
             if !partial.has_softmax(row) {
@@ -86,9 +103,11 @@ pub fn attend(
         }
     }
     if let Some((plan, statistics)) = statistics {
-        *statistics = empty(inputs, plan);
+        if statistics.queries == 0 {
+            *statistics = empty(inputs, plan);
+        }
         for (&block, partial) in blocks.iter().zip(&partials) {
-            record(block, group, partial, statistics);
+            record(block, group, partial, wanted, statistics);
         }
     }
 }
@@ -130,10 +149,14 @@ fn record(
     (kv_head, first, count): (usize, usize, usize),
     group: usize,
     partial: &Partial,
+    wanted: &dyn Fn(usize) -> bool,
     into: &mut HeadStatistics,
 ) {
     for row in 0..group * count {
         let (t, h) = (row / group, row % group);
+        if !wanted(kv_head * group + h) {
+            continue;
+        }
         let at = (kv_head * group + h) * into.queries + first + t;
         if !partial.has_softmax(row) {
             for values in
@@ -158,7 +181,7 @@ fn record(
     }
     if let Some(tiles) = &partial.tiles {
         let begin = into.first_position + first as u64;
-        for h in 0..group {
+        for h in (0..group).filter(|h| wanted(kv_head * group + h)) {
             let row = |t: usize| t * group + h;
             let log_sum_exp = |t| match row(t) {
                 row if partial.has_softmax(row) => partial.max[row] + partial.sum[row].ln(),

@@ -12,7 +12,9 @@ mod retrieved;
 mod row;
 mod tiles;
 
+#[cfg(test)]
 pub(crate) use blockwise::attend;
+pub(crate) use blockwise::attend_heads;
 pub(crate) use counterfactual::counterfactual;
 pub(crate) use inputs::Inputs;
 pub use inputs::Shape;

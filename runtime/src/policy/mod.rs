@@ -1,5 +1,6 @@
 //! What a method changes about attention, as data: independent toggles, not a class per method.
 
+mod map;
 mod preset;
 mod region;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use map::{LayerPolicies, PolicyMap};
 pub use preset::{PRESETS, PolicySpec, parse_length, with_key};
 pub use region::{Region, Spans, region};
 
@@ -31,8 +33,23 @@ pub struct AttentionPolicy {
     /// Keys between start and window that are attended all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub middle: Option<Middle>,
+    /// Start tokens that are dropped, although there is no window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<DroppedStart>,
     /// Change to the position encoding itself; [`PositionScaling::None`] keeps the checkpoint's own.
     pub scaling: PositionScaling,
+}
+
+/// The first `tokens` keys are attended at distances `0 ≤ d < beyond` alone, as under a window of `beyond`; every later key is
+/// attended at any distance. So nothing is lost but the start tokens, as far as a window would lose them.
+///
+/// Source: the third factor of LM-Infinite, section 3, taken alone: its paper measures it by windows, which drop all old keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedStart {
+    /// Number of start tokens.
+    pub tokens: u64,
+    /// First distance at which they are not attended.
+    pub beyond: u64,
 }
 
 /// The keys between start tokens and window that a query attends to: per head, the `k` with the largest logit at `distance`.
@@ -153,6 +170,19 @@ impl AttentionPolicy {
                 return refuse(
                     "positions counted in the cache are bounded already; leave out the ceiling".into(),
                 );
+            }
+        }
+        if let Some(dropped) = self.dropped {
+            if self.window.is_some() {
+                return refuse(
+                    "a window drops start tokens by itself (start=0); without start tokens there is no window".into(),
+                );
+            }
+            if dropped.tokens == 0 {
+                return refuse("start tokens that are dropped must be at least 1, got 0".into());
+            }
+            if dropped.beyond == 0 {
+                return refuse("beyond must be at least 1 (a query attends to itself), got 0".into());
             }
         }
         if let Some(middle) = self.middle {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AttentionPolicy, Middle, PositionScaling, Positions};
+use super::{AttentionPolicy, DroppedStart, Middle, PositionScaling, Positions};
 use crate::error::{Error, Result};
 
 /// Every preset: name and what it does.
@@ -11,6 +11,8 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("window", "only the most recent keys"),
     ("lambda", "recent keys and start tokens, true distances"),
     ("ceiling", "all keys, distances capped"),
+    ("no-start", "all keys but start tokens farther than the training length, true distances"),
+    ("ceiling-no-start", "the same, distances capped"),
     ("lm-infinite", "recent keys and start tokens, distances capped at the window"),
     ("lm-infinite-topk", "lm-infinite, and the k keys in between with the largest logits"),
     ("streaming-llm", "recent keys and start tokens, distances counted among the kept keys"),
@@ -51,6 +53,15 @@ impl PolicySpec {
             "ceiling" => {
                 policy.ceiling = Some(trained_length);
                 &["ceiling"]
+            }
+            "no-start" => {
+                policy.dropped = Some(DroppedStart { tokens: 10, beyond: trained_length });
+                &["start", "beyond"]
+            }
+            "ceiling-no-start" => {
+                policy.dropped = Some(DroppedStart { tokens: 10, beyond: trained_length });
+                policy.ceiling = Some(trained_length);
+                &["start", "beyond", "ceiling"]
             }
             "lm-infinite" => {
                 (policy.start, policy.window) = (10, Some(trained_length));
@@ -104,7 +115,13 @@ impl PolicySpec {
             let length = || crate::policy::parse_length(value).map_err(|e| refuse(format!("{key}: {e}")));
             let mut unused = Middle { k: 0, from_layer: 0, distance: 0 };
             let middle = policy.middle.as_mut().unwrap_or(&mut unused);
+            let mut kept = DroppedStart { tokens: 0, beyond: 0 };
+            let dropped = policy.dropped.as_mut();
+            let drops = dropped.is_some();
+            let dropped = dropped.unwrap_or(&mut kept);
             match key {
+                "start" if drops => dropped.tokens = length()?,
+                "beyond" => dropped.beyond = length()?,
                 "start" => policy.start = length()?,
                 "window" => policy.window = Some(length()?),
                 "ceiling" => policy.ceiling = Some(length()?),
@@ -161,10 +178,12 @@ impl PolicySpec {
         let capped = policy.ceiling.map(|ceiling| ceiling as f64);
         let window = policy.window.map(|window| window as f64);
         // Only `window` keeps no start tokens.
-        let start = window.filter(|_| self.preset() != "window").map(|_| policy.start as f64);
+        let kept = window.filter(|_| self.preset() != "window").map(|_| policy.start as f64);
+        let dropped = policy.dropped.map(|dropped| (dropped.tokens as f64, dropped.beyond as f64));
         let all = [
-            ("start", start),
+            ("start", dropped.map(|dropped| dropped.0).or(kept)),
             ("window", window),
+            ("beyond", dropped.map(|dropped| dropped.1)),
             ("ceiling", capped),
             ("k", middle(|middle| middle.k)),
             ("from_layer", middle(|middle| middle.from_layer)),
@@ -199,7 +218,8 @@ fn label(name: &str, keys: &[&str], given: &[&str], policy: &AttentionPolicy) ->
     let follows = |key: &str| policy.window.is_some() && ["ceiling", "distance"].contains(&key);
     let value = |key: &str| match key {
         _ if follows(key) && !given.contains(&key) => None,
-        "start" => Some(policy.start.to_string()),
+        "start" => Some(policy.dropped.map_or(policy.start, |dropped| dropped.tokens).to_string()),
+        "beyond" => policy.dropped.map(|dropped| dropped.beyond.to_string()),
         "window" => policy.window.map(|w| w.to_string()),
         "ceiling" => policy.ceiling.map(|c| c.to_string()),
         "k" => policy.middle.map(|middle| middle.k.to_string()),
@@ -245,6 +265,9 @@ impl fmt::Display for AttentionPolicy {
         if self.positions == Positions::InCache {
             write!(f, ",positions=in-cache")?;
         }
+        if let Some(DroppedStart { tokens, beyond }) = self.dropped {
+            write!(f, ",dropped={tokens},beyond={beyond}")?;
+        }
         if let Some(Middle { k, from_layer, distance }) = self.middle {
             write!(f, ",k={k},from_layer={from_layer},distance={distance}")?;
         }
@@ -274,6 +297,26 @@ mod tests {
         assert_eq!((spec.policy.window, spec.policy.ceiling), (Some(2048), Some(2048)));
         let spec = PolicySpec::parse("streaming-llm", 8192).expect("valid");
         assert_eq!((spec.policy.start, spec.policy.positions), (4, Positions::InCache));
+    }
+
+    #[test]
+    fn start_tokens_are_dropped_where_a_window_would_drop_them() {
+        let spec = PolicySpec::parse("ceiling-no-start:start=4", 256).expect("valid");
+        assert_eq!(spec.label, "ceiling-no-start:start=4,beyond=256,ceiling=256");
+        assert_eq!(spec.policy.dropped, Some(DroppedStart { tokens: 4, beyond: 256 }));
+        assert_eq!((spec.policy.start, spec.policy.window, spec.policy.ceiling), (0, None, Some(256)));
+        let both = AttentionPolicy { window: Some(9), ..spec.policy.clone() };
+        assert!(both.validate().is_err());
+        // What was written before there was such a field reads as before, and without it nothing else is written.
+        let older =
+            r#"{"start":0,"window":null,"ceiling":null,"positions":"true","scaling":{"kind":"none"}}"#;
+        let read: AttentionPolicy = serde_json::from_str(older).expect("an older policy");
+        assert_eq!(
+            (&read, serde_json::to_string(&read).expect("JSON")),
+            (&AttentionPolicy::default(), older.into())
+        );
+        let text = serde_json::to_string(&spec.policy).expect("JSON");
+        assert_eq!(serde_json::from_str::<AttentionPolicy>(&text).expect("the same"), spec.policy);
     }
 
     #[test]
@@ -363,6 +406,10 @@ mod tests {
             ("window:window=0", "window must be at least 1"),
             ("vanilla:start=4", "has no key `start`"),
             ("window:window=4,window=5", "given twice"),
+            ("no-start:start=0", "must be at least 1"),
+            ("no-start:beyond=0", "beyond must be at least 1"),
+            ("no-start:window=9", "has no key `window`"),
+            ("ceiling-no-start:ceiling=0", "ceiling must be at least 1"),
             ("window:window", "expected key=value"),
             ("window:window=-1", "expected a length"),
             ("pi:factor=nan", "factor must be a number"),

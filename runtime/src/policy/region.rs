@@ -53,7 +53,10 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
     let true_distance = i - j;
     let capped = |d: u64| policy.ceiling.map_or(d, |ceiling| d.min(ceiling));
     match policy.window {
-        None => Region::Recent { distance: capped(true_distance) },
+        None => match policy.dropped {
+            Some(dropped) if j < dropped.tokens && true_distance >= dropped.beyond => Region::Masked,
+            _ => Region::Recent { distance: capped(true_distance) },
+        },
         Some(window) if true_distance < window => Region::Recent { distance: capped(true_distance) },
         Some(window) if j < policy.start => Region::Start {
             distance: match policy.positions {
@@ -86,7 +89,12 @@ pub struct Spans {
 impl AttentionPolicy {
     /// Bounds of the regions of query `i`.
     pub fn spans(&self, i: u64) -> Spans {
-        let recent_begin = self.window.map_or(0, |window| (i + 1).saturating_sub(window));
+        let behind = |window: u64| (i + 1).saturating_sub(window);
+        let recent_begin = match (self.window, self.dropped) {
+            (Some(window), _) => behind(window),
+            (None, Some(dropped)) => dropped.tokens.min(behind(dropped.beyond)),
+            (None, None) => 0,
+        };
         let start_end = self.start.min(recent_begin);
         let clamped_end = match (self.positions, self.ceiling) {
             (Positions::InCache, _) => start_end,
@@ -100,7 +108,7 @@ impl AttentionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Middle;
+    use crate::policy::{DroppedStart, Middle};
 
     fn picture(policy: &AttentionPolicy, n: u64) -> Vec<String> {
         let cell = |i, j| match region(i, j, policy) {
@@ -123,6 +131,16 @@ mod tests {
     fn window_drops_everything_older() {
         let policy = AttentionPolicy { window: Some(2), ..Default::default() };
         assert_eq!(picture(&policy, 4), ["r0 . . .", "r1 r0 . .", "x r1 r0 .", "x x r1 r0"]);
+    }
+
+    #[test]
+    fn start_tokens_alone_can_be_dropped() {
+        let dropped = Some(DroppedStart { tokens: 2, beyond: 2 });
+        let policy = AttentionPolicy { dropped, ..Default::default() };
+        let rows = picture(&policy, 5);
+        assert_eq!(rows, ["r0 . . . .", "r1 r0 . . .", "x r1 r0 . .", "x x r1 r0 .", "x x r2 r1 r0"]);
+        let capped = AttentionPolicy { ceiling: Some(1), ..policy };
+        assert_eq!(picture(&capped, 5)[4], "x x r1 r1 r0");
     }
 
     #[test]
@@ -172,27 +190,35 @@ mod tests {
                     ceilings.map(|c| (Positions::True, c)).into_iter().chain([(Positions::InCache, None)])
                 {
                     let policy = AttentionPolicy { start, window, ceiling, positions, ..Default::default() };
-                    if policy.validate().is_err() {
-                        continue;
+                    spans_agree_with_region(&policy);
+                    for (tokens, beyond) in [(1, 1), (3, 2), (10, 5), (2, 40)] {
+                        let dropped = Some(DroppedStart { tokens, beyond });
+                        spans_agree_with_region(&AttentionPolicy { dropped, ..policy.clone() });
                     }
-                    for i in (0..30).chain([1_000_000_000]) {
-                        let spans = policy.spans(i);
-                        for j in (0..30).chain(i.saturating_sub(45)..=i).filter(|&j| j <= i) {
-                            let attended = j < spans.start_end || j >= spans.recent_begin;
-                            let seen = region(i, j, &policy);
-                            assert_eq!(attended, seen.distance().is_some(), "{policy:?} query {i} key {j}");
-                            if let Some(distance) = seen.distance() {
-                                // In the cache the distances of start keys may happen to be the true ones.
-                                let clamped = j < spans.clamped_end;
-                                assert!(clamped || distance == i - j, "{policy:?} query {i} key {j}");
-                                let capped = policy.ceiling.is_some_and(|c| distance == c && i - j > c);
-                                assert_eq!(
-                                    clamped,
-                                    capped || (positions == Positions::InCache && j < spans.start_end)
-                                );
-                            }
-                        }
-                    }
+                }
+            }
+        }
+    }
+
+    fn spans_agree_with_region(policy: &AttentionPolicy) {
+        if policy.validate().is_err() {
+            return;
+        }
+        for i in (0..30).chain([1_000_000_000]) {
+            let spans = policy.spans(i);
+            for j in (0..30).chain(i.saturating_sub(45)..=i).filter(|&j| j <= i) {
+                let attended = j < spans.start_end || j >= spans.recent_begin;
+                let seen = region(i, j, policy);
+                assert_eq!(attended, seen.distance().is_some(), "{policy:?} query {i} key {j}");
+                if let Some(distance) = seen.distance() {
+                    // In the cache the distances of start keys may happen to be the true ones.
+                    let clamped = j < spans.clamped_end;
+                    assert!(clamped || distance == i - j, "{policy:?} query {i} key {j}");
+                    let capped = policy.ceiling.is_some_and(|c| distance == c && i - j > c);
+                    assert_eq!(
+                        clamped,
+                        capped || (policy.positions == Positions::InCache && j < spans.start_end)
+                    );
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-use crate::attention::{Inputs, Shape, attend, attention_row, counterfactual};
+use crate::attention::{Inputs, Shape, attend_heads, attention_row, counterfactual};
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
@@ -13,7 +13,7 @@ use crate::kernels::linear;
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
-use crate::policy::{AttentionPolicy, PositionScaling};
+use crate::policy::{LayerPolicies, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::{
     AttentionRow, CounterfactualLogits, CounterfactualPlan, HeadStatistics, HiddenSite, Probe, ProbePlan,
@@ -32,12 +32,38 @@ pub struct Decoder {
 
 /// How attention is to be done in one pass.
 pub(crate) struct Pass<'a> {
-    /// Who sees whom.
-    pub policy: &'a AttentionPolicy,
+    /// Who sees whom, in each layer.
+    pub policies: &'a [LayerPolicies],
     /// How distance enters a logit.
     pub encoding: &'a PositionEncoding,
     /// Angles, for RoPE.
     pub table: Option<&'a RotaryTable>,
+}
+
+/// What a block computes in, for a number of tokens.
+pub(crate) struct Buffers {
+    /// [tokens, hidden]
+    normed: Vec<f32>,
+    /// [tokens, hidden]
+    update: Vec<f32>,
+    /// [tokens, intermediate]
+    gate: Vec<f32>,
+    /// [tokens, intermediate]
+    up: Vec<f32>,
+}
+
+impl Buffers {
+    /// For blocks of `config` over `tokens` tokens.
+    pub(crate) fn new(config: &ModelConfig, tokens: usize) -> Self {
+        let zeros = |width: usize| vec![0.0; tokens * width];
+        let (hidden, intermediate) = (config.hidden, config.intermediate);
+        Self {
+            normed: zeros(hidden),
+            update: zeros(hidden),
+            gate: zeros(intermediate),
+            up: zeros(intermediate),
+        }
+    }
 }
 
 impl Decoder {
@@ -95,39 +121,71 @@ impl Decoder {
         pass: &Pass<'_>,
         mut probe: Option<&mut dyn Probe>,
     ) -> Result<Vec<f32>> {
-        let ModelConfig { hidden, intermediate, vocabulary, .. } = self.config;
+        let plan = probe.as_ref().map(|probe| probe.plan().clone()).unwrap_or_default();
+        let first_position = caches.first().map_or(0, KvCache::next_position);
+        let mut stream = self.embed(tokens)?;
+        let hidden = self.config.hidden;
+        report_hidden(&mut probe, &plan, HiddenSite::Embedding, first_position, &stream, hidden);
+        let mut buffers = Buffers::new(&self.config, tokens.len());
+        for (index, cache) in caches.iter_mut().enumerate().take(self.weights.layers.len()) {
+            self.block(index, &mut stream, cache, pass, (&plan, &mut probe), &mut buffers)?;
+            report_hidden(&mut probe, &plan, HiddenSite::AfterBlock(index), first_position, &stream, hidden);
+        }
+        Ok(self.finish(&stream))
+    }
+
+    /// Rows of the embedding, [tokens, hidden].
+    ///
+    /// # Errors
+    /// A token that is not in the vocabulary.
+    pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let ModelConfig { hidden, vocabulary, .. } = self.config;
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(Error::input(
                 format!("token {token}"),
                 format!("the vocabulary has {vocabulary} entries"),
             ));
         }
-        let plan = probe.as_ref().map(|probe| probe.plan().clone()).unwrap_or_default();
-        let first_position = caches.first().map_or(0, KvCache::next_position);
         let mut stream = vec![0.0; tokens.len() * hidden];
         for (&token, row) in tokens.iter().zip(stream.chunks_exact_mut(hidden)) {
             rows_to_f32(&self.weights.embedding, token as usize, row);
         }
-        report_hidden(&mut probe, &plan, HiddenSite::Embedding, first_position, &stream, hidden);
-        let mut normed = vec![0.0; stream.len()];
-        let mut update = vec![0.0; stream.len()];
-        let mut gate = vec![0.0; tokens.len() * intermediate];
-        let mut up = vec![0.0; gate.len()];
-        for (index, (layer, cache)) in self.weights.layers.iter().zip(caches).enumerate() {
-            self.norm(&stream, &layer.attention_norm, &mut normed);
-            let attended = self.attention(index, layer, &normed, cache, pass, &plan, &mut probe)?;
-            linear::forward(&[&layer.output], &attended, &mut [&mut update]);
-            add(&mut stream, &update);
-            self.norm(&stream, &layer.mlp_norm, &mut normed);
-            match self.config.mlp {
-                Mlp::SwiGlu => linear::swiglu(&layer.gate, &layer.up, &normed, &mut gate, &mut up),
-            }
-            linear::forward(&[&layer.down], &gate, &mut [&mut update]);
-            add(&mut stream, &update);
-            report_hidden(&mut probe, &plan, HiddenSite::AfterBlock(index), first_position, &stream, hidden);
+        Ok(stream)
+    }
+
+    /// One block: `stream` ([tokens, hidden]) after what `cache` holds, to which keys and values are appended.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub(crate) fn block(
+        &self,
+        index: usize,
+        stream: &mut [f32],
+        cache: &mut KvCache,
+        pass: &Pass<'_>,
+        (plan, probe): (&ProbePlan, &mut Option<&mut dyn Probe>),
+        buffers: &mut Buffers,
+    ) -> Result<()> {
+        let layer = &self.weights.layers[index];
+        let Buffers { normed, update, gate, up } = buffers;
+        self.norm(stream, &layer.attention_norm, normed);
+        let attended = self.attention(index, layer, normed, cache, pass, plan, probe)?;
+        linear::forward(&[&layer.output], &attended, &mut [&mut *update]);
+        add(stream, update);
+        self.norm(stream, &layer.mlp_norm, normed);
+        match self.config.mlp {
+            Mlp::SwiGlu => linear::swiglu(&layer.gate, &layer.up, normed, gate, up),
         }
-        self.norm(&stream, &self.weights.final_norm, &mut normed);
-        Ok(normed)
+        linear::forward(&[&layer.down], gate, &mut [&mut *update]);
+        add(stream, update);
+        Ok(())
+    }
+
+    /// The final norm of `stream`, [tokens, hidden].
+    pub(crate) fn finish(&self, stream: &[f32]) -> Vec<f32> {
+        let mut normed = vec![0.0; stream.len()];
+        self.norm(stream, &self.weights.final_norm, &mut normed);
+        normed
     }
 
     /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
@@ -179,69 +237,73 @@ impl Decoder {
                 to_half_split(head, dim, &mut spare);
             }
         }
-        let policy = pass.policy.at_layer(index);
-        let inputs = Inputs {
+        let policies = &pass.policies[index];
+        let of = |which: usize| Inputs {
             shape: self.shape(),
             queries: &queries,
             keys: &keys,
             values: &values,
             first_position: cache.next_position(),
-            cache,
-            policy: &policy,
+            cache: &*cache,
+            policy: &policies.distinct()[which],
             encoding: pass.encoding,
             table: pass.table,
         };
         let mut attended = vec![0.0; queries.len()];
-        if let (Some(statistics_plan), Some(probe)) = (&plan.statistics, probe.as_deref_mut()) {
-            let mut statistics = HeadStatistics::default();
-            attend(&inputs, &mut attended, Some((statistics_plan, &mut statistics)));
-            probe.head_statistics(index, &statistics);
-        } else {
-            attend(&inputs, &mut attended, None);
+        let mut statistics = HeadStatistics::default();
+        for which in 0..policies.distinct().len() {
+            let watched = plan.statistics.as_ref().map(|plan| (plan, &mut statistics));
+            attend_heads(&of(which), &|head| policies.index(head) == which, &mut attended, watched);
         }
         if let Some(probe) = probe.as_deref_mut() {
-            let asked = |t: &usize| plan.rows.contains(inputs.first_position + *t as u64);
+            if plan.statistics.is_some() {
+                probe.head_statistics(index, &statistics);
+            }
+            let first_position = cache.next_position();
+            let asked = |t: &usize| plan.rows.contains(first_position + *t as u64);
             let wanted = |&head: &usize| plan.row_head.is_none_or(|only| only == (index, head));
             for t in (0..tokens).filter(asked) {
                 for head in (0..heads).filter(wanted) {
-                    let runs = attention_row(&inputs, head, t);
-                    let position = inputs.first_position + t as u64;
+                    let runs = attention_row(&of(policies.index(head)), head, t);
+                    let position = first_position + t as u64;
                     probe.attention_row(&AttentionRow { layer: index, head, position, runs: &runs });
                 }
             }
         }
         if let (Some(wanted), Some(probe)) = (&plan.counterfactual, probe.as_deref_mut()) {
-            self.report_counterfactual(index, &inputs, wanted, probe)?;
+            let inputs = |head: usize| of(policies.index(head));
+            self.report_counterfactual((index, cache.next_position(), tokens), pass, &inputs, wanted, probe)?;
         }
         cache.append(&keys, &values)?;
         Ok(attended)
     }
 
-    /// Reports the logits of queries of the chunk at other distances, in order of position and head.
-    fn report_counterfactual(
+    /// Reports the logits of queries of a chunk of `tokens` tokens from `first_position` at other distances, in order of position
+    /// and head. `inputs` is what a head is given.
+    fn report_counterfactual<'a>(
         &self,
-        layer: usize,
-        inputs: &Inputs<'_>,
+        (layer, first_position, tokens): (usize, u64, usize),
+        pass: &Pass<'_>,
+        inputs: &(dyn Fn(usize) -> Inputs<'a> + Sync),
         plan: &CounterfactualPlan,
         probe: &mut dyn Probe,
     ) -> Result<()> {
-        let (heads, tokens) =
-            (inputs.shape.heads, inputs.queries.len() / (inputs.shape.heads * inputs.shape.head_dim));
-        let asked = (0..tokens).filter(|&t| plan.queries.contains(inputs.first_position + t as u64));
+        let asked = (0..tokens).filter(|&t| plan.queries.contains(first_position + t as u64));
+        let heads = self.config.heads;
         let places: Vec<(usize, usize)> = asked.flat_map(|t| (0..heads).map(move |head| (head, t))).collect();
         if places.is_empty() {
             return Ok(());
         }
         let trained =
-            PositionEncoding::new(&self.config, PositionScaling::None)?.at_magnitude_of(inputs.encoding);
-        let of = |&place: &(usize, usize)| counterfactual(inputs, &trained, place, plan);
+            PositionEncoding::new(&self.config, PositionScaling::None)?.at_magnitude_of(pass.encoding);
+        let of = |&(head, t): &(usize, usize)| counterfactual(&inputs(head), &trained, (head, t), plan);
         let all: Vec<_> = places.par_iter().map(of).collect();
         for ((head, t), seen) in places.into_iter().zip(all) {
             let Some(seen) = seen else { continue };
             probe.counterfactual_logits(&CounterfactualLogits {
                 layer,
                 head,
-                position: inputs.first_position + t as u64,
+                position: first_position + t as u64,
                 keys: &seen.keys,
                 actual: &seen.actual,
                 distances: &seen.distances,

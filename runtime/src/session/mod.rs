@@ -2,6 +2,7 @@
 //! matter (up to the rounding of sums).
 
 pub mod decoder;
+mod layers;
 mod pages;
 mod snapshot;
 
@@ -10,11 +11,12 @@ use std::sync::Arc;
 pub use crate::offload::Storage;
 pub use decoder::Decoder;
 use decoder::Pass;
+pub use layers::LayerStates;
 
 use crate::attention::Inputs;
 use crate::cache::KvCache;
 use crate::error::Result;
-use crate::policy::AttentionPolicy;
+use crate::policy::{LayerPolicies, PolicyMap};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::Probe;
 
@@ -37,13 +39,54 @@ impl Losses {
     }
 }
 
-/// The state of one sequence under one policy.
+/// How every head of a model reads.
+#[derive(Clone, Debug)]
+struct Reading {
+    /// One per layer.
+    layers: Vec<LayerPolicies>,
+    encoding: PositionEncoding,
+    table: Option<RotaryTable>,
+}
+
+impl Reading {
+    /// # Errors
+    /// As [`Session::new`].
+    fn new(decoder: &Decoder, policies: &PolicyMap) -> Result<Self> {
+        let config = decoder.config();
+        policies.validate(config.layers, config.heads)?;
+        let encoding = PositionEncoding::new(config, policies.default_policy().scaling)?;
+        let table = match &encoding {
+            PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
+            PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
+        };
+        let layers = (0..config.layers).map(|layer| policies.layer(layer, config.heads)).collect();
+        Ok(Self { layers, encoding, table })
+    }
+
+    /// An empty cache of layer `layer`.
+    fn cache(&self, decoder: &Decoder, layer: usize, storage: &Storage) -> KvCache {
+        let config = decoder.config();
+        let kept = self.layers[layer].kept();
+        KvCache::with_storage(config.kv_heads, config.head_dim, &kept, config.layers, storage)
+    }
+
+    /// Holds the angles for positions below `end`, and says how a pass is to be made.
+    fn pass(&mut self, end: u64) -> Pass<'_> {
+        if let Some(table) = &mut self.table {
+            let policies = self.layers.iter().flat_map(LayerPolicies::distinct);
+            let rows = policies.map(|policy| Inputs::table_rows(policy, end)).max();
+            table.grow(rows.unwrap_or(0));
+        }
+        Pass { policies: &self.layers, encoding: &self.encoding, table: self.table.as_ref() }
+    }
+}
+
+/// The state of one sequence under one policy, or under several where heads differ.
 #[derive(Clone, Debug)]
 pub struct Session {
     decoder: Arc<Decoder>,
-    policy: AttentionPolicy,
-    encoding: PositionEncoding,
-    table: Option<RotaryTable>,
+    policies: PolicyMap,
+    reading: Reading,
     /// One per layer.
     caches: Vec<KvCache>,
     /// After the final norm, of the last token fed. `[hidden]`
@@ -62,31 +105,28 @@ impl Clone for PagesOf {
 }
 
 impl Session {
-    /// An empty sequence.
+    /// An empty sequence under one policy, or under a [`PolicyMap`] where layers or heads differ.
     ///
     /// # Errors
-    /// A policy that makes no sense, or that the model's position encoding cannot follow.
-    pub fn new(decoder: Arc<Decoder>, policy: AttentionPolicy) -> Result<Self> {
-        Self::with_storage(decoder, policy, &Storage::default())
+    /// A policy that makes no sense, or that the model's position encoding cannot follow; a layer or head that the model does
+    /// not have.
+    pub fn new(decoder: Arc<Decoder>, policies: impl Into<PolicyMap>) -> Result<Self> {
+        Self::with_storage(decoder, policies, &Storage::default())
     }
 
     /// The same with the keys that retrieved keys are chosen from in `storage`.
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn with_storage(decoder: Arc<Decoder>, policy: AttentionPolicy, storage: &Storage) -> Result<Self> {
-        policy.validate()?;
-        let config = decoder.config();
-        let encoding = PositionEncoding::new(config, policy.scaling)?;
-        let table = match &encoding {
-            PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
-            PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
-        };
-        let (layers, kv_heads, head_dim) = (config.layers, config.kv_heads, config.head_dim);
-        let cache =
-            |layer| KvCache::with_storage(kv_heads, head_dim, &policy.at_layer(layer), layers, storage);
-        let caches = (0..layers).map(cache).collect();
-        Ok(Self { decoder, policy, encoding, table, caches, last_hidden: None, pages: PagesOf::default() })
+    pub fn with_storage(
+        decoder: Arc<Decoder>,
+        policies: impl Into<PolicyMap>,
+        storage: &Storage,
+    ) -> Result<Self> {
+        let policies = policies.into();
+        let reading = Reading::new(&decoder, &policies)?;
+        let caches = (0..reading.layers.len()).map(|layer| reading.cache(&decoder, layer, storage)).collect();
+        Ok(Self { decoder, policies, reading, caches, last_hidden: None, pages: PagesOf::default() })
     }
 
     /// Feeds `tokens` without computing any logits.
@@ -155,12 +195,8 @@ impl Session {
     }
 
     fn forward(&mut self, chunk: &[u32], probe: Option<&mut dyn Probe>) -> Result<Vec<f32>> {
-        if let Some(table) = &mut self.table {
-            let end = self.caches.first().map_or(0, KvCache::next_position) + chunk.len() as u64;
-            table.grow(Inputs::table_rows(&self.policy, end));
-        }
-        let pass = Pass { policy: &self.policy, encoding: &self.encoding, table: self.table.as_ref() };
-        let states = self.decoder.forward(chunk, &mut self.caches, &pass, probe)?;
+        let end = self.position() + chunk.len() as u64;
+        let states = self.decoder.forward(chunk, &mut self.caches, &self.reading.pass(end), probe)?;
         let hidden = self.decoder.config().hidden;
         self.last_hidden = Some(states[states.len() - hidden..].to_vec());
         Ok(states)

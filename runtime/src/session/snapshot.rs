@@ -21,7 +21,7 @@ use crate::files::write_whole_with;
 use crate::formats::mapped;
 use crate::model::ModelDigest;
 use crate::offload::Storage;
-use crate::policy::AttentionPolicy;
+use crate::policy::PolicyMap;
 use crate::session::decoder::Decoder;
 
 const FORMAT: &str = "lm-infinite session 2";
@@ -33,7 +33,7 @@ const LAST_HIDDEN: &str = "last_hidden";
 struct Header {
     format: String,
     model: ModelDigest,
-    policy: AttentionPolicy,
+    policy: PolicyMap,
     /// One per layer.
     layers: Vec<Layout>,
     /// Old keys that lie beside.
@@ -120,7 +120,7 @@ impl Session {
         let header = Header {
             format: FORMAT.into(),
             model: self.decoder.digest(),
-            policy: self.policy.clone(),
+            policy: self.policies.clone(),
             layers: self.caches.iter().map(KvCache::layout).collect(),
             pages,
         };
@@ -144,7 +144,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::restore_with_storage`].
-    pub fn restore(decoder: Arc<Decoder>, policy: AttentionPolicy, path: &Path) -> Result<Self> {
+    pub fn restore(decoder: Arc<Decoder>, policy: impl Into<PolicyMap>, path: &Path) -> Result<Self> {
         Self::restore_with_storage(decoder, policy, path, &Storage::default())
     }
 
@@ -156,12 +156,13 @@ impl Session {
     /// tokenizer: the message says which).
     pub fn restore_with_storage(
         decoder: Arc<Decoder>,
-        policy: AttentionPolicy,
+        policy: impl Into<PolicyMap>,
         path: &Path,
         storage: &Storage,
     ) -> Result<Self> {
         let malformed =
             |field: &str, expected: &str, got: String| Error::malformed(path, field, expected, got);
+        let policy = policy.into();
         let mapped = mapped::map(path)?;
         let bytes = (*mapped).as_ref();
         let tensors = SafeTensors::deserialize(bytes)
@@ -180,8 +181,15 @@ impl Session {
         if header.layers.len() != layers {
             return Err(malformed("layers", &layers.to_string(), header.layers.len().to_string()));
         }
-        let place = |layout: &Layout| (layout.recent.end, layout.origin);
-        if header.layers.windows(2).any(|pair| place(&pair[0]) != place(&pair[1])) {
+        // Without a gap the window begins behind the start tokens, of which layers may keep more or fewer.
+        let starts = session.reading.layers.iter().map(|policies| policies.kept().start);
+        let places: Vec<_> = header
+            .layers
+            .iter()
+            .zip(starts)
+            .map(|(layout, start)| (layout.recent.end, Some(layout.origin).filter(|&origin| origin != start)))
+            .collect();
+        if places.windows(2).any(|pair| pair[0] != pair[1]) {
             return Err(malformed(
                 "positions",
                 "the same end and gap in every layer",

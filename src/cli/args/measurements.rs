@@ -34,6 +34,11 @@ pub struct Diagnose {
     /// where it lies below. 0.2 is a perplexity that is 22 % higher
     #[arg(long, value_name = "NATS", default_value_t = LOSS_MARGIN)]
     pub loss_margin: f64,
+    /// Look for causes by every intervention: distances, number of keys and start tokens alone and together; the fix in each
+    /// layer and head alone; a small set of heads whose fix suffices. Without it, the three causes alone, where that costs
+    /// less than the diagnosis
+    #[arg(long, conflicts_with = "shard")]
+    pub causes: bool,
     /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
     /// folders. Policies need a window [default then: window, lambda, lm-infinite]
     #[arg(long, value_name = "I/N")]

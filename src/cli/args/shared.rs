@@ -46,11 +46,12 @@ macro_rules! policy_help {
             " [default: ",
             $default,
             "]\n\nNAME[:key=value,…]. Names and the keys they take: vanilla; window (window); lambda (start, window); ceiling \
-             (ceiling); lm-infinite (start, window, ceiling); lm-infinite-topk (the same, and k, from_layer, distance); \
+             (ceiling); no-start (start, beyond); ceiling-no-start (start, beyond, ceiling); lm-infinite (start, window, ceiling); \
+             lm-infinite-topk (the same, and k, from_layer, distance); \
              streaming-llm (start, window); pi, ntk, yarn (factor)",
             $("; ", $more,)?
-            ". Defaults: window is the training length, ceiling the window, start 10 (streaming-llm: 4), k 5, from_layer 4, \
-             distance half of the window, factor 4."
+            ". Defaults: window and beyond are the training length, ceiling the window, start 10 (streaming-llm: 4), k 5, \
+             from_layer 4, distance half of the window, factor 4."
         )
     };
 }

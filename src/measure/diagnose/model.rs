@@ -15,6 +15,7 @@ use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::head_effects::HeadEffects;
 use super::heads::HeadReport;
 use super::loss::{LOSS_MARGIN, LossVerdict, TokenOnset};
+use crate::causes::Causes;
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
 
@@ -57,6 +58,9 @@ pub struct Diagnosis {
     pub bins: BinEdges,
     /// One per policy, in the order asked for.
     pub runs: Vec<RunMeasurement>,
+    /// Causes of the failure, where they were looked for. Kept beside the JSON form, which leaves them out.
+    #[serde(skip)]
+    pub causes: Option<Causes>,
     /// Loss of tokens 1..n of the reference, in nats. [n − 1] Kept beside the JSON form, which leaves it out.
     #[serde(skip)]
     pub reference_per_token: Vec<f32>,
@@ -268,6 +272,7 @@ impl DiagnosisBuilder {
                 map_keys: plan.map_keys,
             },
             runs: Vec::new(),
+            causes: None,
             reference_per_token: reference,
         };
         Self { diagnosis, losses: empty, frames: Vec::new() }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::model::{Diagnosis, RunMeasurement};
 use super::outcome::Outcome;
+use crate::causes::Causes;
 use crate::words::{bucket_json, grouped, not_finite_from, tokens};
 
 impl Diagnosis {
@@ -40,7 +41,7 @@ impl Diagnosis {
                 "order": run.order,
             })
         };
-        json!({
+        let mut json = json!({
             "model": self.model,
             "tokens": self.tokens,
             "repeated_from": self.repeated_from,
@@ -52,7 +53,11 @@ impl Diagnosis {
             "reference_first_non_finite": self.reference_first_non_finite,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "out": out.map(|out| out.display().to_string()),
-        })
+        });
+        if let Some(causes) = &self.causes {
+            json["causes"] = causes.to_json();
+        }
+        json
     }
 
     /// What broke first and where, one paragraph per policy.
@@ -63,6 +68,8 @@ impl Diagnosis {
             grouped(self.trained_length),
             grouped(self.tokens)
         );
+        let causes = self.causes.iter().flat_map(Causes::sentences);
+        text.extend(causes.map(|sentence| format!("{sentence}\n")));
         text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
             let context = self.reference_window.map_or(String::new(), |windows| windows.words());

@@ -1,5 +1,6 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
+mod heads;
 mod non_finite;
 mod tiles;
 
@@ -9,7 +10,7 @@ use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::offload::Storage;
-use crate::policy::{AttentionPolicy, Middle, PositionScaling, Positions, Region, region};
+use crate::policy::{AttentionPolicy, DroppedStart, Middle, PositionScaling, Positions, Region, region};
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
@@ -257,6 +258,11 @@ fn policies(window: u64) -> Vec<AttentionPolicy> {
         of(3, Some(window), Some(window.div_ceil(2))),
         of(3, Some(window), Some(window + 5)),
         AttentionPolicy { positions: Positions::InCache, ..of(3, Some(window), None) },
+        AttentionPolicy { dropped: Some(DroppedStart { tokens: 3, beyond: window }), ..of(0, None, None) },
+        AttentionPolicy {
+            dropped: Some(DroppedStart { tokens: window + 2, beyond: 2 }),
+            ..of(0, None, Some(window))
+        },
     ]
 }
 
