@@ -86,8 +86,8 @@ fn measured(head: &HeadReport) -> MeasuredHead {
     MeasuredHead {
         layer: head.layer,
         head: head.head,
-        logit_excess: head.logit_rise().map(f64::from),
-        entropy_excess: head.entropy_rise(),
+        logit_excess: head.largest_logit_excess(),
+        entropy_excess: head.entropy_excess.map(|excess| excess.effect.mean),
         start_mass: head.start_mass_inside,
     }
 }
