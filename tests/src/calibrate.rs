@@ -1,5 +1,5 @@
-//! Verdicts where the right answer is known: false `fails` at most 5 %, `undecided` rarer than 20 % at the default length, missed
-//! failures at most 5 %.
+//! Verdicts where the right answer is known: false `fails` at most 5 %, `undecided` rarer than 20 % at the default length, failures
+//! said to hold, and not found at the default length, at most 5 %.
 
 use std::cell::Cell;
 

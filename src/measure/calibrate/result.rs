@@ -161,8 +161,9 @@ impl Calibration {
         tally
     }
 
-    /// The rates that are promised: false `fails` of each verdict, `undecided` of each at the default length, and missed
-    /// failures of the loss.
+    /// The rates that are promised: false `fails` of each verdict, `undecided` of each at the default length, failures of the
+    /// loss that are said to hold at any length, and those that are not found at the default length. Shorter texts may leave a
+    /// failure undecided, and say how much more would decide it.
     pub fn rates(&self) -> Vec<Rate> {
         let null = |row: &Row| row.expected == Expected::Null;
         let mut rates = Vec::new();
@@ -176,10 +177,14 @@ impl Calibration {
             let name = "undecided at the default length";
             rates.push(Rate::new(name, measure, tally.undecided, tally.n(), MOST_UNDECIDED, |a, b| a < b));
         }
-        let tally = self.total(Measure::Loss, |row| row.expected == Expected::Failure);
+        let failure = |row: &Row| row.expected == Expected::Failure;
+        let tally = self.total(Measure::Loss, failure);
+        let name = "failures said to hold";
+        rates.push(Rate::new(name, Measure::Loss, tally.holds, tally.n(), MOST_MISSED, |a, b| a <= b));
+        let tally = self.total(Measure::Loss, |row| failure(row) && row.default_length);
         let missed = tally.holds + tally.undecided;
-        rates
-            .push(Rate::new("missed failures", Measure::Loss, missed, tally.n(), MOST_MISSED, |a, b| a <= b));
+        let name = "failures not found, default length";
+        rates.push(Rate::new(name, Measure::Loss, missed, tally.n(), MOST_MISSED, |a, b| a <= b));
         rates
     }
 
@@ -223,7 +228,7 @@ impl Calibration {
                 format!("{} of {}: {}", rate.count, share.trials, share.percent())
             });
             text.push_str(&format!(
-                "  {:<32} {:<8} {said}; limit {limit} %: {verdict}\n",
+                "  {:<34} {:<8} {said}; limit {limit} %: {verdict}\n",
                 rate.name,
                 rate.measure.to_string()
             ));
@@ -379,7 +384,8 @@ mod tests {
         assert_eq!(of("false", Measure::Entropy), (0, Some(2), Some(true)));
         assert_eq!(of("undecided", Measure::Entropy), (1, Some(2), Some(false)));
         assert_eq!(of("undecided", Measure::Loss), (0, Some(2), Some(true)));
-        assert_eq!(of("missed", Measure::Loss), (1, Some(2), Some(false)));
+        assert_eq!(of("failures said to hold", Measure::Loss), (0, Some(2), Some(true)));
+        assert_eq!(of("failures not found", Measure::Loss), (1, Some(2), Some(false)));
         let wrong: Vec<_> = found.wrong().into_iter().map(|(case, measure)| (case.row, measure)).collect();
         let expected = [(0, Measure::Logits), (0, Measure::Drift), (0, Measure::Loss), (1, Measure::Loss)];
         assert_eq!(wrong, expected);

@@ -75,11 +75,6 @@ impl HeadReport {
         Some(self.logits_outside?.high - self.logits_inside?.high)
     }
 
-    /// How far the largest mean entropy beyond the training length lies above that within it, in nats.
-    pub fn entropy_rise(&self) -> Option<f64> {
-        self.entropy.and_then(|growth| Some(growth.outside? - growth.inside))
-    }
-
     /// What unseen distances add to the logits, on start tokens or on other keys, whichever is more.
     pub fn largest_logit_excess(&self) -> Option<f64> {
         let both = [self.logit_excess, self.start_logit_excess].into_iter().flatten();
