@@ -58,9 +58,8 @@ fn a_model_that_fails_of_distances_alone_is_told_so() {
     let [distances, keys] = effects.vanilla.shares.expect("an excess");
     assert!(effects.vanilla.excess.low > 1.0, "{:?}", effects.vanilla.excess);
     assert!(distances.share >= 0.9 && keys.share <= 0.1, "{distances}; {keys}");
-    // A window without start tokens shows no unseen distance, whichever is asked for: of three causes 5/6 is the most.
     let shares = effects.shares.expect("an excess");
-    assert!((0.75..0.85).contains(&shares.distances.share), "{}", shares.distances);
+    assert!(shares.distances.share >= 0.9, "{}", shares.distances);
     head_0_is_the_cause(&decoder, &tokens, &runs);
 }
 

@@ -4,7 +4,7 @@
 //! A contrast `Σ wᵢ · seriesᵢ` is made token by token, so that what all series share falls away before its noise is measured;
 //! its mean has the interval of [`MeanEffect`], with blocks as long as its own autocorrelation asks for. The interval of a ratio
 //! `A / B` is Fieller's (1954): all `r` for which 0 lies in the interval of `A − r·B`, with the covariance of both over the same
-//! blocks, the longer of the two lengths. It is bounded just where the interval of `B` does not hold 0, and unlike `± t · s` around
+//! blocks, as long as the part, the rest and the whole ask for. It is bounded just where the interval of `B` does not hold 0, and unlike `± t · s` around
 //! the ratio it covers also where `B` is not much larger than its deviation.
 
 use std::fmt;
@@ -75,7 +75,10 @@ impl PairedMeans {
             return None;
         }
         let n = whole.len();
-        let block = block_length(&part).max(block_length(&whole)).clamp(1, n / 2);
+        // That of the rest counts too, so that the shares of part and rest have intervals that mirror each other.
+        let rest: Vec<f64> = whole.iter().zip(&part).map(|(whole, part)| whole - part).collect();
+        let block = [&part, &rest, &whole].map(|values| block_length(values)).into_iter().max();
+        let block = block.unwrap_or(1).clamp(1, n / 2);
         let [a, b] = [&part, &whole].map(|values| values.iter().sum::<f64>() / n as f64);
         let [first, second] = [(&part, a), (&whole, b)]
             .map(|(values, mean)| PrefixSums::new(values.iter().map(|value| value - mean)));
@@ -179,6 +182,17 @@ mod tests {
         }
         assert!(told > 1900, "{told}");
         is_covered(covered, told, "shares");
+        let [base, part, whole] = [(0.0, 4), (0.4, 5), (1.0, 6)].map(|(rise, seed)| {
+            single(&autoregressive(400, 0.7, seed).iter().map(|x| x / 4.0 + rise).collect::<Vec<_>>())
+        });
+        let paired = PairedMeans::new(&[&base, &part, &whole], 0).expect("values");
+        let shares = [[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0]]
+            .map(|part| paired.share(&part, &[-1.0, 0.0, 1.0]).expect("a rise"));
+        assert!((shares[0].share + shares[1].share - 1.0).abs() < 1e-9);
+        for (low, high) in [(0, 1), (1, 0)] {
+            let sum = shares[0].interval[low] + shares[1].interval[high];
+            assert!((sum - 1.0).abs() < 1e-9, "{shares:?}");
+        }
         let values = single(&autoregressive(500, 0.0, 3));
         let higher: Vec<f32> = values.iter().map(|value| value - 1.0).collect();
         let falls = PairedMeans::new(&[&values, &higher], 0).expect("values");
