@@ -79,7 +79,9 @@ impl DriftFactor {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let interval = farthest.map(|(distance, site)| site.farthest_interval.unwrap_or([distance; 2]));
         // Query i sees key 0 through the window up to i = window − 1.
-        let dropped = policy.window.filter(|&window| policy.start == 0 && window < tokens);
+        let windowed = policy.window.filter(|_| policy.start == 0);
+        let dropped =
+            windowed.or(policy.dropped.map(|dropped| dropped.beyond)).filter(|&beyond| beyond < tokens);
         let start = match (interval, dropped) {
             (None, _) => Outcome::Undecided,
             (Some([low, _]), Some(_)) if low > START_APART => Outcome::Fails,
