@@ -76,7 +76,17 @@ fn everything_is_what_diagnose_writes() {
     let out = theirs.display().to_string();
     let arguments = [
         ["lm-infinite", "diagnose"].as_slice(),
-        &["--tokens", "1500", "--policy", "vanilla", "--policy", "lm-infinite", "--out", &out],
+        &[
+            "--tokens",
+            "1500",
+            "--causes=none",
+            "--policy",
+            "vanilla",
+            "--policy",
+            "lm-infinite",
+            "--out",
+            &out,
+        ],
     ];
     lm_infinite::cli::run(arguments.concat().into_iter().map(Into::into));
     let names = |folder: &Path| -> BTreeSet<String> {

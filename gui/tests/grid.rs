@@ -44,9 +44,17 @@ fn corner(grid: &Harness<'_, Heads>) -> Pos2 {
     grid.get_by_label("Head grid").rect().min
 }
 
+fn excess_of(diagnosis: &Diagnosis, run: usize, head: (usize, usize)) -> f64 {
+    let heads = &diagnosis.runs[run].heads;
+    let report = heads.iter().find(|report| (report.layer, report.head) == head).expect("a head");
+    report.largest_logit_excess().expect("unseen distances")
+}
+
 #[test]
 fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
-    let mut grid = grid(made_up::diagnosis(3, 4));
+    let diagnosis = made_up::diagnosis(3, 4);
+    let excess = excess_of(&diagnosis, 0, (2, 1));
+    let mut grid = grid(diagnosis);
     grid.get_by_label("Curves: mean over all heads");
     let at = corner(&grid) + vec2(26.0 + 54.0 * 1.5, 30.0 * 2.5);
     grid.drag_at(at);
@@ -55,7 +63,8 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
     assert_eq!(choice(&grid).head, Some((2, 1)));
     grid.get_by_label("Curves: layer 2, head 1");
     grid.get_by_label("Chosen head: layer 2, head 1");
-    grid.get_by_label("rise of the largest logit, A: 1.48");
+    assert!(excess > 0.5, "{excess}");
+    grid.get_by_label(&format!("logit excess at unseen distances, A: {excess:.2}"));
     click(&mut grid, "All heads");
     assert_eq!(choice(&grid).head, None);
     assert!(grid.query_by_label_contains("Chosen head").is_none());
@@ -112,17 +121,21 @@ fn the_grid_keeps_its_width_in_a_panel() {
 
 #[test]
 fn a_difference_is_told_with_its_sign_and_a_symmetric_scale() {
-    let mut grid = grid(made_up::diagnosis(3, 4));
+    let diagnosis = made_up::diagnosis(3, 4);
+    let difference = excess_of(&diagnosis, 0, (0, 0)) - excess_of(&diagnosis, 1, (0, 0));
+    let mut grid = grid(diagnosis);
     click(&mut grid, "A \u{2212} B");
     press(&mut grid, Key::ArrowDown);
-    grid.get_by_label_contains("rise of the largest logit, A \u{2212} B: 5.");
-    grid.get_by_label_contains("Colours: rise of the largest logit, A \u{2212} B, from \u{2212}5.");
+    assert!(difference > 1.0, "{difference}");
+    let name = "logit excess at unseen distances, A \u{2212} B";
+    grid.get_by_label_contains(&format!("{name}: {difference:.2}"));
+    grid.get_by_label_contains(&format!("Colours: {name}, from \u{2212}{difference:.2}"));
     for _ in 0..3 {
         press(&mut grid, Key::ArrowDown);
         press(&mut grid, Key::ArrowRight);
     }
     assert_eq!(choice(&grid).head, Some((2, 3)));
-    grid.get_by_label_contains("A \u{2212} B: \u{2212}5.");
+    grid.get_by_label_contains(&format!("A \u{2212} B: \u{2212}{difference:.2}"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
 
+use super::args::WhichCauses;
 use super::inputs::Model;
 use super::output::progress;
 use crate::causes::{
@@ -13,15 +14,19 @@ use crate::diagnose::{Diagnosis, HeadReport};
 /// Tokens beyond the training length, at least, that causes are looked for with.
 const LEAST_BEYOND: u64 = 64;
 
-/// Causes of what `diagnosis` found on `tokens`: with `all` of them every intervention, without it the factorial alone, and that
-/// only where the runs it needs cost less than the diagnosis did.
+/// Causes of what `diagnosis` found on `tokens`: every intervention or none, as asked for; without a word the factorial alone, and
+/// that only where the runs it needs cost less than the diagnosis did.
 pub fn find(
     model: &Model,
     tokens: &[u32],
     diagnosis: &Diagnosis,
-    all: bool,
+    which: Option<WhichCauses>,
     seed: u64,
 ) -> anyhow::Result<Option<Causes>> {
+    if which == Some(WhichCauses::None) {
+        return Ok(None);
+    }
+    let all = which == Some(WhichCauses::All);
     let trained_length = diagnosis.trained_length;
     let known: Vec<(&AttentionPolicy, &[f32])> =
         diagnosis.runs.iter().map(|run| (&run.attention, run.arrays.nll.as_slice())).collect();

@@ -36,9 +36,9 @@ pub struct Diagnose {
     pub loss_margin: f64,
     /// Look for causes by every intervention: distances, number of keys and start tokens alone and together; the fix in each
     /// layer and head alone; a small set of heads whose fix suffices. Without it, the three causes alone, where that costs
-    /// less than the diagnosis
-    #[arg(long, conflicts_with = "shard")]
-    pub causes: bool,
+    /// less than the diagnosis; with `--causes=none`, none
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "all", conflicts_with = "shard")]
+    pub causes: Option<WhichCauses>,
     /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
     /// folders. Policies need a window [default then: window, lambda, lm-infinite]
     #[arg(long, value_name = "I/N")]
@@ -46,6 +46,15 @@ pub struct Diagnose {
     /// Result folder [default: results/MODEL-DATE-TIME]
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+}
+
+/// How far `diagnose --causes` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhichCauses {
+    /// Every intervention
+    All,
+    /// None
+    None,
 }
 
 /// `perplexity`

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use self::calibrate::Calibrate;
-pub use self::measurements::{AblationArgs, Bench, Diagnose, Merge, Perplexity, Sweep, SweepMeasure};
+pub use self::measurements::{
+    AblationArgs, Bench, Diagnose, Merge, Perplexity, Sweep, SweepMeasure, WhichCauses,
+};
 pub use self::shared::{ModelArgs, RepeatArgs, TextArgs};
 pub use self::tasks::{Generate, GenerationQuality, Passkey, Qasper};
 pub use self::training::{Position, Train};
