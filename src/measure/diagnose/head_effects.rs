@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(stays_above(&[], 0.2), None);
         // A fall to the margin ends one and not the other.
         let mut turning = rising.clone();
-        turning[15].1 = -3.0;
+        turning[12].1 = -3.0;
         assert_eq!(rises_above(&turning, 0.2), Some([256 + 16 * 2, 256 + 16 * 3]));
         assert!(stays_above(&turning, 0.2).is_some_and(|[_, at]| at > 256 + 16 * 11));
         assert_eq!((rises_above(&rising, 0.6), rises_above(&[], 0.2)), (None, None));
