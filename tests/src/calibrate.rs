@@ -10,7 +10,7 @@ use lm_infinite::checkpoint::{LoadedModel, load};
 use lm_infinite::hub;
 use serde_json::Value;
 
-use crate::support::{cache, program, slow_tests};
+use crate::support::{cache, program};
 
 fn built_in(name: &str) -> LoadedModel {
     load(name, &cache()).expect("it is built in")
@@ -28,13 +28,13 @@ fn run(plan: &Plan) -> Calibration {
     calibrate(plan, &|_| (), &|| false).expect("runs")
 }
 
-/// All rates are met; in a quick run, which has no failure at the default length, all others.
+/// All rates of a quick run are met; it has no failure at the default length.
 #[track_caller]
-fn assert_rates(found: &Calibration, quick: bool) {
+fn assert_rates(found: &Calibration) {
     let said = found.summary();
     eprintln!("{said}");
     for rate in found.rates() {
-        if quick && rate.name.starts_with("failures not found") {
+        if rate.name.starts_with("failures not found") {
             assert_eq!(rate.met, None, "{said}");
             continue;
         }
@@ -46,20 +46,7 @@ fn assert_rates(found: &Calibration, quick: bool) {
 fn a_subset_of_verdicts_keeps_its_rates() {
     let extent = Extent { quick: true, ..Extent::default() };
     let plan = Plan::new(vec![loaded("tiny-rope"), random()], Vec::new(), 0, extent).expect("a plan");
-    assert_rates(&run(&plan), true);
-}
-
-/// SmolLM2 is left to the command: its cases take longer than all others together.
-#[test]
-fn all_verdicts_keep_their_rates() {
-    if !slow_tests() {
-        eprintln!("skipped: takes minutes; set LM_INFINITE_SLOW_TESTS=1");
-        return;
-    }
-    let mut subjects: Vec<Subject> = hub::EMBEDDED.iter().map(|model| loaded(model.name)).collect();
-    subjects.push(random());
-    let plan = Plan::new(subjects, Vec::new(), 0, Extent::default()).expect("a plan");
-    assert_rates(&run(&plan), false);
+    assert_rates(&run(&plan));
 }
 
 /// A case is what its reading says it is, not what it was called: what fails can be no false `fails`, and what holds cannot
