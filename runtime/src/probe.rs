@@ -175,9 +175,9 @@ pub struct CounterfactualLogits<'a> {
     pub head: usize,
     /// Position of the query.
     pub position: u64,
-    /// Positions of the keys, ascending. [keys]
+    /// Positions of the keys, ascending. `[keys]`
     pub keys: &'a [u64],
-    /// Logits under the policy. [keys]
+    /// Logits under the policy. `[keys]`
     pub actual: &'a [f32],
     /// Distances, in tokens: [`CounterfactualPlan::seen`], as if all keys were clamped, and then the others, ascending. [1 + distances]
     pub distances: &'a [u64],

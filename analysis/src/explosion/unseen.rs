@@ -55,9 +55,9 @@ pub struct UnseenDistances {
 /// Logits of one query of one head, all of one number of distances.
 #[derive(Clone, Copy, Debug)]
 pub struct PairLogits<'a> {
-    /// Positions of the keys, ascending. [keys]
+    /// Positions of the keys, ascending. `[keys]`
     pub keys: &'a [u64],
-    /// At their own distances. [keys]
+    /// At their own distances. `[keys]`
     pub actual: &'a [f32],
     /// At the clamped distance and then at distances of training, evenly spread. [keys, 1 + distances]
     pub seen: &'a [f32],

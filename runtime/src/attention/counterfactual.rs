@@ -10,9 +10,9 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// The parts of a [`CounterfactualLogits`](crate::probe::CounterfactualLogits).
 pub struct Counterfactual {
-    /// [keys]
+    /// `[keys]`
     pub keys: Vec<u64>,
-    /// [keys]
+    /// `[keys]`
     pub actual: Vec<f32>,
     /// [1 + distances]
     pub distances: Vec<u64>,
