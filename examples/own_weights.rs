@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             dim: 8,
             layout: RopeLayout::HalfSplit,
             scaling: PositionScaling::None,
+            long_rope: None,
         },
         tied_embeddings: true,
         trained_length: 64,

@@ -8,6 +8,8 @@ pub mod error;
 pub mod figures;
 mod measure;
 pub mod results;
+#[cfg(test)]
+mod testing;
 mod words;
 
 pub use lm_infinite_analysis as analysis;
@@ -19,8 +21,8 @@ pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
 pub use measure::{
-    ablation, bench, calibrate, causes, diagnose, evaluate, long_run, machine, method, passkey, qasper,
-    scores,
+    ablation, bench, calibrate, causes, compare, diagnose, evaluate, long_run, machine, method, needles,
+    passkey, qasper, scores,
 };
 
 /// The program in the README compiles.

@@ -29,6 +29,8 @@ pub enum Purpose {
     Calibration,
     /// Sets of heads or layers that are fixed at random. Indices: draw.
     Intervention,
+    /// What is hidden in the prompts of needle tasks. Indices: task, length, sample.
+    Needles,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Passkey => "passkey",
             Self::Calibration => "calibration",
             Self::Intervention => "intervention",
+            Self::Needles => "needles",
         }
     }
 }

@@ -42,7 +42,8 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
     let bar = progress("ablation", (plan.policies.len() * plan.segments) as u64, "runs");
     let mut result = ablation(&model.loaded.name, &model.decoder, tokens, bos, &plan, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    (result.repeated_from, result.notes) = (sample.repeated_from, sample.notes.clone());
+    result.repeated_from = sample.repeated_from;
+    result.notes.splice(0..0, sample.notes.iter().cloned());
     let info = RunInfo::new(
         arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
         Source { name: model.loaded.name.clone(), sha256: None },

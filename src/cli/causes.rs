@@ -7,7 +7,8 @@ use super::args::WhichCauses;
 use super::inputs::Model;
 use super::output::progress;
 use crate::causes::{
-    CauseRuns, Causes, Interventions, MeasuredHead, measure_places, predictions, smallest_fix,
+    CauseRuns, Causes, Interventions, MeasuredHead, TemperatureRemedy, measure_places, predictions,
+    smallest_fix,
 };
 use crate::diagnose::{Diagnosis, HeadReport};
 
@@ -51,6 +52,10 @@ pub fn find(
         causes.notes.push(Note::new("causes", said));
         return Ok(Some(causes));
     }
+    let bar = progress("temperature", tokens.len() as u64, "tokens");
+    causes.temperature =
+        TemperatureRemedy::measure(&model.decoder, tokens, &runs, &|position| bar.set_position(position))?;
+    bar.finish_and_clear();
     let interventions = Interventions::new(&model.decoder, tokens, &runs)?;
     let bar = progress("layers and heads", 1, "runs");
     let places = measure_places(&interventions, tokens.len() as u64, &|done, of| {

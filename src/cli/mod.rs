@@ -6,6 +6,7 @@ pub mod args;
 mod bench;
 mod calibrate;
 mod causes;
+mod compare;
 mod diagnose;
 mod generate;
 mod generation_quality;
@@ -15,6 +16,7 @@ mod long_perplexity;
 mod manual;
 mod merge;
 mod models;
+mod needle;
 mod output;
 mod passkey;
 mod perplexity;
@@ -56,6 +58,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Merge(args) => merge::run(args, &arguments, &output),
         Command::Generate(args) => generate::run(args, &cli, &output),
         Command::Passkey(args) => passkey::run(args, &cli, &arguments, &output),
+        Command::Needle(args) => needle::run(args, &cli, &arguments, &output),
+        Command::Compare(args) => compare::run(args, &cli, &arguments, &output),
         Command::Sweep(args) => sweep::run(args, &cli, &arguments, &output),
         Command::Ablation(args) => ablation::run(args, &cli, &arguments, &output),
         Command::Qasper(args) => qasper::run(args, &cli, &arguments, &output),

@@ -47,14 +47,8 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
         for of_length in prompts.chunks(depths.len()) {
             let (mut of_depths, mut lost_of_depths) = (Vec::new(), Vec::new());
             for cell in of_length {
-                let (mut right, mut without_answer) = (0, 0);
-                for prompt in cell {
-                    match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
-                        Some(answer) => right += u64::from(prompt.is_answered_by(&answer)),
-                        None => without_answer += 1,
-                    }
-                    bar.inc(1);
-                }
+                let (right, without_answer) =
+                    passkey::found(&model.decoder, tokenizer, method, cell, &|| bar.inc(1))?;
                 of_depths.push(right);
                 lost_of_depths.push(without_answer);
             }

@@ -27,7 +27,7 @@ use crate::words::loss;
 pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     task::check_folder("sweep", args.out.as_ref())?;
-    let method = |value: &String| task::method(&model, &with_key(&args.policy, &args.key, value));
+    let method = |value: &String| task::method(&model, &with_key(&args.policy, &args.key, value)?);
     let methods = args.values.iter().map(method).collect::<crate::Result<Vec<Method>>>()?;
     let length = args.length.unwrap_or(model.trained_length().saturating_mul(16));
     let tokenizer = &model.loaded.tokenizer;

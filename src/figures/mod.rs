@@ -15,6 +15,7 @@ mod lines;
 mod long;
 mod maps;
 mod points;
+mod rows;
 mod states;
 mod subject;
 mod theme;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use canvas::FONT;
 pub use heat_map::{HeatMap, Panel};
 pub use points::{PointSeries, Points};
+pub use rows::{Column, Rows};
 
 use heads::HeadsFigure;
 use lines::LineFigure;
@@ -46,6 +48,8 @@ pub enum Chart {
     Points(Points),
     /// Tables of shares as colours.
     HeatMap(HeatMap),
+    /// One row for each method, one axis for each quantity.
+    Rows(Rows),
 }
 
 /// How a figure of curves follows from a diagnosis.
@@ -184,6 +188,7 @@ pub fn draw_chart(chart: &Chart, path: &Path) -> Result<Vec<PathBuf>> {
     match chart {
         Chart::Points(points) => canvas::write(path, points.size(), &|canvas| points.draw(canvas))?,
         Chart::HeatMap(map) => canvas::write(path, map.size(), &|canvas| map.draw(canvas))?,
+        Chart::Rows(rows) => canvas::write(path, rows.size(), &|canvas| rows.draw(canvas))?,
     }
     Ok(["svg", "png"].map(|extension| path.with_extension(extension)).to_vec())
 }

@@ -111,11 +111,10 @@ pub fn ablation(
     for _ in &plan.policies {
         all.push((empty(&bins)?, empty(&sides)?, NonFinite::default()));
     }
-    let mut random = random::expanded(plan.seed);
+    let starts = starts(tokens.len(), body, plan.segments, plan.seed);
     let window = ReferenceWindows::of(decoder.config(), plan.tokens as u64);
     let (mut sum, mut count, mut reference_broken) = (0.0, 0u64, NonFinite::default());
-    for segment in 0..plan.segments as u64 {
-        let at = random.random_range(0..=tokens.len() - body);
+    for (segment, &at) in (0..).zip(&starts) {
         let text: Vec<u32> = bos.into_iter().chain(tokens[at..at + body].iter().copied()).collect();
         let reference = evaluate_in_segments(decoder, &text, bos, window, &|_| ())?;
         sum += reference.iter().map(|&nll| f64::from(nll)).sum::<f64>();
@@ -146,13 +145,39 @@ pub fn ablation(
         model: model.into(),
         trained_length: trained,
         tokens: plan.tokens as u64,
-        segments: plan.segments as u64,
+        segments: starts.len() as u64,
         repeated_from: None,
-        notes: Vec::new(),
+        notes: coverage(tokens.len(), body, starts.len(), plan.segments),
         reference_nll: (count > 0 && !reference_broken.any()).then(|| sum / count as f64),
         reference_non_finite_tokens: reference_broken.count,
         runs,
     })
+}
+
+/// Where at most `count` segments of `length` tokens begin in a text of `tokens`, none over another: overlapping ones would say
+/// the same thing twice, and a band over them would be too narrow.
+fn starts(tokens: usize, length: usize, count: usize, seed: u64) -> Vec<usize> {
+    let count = count.min(tokens / length.max(1));
+    let room = tokens - count * length;
+    let mut random = random::expanded(seed);
+    let mut gaps: Vec<usize> = (0..count).map(|_| random.random_range(0..=room)).collect();
+    gaps.sort_unstable();
+    gaps.iter().enumerate().map(|(index, gap)| gap + index * length).collect()
+}
+
+/// How much of the text was read, and whether it has fewer segments than were asked for.
+fn coverage(tokens: usize, length: usize, segments: usize, asked: usize) -> Vec<Note> {
+    let share = 100.0 * (segments * length) as f64 / tokens as f64;
+    let mut said = format!(
+        "{segments} segments without overlap are {share:.0} % of the {} tokens they are from",
+        grouped(tokens as u64)
+    );
+    if segments < asked {
+        said.push_str(&format!(
+            "; {asked} were asked for, and no more fit (--repeat draws its documents again)"
+        ));
+    }
+    vec![Note::new("segments", said)]
 }
 
 impl Ablation {
@@ -189,5 +214,32 @@ impl Ablation {
             text.push_str(&format!("  {:<40} {value}{broken}\n", run.policy));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_do_not_overlap_and_lie_in_the_text() {
+        for (tokens, length, asked) in
+            [(1000, 10, 16), (160, 10, 16), (165, 10, 16), (50, 10, 16), (10, 10, 1), (10, 10, 3)]
+        {
+            let starts = starts(tokens, length, asked, 7);
+            assert_eq!(starts.len(), asked.min(tokens / length), "{tokens} {length}");
+            assert!(starts.windows(2).all(|pair| pair[1] >= pair[0] + length), "{starts:?}");
+            assert!(starts.last().is_none_or(|last| last + length <= tokens));
+        }
+        assert!(starts(9, 10, 4, 0).is_empty());
+        assert_ne!(starts(1000, 10, 16, 0), starts(1000, 10, 16, 1));
+    }
+
+    #[test]
+    fn the_note_says_what_was_asked_and_what_fits() {
+        let fits = coverage(1000, 10, 16, 16)[0].to_string();
+        assert!(fits.contains("16 % of the 1,000 tokens") && !fits.contains("asked"), "{fits}");
+        let fewer = coverage(50, 10, 5, 16)[0].to_string();
+        assert!(fewer.contains("100 % of the 50 tokens") && fewer.contains("16 were asked for"), "{fewer}");
     }
 }

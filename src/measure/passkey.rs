@@ -5,11 +5,12 @@ use std::sync::Arc;
 use lm_infinite_runtime::random::{self, Purpose};
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::tokenizer::Tokenizer;
-use lm_infinite_train::wording::{FILLER, TASK, needle, question};
+use lm_infinite_train::wording::{needle, question};
 use rand::Rng;
 
 use crate::error::{Error, Result};
 use crate::method::{Method, continuation};
+use crate::needles::haystack::{self, Hidden};
 
 /// The paper's name of the number.
 pub const NAME: &str = "pass key";
@@ -48,30 +49,8 @@ impl Prompt {
         let mut random = random::stream(Purpose::Passkey, seed, &[length as u64, place, sample]);
         let key = random.random_range(1..=LARGEST);
         let depth = depth.unwrap_or_else(|| random.random_range(0.0..=1.0));
-        // Lines, each with its line break: cut between a line break and a word, or between a word and a space, a text has
-        // the same tokens as in one piece.
-        let mut tokens = tokenizer.encode(&format!("{TASK}\n"))?;
-        let needle_line = tokenizer.encode_continuation(&format!("{}\n", needle(NAME, key)))?;
-        let question_line = tokenizer.encode_continuation(&question(NAME))?;
-        let first = tokenizer.encode_continuation(FILLER)?;
-        let again = tokenizer.encode_continuation(&format!(" {FILLER}"))?;
-        let line_break = tokenizer.encode_continuation("\n")?;
-        let needed = tokens.len() + needle_line.len() + question_line.len();
-        let Some(room) = length.checked_sub(needed) else {
-            let reason = format!("{length} tokens; task, key and question alone are {needed}");
-            return Err(Error::input("passkey prompt", reason));
-        };
-        let before = ((room as f64 * depth).round() as usize).min(room);
-        // As much filler as there is room for, and the line break behind it.
-        let filler = |count: usize| {
-            let words = count.saturating_sub(line_break.len());
-            let filler = first.iter().chain(again.iter().cycle()).take(words);
-            filler.chain(line_break.iter().cycle()).copied().take(count)
-        };
-        tokens.extend(filler(before));
-        tokens.extend(needle_line);
-        tokens.extend(filler(room - before));
-        tokens.extend(question_line);
+        let hidden = [Hidden { depth, line: needle(NAME, key) }];
+        let tokens = haystack::prompt(tokenizer, length, &hidden, &question(NAME))?;
         Ok(Self { tokens, key })
     }
 
@@ -96,6 +75,30 @@ pub fn answer(
     let stop: Vec<u32> = tokenizer.stop_tokens().collect();
     let tokens = continuation(decoder, tokenizer, method, &prompt.tokens, ANSWER_TOKENS, &stop)?;
     Ok(tokenizer.decode(&tokens.collect::<Result<Vec<u32>>>()?)?)
+}
+
+/// How many of `prompts` are answered with their key, and how many have no answer because logits are not finite. `progress` is told
+/// after each.
+///
+/// # Errors
+/// As [`answer`], but for logits that are not finite.
+pub fn found(
+    decoder: &Arc<Decoder>,
+    tokenizer: &Tokenizer,
+    method: &Method,
+    prompts: &[Prompt],
+    progress: &dyn Fn(),
+) -> Result<(u64, u64)> {
+    let (mut right, mut without_answer) = (0, 0);
+    for prompt in prompts {
+        match answer(decoder, tokenizer, method, prompt) {
+            Ok(answer) => right += u64::from(prompt.is_answered_by(&answer)),
+            Err(Error::Runtime(lm_infinite_runtime::Error::NotFinite { .. })) => without_answer += 1,
+            Err(error) => return Err(error),
+        }
+        progress();
+    }
+    Ok((right, without_answer))
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ fn shares(causes: &Causes) -> String {
     row("vanilla", "distances", &vanilla.distances, of(0));
     row("vanilla", "keys", &vanilla.keys, of(1));
     row("vanilla", "distances × keys", &vanilla.interaction, None);
+    if let Some(remedy) = &causes.temperature {
+        row("ceiling", "fewer keys", &remedy.fewer_keys, None);
+        row("ceiling", "temperature", &remedy.restored, remedy.share);
+    }
     row("no-start", "total", &effects.total, None);
     for cause in Cause::ALL {
         let share = effects.shares.as_ref().map(|shares| *shares.get(cause));

@@ -26,27 +26,57 @@ class Policy:
     in_cache: bool = False
     linear: float = 1.0
     ntk: float = 1.0
+    # Dynamic NTK: its factor and the trained length, None without.
+    dynamic: tuple | None = None
+    # Divisors of the frequencies, and what queries and keys are multiplied by.
+    divisors: torch.Tensor | None = None
+    magnitude: float = 1.0
+    # Self-Extend: (group, neighbor window). Dual chunk attention: (chunk, local).
+    grouped: tuple | None = None
+    chunked: tuple | None = None
+    # Start tokens (number, distance) that are not attended from that distance on.
+    dropped: tuple | None = None
+    # Keys from which on queries grow with ln n.
+    temperature: int | None = None
     # From block `from_layer` on, also the `k` keys between start and window with the largest logits, all at `distance`.
     k: int = 0
     from_layer: int = 0
     distance: int = 0
 
     @staticmethod
-    def parse(label):
-        """Reads `NAME:key=value,…`; every key must be written out."""
-        name, _, rest = label.partition(":")
-        keys = dict(part.split("=") for part in rest.split(",") if part)
-        number = {key: int(value) for key, value in keys.items() if key != "factor"}
-        policy = Policy(label, number.get("start", 0), number.get("window"), number.get("ceiling"))
-        if name.startswith("lm-infinite") and policy.ceiling is None:
-            policy.ceiling = policy.window
-        if name == "lm-infinite-topk":
-            policy.k, policy.from_layer, policy.distance = number["k"], number["from_layer"], number["distance"]
-        policy.in_cache = name == "streaming-llm"
-        if name == "pi":
-            policy.linear = float(keys["factor"])
-        if name == "ntk":
-            policy.ntk = float(keys["factor"])
+    def parse(label, trained=None):
+        """Reads `NAME:key=value,…`, several joined by `+`; every key must be written out."""
+        policy = Policy(label)
+        for part in label.split("+"):
+            name, _, rest = part.partition(":")
+            keys = dict(item.split("=") for item in rest.split(",") if item)
+            number = {key: int(value) for key, value in keys.items() if key != "factor"}
+            factor = float(keys.get("factor", 1))
+            if name in ("window", "lambda", "lm-infinite", "lm-infinite-topk", "streaming-llm"):
+                policy.start, policy.window = number.get("start", 0), number["window"]
+            if name in ("ceiling", "ceiling-no-start"):
+                policy.ceiling = number["ceiling"]
+            if name.startswith("lm-infinite"):
+                policy.ceiling = number.get("ceiling", policy.window)
+            if name == "lm-infinite-topk":
+                policy.k, policy.from_layer, policy.distance = number["k"], number["from_layer"], number["distance"]
+            if name.endswith("no-start"):
+                policy.dropped = number["start"], number["beyond"]
+            policy.in_cache |= name == "streaming-llm"
+            if name == "rerope":
+                policy.ceiling = number["window"]
+            if name == "self-extend":
+                policy.grouped = number["group"], number["window"]
+            if name == "dca":
+                policy.chunked = number["chunk"], number["local"]
+            if name == "temperature":
+                policy.temperature = number["from"]
+            if name == "pi":
+                policy.linear = factor
+            if name == "ntk":
+                policy.ntk = factor
+            if name == "dynamic-ntk":
+                policy.dynamic = factor, trained
         return policy
 
     def attended(self, i, j):
@@ -54,7 +84,34 @@ class Policy:
         seen = j <= i
         if self.window is not None:
             seen = seen & ((i - j < self.window) | (j < self.start))
+        if self.dropped is not None:
+            seen = seen & ~((j < self.dropped[0]) & (i - j >= self.dropped[1]))
         return seen
+
+    def distances(self, i, j):
+        """The distance that the rotary encoding is given, as a table, for policies that change it by position."""
+        if self.grouped is not None:
+            group, window = self.grouped
+            far = i // group - j // group + window - window // group
+            return torch.where(i - j < window, i - j, far)
+        chunk, local = self.chunked
+        query = torch.where(
+            i // chunk == j // chunk,
+            i % chunk,
+            torch.where(i // chunk - j // chunk == 1, (chunk + i % chunk).clamp(max=chunk + local - 1), chunk + local - 1),
+        )
+        return query - j % chunk
+
+    def query_scale(self, i, layer):
+        """What the queries at positions i [queries] are multiplied by."""
+        if self.temperature is None:
+            return torch.ones(len(i), dtype=torch.float64)
+        row, j = i[:, None], torch.arange(int(i.max()) + 1)[None]
+        keys = self.attended(row, j).sum(-1)
+        if self.k and layer >= self.from_layer:
+            middle = ((row - j >= self.window) & (j >= self.start)).sum(-1)
+            keys = keys + middle.clamp(max=self.k)
+        return (keys.double().log() / math.log(self.temperature)).clamp(min=1)
 
 
 @dataclasses.dataclass
@@ -140,11 +197,17 @@ class Model:
             torch.arange(head_dim).reshape(2, -1), weights,
         )
 
-    def frequencies(self, policy):
-        """Radians per token of each rotation, in float64."""
-        base = self.theta * policy.ntk ** (self.head_dim / (self.head_dim - 2))
+    def frequencies(self, policy, position=0):
+        """Radians per token of each rotation, in float64, for the query at `position` and all keys that it attends to."""
+        ntk = policy.ntk
+        if policy.dynamic is not None and position >= policy.dynamic[1]:
+            factor, trained = policy.dynamic
+            length = (position // trained + 1) * trained
+            ntk = factor * length / trained - (factor - 1)
+        base = self.theta * ntk ** (self.head_dim / (self.head_dim - 2))
         exponent = torch.arange(0, self.head_dim, 2, dtype=torch.float64) / self.head_dim
-        return base**-exponent / policy.linear
+        frequencies = base**-exponent / policy.linear
+        return frequencies if policy.divisors is None else frequencies / policy.divisors
 
     def rotate(self, x, positions, frequencies):
         """x [heads, n, head_dim] turned to positions [n], or all of it to one position; angles in float64."""
@@ -156,8 +219,18 @@ class Model:
         turned[..., self.pairs[1]] = first * sin + second * cos
         return turned
 
-    def logits_of_block(self, q, k, i, policy, frequencies, layer):
+    def logits_of_block(self, q, k, i, policy, layer):
         """Scaled attention logits [heads, queries, keys] of queries q at positions i [queries]; −inf where not attended."""
+        if policy.dynamic is not None:
+            # One query at a time: every one may have its own frequencies.
+            rows = [self.logits_at(q[:, t : t + 1], k, i[t : t + 1], policy, layer) for t in range(len(i))]
+            return torch.cat(rows, 1)
+        return self.logits_at(q, k, i, policy, layer)
+
+    def logits_at(self, q, k, i, policy, layer):
+        """The same of queries that share their frequencies."""
+        frequencies = self.frequencies(policy, int(i[0]))
+        q = q * policy.query_scale(i, layer)[None, :, None].to(q.dtype) * policy.magnitude**2
         n = k.shape[1]
         j = torch.arange(n)[None]
         dots = lambda q_at, k_at: (
@@ -169,6 +242,11 @@ class Model:
             changed = (row - j >= policy.window) & (j < policy.start)
             cached = i.clamp(max=policy.start + policy.window - 1)
             logits = torch.where(changed, dots(cached, j[0]), logits)
+        elif policy.grouped is not None or policy.chunked is not None:
+            # Pair by pair: every one at its own distance.
+            distance = policy.distances(row, j)
+            for d in distance.unique().tolist():
+                logits = torch.where(distance == d, dots(d, 0), logits)
         elif policy.ceiling is not None:
             changed = row - j > policy.ceiling
             logits = torch.where(changed, dots(policy.ceiling, 0), logits)
@@ -189,7 +267,6 @@ class Model:
         `max_logit`, `lse`, `entropy`, `start_mass` [layers, heads, n] and `bucket_mass` [layers, heads, n, buckets].
         """
         w, n, group = self.weights, len(tokens), self.heads // self.kv_heads
-        frequencies = self.frequencies(policy)
         norm = lambda x, gain: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.epsilon) * gain
         x = w["embedding"][tokens]
         layers = []
@@ -205,7 +282,7 @@ class Model:
                 i = torch.arange(begin, min(begin + block, n))
                 # Later keys are never attended by these queries.
                 keys = slice(0, int(i[-1]) + 1)
-                logits = self.logits_of_block(q[:, i], k[:, keys], i, policy, frequencies, layer)
+                logits = self.logits_of_block(q[:, i], k[:, keys], i, policy, layer)
                 lse = logits.logsumexp(-1, keepdim=True)
                 p = (logits - lse).exp()
                 mixed.append(p @ v[:, keys])

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lm_infinite::policy::{AttentionPolicy, PositionScaling};
+use lm_infinite::policy::{AttentionPolicy, LongRopeFactors, PositionScaling};
 use lm_infinite::probe::{HeadStatistics, Probe, ProbePlan, StatisticsPlan};
 use ndarray::{Array4, ArrayD, Axis};
 use serde::Deserialize;
@@ -66,6 +66,32 @@ fn scaling_by_policy_equals_scaling_by_checkpoint() {
     }
 }
 
+/// transformers reads a text with the long factors throughout if it is longer than the trained length, and with the short ones
+/// if it is not; we take the long ones for queries beyond it.
+#[test]
+fn long_rope_follows_the_checkpoints_factors() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(tiny("tied").join(file), folder.path().join(file)).expect("copied");
+    }
+    std::fs::copy(tiny("longrope").join("config.json"), folder.path().join("config.json")).expect("copied");
+    let long = PositionScaling::LongRope { factors: LongRopeFactors::Long };
+    check_logits("longrope", folder.path(), AttentionPolicy { scaling: long, ..Default::default() });
+
+    let within = read_npy::<f32>("tiny_llama/longrope/logits_within.npy");
+    let (tokens, decoder) = (tiny_tokens(), decoder(folder.path()));
+    let score = |scaling, tokens: &[u32]| {
+        let policy = AttentionPolicy { scaling, ..Default::default() };
+        session_with(&decoder, policy).score(tokens, None).expect("tokens of the vocabulary").nll
+    };
+    let own = score(PositionScaling::None, &tokens);
+    assert_close("longrope: NLL", line(&own[..15]), line(&nll(&within, &tokens[1..16])), LOGITS);
+    // Beyond, queries are turned by the long factors, over hidden states of the short ones.
+    let (short, long) =
+        (score(PositionScaling::LongRope { factors: LongRopeFactors::Short }, &tokens), score(long, &tokens));
+    assert!((16..39).all(|at| own[at] != short[at] && own[at] != long[at]), "{own:?}");
+}
+
 /// One entry of `policies/index.json`.
 #[derive(Deserialize)]
 struct Golden {
@@ -125,7 +151,7 @@ impl Probe for Recorder {
 #[test]
 fn every_policy_gives_the_reference_loss_and_statistics_however_it_is_cut() {
     let goldens = policy_goldens();
-    assert_eq!(goldens.len(), 9);
+    assert_eq!(goldens.len(), 22);
     let (decoder, tokens) = (decoder(&tiny("tied")), tiny_tokens());
     for Golden { policy, file } in &goldens {
         let read = |kind: &str| read_npy::<f32>(&format!("tiny_llama/policies/{file}.{kind}.npy"));

@@ -186,6 +186,112 @@ fn a_passkey_out_of_the_window_is_lost_to_truncation_and_found_by_top_k() {
     refused(&["passkey", "--lengths", "5", "--samples", "1"], "tokens");
 }
 
+/// The embedded model was trained on several numbers with names: it finds those that it attends to.
+#[test]
+fn needles_within_reach_are_found_and_those_out_of_the_window_are_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("needles");
+    let out = out.to_str().expect("UTF-8");
+    let policies = ["--policy", "vanilla", "--policy", "window"];
+    let arguments = ["needle", "--task", "multi-key,common-words", "--lengths", "256,1k", "--samples", "10"];
+    let result = json(&run(&[&arguments[..], &policies, &["--out", out]].concat()));
+    let runs = result["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 8);
+    let recall = |policy: &str, task: &str, length: u64| {
+        let own = |run: &&Value| {
+            run["policy"].as_str().is_some_and(|own| own.starts_with(policy))
+                && run["task"] == task
+                && run["length"] == length
+        };
+        let run = runs.iter().find(own).expect("a run");
+        let number = |name: &str| run[name].as_f64().expect("a number");
+        let expected = Proportion::of_share(number("recall"), 10).expect("trials");
+        assert_eq!((number("low"), number("high")), (expected.low, expected.high));
+        number("recall")
+    };
+    // Within the training length a window of it is the model as it is.
+    let within = recall("vanilla", "multi-key", 256);
+    assert!(within >= 0.8, "{within}");
+    assert_eq!(within, recall("window", "multi-key", 256));
+    assert!(recall("vanilla", "multi-key", 1024) < 0.5 && recall("window", "multi-key", 1024) < 0.7);
+    let depths = runs[0]["depths"].as_array().expect("depths");
+    let prompts: u64 = depths.iter().map(|part| part["samples"].as_u64().expect("a count")).sum();
+    assert_eq!(prompts, 10, "one of the four numbers is asked for");
+    assert!(
+        runs.iter()
+            .filter(|run| run["task"] == "common-words")
+            .all(|run| run["depths"] == Value::Array(vec![]))
+    );
+    for file in [
+        "needle.csv",
+        "needle_by_depth.csv",
+        "multi-key_by_depth_and_length.svg",
+        "common-words_by_length.png",
+    ] {
+        assert!(Path::new(out).join(file).is_file(), "{file}");
+    }
+    assert!(!Path::new(out).join("common-words_by_depth_and_length.svg").exists());
+    redrawn(Path::new(out), "multi-key_by_length.svg");
+    refused(&["needle", "--lengths", "20", "--samples", "1"], "alone are");
+    let misuse = program().args(["needle", "--task", "many-keys"]).output().expect("the program starts");
+    assert_eq!(misuse.status.code(), Some(2));
+}
+
+#[test]
+fn a_comparison_puts_loss_retrieval_memory_and_speed_of_every_method_side_by_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("compare");
+    let out = out.to_str().expect("UTF-8");
+    let arguments =
+        ["compare", "--tokens", "512", "--segments", "3", "--samples", "2", "--rounds", "1", "--out", out];
+    let result = json(&run(&arguments));
+    let runs = result["runs"].as_array().expect("runs");
+    let of = |preset: &str| {
+        let own =
+            |run: &&Value| run["policy"].as_str().is_some_and(|own| own.split(':').next() == Some(preset));
+        runs.iter().find(own).unwrap_or_else(|| panic!("no {preset} in {runs:?}"))
+    };
+    let number = |preset: &str, name: &str| of(preset)[name].as_f64().expect("a number");
+    assert!(number("vanilla", "excess") > number("lm-infinite", "excess") + 0.2);
+    for preset in ["self-extend", "dca", "dynamic-ntk", "temperature", "rerope", "yarn"] {
+        assert!(number(preset, "excess").is_finite() && number(preset, "decode_tokens_per_second") > 0.0);
+    }
+    assert!(number("lm-infinite", "kv_cache_bytes") < 0.6 * number("vanilla", "kv_cache_bytes"));
+    let lengths: Vec<u64> = of("vanilla")["passkey"]
+        .as_array()
+        .expect("lengths")
+        .iter()
+        .map(|passkey| passkey["length"].as_u64().expect("a length"))
+        .collect();
+    assert_eq!(lengths, [256, 512]);
+    // What the model cannot follow is left out of the defaults, and said; asked for, it is refused.
+    let notes = result["notes"].to_string();
+    assert!(notes.contains("longrope") && notes.contains("left out"), "{notes}");
+    refused(&["compare", "--tokens", "512", "--policy", "longrope"], "no factors of LongRoPE");
+    refused(&["compare", "--tokens", "256"], "nothing to compare");
+    let csv = std::fs::read_to_string(Path::new(out).join("compare.csv")).expect("a table");
+    assert_eq!(csv.lines().count(), 1 + 2 * runs.len());
+    for file in ["compare.svg", "loss_by_position.png", "passkeys_by_length.svg"] {
+        assert!(Path::new(out).join(file).is_file(), "{file}");
+    }
+    redrawn(Path::new(out), "compare.svg");
+    let alibi = json(&run(&[
+        "compare",
+        "--model",
+        "tiny-alibi",
+        "--tokens",
+        "512",
+        "--segments",
+        "1",
+        "--samples",
+        "1",
+        "--rounds",
+        "1",
+    ]));
+    let policies = alibi["runs"].to_string();
+    assert!(policies.contains("\"pi:factor=2\"") && !policies.contains("yarn"), "{policies}");
+}
+
 /// Prompts of other seeds, lengths, depths and samples have nothing in common but the words.
 #[test]
 fn no_two_passkey_prompts_share_a_key() {

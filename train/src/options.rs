@@ -125,6 +125,7 @@ impl Shape {
                     dim: head_dim,
                     layout: RopeLayout::HalfSplit,
                     scaling: PositionScaling::None,
+                    long_rope: None,
                 },
                 TrainPosition::Alibi => PositionConfig::Alibi,
                 TrainPosition::None => PositionConfig::None,

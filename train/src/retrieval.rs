@@ -7,21 +7,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use crate::error::Result;
-use crate::wording;
-
-/// What a number may be called. The first is the paper's.
-const NAMES: [&str; 10] = [
-    "pass key",
-    "secret number",
-    "access code",
-    "phone number",
-    "door code",
-    "magic number",
-    "account number",
-    "ticket number",
-    "lucky number",
-    "room number",
-];
+use crate::wording::{self, NAMES};
 
 /// Sentences to stand between, besides the paper's and segments of the corpus.
 const SENTENCES: [&str; 12] = [

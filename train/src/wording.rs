@@ -9,6 +9,20 @@ pub const TASK: &str = "There is an important info hidden inside a lot of irrele
 pub const FILLER: &str =
     "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
 
+/// What a number may be called. The first is the paper's.
+pub const NAMES: [&str; 10] = [
+    "pass key",
+    "secret number",
+    "access code",
+    "phone number",
+    "door code",
+    "magic number",
+    "account number",
+    "ticket number",
+    "lucky number",
+    "room number",
+];
+
 /// The sentence that hides `number` under the name `name`: the needle.
 pub fn needle(name: &str, number: u64) -> String {
     format!("The {name} is {number}. Remember it. {number} is the {name}.")

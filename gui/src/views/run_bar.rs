@@ -139,12 +139,14 @@ fn policy(
                 ui.label(&words);
                 let mut changed = value;
                 let mut field = DragValue::new(&mut changed);
-                field = match key {
+                // Of joined presets a key may be called by its preset's name too.
+                let own = key.rsplit('.').next().unwrap_or(&key);
+                field = match own {
                     "factor" => field.range(1.0..=1e4).speed(0.05).max_decimals(2),
                     "start" | "from_layer" | "k" => field.range(0.0..=65_536.0).speed(0.2).max_decimals(0),
                     _ => field.range(1.0..=1e9).speed(2.0).max_decimals(0),
                 };
-                let response = ui.add(field).on_hover_text(meaning(key));
+                let response = ui.add(field).on_hover_text(meaning(spec.preset().as_str(), own));
                 response.widget_info(|| {
                     egui::WidgetInfo::labeled(egui::Role::SpinButton, true, format!("{name} {words}"))
                 });
@@ -152,7 +154,7 @@ fn policy(
                     *refused = None;
                 }
                 if changed != value {
-                    match spec.with(key, changed, trained_length) {
+                    match spec.with(&key, changed, trained_length) {
                         Ok(spec) => (*text, *refused) = (spec.label, None),
                         Err(reason) => *refused = Some(reason.to_string()),
                     }
@@ -168,8 +170,14 @@ fn policy(
     }
 }
 
-fn meaning(key: &str) -> &'static str {
+fn meaning(preset: &str, key: &str) -> &'static str {
     match key {
+        "window" if preset == "rerope" => "Largest distance that the position encoding is given, in tokens",
+        "window" if preset == "self-extend" => "First distance that is counted in groups, in tokens",
+        "group" => "Tokens that share a position beyond the window",
+        "chunk" => "Tokens of a chunk: positions are counted from its begin",
+        "local" => "Tokens at the begin of a chunk that see the chunk before at true distances",
+        "from" => "Number of keys up to which queries stay as they are",
         "start" => "First tokens of the text that every query attends to",
         "window" => "Most recent keys that a query attends to, in tokens",
         "ceiling" => "Largest distance that the position encoding is given, in tokens",

@@ -30,7 +30,9 @@ pub fn counterfactual(
 ) -> Option<Counterfactual> {
     let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
     let position = inputs.first_position + t as u64;
-    let query = &inputs.queries[(t * heads + head) * head_dim..][..head_dim];
+    let temperature = inputs.policy.query_scale(position) as f32;
+    let query: Vec<f32> =
+        inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
     let runs = inputs.runs(head / inputs.shape.group(), position..position + 1);
     let mut unseen = Vec::new();
     for run in &runs {
@@ -55,12 +57,12 @@ pub fn counterfactual(
         return None;
     }
     let vectors: Vec<&[f32]> = chosen.iter().map(|&(.., key)| key).collect();
-    let actual = chosen.iter().map(|&(_, distance, key)| inputs.encoding.logit(head, query, key, distance));
+    let actual = chosen.iter().map(|&(_, distance, key)| inputs.encoding.logit(head, &query, key, distance));
     let distances = distances(plan, position);
     Some(Counterfactual {
         keys: chosen.iter().map(|&(key, ..)| key).collect(),
         actual: actual.collect(),
-        logits: trained.logits_at(head, query, &vectors, &distances),
+        logits: trained.logits_at(head, &query, &vectors, &distances),
         distances,
     })
 }

@@ -39,13 +39,14 @@ pub fn dense<T: Float>(
     let query_count = queries.len() / head_dim.max(1);
     let mut result = DenseHead { output: Vec::new(), logits: Vec::new() };
     for (q, &i) in positions[key_count - query_count..].iter().enumerate() {
-        let query = &queries[q * head_dim..][..head_dim];
+        let temperature = T::from(policy.query_scale(i)).expect("every float type holds an f64, rounded");
+        let query: Vec<T> = queries[q * head_dim..][..head_dim].iter().map(|&x| x * temperature).collect();
         let regions: Vec<Region> = positions.iter().map(|&j| region(i, j, policy)).collect();
         let mut row: Vec<T> = regions
             .iter()
             .enumerate()
             .map(|(k, region)| match region.distance() {
-                Some(distance) => encoding.logit(head, query, &keys[k * head_dim..][..head_dim], distance),
+                Some(distance) => encoding.logit(head, &query, &keys[k * head_dim..][..head_dim], distance),
                 None => T::neg_infinity(),
             })
             .collect();

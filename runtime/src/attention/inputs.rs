@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cache::{KvCache, Run};
 use crate::offload::{OffloadedKeys, OffloadedPage};
-use crate::policy::AttentionPolicy;
+use crate::policy::{AttentionPolicy, DistanceRemap};
 use crate::position::{PositionEncoding, RotaryTable};
 
 /// Keys per step of the online softmax.
@@ -61,8 +61,9 @@ impl<'a> Inputs<'a> {
     /// to the ceiling where there is no window, and what lies beside them in a block.
     pub fn table_rows(policy: &AttentionPolicy, next_position: u64) -> usize {
         let bound = policy.kept_keys().or(policy.ceiling).unwrap_or(next_position);
-        let ceiling = policy.ceiling.map_or(0, |ceiling| ceiling.min(next_position));
-        (bound.min(next_position).max(ceiling) as usize) + ROWS + KEY_BLOCK
+        let bounded = policy.remap.and_then(DistanceRemap::bound).or(policy.ceiling);
+        let bounded = bounded.map_or(0, |bound| bound.min(next_position));
+        (bound.min(next_position).max(bounded) as usize) + ROWS + KEY_BLOCK
     }
 
     pub(super) fn tokens(&self) -> usize {

@@ -12,7 +12,7 @@ use crate::cache::Run;
 use crate::kernels::elementwise::rotate;
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::dot_inline;
-use crate::policy::{Middle, Positions, Spans};
+use crate::policy::{Middle, Spans};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::StatisticsPlan;
 
@@ -161,14 +161,12 @@ impl<'a> QueryBlock<'a> {
         let mut head = vec![0.0; head_dim];
         for t in 0..self.count {
             let position = self.base() + t as u64;
-            let offset = match (distance, policy.positions) {
-                (Distance::Exact, _) => t as u64,
-                (Distance::Retrieved(distance), _) => distance,
-                (Distance::Clamped, Positions::InCache) => {
-                    position.min(policy.kept_keys().map_or(u64::MAX, |kept| kept - 1))
-                }
-                (Distance::Clamped, Positions::True) => policy.ceiling.unwrap_or(0),
+            let offset = match distance {
+                Distance::Exact => t as u64,
+                Distance::Retrieved(distance) => distance,
+                Distance::Clamped => policy.clamped_query(position) - policy.clamped_base(self.base()),
             };
+            let scale = scale * policy.query_scale(position) as f32;
             for h in 0..self.group() {
                 let at = (self.first + t) * width + (self.kv_head * self.group() + h) * head_dim;
                 head.copy_from_slice(&queries[at..at + head_dim]);
@@ -201,11 +199,13 @@ impl<'a> QueryBlock<'a> {
         if let Some(table) = self.inputs.table {
             if run_end > oldest.clamped_end {
                 // Exact: offset from the block's first query.
-                scratch.rotated.fill(run, self.base(), table, self.inputs.shape.head_dim);
+                scratch.rotated.fill(run, self.base(), &|key| key, table, self.inputs.shape.head_dim);
             }
-            if run.first < newest.clamped_end && self.inputs.policy.positions == Positions::InCache {
-                // A start key stands at its own index.
-                scratch.rotated_clamped.fill(run, 0, table, self.inputs.shape.head_dim);
+            let policy = self.inputs.policy;
+            if run.first < newest.clamped_end && policy.clamped_key(run.first).is_some() {
+                let place = |key| policy.clamped_key(key).unwrap_or(0);
+                let base = policy.clamped_base(self.base());
+                scratch.rotated_clamped.fill(run, base, &place, table, self.inputs.shape.head_dim);
             }
         }
         let seen_whole = run.first >= newest.recent_begin && run_end <= self.base() + 1;
@@ -299,11 +299,11 @@ impl<'a> QueryBlock<'a> {
         let Scratch { exact_queries, clamped_queries, rotated, rotated_clamped, logits, .. } = scratch;
         let queries = if distance == Distance::Exact { exact_queries } else { clamped_queries };
         let queries = &queries[rows.start * head_dim..rows.end * head_dim];
-        let in_cache = self.inputs.policy.positions == Positions::InCache;
+        let turned = self.inputs.policy.clamped_key(keys.first).is_some();
         let rotated = match distance {
             _ if self.inputs.table.is_none() => None,
             Distance::Exact => Some(rotated),
-            Distance::Clamped if in_cache => Some(rotated_clamped),
+            Distance::Clamped if turned => Some(rotated_clamped),
             Distance::Clamped | Distance::Retrieved(_) => None,
         };
         let (data, stride) = match rotated {
@@ -332,11 +332,18 @@ impl<'a> QueryBlock<'a> {
 }
 
 impl Rotated {
-    /// Turns the keys of `run` to their offset from `base`.
-    fn fill(&mut self, run: &Run<'_>, base: u64, table: &RotaryTable, head_dim: usize) {
+    /// Turns the keys of `run` to the offset of their `place` from `base`.
+    fn fill(
+        &mut self,
+        run: &Run<'_>,
+        base: u64,
+        place: &dyn Fn(u64) -> u64,
+        table: &RotaryTable,
+        head_dim: usize,
+    ) {
         self.keys.resize(run.len * head_dim, 0.0);
         self.angles.resize(2 * table.half(), 0.0);
-        turn_keys(run, base, table, head_dim, &mut self.angles, &mut self.keys);
+        turn_keys(run, base, place, table, head_dim, &mut self.angles, &mut self.keys);
     }
 }
 
@@ -348,15 +355,16 @@ impl Rotated {
 fn turn_keys(
     run: &Run<'_>,
     base: u64,
+    place: &dyn Fn(u64) -> u64,
     table: &RotaryTable,
     head_dim: usize,
     spare: &mut [f32],
     out: &mut [f32],
 ) {
     for (r, out) in out.chunks_exact_mut(head_dim).enumerate() {
-        let position = run.first + r as u64;
-        let row = table.row(position.abs_diff(base), spare);
-        rotate(&run.keys[r * run.stride..][..head_dim], row, position < base, out);
+        let at = place(run.first + r as u64);
+        let row = table.row(at.abs_diff(base), spare);
+        rotate(&run.keys[r * run.stride..][..head_dim], row, at < base, out);
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) fn weighted_mean(inputs: &Inputs<'_>, head: usize, t: usize, out: &mu
 fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'a>> {
     let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
     let position = inputs.first_position + t as u64;
-    let query = &inputs.queries[(t * heads + head) * head_dim..][..head_dim];
+    let temperature = inputs.policy.query_scale(position) as f32;
+    let query: Vec<f32> =
+        inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
     let mut keys = Vec::new();
     let mut spare = Vec::new();
     for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
@@ -58,9 +60,9 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
             let logit = match (inputs.encoding, inputs.table) {
                 (PositionEncoding::Rope(rope), Some(table)) => {
                     spare.resize(2 * table.half(), 0.0);
-                    rope_logit(query, key, table.row(distance, &mut spare), rope.magnitude)
+                    rope_logit(&query, key, table.row(distance, &mut spare), rope.magnitude)
                 }
-                _ => inputs.encoding.logit(head, query, key, distance),
+                _ => inputs.encoding.logit(head, &query, key, distance),
             };
             let value = &run.values[r * run.stride..][..head_dim];
             keys.push(Attended { position: key_position, region, logit, value });

@@ -209,7 +209,7 @@ fn tied(tied: bool) -> &'static str {
 
 fn position(position: &PositionConfig) -> String {
     match position {
-        PositionConfig::Rope { theta, dim, layout, scaling } => {
+        PositionConfig::Rope { theta, dim, layout, scaling, .. } => {
             let layout = match layout {
                 RopeLayout::HalfSplit => "pairs half-split",
                 RopeLayout::Interleaved => "pairs interleaved",

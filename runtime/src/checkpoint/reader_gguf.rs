@@ -81,6 +81,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
             dim: rope_dim,
             layout,
             scaling: scaling(gguf, &keys, theta, rope_dim)?,
+            long_rope: None,
         },
         tied_embeddings: !gguf.tensors.contains("output.weight"),
         trained_length: check::size(

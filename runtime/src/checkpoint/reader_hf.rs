@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::formats::folder::CONFIG_FILE;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::config::{LongRope, Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::weights::ModelWeights;
-use crate::policy::PositionScaling;
+use crate::policy::{LongRopeFactors, PositionScaling};
 
 /// RoPE's base where the file gives none, as transformers has it for all three model types.
 const DEFAULT_THETA: f64 = 10_000.0;
@@ -141,11 +141,13 @@ fn position(json: &Json, head_dim: usize, max_length: u64) -> Result<PositionCon
         }
         None => head_dim,
     };
-    let scaling = match gathered.or(old) {
-        Some(rope) => scaling(&rope, max_length)?,
-        None => PositionScaling::None,
+    let rope = gathered.or(old);
+    let scaling = rope.as_ref().map_or(Ok(PositionScaling::None), |rope| scaling(rope, max_length))?;
+    let long_rope = match (&rope, scaling) {
+        (Some(rope), PositionScaling::LongRope { .. }) => Some(long_rope(rope, json, dim, max_length)?),
+        _ => None,
     };
-    Ok(PositionConfig::Rope { theta, dim, layout: RopeLayout::HalfSplit, scaling })
+    Ok(PositionConfig::Rope { theta, dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
 }
 
 fn scaling(rope: &Json, max_length: u64) -> Result<PositionScaling> {
@@ -194,11 +196,63 @@ fn scaling(rope: &Json, max_length: u64) -> Result<PositionScaling> {
             low_frequency: rope.require("low_freq_factor", rope.number("low_freq_factor")?)?,
             high_frequency: rope.require("high_freq_factor", rope.number("high_freq_factor")?)?,
         }),
+        "dynamic" => Ok(PositionScaling::DynamicNtk {
+            factor: factor()?,
+            original_length: rope.integer("original_max_position_embeddings")?.unwrap_or(max_length).max(1),
+        }),
+        "longrope" => Ok(PositionScaling::LongRope { factors: LongRopeFactors::ByLength }),
         other => {
-            let detail = format!("{}: supported are default, linear, yarn and llama3", rope.path().display());
+            let detail = format!(
+                "{}: supported are default, linear, dynamic, yarn, longrope and llama3",
+                rope.path().display()
+            );
             Err(Error::unsupported(format!("RoPE scaling `{other}`"), detail))
         }
     }
+}
+
+/// The factors of LongRoPE. The attention factor is `sqrt(1 + ln s / ln L)`, `s` the ratio of the largest length to the trained
+/// one L, unless the file gives it; L may stand beside `rope_scaling`.
+fn long_rope(rope: &Json, top: &Json, dim: usize, max_length: u64) -> Result<LongRope> {
+    let factors = |key: &str| -> Result<Vec<f64>> {
+        let expected = format!("{} positive numbers", dim / 2);
+        let list = rope.require(key, rope.value(key).and_then(|list| list.as_array()))?;
+        let numbers: Vec<f64> = list.iter().filter_map(|number| number.as_f64()).collect();
+        let good = |number: &f64| number.is_finite() && *number > 0.0;
+        if numbers.len() == list.len() && list.len() == dim / 2 && numbers.iter().all(good) {
+            Ok(numbers)
+        } else {
+            Err(rope.malformed(
+                key,
+                &expected,
+                format!("a list of {} with {} numbers", list.len(), numbers.len()),
+            ))
+        }
+    };
+    let inside = rope.integer("original_max_position_embeddings")?;
+    let original_length = match inside {
+        Some(length) => Some(length),
+        None => top.integer("original_max_position_embeddings")?,
+    };
+    let original_length = original_length.unwrap_or(max_length).max(2);
+    let ratio = match rope.number("factor")? {
+        Some(factor) => factor,
+        None => max_length as f64 / original_length as f64,
+    };
+    let magnitude = match rope.number("attention_factor")? {
+        Some(factor) => factor,
+        None if ratio > 1.0 => (1.0 + ratio.ln() / (original_length as f64).ln()).sqrt(),
+        None => 1.0,
+    };
+    if !(magnitude.is_finite() && magnitude > 0.0) {
+        return Err(rope.malformed("attention_factor", "a positive number", magnitude));
+    }
+    Ok(LongRope {
+        short: factors("short_factor")?,
+        long: factors("long_factor")?,
+        original_length,
+        magnitude,
+    })
 }
 
 fn width(json: &Json, key: &str) -> Result<usize> {

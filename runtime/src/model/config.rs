@@ -68,11 +68,27 @@ pub enum PositionConfig {
         layout: RopeLayout,
         /// Scaling that the checkpoint itself was trained with.
         scaling: PositionScaling,
+        /// The factors of LongRoPE, where the checkpoint has them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        long_rope: Option<LongRope>,
     },
     /// Attention with linear biases (Press et al. 2022).
     Alibi,
     /// No position encoding.
     None,
+}
+
+/// What a checkpoint says about LongRoPE (Ding et al. 2024, arXiv 2402.13753).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LongRope {
+    /// Divisors of the frequencies within the trained length. [dim / 2]
+    pub short: Vec<f64>,
+    /// Divisors beyond it. [dim / 2]
+    pub long: Vec<f64>,
+    /// That length, in tokens.
+    pub original_length: u64,
+    /// Rotated dimensions of query and key are each multiplied by this.
+    pub magnitude: f64,
 }
 
 /// Which dimensions RoPE rotates together.

@@ -3,14 +3,22 @@
 mod map;
 mod preset;
 mod region;
+mod remap;
+mod scaling;
+mod spec;
+mod temperature;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use map::{LayerPolicies, PolicyMap};
-pub use preset::{PRESETS, PolicySpec, parse_length, with_key};
+pub use preset::PRESETS;
 pub use region::{Region, Spans, region};
+pub use remap::DistanceRemap;
+pub use scaling::{LongRopeFactors, PositionScaling};
+pub use spec::{PolicySpec, parse_length, with_key};
+pub use temperature::Temperature;
 
 use crate::error::{Error, Result};
 
@@ -36,6 +44,12 @@ pub struct AttentionPolicy {
     /// Start tokens that are dropped, although there is no window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedStart>,
+    /// Distances mapped to others by position; without a ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remap: Option<DistanceRemap>,
+    /// Queries that grow with the number of keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Temperature>,
     /// Change to the position encoding itself; [`PositionScaling::None`] keeps the checkpoint's own.
     pub scaling: PositionScaling,
 }
@@ -75,63 +89,6 @@ pub enum Positions {
     True,
     /// The distance among the keys that are kept: start key `j` is seen from query `i` at `min(i, start + window − 1) − j`.
     InCache,
-}
-
-/// Scaling of the position encoding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum PositionScaling {
-    /// None.
-    #[default]
-    None,
-    /// Position interpolation (Chen et al. 2023, arXiv 2306.15595): positions divided by `factor`.
-    Linear {
-        /// Ratio of the wanted to the trained length.
-        factor: f64,
-    },
-    /// NTK-aware: RoPE's base becomes `base · factor^(dim / (dim − 2))`.
-    Ntk {
-        /// Ratio of the wanted to the trained length.
-        factor: f64,
-    },
-    /// YaRN (Peng et al. 2023, arXiv 2309.00071), "NTK by parts" with attention temperature.
-    Yarn {
-        /// Ratio of the wanted to the trained length.
-        factor: f64,
-        /// Length the model was trained on, in tokens.
-        original_length: u64,
-        /// Rotations over `original_length` above which a dimension is left alone (published: 32).
-        beta_fast: f64,
-        /// Rotations below which a dimension is fully interpolated (published: 1).
-        beta_slow: f64,
-    },
-    /// Llama 3.1's frequency bands, as checkpoints of that family declare them.
-    Llama3 {
-        /// Ratio of the wanted to the trained length.
-        factor: f64,
-        /// Length of the first training stage, in tokens.
-        original_length: u64,
-        /// Wavelengths above `original_length / low_frequency` are divided by `factor`.
-        low_frequency: f64,
-        /// Wavelengths below `original_length / high_frequency` are left alone.
-        high_frequency: f64,
-    },
-}
-
-impl fmt::Display for PositionScaling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => write!(f, "not scaled"),
-            Self::Linear { factor } => write!(f, "positions divided by {factor}"),
-            Self::Ntk { factor } => write!(f, "NTK-aware scaling by {factor}"),
-            Self::Yarn { factor, original_length, .. } => {
-                write!(f, "YaRN by {factor} from {original_length} tokens")
-            }
-            Self::Llama3 { factor, original_length, .. } => {
-                write!(f, "Llama 3 scaling by {factor} from {original_length} tokens")
-            }
-        }
-    }
 }
 
 impl AttentionPolicy {
@@ -203,38 +160,57 @@ impl AttentionPolicy {
                 return refuse(format!("k must be at most {MOST_MIDDLE}, got {}", middle.k));
             }
         }
+        if let Some(remap) = self.remap {
+            if self.ceiling.is_some() || self.positions == Positions::InCache {
+                return refuse(
+                    "grouped or chunked positions are a rule for distances, and so is a ceiling or a position in the cache; \
+                     give one of them"
+                        .into(),
+                );
+            }
+            remap.validate().or_else(refuse)?;
+        }
+        if self.temperature.is_some_and(|temperature| temperature.from < 2) {
+            return refuse("from must be at least 2 keys (ln 1 is 0)".into());
+        }
         self.scaling.validate().or_else(refuse)
     }
 }
 
-impl PositionScaling {
-    fn validate(&self) -> std::result::Result<(), String> {
-        let positive = |name: &str, value: f64, least: f64| {
-            if value.is_finite() && value >= least {
-                Ok(())
-            } else {
-                Err(format!("{name} must be a number ≥ {least}, got {value}"))
-            }
-        };
-        match *self {
-            Self::None => Ok(()),
-            Self::Linear { factor } | Self::Ntk { factor } => positive("factor", factor, 1.0),
-            Self::Yarn { factor, original_length, beta_fast, beta_slow } => {
-                positive("factor", factor, 1.0)?;
-                positive("original length", original_length as f64, 1.0)?;
-                positive("beta_slow", beta_slow, 1e-6)?;
-                positive("beta_fast", beta_fast, beta_slow)
-            }
-            Self::Llama3 { factor, original_length, low_frequency, high_frequency } => {
-                positive("factor", factor, 1.0)?;
-                positive("original length", original_length as f64, 1.0)?;
-                positive("low_frequency", low_frequency, 1e-6)?;
-                if high_frequency > low_frequency {
-                    Ok(())
-                } else {
-                    Err("high_frequency must exceed low_frequency".into())
-                }
-            }
+impl fmt::Display for AttentionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "start={}", self.start)?;
+        if let Some(window) = self.window {
+            write!(f, ",window={window}")?;
+        }
+        if let Some(ceiling) = self.ceiling {
+            write!(f, ",ceiling={ceiling}")?;
+        }
+        if self.positions == Positions::InCache {
+            write!(f, ",positions=in-cache")?;
+        }
+        if let Some(DroppedStart { tokens, beyond }) = self.dropped {
+            write!(f, ",dropped={tokens},beyond={beyond}")?;
+        }
+        if let Some(Middle { k, from_layer, distance }) = self.middle {
+            write!(f, ",k={k},from_layer={from_layer},distance={distance}")?;
+        }
+        match self.remap {
+            None => {}
+            Some(DistanceRemap::Grouped { group, window }) => write!(f, ",group={group},neighbors={window}")?,
+            Some(DistanceRemap::Chunked { chunk, local }) => write!(f, ",chunk={chunk},local={local}")?,
+        }
+        if let Some(Temperature { from }) = self.temperature {
+            write!(f, ",temperature-from={from}")?;
+        }
+        match self.scaling {
+            PositionScaling::None => Ok(()),
+            PositionScaling::Linear { factor } => write!(f, ",pi={factor}"),
+            PositionScaling::Ntk { factor } => write!(f, ",ntk={factor}"),
+            PositionScaling::Yarn { factor, .. } => write!(f, ",yarn={factor}"),
+            PositionScaling::Llama3 { factor, .. } => write!(f, ",llama3={factor}"),
+            PositionScaling::DynamicNtk { factor, .. } => write!(f, ",dynamic-ntk={factor}"),
+            PositionScaling::LongRope { .. } => write!(f, ",longrope"),
         }
     }
 }

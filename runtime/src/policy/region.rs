@@ -51,16 +51,19 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
         return Region::Future;
     }
     let true_distance = i - j;
-    let capped = |d: u64| policy.ceiling.map_or(d, |ceiling| d.min(ceiling));
+    let distance = match policy.remap {
+        Some(remap) => remap.distance(i, j),
+        None => policy.ceiling.map_or(true_distance, |ceiling| true_distance.min(ceiling)),
+    };
     match policy.window {
         None => match policy.dropped {
             Some(dropped) if j < dropped.tokens && true_distance >= dropped.beyond => Region::Masked,
-            _ => Region::Recent { distance: capped(true_distance) },
+            _ => Region::Recent { distance },
         },
-        Some(window) if true_distance < window => Region::Recent { distance: capped(true_distance) },
+        Some(window) if true_distance < window => Region::Recent { distance },
         Some(window) if j < policy.start => Region::Start {
             distance: match policy.positions {
-                Positions::True => capped(true_distance),
+                Positions::True => distance,
                 Positions::InCache => i.min(policy.start + window - 1) - j,
             },
         },
@@ -96,19 +99,61 @@ impl AttentionPolicy {
             (None, None) => 0,
         };
         let start_end = self.start.min(recent_begin);
-        let clamped_end = match (self.positions, self.ceiling) {
-            (Positions::InCache, _) => start_end,
-            (Positions::True, Some(ceiling)) => i.saturating_sub(ceiling),
-            (Positions::True, None) => 0,
+        let clamped_end = match (self.positions, self.remap, self.ceiling) {
+            (Positions::InCache, ..) => start_end,
+            (Positions::True, Some(remap), _) => remap.changed_end(i),
+            (Positions::True, None, Some(ceiling)) => i.saturating_sub(ceiling),
+            (Positions::True, None, None) => 0,
         };
         Spans { start_end, recent_begin, clamped_end }
+    }
+
+    /// Number of keys that query `i` attends to.
+    pub fn attended_keys(&self, i: u64) -> u64 {
+        let spans = self.spans(i);
+        let between = spans.recent_begin - spans.start_end;
+        let retrieved = self.middle.map_or(0, |middle| middle.k.min(between));
+        i + 1 - between + retrieved
+    }
+
+    /// What query `i` is multiplied by, beside `1/√head_dim`.
+    pub fn query_scale(&self, i: u64) -> f64 {
+        self.temperature.map_or(1.0, |temperature| temperature.query_scale(self.attended_keys(i)))
+    }
+
+    /// Where query `i` stands for a key whose distance is changed: that distance is this, less [`Self::clamped_key`].
+    pub fn clamped_query(&self, i: u64) -> u64 {
+        match (self.positions, self.remap) {
+            (Positions::InCache, _) => i.min(self.kept_keys().map_or(u64::MAX, |kept| kept - 1)),
+            (Positions::True, Some(remap)) => remap.query(i),
+            (Positions::True, None) => self.ceiling.unwrap_or(0),
+        }
+    }
+
+    /// Where key `j` stands for a query to which its distance is changed; `None` where all keys stand at 0, and so need not be
+    /// turned.
+    pub fn clamped_key(&self, j: u64) -> Option<u64> {
+        match (self.positions, self.remap) {
+            (Positions::InCache, _) => Some(j),
+            (Positions::True, remap) => remap.map(|remap| remap.key(j)),
+        }
+    }
+
+    /// A place near those of the keys at positions near `position`, from which [`Self::clamped_query`] and
+    /// [`Self::clamped_key`] may both be counted.
+    pub fn clamped_base(&self, position: u64) -> u64 {
+        match (self.positions, self.remap) {
+            (Positions::True, Some(remap)) => remap.base(position),
+            // Keys in the cache stand at their own index.
+            _ => 0,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{DroppedStart, Middle};
+    use crate::policy::{DistanceRemap, DroppedStart, Middle, Temperature};
 
     fn picture(policy: &AttentionPolicy, n: u64) -> Vec<String> {
         let cell = |i, j| match region(i, j, policy) {
@@ -191,6 +236,14 @@ mod tests {
                 {
                     let policy = AttentionPolicy { start, window, ceiling, positions, ..Default::default() };
                     spans_agree_with_region(&policy);
+                    for remap in [
+                        DistanceRemap::Grouped { group: 3, window: 5 },
+                        DistanceRemap::Grouped { group: 1, window: 40 },
+                        DistanceRemap::Chunked { chunk: 7, local: 3 },
+                        DistanceRemap::Chunked { chunk: 2, local: 2 },
+                    ] {
+                        spans_agree_with_region(&AttentionPolicy { remap: Some(remap), ..policy.clone() });
+                    }
                     for (tokens, beyond) in [(1, 1), (3, 2), (10, 5), (2, 40)] {
                         let dropped = Some(DroppedStart { tokens, beyond });
                         spans_agree_with_region(&AttentionPolicy { dropped, ..policy.clone() });
@@ -214,6 +267,11 @@ mod tests {
                     // In the cache the distances of start keys may happen to be the true ones.
                     let clamped = j < spans.clamped_end;
                     assert!(clamped || distance == i - j, "{policy:?} query {i} key {j}");
+                    let places = policy.clamped_query(i) - policy.clamped_key(j).unwrap_or(0);
+                    assert!(!clamped || distance == places, "{policy:?} query {i} key {j}");
+                    if policy.remap.is_some() {
+                        continue;
+                    }
                     let capped = policy.ceiling.is_some_and(|c| distance == c && i - j > c);
                     assert_eq!(
                         clamped,
@@ -222,5 +280,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn keys_are_counted_as_regions_say() {
+        let of = |start, window| AttentionPolicy { start, window, ..Default::default() };
+        let dropped = Some(DroppedStart { tokens: 3, beyond: 5 });
+        let middle = Some(Middle { k: 5, from_layer: 0, distance: 2 });
+        for policy in [
+            of(0, None),
+            of(0, Some(4)),
+            of(3, Some(4)),
+            AttentionPolicy { dropped, ..of(0, None) },
+            AttentionPolicy { middle, ..of(3, Some(4)) },
+        ] {
+            for i in 0..40 {
+                let (mut certain, mut candidates) = (0, 0);
+                for j in 0..=i {
+                    match region(i, j, &policy) {
+                        Region::Recent { .. } | Region::Start { .. } => certain += 1,
+                        Region::Retrieved { .. } => candidates += 1,
+                        Region::Masked | Region::Future => {}
+                    }
+                }
+                let counted = certain + policy.middle.map_or(0, |middle| middle.k.min(candidates));
+                assert_eq!(policy.attended_keys(i), counted, "{policy:?} {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn queries_stay_as_they_are_up_to_the_training_length() {
+        let policy = AttentionPolicy { temperature: Some(Temperature { from: 16 }), ..Default::default() };
+        assert!((0..16).all(|i| policy.query_scale(i) == 1.0));
+        assert!((policy.query_scale(255) - 2.0).abs() < 1e-12);
+        let windowed = AttentionPolicy { window: Some(16), ..policy };
+        assert!((0..1000).all(|i| windowed.query_scale(i) == 1.0));
     }
 }

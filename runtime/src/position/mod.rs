@@ -10,7 +10,7 @@ pub use rope::{Rope, RotaryTable};
 
 use crate::error::{Error, Result};
 use crate::model::config::{ModelConfig, PositionConfig};
-use crate::policy::PositionScaling;
+use crate::policy::{LongRopeFactors, PositionScaling};
 
 /// How distance enters the attention logit.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,29 +27,61 @@ pub enum PositionEncoding {
 }
 
 impl PositionEncoding {
-    /// The encoding of a model, with the scaling of a policy in place of the checkpoint's own unless it is
-    /// [`PositionScaling::None`].
+    /// The encoding of a model for its first tokens, with the scaling of a policy after the checkpoint's own
+    /// ([`PositionScaling::after`]).
     ///
     /// # Errors
     /// Where the scaling is not defined for the model's encoding.
     pub fn new(config: &ModelConfig, scaling: PositionScaling) -> Result<Self> {
-        match config.position {
-            PositionConfig::Rope { theta, dim, scaling: own, .. } => {
-                let scaling = if scaling == PositionScaling::None { own } else { scaling };
-                Ok(Self::Rope(Rope::new(theta, dim, scaling)))
+        Self::at(config, scaling, 0).map(|(encoding, _)| encoding)
+    }
+
+    /// The encoding for the query at `position` and all keys that it attends to, and the first later position whose query has
+    /// another (`u64::MAX` where none has).
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn at(config: &ModelConfig, scaling: PositionScaling, position: u64) -> Result<(Self, u64)> {
+        match &config.position {
+            PositionConfig::Rope { theta, dim, scaling: own, long_rope, .. } => {
+                let refuse =
+                    |reason: String| Error::unsupported(format!("scaling of positions: {scaling}"), reason);
+                let whole = scaling.after(*own).map_err(refuse)?;
+                let original_length = long_rope.as_ref().map_or(0, |long| long.original_length);
+                let (here, end) = whole.at(position, original_length);
+                let mut rope = Rope::new(*theta, *dim, here);
+                if let PositionScaling::LongRope { factors } = here {
+                    let long = long_rope.as_ref().ok_or_else(|| {
+                        refuse(
+                            "the checkpoint has no factors of LongRoPE (`long_factor`, `short_factor`)"
+                                .into(),
+                        )
+                    })?;
+                    rope.magnitude = long.magnitude;
+                    let factors = if factors == LongRopeFactors::Long { &long.long } else { &long.short };
+                    rope.frequencies
+                        .iter_mut()
+                        .zip(factors)
+                        .for_each(|(frequency, factor)| *frequency /= factor);
+                }
+                Ok((Self::Rope(rope), end))
             }
             PositionConfig::Alibi => match scaling {
-                PositionScaling::None => Ok(Self::Alibi { slopes: alibi_slopes(config.heads) }),
+                PositionScaling::None => Ok((Self::Alibi { slopes: alibi_slopes(config.heads) }, u64::MAX)),
                 PositionScaling::Linear { factor } => {
                     let slopes = alibi_slopes(config.heads).iter().map(|slope| slope / factor).collect();
-                    Ok(Self::Alibi { slopes })
+                    Ok((Self::Alibi { slopes }, u64::MAX))
                 }
-                other => Err(Error::unsupported(format!("{other:?}"), "ALiBi takes linear scaling only")),
+                other => Err(Error::unsupported(
+                    format!("scaling of positions: {other}"),
+                    "ALiBi has no frequencies; it takes linear scaling (`pi`) only",
+                )),
             },
-            PositionConfig::None if scaling == PositionScaling::None => Ok(Self::None),
-            PositionConfig::None => {
-                Err(Error::unsupported(format!("{scaling:?}"), "the model has no position encoding to scale"))
-            }
+            PositionConfig::None if scaling == PositionScaling::None => Ok((Self::None, u64::MAX)),
+            PositionConfig::None => Err(Error::unsupported(
+                format!("scaling of positions: {scaling}"),
+                "the model has no position encoding to scale",
+            )),
         }
     }
 

@@ -31,7 +31,11 @@ impl Rope {
             (0..dim / 2).map(|j| base.powf(-2.0 * j as f64 / dim as f64)).collect();
         let mut magnitude = 1.0;
         match scaling {
-            PositionScaling::None | PositionScaling::Ntk { .. } => {}
+            // Those that depend on the position of the query, or on the checkpoint, are resolved by `PositionEncoding::at`.
+            PositionScaling::None
+            | PositionScaling::Ntk { .. }
+            | PositionScaling::DynamicNtk { .. }
+            | PositionScaling::LongRope { .. } => {}
             PositionScaling::Linear { factor } => frequencies.iter_mut().for_each(|f| *f /= factor),
             PositionScaling::Yarn { factor, original_length, beta_fast, beta_slow } => {
                 // The pair that turns `rotations` times over the trained length.

@@ -109,8 +109,12 @@ impl LayerStates {
         let held = self.begin.caches.get(self.layer).cloned();
         let mut cache = held.unwrap_or_else(|| reading.cache(&self.decoder, self.layer, &Storage::default()));
         let plan = ProbePlan::default();
-        for states in self.states.chunks_mut(CHUNK * config.hidden) {
-            let tokens = states.len() / config.hidden;
+        let mut rest = self.states.as_mut_slice();
+        while !rest.is_empty() {
+            let tokens =
+                reading.pass_tokens(&self.decoder, cache.next_position(), rest.len() / config.hidden)?;
+            let (states, more) = rest.split_at_mut(tokens * config.hidden);
+            rest = more;
             let pass = reading.pass(cache.next_position() + tokens as u64);
             let mut buffers = Buffers::new(config, tokens);
             self.decoder.block(self.layer, states, &mut cache, &pass, (&plan, &mut None), &mut buffers)?;

@@ -6,6 +6,7 @@ mod layers;
 mod pages;
 mod snapshot;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use crate::offload::Storage;
@@ -16,7 +17,7 @@ pub use layers::LayerStates;
 use crate::attention::Inputs;
 use crate::cache::KvCache;
 use crate::error::Result;
-use crate::policy::{LayerPolicies, PolicyMap};
+use crate::policy::{LayerPolicies, PolicyMap, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::Probe;
 
@@ -44,7 +45,10 @@ impl Losses {
 struct Reading {
     /// One per layer.
     layers: Vec<LayerPolicies>,
+    scaling: PositionScaling,
+    /// Of queries at positions `stage`.
     encoding: PositionEncoding,
+    stage: Range<u64>,
     table: Option<RotaryTable>,
 }
 
@@ -54,13 +58,11 @@ impl Reading {
     fn new(decoder: &Decoder, policies: &PolicyMap) -> Result<Self> {
         let config = decoder.config();
         policies.validate(config.layers, config.heads)?;
-        let encoding = PositionEncoding::new(config, policies.default_policy().scaling)?;
-        let table = match &encoding {
-            PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
-            PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
-        };
+        let scaling = policies.default_policy().scaling;
+        let (encoding, end) = PositionEncoding::at(config, scaling, 0)?;
+        let table = table(&encoding);
         let layers = (0..config.layers).map(|layer| policies.layer(layer, config.heads)).collect();
-        Ok(Self { layers, encoding, table })
+        Ok(Self { layers, scaling, encoding, stage: 0..end, table })
     }
 
     /// An empty cache of layer `layer`.
@@ -70,7 +72,22 @@ impl Reading {
         KvCache::with_storage(config.kv_heads, config.head_dim, &kept, config.layers, storage)
     }
 
-    /// Holds the angles for positions below `end`, and says how a pass is to be made.
+    /// How many of `tokens` tokens from `position` on one pass may have: all their queries share a position encoding.
+    fn pass_tokens(&mut self, decoder: &Decoder, position: u64, tokens: usize) -> Result<usize> {
+        if !self.stage.contains(&position) {
+            let (encoding, end) = PositionEncoding::at(decoder.config(), self.scaling, position)?;
+            if encoding != self.encoding {
+                self.table = table(&encoding);
+                self.encoding = encoding;
+            }
+            self.stage = position..end;
+        }
+        let left = usize::try_from(self.stage.end - position).unwrap_or(usize::MAX);
+        Ok(tokens.min(CHUNK).min(left))
+    }
+
+    /// Holds the angles for positions below `end`, and says how a pass is to be made, of the tokens that
+    /// [`Self::pass_tokens`] was asked about last.
     fn pass(&mut self, end: u64) -> Pass<'_> {
         if let Some(table) = &mut self.table {
             let policies = self.layers.iter().flat_map(LayerPolicies::distinct);
@@ -78,6 +95,14 @@ impl Reading {
             table.grow(rows.unwrap_or(0));
         }
         Pass { policies: &self.layers, encoding: &self.encoding, table: self.table.as_ref() }
+    }
+}
+
+/// An empty table of angles, for RoPE.
+fn table(encoding: &PositionEncoding) -> Option<RotaryTable> {
+    match encoding {
+        PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
+        PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
     }
 }
 
@@ -135,8 +160,11 @@ impl Session {
     /// A token outside the vocabulary; tokens before it may have been fed. Old keys that cannot be written to their file;
     /// then the session must not be used any more.
     pub fn feed(&mut self, tokens: &[u32], mut probe: Option<&mut dyn Probe>) -> Result<()> {
-        for chunk in tokens.chunks(CHUNK) {
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let (chunk, more) = self.next_pass(rest)?;
             self.forward(chunk, reborrow(&mut probe))?;
+            rest = more;
         }
         Ok(())
     }
@@ -149,7 +177,10 @@ impl Session {
         let hidden = self.decoder.config().hidden;
         let first_position = self.position() + u64::from(self.last_hidden.is_none());
         let mut losses = Vec::with_capacity(tokens.len());
-        for chunk in tokens.chunks(CHUNK) {
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let (chunk, more) = self.next_pass(rest)?;
+            rest = more;
             let mut predicting = self.last_hidden.clone().unwrap_or_default();
             let targets = if predicting.is_empty() { &chunk[1..] } else { chunk };
             let states = self.forward(chunk, reborrow(&mut probe))?;
@@ -194,6 +225,13 @@ impl Session {
         Ok(())
     }
 
+    /// The tokens of the next pass, and those behind them.
+    fn next_pass<'a>(&mut self, tokens: &'a [u32]) -> Result<(&'a [u32], &'a [u32])> {
+        let position = self.position();
+        Ok(tokens.split_at(self.reading.pass_tokens(&self.decoder, position, tokens.len())?))
+    }
+
+    /// One pass, of tokens that [`Self::next_pass`] gave.
     fn forward(&mut self, chunk: &[u32], probe: Option<&mut dyn Probe>) -> Result<Vec<f32>> {
         let end = self.position() + chunk.len() as u64;
         let states = self.decoder.forward(chunk, &mut self.caches, &self.reading.pass(end), probe)?;

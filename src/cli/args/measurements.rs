@@ -177,6 +177,38 @@ pub struct AblationArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `compare`
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Which text.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Policies to compare, repeatable [default: every one whose formula fits the model, with factors that reach --tokens]
+    #[arg(long = "policy", value_name = "POLICY", long_help = policy_help!("Policies to compare, repeatable", "every one whose formula fits the model, with factors that reach --tokens"))]
+    pub policies: Vec<String>,
+    /// Behind the end of the text.
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
+    /// Tokens of a segment, and the longest prompt [default: 4 training lengths]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    pub tokens: Option<u64>,
+    /// Segments of the text that the loss is a mean over, from anywhere in it
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub segments: u32,
+    /// Passkey prompts at each length: the training length and its doublings
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+    /// Rounds through all policies that time them; medians are reported
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
 /// `bench`
 #[derive(Debug, Args)]
 pub struct Bench {

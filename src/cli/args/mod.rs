@@ -12,10 +12,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use self::calibrate::Calibrate;
 pub use self::measurements::{
-    AblationArgs, Bench, Diagnose, Merge, Perplexity, Sweep, SweepMeasure, WhichCauses,
+    AblationArgs, Bench, Compare, Diagnose, Merge, Perplexity, Sweep, SweepMeasure, WhichCauses,
 };
 pub use self::shared::{ModelArgs, RepeatArgs, TextArgs};
-pub use self::tasks::{Generate, GenerationQuality, Passkey, Qasper};
+pub use self::tasks::{Generate, GenerationQuality, Needle, Passkey, Qasper};
 pub use self::training::{Position, Train};
 use crate::diagnose::Head;
 
@@ -55,6 +55,10 @@ pub enum Command {
     Generate(Generate),
     /// The paper's retrieval task: a number hidden in a long text
     Passkey(Passkey),
+    /// Several numbers, variables or words hidden in a long text, in the manner of RULER
+    Needle(Needle),
+    /// Every method on one model: loss, retrieval, memory and speed, in one table and figure
+    Compare(Compare),
     /// One key of a policy over several values, as in the paper's tables 4 to 7
     Sweep(Sweep),
     /// What each part of the fix is worth: the loss of all policies over many segments of text

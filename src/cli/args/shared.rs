@@ -48,10 +48,13 @@ macro_rules! policy_help {
             "]\n\nNAME[:key=value,…]. Names and the keys they take: vanilla; window (window); lambda (start, window); ceiling \
              (ceiling); no-start (start, beyond); ceiling-no-start (start, beyond, ceiling); lm-infinite (start, window, ceiling); \
              lm-infinite-topk (the same, and k, from_layer, distance); \
-             streaming-llm (start, window); pi, ntk, yarn (factor)",
+             streaming-llm (start, window); rerope (window); self-extend (group, window); dca (chunk, local); temperature (from); \
+             pi, ntk, dynamic-ntk, yarn (factor); longrope",
             $("; ", $more,)?
             ". Defaults: window and beyond are the training length, ceiling the window, start 10 (streaming-llm: 4), k 5, \
-             from_layer 4, distance half of the window, factor 4."
+             from_layer 4, distance half of the window, factor 4 (dynamic-ntk: 1); rerope's window half of the training length, \
+             self-extend's a quarter, group 8; dca's chunk three quarters, its local a quarter; temperature's from the training length. \
+             Presets that say different things are joined by +: lambda:window=512+self-extend:group=4+temperature."
         )
     };
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use lm_infinite_runtime::policy::parse_length;
 
 use super::shared::{ModelArgs, TextArgs, method_help, policy_help};
+use crate::needles::{TASKS, Task};
 
 /// `generate`
 #[derive(Debug, Args)]
@@ -62,6 +63,29 @@ pub struct Passkey {
     pub out: Option<PathBuf>,
 }
 
+/// `needle`
+#[derive(Debug, Args)]
+pub struct Needle {
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Policies to compare, repeatable [default: vanilla, lm-infinite]
+    #[arg(long = "policy", value_name = "POLICY", long_help = method_help!("Policies to compare, repeatable", "vanilla, lm-infinite"))]
+    pub policies: Vec<String>,
+    /// Tasks: multi-key, multi-value, multi-query, variable-tracking, common-words [default: all]
+    #[arg(long = "task", value_delimiter = ',', value_name = "TASKS", value_parser = parse_task)]
+    pub tasks: Vec<Task>,
+    /// Prompt lengths in tokens [default: the training length]
+    #[arg(long, value_delimiter = ',', value_name = "LENGTHS", value_parser = parse_length)]
+    pub lengths: Vec<u64>,
+    /// Prompts per task and length
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+    /// Write a result folder with tables and figures
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
 /// `qasper`
 #[derive(Debug, Args)]
 pub struct Qasper {
@@ -109,6 +133,12 @@ pub struct GenerationQuality {
     /// Write a result folder with tables and figures
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+}
+
+fn parse_task(text: &str) -> Result<Task, String> {
+    let names: Vec<String> = TASKS.iter().map(Task::to_string).collect();
+    let task = TASKS.iter().zip(&names).find(|(_, name)| *name == text);
+    task.map(|(task, _)| *task).ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
 /// A place between beginning and end.

@@ -41,6 +41,7 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
             dim: head_dim,
             layout: RopeLayout::HalfSplit,
             scaling: PositionScaling::None,
+            long_rope: None,
         },
         tied_embeddings: true,
         trained_length: RANDOM_TRAINED_LENGTH,

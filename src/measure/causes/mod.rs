@@ -3,6 +3,7 @@
 //! * [`CauseRuns`]: the eight policies of the factorial over one text, and [`Causes`], what they say.
 //! * [`measure_places`]: the fix in one layer or head alone, and everywhere but in one layer ([`Places`]).
 //! * [`smallest_fix`]: a small set of heads or layers whose fix restores almost all of the loss ([`SmallestFix`]).
+//! * [`TemperatureRemedy`]: number of keys by its other remedy, so that how many keys there are is told apart from which.
 //! * [`predictions`]: whether what a diagnosis measures of a head predicts what the fix in it restores.
 //!
 //! The fix is `lm-infinite`, the model as it is `vanilla`; losses are compared on tokens from the training length on. How a
@@ -16,6 +17,7 @@ mod predictions;
 mod restored;
 mod result;
 mod smallest;
+mod temperature;
 mod words;
 
 pub use factorial::CauseRuns;
@@ -26,3 +28,4 @@ pub use predictions::{MeasuredHead, Prediction, predictions};
 pub use restored::Restored;
 pub use result::{CauseRun, Causes};
 pub use smallest::{Place, RandomSets, SmallestFix, smallest_fix};
+pub use temperature::TemperatureRemedy;

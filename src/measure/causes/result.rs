@@ -10,6 +10,7 @@ use super::policies::cause_policy;
 use super::predictions::Prediction;
 use super::restored::SEED;
 use super::smallest::SmallestFix;
+use super::temperature::TemperatureRemedy;
 use crate::error::Result;
 
 /// Causes of the failure of one model on one text; written as `causes.json`.
@@ -31,6 +32,9 @@ pub struct Causes {
     /// A small set of heads or layers to fix, likewise.
     #[serde(default)]
     pub smallest_fix: Option<SmallestFix>,
+    /// The temperature in place of fewer keys, likewise.
+    #[serde(default)]
+    pub temperature: Option<TemperatureRemedy>,
     /// Rank correlations over heads, likewise.
     #[serde(default)]
     pub predictions: Vec<Prediction>,
@@ -84,6 +88,7 @@ impl Causes {
             factorial,
             places: None,
             smallest_fix: None,
+            temperature: None,
             predictions: Vec::new(),
             notes: Vec::new(),
         })

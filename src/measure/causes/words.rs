@@ -55,6 +55,7 @@ impl Causes {
                 nats(&effects.total)
             ),
         });
+        said.extend(self.temperature.as_ref().map(|remedy| remedy.words()));
         said.extend(self.where_words());
         said.extend(self.smallest_fix.as_ref().map(|fix| fix.words()));
         said.extend(self.prediction_words());
@@ -157,6 +158,14 @@ impl Causes {
                 "cache_bytes": fix.cache_bytes,
                 "cache_bytes_vanilla": fix.cache_bytes_vanilla,
                 "attended_share": fix.attended_share,
+            });
+        }
+        if let Some(remedy) = &self.temperature {
+            json["temperature"] = json!({
+                "policy": remedy.policy,
+                "restored": remedy.restored.mean,
+                "interval": [remedy.restored.low, remedy.restored.high],
+                "share_of_fewer_keys": remedy.share.as_ref().map(share),
             });
         }
         if !self.predictions.is_empty() {

@@ -1,4 +1,4 @@
-"""Writes the tiny models and goldens of this folder: python build.py
+"""Writes the tiny models and goldens of this folder: python build.py, or python build.py --policies for `policies/` alone.
 
 Models come from `transformers` with seeded random weights, wide enough that attention is far from uniform. `logits.npy`
 is transformers' own answer with float64 weights. The files under `policies/` come from ../dense.py in float64, which is
@@ -38,6 +38,12 @@ SCALED = {
         "original_max_position_embeddings": TRAINED,
     },
     "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": TRAINED},
+    # transformers reads the whole of a text with the long factors if it is longer than the trained length.
+    "longrope": {
+        "rope_type": "longrope", "factor": 4.0,
+        "short_factor": [1.0, 1.02, 1.05, 1.1, 1.2, 1.3, 1.5, 1.7],
+        "long_factor": [1.0, 1.1, 1.4, 2.0, 2.8, 3.6, 4.3, 5.0],
+    },
 }
 POLICIES = [
     "vanilla",
@@ -49,6 +55,19 @@ POLICIES = [
     "streaming-llm:start=2,window=5",
     "pi:factor=4",
     "ntk:factor=4",
+    "no-start:start=2,beyond=5",
+    "ceiling-no-start:start=2,beyond=5,ceiling=5",
+    "rerope:window=6",
+    "self-extend:group=3,window=5",
+    "dca:chunk=6,local=4",
+    "temperature:from=4",
+    "dynamic-ntk:factor=2",
+    "lambda:start=2,window=9+self-extend:group=2,window=4",
+    "lambda:start=2,window=9+dca:chunk=5,local=3",
+    "lm-infinite:start=2,window=9,ceiling=5+temperature:from=4",
+    "self-extend:group=3,window=5+temperature:from=4",
+    "lm-infinite-topk:start=2,window=5,k=3,from_layer=1,distance=3+temperature:from=4",
+    "dynamic-ntk:factor=1+lambda:start=2,window=9",
 ]
 STATISTICS = ["max_logit", "lse", "entropy", "start_mass"]
 START_TOKENS = 2
@@ -121,12 +140,22 @@ def main():
         gap = np.abs((hidden @ reference.weights["head"].T).numpy() - answer).max()
         print(f"{name}: dense against transformers, max |Δlogit| {gap:.1e} of {np.abs(answer).max():.1f}")
         assert gap < 1e-4
+    write_scaled(tokens)
+    write_policies()
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}, numpy {np.__version__}")
+
+
+def write_scaled(tokens):
+    """Writes the folders of RoPE scalings."""
     for name, scaling in SCALED.items():
         # These share the weights of `tied`: only the configuration differs.
         folder = HERE / name
         folder.mkdir(exist_ok=True)
         config = json.loads((HERE / "tied" / "config.json").read_text()) | {"rope_scaling": scaling}
         config["max_position_embeddings"] = 4 * TRAINED
+        if name == "longrope":
+            # Where Phi-3 has it, and where transformers looks for it.
+            config["original_max_position_embeddings"] = TRAINED
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         model = LlamaForCausalLM(LlamaConfig(**config, attn_implementation="eager")).double()
         missing, unexpected = model.load_state_dict(
@@ -136,15 +165,21 @@ def main():
         model.tie_weights()
         answer = logits(model, tokens)
         np.save(folder / "logits.npy", answer)
+        if name == "longrope":
+            np.save(folder / "logits_within.npy", logits(model, tokens[:TRAINED]))
         print(f"{name}: max |Δlogit| to unscaled {np.abs(answer - np.load(HERE / 'tied' / 'logits.npy')).max():.2f}")
 
+
+def write_policies():
+    """Writes `policies/`."""
+    tokens = torch.from_numpy(np.load(HERE / "tokens.npy").astype(np.int64))
     reference = dense.Model.from_hf(HERE / "tied", torch.float64)
     target = HERE / "policies"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     summary = []
     for label in POLICIES:
-        hidden, statistics = reference.run(tokens, dense.Policy.parse(label), START_TOKENS, DISTANCE_EDGES)
+        hidden, statistics = reference.run(tokens, dense.Policy.parse(label, TRAINED), START_TOKENS, DISTANCE_EDGES)
         nll = reference.nll(hidden, tokens)
         name = dense.file_name(label)
         single = lambda x: x.numpy().astype(np.float32)
@@ -154,7 +189,9 @@ def main():
         summary.append({"policy": label, "file": name, "nll": round(nll.mean().item(), 6)})
         print(f"{label}: {nll.mean().item():.4f}")
     (target / "index.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}, numpy {np.__version__}")
 
 
-main()
+if "--policies" in sys.argv:
+    write_policies()
+else:
+    main()

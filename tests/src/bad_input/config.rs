@@ -104,8 +104,24 @@ fn rope_that_makes_no_sense() {
     refused_field("rope_theta", json!(0.0), &["rope_theta"]);
     refused_field("partial_rotary_factor", json!(1.5), &["partial_rotary_factor"]);
     refused_field("rope_scaling", json!(4), &["rope_scaling", "an object"]);
-    for (kind, parts) in [("dynamic", ["dynamic", "llama3"]), ("longrope", ["longrope", "yarn"])] {
+    for kind in ["su", "proportional"] {
+        let parts = [kind, "supported are default", "longrope"];
         refused_config(|config| config["rope_scaling"] = json!({"type": kind, "factor": 2.0}), &parts);
+    }
+    refused_field("rope_scaling", json!({"type": "dynamic", "factor": 0.5}), &["rope_scaling.factor", "0.5"]);
+    refused_field(
+        "rope_scaling",
+        json!({"type": "longrope"}),
+        &["rope_scaling.short_factor", "no such field"],
+    );
+    for (short, long, part) in [
+        (json!(1), json!([1.0]), "short_factor"),
+        (json!([1.0]), json!([1.0]), "short_factor"),
+        (json!([1.0, "x"]), json!([1.0]), "short_factor"),
+        (json!([1.0, 0.0]), json!([1.0]), "short_factor"),
+    ] {
+        let field = json!({"type": "longrope", "short_factor": short, "long_factor": long});
+        refused_field("rope_scaling", field, &[part]);
     }
     refused_field("rope_scaling", json!({"type": "linear"}), &["rope_scaling.factor", "no such field"]);
     refused_field(

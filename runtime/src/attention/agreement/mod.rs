@@ -10,7 +10,10 @@ use super::dense::dense;
 use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::offload::Storage;
-use crate::policy::{AttentionPolicy, DroppedStart, Middle, PositionScaling, Positions, Region, region};
+use crate::policy::{
+    AttentionPolicy, DistanceRemap, DroppedStart, Middle, PositionScaling, Positions, Region, Temperature,
+    region,
+};
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
@@ -249,6 +252,7 @@ fn encodings(heads: usize, head_dim: usize) -> Vec<PositionEncoding> {
 
 fn policies(window: u64) -> Vec<AttentionPolicy> {
     let of = |start, window, ceiling| AttentionPolicy { start, window, ceiling, ..Default::default() };
+    let temperature = Some(Temperature { from: window.div_ceil(2).max(2) });
     vec![
         of(0, None, None),
         of(0, Some(window), None),
@@ -263,6 +267,22 @@ fn policies(window: u64) -> Vec<AttentionPolicy> {
             dropped: Some(DroppedStart { tokens: window + 2, beyond: 2 }),
             ..of(0, None, Some(window))
         },
+        AttentionPolicy { remap: Some(DistanceRemap::Grouped { group: 3, window }), ..of(0, None, None) },
+        AttentionPolicy {
+            remap: Some(DistanceRemap::Grouped { group: 4, window: window.div_ceil(3) }),
+            ..of(3, Some(window), None)
+        },
+        AttentionPolicy {
+            remap: Some(DistanceRemap::Chunked { chunk: window, local: 2 }),
+            ..of(0, None, None)
+        },
+        AttentionPolicy {
+            remap: Some(DistanceRemap::Chunked { chunk: window.div_ceil(3), local: 1 }),
+            temperature,
+            ..of(3, Some(window), None)
+        },
+        AttentionPolicy { temperature, ..of(0, None, None) },
+        AttentionPolicy { temperature, ..of(3, Some(window), Some(window.div_ceil(2))) },
     ]
 }
 
@@ -368,6 +388,9 @@ fn middle_policies(window: u64) -> Vec<AttentionPolicy> {
     }
     let base = all[2].clone();
     all.push(AttentionPolicy { start: 0, ceiling: None, ..base.clone() });
+    let grouped = Some(DistanceRemap::Grouped { group: 2, window: window.div_ceil(2) });
+    let temperature = Some(Temperature { from: 3 });
+    all.push(AttentionPolicy { ceiling: None, remap: grouped, temperature, ..base.clone() });
     all.push(AttentionPolicy { ceiling: None, positions: Positions::InCache, ..base });
     all
 }
@@ -384,7 +407,8 @@ impl Case {
         let mut smallest = f64::INFINITY;
         for head in 0..heads {
             for (t, &i) in self.positions.iter().enumerate() {
-                let query = row(&self.data[0], t, head, heads);
+                let mut query = row(&self.data[0], t, head, heads);
+                query.iter_mut().for_each(|x| *x *= self.policy.query_scale(i));
                 let mut logits: Vec<f64> = (self.positions.iter().enumerate())
                     .filter(|(_, j)| matches!(region(i, **j, &self.policy), Region::Retrieved { .. }))
                     .map(|(s, _)| {
@@ -446,8 +470,8 @@ fn middle_keys_equal_dense_across_pages() {
 /// Keys of small whole numbers and no position encoding: logits are exact in f32, and most are equal to others.
 #[test]
 fn ties_go_to_the_earlier_key() {
-    for policy in middle_policies(6) {
-        // √4 scales without rounding.
+    // √4 scales without rounding; a temperature does not, and so leaves no ties.
+    for policy in middle_policies(6).into_iter().filter(|policy| policy.temperature.is_none()) {
         let shape = Shape { heads: 6, kv_heads: 2, head_dim: 4 };
         let mut case = Case::new(shape, &policy, &PositionEncoding::None, (0..90).collect());
         for data in &mut case.data[..2] {
