@@ -117,7 +117,7 @@ pub fn run(args: &Compare, cli: &Cli, arguments: &[OsString], output: &Output) -
         samples: args.samples.into(),
         methods: compared.collect(),
     };
-    let mut result = result(&comparison)?;
+    let mut result = result(&comparison, args.rounds)?;
     result.summary.extend(notes.iter().map(|note| format!("{note}\n")));
     result.data["notes"] = serde_json::to_value(&notes)?;
     let source = Source { name: text.name().to_owned(), sha256: None };
@@ -171,7 +171,7 @@ fn defaults(model: &Model, tokens: u64, notes: &mut Vec<Note>) -> anyhow::Result
     Ok(policies)
 }
 
-fn result(comparison: &Comparison) -> anyhow::Result<TaskResult> {
+fn result(comparison: &Comparison, rounds: u16) -> anyhow::Result<TaskResult> {
     let Comparison { model, methods, tokens, samples, segments, .. } = comparison;
     let columns = [
         "policy",
@@ -237,7 +237,7 @@ fn result(comparison: &Comparison) -> anyhow::Result<TaskResult> {
         })?,
         tables: vec![table],
         charts: vec![
-            ("compare".into(), Chart::Rows(rows(comparison))),
+            ("compare".into(), Chart::Rows(rows(comparison, rounds))),
             ("loss_by_position".into(), Chart::Points(loss_by_position(comparison, *segments, *tokens))),
             ("passkeys_by_length".into(), Chart::Points(by_length)),
         ],
@@ -272,7 +272,7 @@ fn runs(comparison: &Comparison) -> serde_json::Value {
 }
 
 /// The one figure.
-fn rows(comparison: &Comparison) -> Rows {
+fn rows(comparison: &Comparison, rounds: u16) -> Rows {
     let Comparison { model, methods, tokens, segments, samples, trained_length } = comparison;
     let column = |title: &str, unit: &str, logarithmic, reference, values: Vec<Option<f64>>, intervals| {
         Column { title: title.into(), unit: unit.into(), logarithmic, reference, values, intervals }
@@ -293,7 +293,7 @@ fn rows(comparison: &Comparison) -> Rows {
     Rows {
         title: format!("{model} at {} tokens, trained on {}", short(*tokens), short(*trained_length)),
         note: format!(
-            "loss: {segments} segments, keys: {samples} prompts; bars: 95 % intervals; speed: medians of one run"
+            "loss: {segments} segments, keys: {samples} prompts; bars: 95 % intervals; speed: medians of {rounds} rounds"
         ),
         names: methods.iter().map(|method| method.policy.clone()).collect(),
         columns: vec![

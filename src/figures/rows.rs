@@ -69,7 +69,11 @@ impl Column {
             1.0.. => grouped(value.round() as u64),
             _ => format!("{value}"),
         };
-        let steps: &[f64] = if axis.high - axis.low > 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let steps: &[f64] = match axis.high - axis.low {
+            2.0.. => &[1.0],
+            0.7.. => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        };
         let all = (axis.low.floor() as i32..=axis.high.ceil() as i32)
             .flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
         let inside = |value: &f64| (axis.low..=axis.high).contains(&value.log10());
