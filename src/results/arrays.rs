@@ -107,13 +107,18 @@ pub fn read(path: &Path, diagnosis: &mut Diagnosis) -> Result<()> {
     let zip = ZipArchive::new(file).map_err(|e| Error::malformed(path, "archive", "a .npz file", e))?;
     let mut reader = Reader { path, size, zip };
     diagnosis.reference_per_token = reader.array("reference_nll")?.to_vec();
-    for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter_mut().enumerate() {
+    let heads = (diagnosis.config.layers, diagnosis.config.heads);
+    for (index, RunMeasurement { arrays, heads: reports, .. }) in diagnosis.runs.iter_mut().enumerate() {
+        if heads.0.checked_mul(heads.1) != Some(reports.len()) {
+            let expected = format!("{} × {} of them, as the model has", heads.0, heads.1);
+            return Err(Error::malformed(path, format!("heads of run {index}"), expected, reports.len()));
+        }
         arrays.nll = reader.array(&format!("run{index}_nll"))?.to_vec();
         for (name, _, field) in FIELDS {
-            *field(arrays) = reader.array(&format!("run{index}_{name}"))?;
+            *field(arrays) = reader.of_heads(&format!("run{index}_{name}"), heads)?;
         }
         for (name, _, map) in MAPS {
-            *map(arrays) = reader.array(&format!("run{index}_{name}"))?;
+            *map(arrays) = reader.of_heads(&format!("run{index}_{name}"), heads)?;
         }
     }
     Ok(())
@@ -126,6 +131,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// An array whose first dimensions are these layers and heads.
+    fn of_heads<D: Dimension>(
+        &mut self,
+        name: &str,
+        (layers, heads): (usize, usize),
+    ) -> Result<ndarray::Array<f32, D>> {
+        let array = self.array::<D>(name)?;
+        if array.shape()[..2] == [layers, heads] {
+            return Ok(array);
+        }
+        let expected = format!("{layers} layers of {heads} heads");
+        Err(Error::malformed(self.path, name, expected, format!("{:?}", array.shape())))
+    }
+
     fn array<D: Dimension>(&mut self, name: &str) -> Result<ndarray::Array<f32, D>> {
         let (path, limit) = (self.path, self.size);
         let entry = self.zip.by_name(&format!("{name}.npy"));
