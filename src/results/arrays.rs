@@ -155,9 +155,45 @@ impl Reader<'_> {
         }
         let mut bytes = Vec::new();
         entry.take(limit).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        if !header_fits(&bytes) {
+            return Err(Error::malformed(path, name, "a header that ends within the array", "a longer one"));
+        }
         let view = ArrayView::<f32, D>::view_npy(&bytes);
         let view =
             view.map_err(|e| Error::malformed(path, name, "an f32 array of the right dimensions", e))?;
         Ok(view.to_owned())
+    }
+}
+
+/// Whether the header of a `.npy` file is as long as it says: who reads it takes that much memory before looking.
+fn header_fits(bytes: &[u8]) -> bool {
+    let length = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => 10 + usize::from(u16::from_le_bytes([a, b])),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => {
+            (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(12)
+        }
+        _ => return false,
+    };
+    length <= bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_header_longer_than_its_array_is_refused() {
+        let mut bytes = Vec::new();
+        array![1.0_f32, 2.0].write_npy(&mut bytes).expect("in memory");
+        assert!(header_fits(&bytes));
+        for version in [1, 2, 3] {
+            let mut broken = bytes.clone();
+            broken[6] = version;
+            broken[8..12].fill(0xff);
+            assert!(!header_fits(&broken), "{version}");
+        }
+        assert!(!header_fits(&bytes[..9]) && !header_fits(b""));
     }
 }

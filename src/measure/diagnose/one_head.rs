@@ -64,7 +64,8 @@ fn curve(pooled: &BandCurve, values: &Array3<f32>, (layer, head): Head) -> Optio
     let std = mean.iter().map(|value| value.map(|_| 0.0)).collect();
     // The places are the last distances of bins.
     let broken = values.iter().take(pooled.x.len()).position(|value| value.is_nan());
-    let begin = |bin: usize| bin.checked_sub(1).map_or(0, |before| pooled.x[before] as u64 + 1);
+    let begin =
+        |bin: usize| bin.checked_sub(1).map_or(0, |before| (pooled.x[before] as u64).saturating_add(1));
     Some(BandCurve { x: pooled.x[..mean.len()].to_vec(), mean, std, not_finite_from: broken.map(begin) })
 }
 
