@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// `None` where no head has a finite value, and where a head has seen values that are not finite: a mean over the others
 /// would pass over it. Heads that have seen nothing do not count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Columns")]
 pub struct BandCurve {
     /// Position or distance, in tokens.
     pub x: Vec<f64>,
@@ -18,6 +19,28 @@ pub struct BandCurve {
     /// First position or distance, in tokens, at which a value of some head is not finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_finite_from: Option<u64>,
+}
+
+/// A curve as a file says it.
+#[derive(Deserialize)]
+struct Columns {
+    x: Vec<f64>,
+    mean: Vec<Option<f64>>,
+    std: Vec<Option<f64>>,
+    #[serde(default)]
+    not_finite_from: Option<u64>,
+}
+
+impl TryFrom<Columns> for BandCurve {
+    type Error = String;
+
+    fn try_from(Columns { x, mean, std, not_finite_from }: Columns) -> Result<Self, String> {
+        if x.len() == mean.len() && x.len() == std.len() {
+            return Ok(Self { x, mean, std, not_finite_from });
+        }
+        let (means, deviations) = (mean.len(), std.len());
+        Err(format!("a curve with {} places, {means} means and {deviations} deviations", x.len()))
+    }
 }
 
 impl BandCurve {
@@ -71,6 +94,17 @@ mod tests {
         assert_eq!(curve.mean, [Some(2.0), Some(5.0), None]);
         assert_eq!(curve.std, [Some(1.0), Some(0.0), None]);
         assert_eq!(curve.trimmed().x, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_file_has_no_curve_without_all_its_values() {
+        let read = |mean: &str| {
+            serde_json::from_str::<BandCurve>(&format!(r#"{{"x":[1.0],"mean":{mean},"std":[null]}}"#))
+        };
+        assert_eq!(read("[2.0]").expect("a curve").points().count(), 0);
+        for mean in ["[]", "[2.0, 3.0]"] {
+            assert!(read(mean).expect_err("none").to_string().contains("a curve with 1 places"));
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn one_figure_becomes_files_of_the_chosen_head() {
     window.key_press(Key::ArrowDown);
     window.run_steps(2);
     click(&mut window, "Export…");
-    assert!(says(&window, "of layer 0, head 0"), "the map is of the chosen head");
+    assert!(says(&window, "of L0 H0"), "the map is of the chosen head");
     type_into(&mut window, "Into folder", &target.display().to_string());
     for (button, extension) in [("SVG", "svg"), ("PNG", "png")] {
         click(&mut window, button);

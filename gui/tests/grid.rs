@@ -61,8 +61,8 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
     grid.drop_at(at);
     grid.run_steps(3);
     assert_eq!(choice(&grid).head, Some((2, 1)));
-    grid.get_by_label("Curves: layer 2, head 1");
-    grid.get_by_label("Chosen head: layer 2, head 1");
+    grid.get_by_label("Curves: L2 H1");
+    grid.get_by_label("Chosen head: L2 H1");
     assert!(excess > 0.1, "{excess}");
     grid.get_by_label(&format!("logit excess at unseen distances, A: {excess:.2}"));
     click(&mut grid, "All heads");
@@ -73,10 +73,10 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
 #[test]
 fn hovering_tells_every_measure_of_both_policies() {
     let mut grid = grid(made_up::diagnosis(3, 4));
-    assert!(grid.query_by_label("layer 0, head 0").is_none());
+    assert!(grid.query_by_label("L0 H0").is_none());
     grid.hover_at(corner(&grid) + vec2(30.0, 5.0));
     grid.run_steps(20);
-    grid.get_by_label("layer 0, head 0");
+    grid.get_by_label("L0 H0");
     for measure in Measure::ALL {
         // In the tooltip; the measure of the colours stands in the menu too.
         assert!(grid.query_all_by_label(measure.name()).count() >= 1, "{}", measure.name());
@@ -225,7 +225,7 @@ fn curves_are_of_the_chosen_head() {
     };
     *curves.state_mut() = Some((0, 0));
     point_below(&mut curves, "Largest logit up to a distance");
-    assert_eq!(curves.query_all_by_label("layer 0, head 0").count(), 2);
+    assert_eq!(curves.query_all_by_label("L0 H0").count(), 2);
     // The first head rises most under A, the last under B.
     let [a, b] = logits(&curves);
     assert!(a > 4.0 * b, "{a} {b}");

@@ -18,7 +18,9 @@ fn the_first_result_comes_by_itself_and_tells_what_broke() {
     let window = after_run(&["--tokens", "1k"]);
     let diagnosis = window.state().diagnosis().expect("a result");
     assert_eq!(diagnosis.runs.len(), 2);
-    assert!(diagnosis.runs[0].factors.entropy.broke && !diagnosis.runs[1].factors.entropy.broke);
+    assert!(
+        diagnosis.runs[0].factors.entropy.verdict.broke && !diagnosis.runs[1].factors.entropy.verdict.broke
+    );
     window.get_by_label("A  vanilla");
     window.get_by_label("B  lm-infinite:start=10,window=256");
     window.get_by_label("Head grid");
@@ -53,10 +55,10 @@ fn arrow_keys_choose_a_head() {
     let mut window = after_run(&["--tokens", "600"]);
     window.key_press(eframe::egui::Key::ArrowDown);
     window.run_steps(3);
-    window.get_by_label("Curves: layer 0, head 0");
+    window.get_by_label("Curves: L0 H0");
     window.key_press(eframe::egui::Key::ArrowRight);
     window.run_steps(3);
-    window.get_by_label("Curves: layer 0, head 1");
+    window.get_by_label("Curves: L0 H1");
     window.get_by_label("All heads").click();
     window.run_steps(3);
     window.step();

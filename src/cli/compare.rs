@@ -209,14 +209,15 @@ fn result(comparison: &Comparison, rounds: u16) -> anyhow::Result<TaskResult> {
             ]);
         }
     }
-    let lengths: Vec<String> =
-        methods.first().map(|m| m.retrieval.iter().map(|r| short(r.length)).collect()).unwrap_or_default();
+    let lengths: Vec<u64> =
+        methods.first().map(|m| m.retrieval.iter().map(|r| r.length).collect()).unwrap_or_default();
     let by_length = Points {
         title: format!("Passkeys found by length, {model}"),
         note: format!("{samples} prompts per length, bars: 95 % intervals (Wilson)"),
         x_label: "prompt length (tokens)".into(),
         y_label: "keys found (%)".into(),
-        x: lengths,
+        at: lengths.iter().map(|&length| length as f64).collect(),
+        x: lengths.iter().map(|&length| short(length)).collect(),
         logarithmic: false,
         from_zero: true,
         series: methods
@@ -366,6 +367,7 @@ fn loss_by_position(comparison: &Comparison, segments: u64, tokens: u64) -> Poin
         x_label: "position (tokens)".into(),
         y_label: "loss above reference (nats)".into(),
         x: (0..edges.len()).map(|at| format!("{}–{}", short(edges[at]), short(end(at)))).collect(),
+        at: Vec::new(),
         logarithmic: false,
         from_zero: false,
         series: comparison.methods.iter().map(series).collect(),

@@ -151,6 +151,7 @@ fn result(
             x_label: "prompt length (tokens)".into(),
             y_label: format!("{name} (%)"),
             x: lengths.iter().map(|&length| short(length)).collect(),
+            at: lengths.iter().map(|&length| length as f64).collect(),
             logarithmic: false,
             from_zero: true,
             series: series.collect(),

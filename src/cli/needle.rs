@@ -134,6 +134,7 @@ fn charts(
             x_label: "prompt length (tokens)".into(),
             y_label: "found of what was asked for (%)".into(),
             x: x.clone(),
+            at: lengths.iter().map(|&length| length as f64).collect(),
             logarithmic: false,
             from_zero: true,
             series: labels.iter().map(series).collect(),

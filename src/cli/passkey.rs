@@ -149,6 +149,7 @@ fn result(
             x_label: "prompt length (tokens)".into(),
             y_label: "keys found (%)".into(),
             x: x.clone(),
+            at: lengths.iter().map(|&length| length as f64).collect(),
             logarithmic: false,
             from_zero: true,
             series: series.collect(),

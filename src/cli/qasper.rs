@@ -146,6 +146,7 @@ fn result(
         x_label: "policy".into(),
         y_label: "F1 (%)".into(),
         x: methods.iter().map(|method| method.label.clone()).collect(),
+        at: Vec::new(),
         logarithmic: false,
         from_zero: true,
         series: vec![PointSeries { name: "mean F1".into(), values: means, intervals }],

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use anyhow::Context;
+use lm_infinite_analysis::effect::MeanEffect;
 use lm_infinite_analysis::{NonFinite, Proportion};
 use lm_infinite_runtime::corpus::{self, Sample};
 use lm_infinite_runtime::note::Note;
@@ -18,10 +19,13 @@ use crate::evaluate::evaluate;
 use crate::figures::{Chart, PointSeries, Points};
 use crate::method::Method;
 use crate::passkey::{self, Prompt};
-use crate::policy::with_key;
+use crate::policy::{parse_length, with_key};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
 use crate::words::loss;
+
+/// Seed of the intervals of losses: they are the same each time.
+const SEED: u64 = 0;
 
 /// Runs the command.
 pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
@@ -35,7 +39,7 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     let bar = output::progress("sweep", methods.len() as u64 * samples, "texts");
     // Values, and where they are shares, with their intervals.
     let (mut values, mut shares) = (Vec::new(), Vec::new());
-    let (mut broken, mut lost) = (Vec::new(), Vec::new());
+    let (mut intervals, mut broken, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let (mut done, mut sample) = (samples, None);
     let text = match args.measure {
         SweepMeasure::Passkey => {
@@ -71,17 +75,18 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             say(&taken.notes);
             done = segments.len() as u64;
             for method in &methods {
-                let (mut sum, mut count, mut non_finite) = (0.0, 0usize, NonFinite::default());
+                let (mut losses, mut non_finite) = (Vec::new(), NonFinite::default());
                 for tokens in &segments {
                     let nll = evaluate(&model.decoder, &method.policy, tokens, None, &|_| ())?.nll;
                     // Entry t is the loss of token t + 1.
                     let late = &nll[begin as usize - 1..];
-                    sum += late.iter().copied().map(f64::from).sum::<f64>();
-                    count += late.len();
+                    losses.extend(late.iter().copied().map(f64::from));
                     non_finite.note_all(begin, late, |nll| !nll.is_finite());
                     bar.inc(1);
                 }
-                values.push((count > 0 && !non_finite.any()).then(|| sum / count as f64));
+                let known = !losses.is_empty() && !non_finite.any();
+                values.push(known.then(|| losses.iter().sum::<f64>() / losses.len() as f64));
+                intervals.push(MeanEffect::of(&losses, SEED).map(|effect| [effect.low, effect.high]));
                 broken.push(non_finite);
             }
             sample = Some(taken);
@@ -90,13 +95,29 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     };
     bar.finish_and_clear();
     let sample = sample.as_ref();
-    let lost = (&shares[..], &broken[..], &lost[..]);
+    let lost = (&shares[..], &intervals[..], &broken[..], &lost[..]);
     let result = result(args, &model.loaded.name, (length, done), &methods, &values, lost, sample);
     Run { model: &model, arguments, cli, methods: &methods, text, sample, tokens: length }.finish(
         &result,
         args.out.as_ref(),
         output,
     )
+}
+
+/// The values as numbers, where all are.
+fn numbers(values: &[String]) -> Vec<f64> {
+    let number = |value: &String| {
+        let length = parse_length(value).map(|length| length as f64);
+        length.ok().or(value.parse().ok())
+    };
+    values.iter().map(number).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A loss, with its interval where it has one.
+fn loss_words(value: Option<f64>, non_finite: Option<NonFinite>, interval: Option<[f64; 2]>) -> String {
+    let interval = interval.filter(|_| value.is_some());
+    let interval = interval.map_or(String::new(), |[low, high]| format!(" ({low:.4} to {high:.4})"));
+    format!("{}{interval}", loss(value, non_finite.unwrap_or_default()))
 }
 
 /// `count` segments of `length` tokens, one after the other, each behind the token that the model was trained to see first;
@@ -133,7 +154,7 @@ fn segments(
     Ok((segments, sample))
 }
 
-/// `shares` is empty where the values are none. `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
+/// `shares` is empty where the values are none; then `intervals` has those of the losses. `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
 /// have no answer because logits are not finite, where keys are asked for.
 fn result(
     args: &Sweep,
@@ -141,7 +162,7 @@ fn result(
     (length, samples): (u64, u64),
     methods: &[Method],
     values: &[Option<f64>],
-    (shares, broken, unanswered): (&[Proportion], &[NonFinite], &[u64]),
+    (shares, intervals, broken, unanswered): (&[Proportion], &[Option<[f64; 2]>], &[NonFinite], &[u64]),
     sample: Option<&Sample>,
 ) -> TaskResult {
     let (measure, column, label) = match args.measure {
@@ -152,9 +173,7 @@ fn result(
     if !broken.is_empty() {
         columns.extend(["non_finite_tokens", "first_non_finite_token"]);
     }
-    if !shares.is_empty() {
-        columns.extend(["low", "high"]);
-    }
+    columns.extend(if shares.is_empty() { ["low_nats", "high_nats"] } else { ["low", "high"] });
     if !unanswered.is_empty() {
         columns.push("not_finite");
     }
@@ -172,7 +191,10 @@ fn result(
         let cell = value.map(|value| value.to_string()).unwrap_or_default();
         words += &format!(
             "{key:<width$}  {}{}\n",
-            share.map_or_else(|| loss(*value, non_finite.unwrap_or_default()), Proportion::percent),
+            share.map_or_else(
+                || loss_words(*value, non_finite, intervals.get(at).copied().flatten()),
+                Proportion::percent
+            ),
             task::not_finite(unanswered.get(at).copied().unwrap_or(0), "prompts")
         );
         let mut row = vec![method.label.clone(), key.clone(), length.to_string(), samples.to_string(), cell];
@@ -184,10 +206,10 @@ fn result(
             run["non_finite_tokens"] = count.into();
             run["first_non_finite"] = first.into();
         }
-        if let Some(Proportion { low, high, .. }) = share {
-            row.extend([low.to_string(), high.to_string()]);
-            (run["low"], run["high"]) = (json!(low), json!(high));
-        }
+        let of_share = share.map(|share| [share.low, share.high]);
+        let ends = of_share.or(intervals.get(at).copied().flatten());
+        row.extend([0, 1].map(|end| ends.map(|ends| ends[end].to_string()).unwrap_or_default()));
+        (run["low"], run["high"]) = (json!(ends.map(|ends| ends[0])), json!(ends.map(|ends| ends[1])));
         if let Some(&count) = unanswered.get(at) {
             row.push(count.to_string());
             run["not_finite"] = count.into();
@@ -204,14 +226,16 @@ fn result(
         Some(from) => format!("; the text repeats from token {from} on"),
         None => String::new(),
     };
-    let mut bars = "";
-    if !shares.is_empty() {
+    let bars = if shares.is_empty() {
+        words += "in brackets 95 % intervals over blocks of tokens: all lines read the same text, so that differences are better known\n";
+        ", bars: 95 % intervals over blocks of the same tokens"
+    } else {
         words += &task::intervals_note(u64::from(args.samples), "prompts for each line");
-        bars = ", bars: 95 % intervals (Wilson)";
-    }
+        ", bars: 95 % intervals (Wilson)"
+    };
     let name = format!("{} over {}", args.policy, args.key);
     let series = if shares.is_empty() {
-        PointSeries { name, values: values.to_vec(), intervals: Vec::new() }
+        PointSeries { name, values: values.to_vec(), intervals: intervals.to_vec() }
     } else {
         task::percent_series(&name, shares)
     };
@@ -225,6 +249,7 @@ fn result(
         x_label: args.key.clone(),
         y_label: label.into(),
         x: args.values.clone(),
+        at: numbers(&args.values),
         logarithmic: false,
         from_zero: measure != "nll",
         series: vec![series],

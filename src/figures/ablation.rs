@@ -1,6 +1,6 @@
 //! Loss above the reference of several policies, with bands over segments of text (paper Fig. 5).
 
-use super::lines::{LineFigure, Series};
+use super::lines::{LineFigure, Series, widths};
 use super::subject::with_repetition;
 use super::theme::look;
 use crate::ablation::{Ablation, AblationRun};
@@ -32,6 +32,8 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
             )
         }
     };
+    let buckets = ablation.runs.first().map_or(&[][..], |run| &run.excess);
+    let buckets = buckets.iter().map(|bucket| (bucket.from, bucket.to.unwrap_or(ablation.tokens)));
     LineFigure {
         title: format!(
             "What each part of the fix is worth, {}",
@@ -45,7 +47,9 @@ pub fn excess(ablation: &Ablation) -> LineFigure {
         y_label: "NLL above the reference (nats)".into(),
         x_end: ablation.tokens,
         distances: false,
+        asinh: false,
         y_holds: Some(0.0),
+        widths: widths(buckets),
         trained_length: ablation.trained_length,
         repeated_from: None,
         series: ablation.runs.iter().enumerate().map(series).collect(),

@@ -7,7 +7,21 @@ use crate::words::grouped;
 /// From how many training lengths on an axis of lengths is logarithmic: then lengths span decades.
 const DECADES_FROM: u64 = 32;
 
-/// One axis, linear or logarithmic.
+/// How values are spaced along an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scale {
+    /// Evenly, with ticks this far apart.
+    Linear(f64),
+    /// By ratio, with ticks at 1, 2 and 5 times a power of ten.
+    Logarithmic,
+    /// Evenly near 0 and by ratio far from it, on both sides.
+    Asinh,
+}
+
+/// Most ticks of an axis.
+const TICKS: i64 = 100;
+
+/// One axis, linear, logarithmic or in between.
 #[derive(Clone, Debug)]
 pub struct Axis {
     /// Data at the low end.
@@ -16,19 +30,18 @@ pub struct Axis {
     pub high: f64,
     /// What is drawn along it, with its unit.
     pub label: String,
-    /// Distance between ticks; `None` on a logarithmic axis, which has ticks at 1, 2 and 5 times a power of ten.
-    step: Option<f64>,
+    scale: Scale,
 }
 
 impl Axis {
     /// An axis that holds `low..high` and has about `ticks` ticks. A range without width is widened.
     pub fn new(label: impl Into<String>, low: f64, high: f64, ticks: f64) -> Self {
-        let (low, high) = if low < high { (low, high) } else { (low - 0.5, low + 0.5) };
+        let (low, high) = widened(low, high);
         let rough = (high - low) / ticks;
         let magnitude = 10.0_f64.powf(rough.log10().floor());
         let step =
             [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * magnitude).into_iter().find(|&s| s >= rough * 0.999);
-        Self { low, high, label: label.into(), step: Some(step.unwrap_or(rough)) }
+        Self { low, high, label: label.into(), scale: Scale::Linear(step.unwrap_or(rough)) }
     }
 
     /// An axis of positions or distances up to `end`: linear from 0, or, where `end` is decades beyond the training length,
@@ -38,7 +51,7 @@ impl Axis {
         if end < trained_length.max(1).saturating_mul(DECADES_FROM) {
             return Self::new(label, 0.0, end as f64, 7.0);
         }
-        Self { low: (trained_length / 16).max(1) as f64, high: end as f64, label: label.into(), step: None }
+        Self::logarithmic(label, (trained_length / 16).max(1) as f64, end as f64)
     }
 
     /// An axis of distances, 1 to `end`, logarithmic: what happens among near keys, within the training length and beyond it has
@@ -47,12 +60,40 @@ impl Axis {
         if end < 10 {
             return Self::new(label, 0.0, end.max(1) as f64, 7.0);
         }
-        Self { low: 1.0, high: end as f64, label: label.into(), step: None }
+        Self::logarithmic(label, 1.0, end as f64)
+    }
+
+    /// A logarithmic axis over `low..high`, both above 0.
+    pub fn logarithmic(label: impl Into<String>, low: f64, high: f64) -> Self {
+        let (low, high) = if 0.0 < low && low < high && high.is_finite() { (low, high) } else { (0.5, 2.0) };
+        Self { low, high, label: label.into(), scale: Scale::Logarithmic }
+    }
+
+    /// An axis on which 1 and 10 can be told apart, and −100 has a place.
+    pub fn asinh(label: impl Into<String>, low: f64, high: f64) -> Self {
+        let (low, high) = widened(low, high);
+        Self { low, high, label: label.into(), scale: Scale::Asinh }
     }
 
     /// Whether equal ratios are equally long.
-    pub fn is_logarithmic(&self) -> bool {
-        self.step.is_none()
+    #[cfg(test)]
+    fn is_logarithmic(&self) -> bool {
+        self.scale == Scale::Logarithmic
+    }
+
+    /// Its label, which names the scale where it is not even.
+    pub fn title(&self) -> String {
+        match self.scale {
+            _ if self.label.is_empty() => String::new(),
+            Scale::Linear(_) => self.label.clone(),
+            Scale::Logarithmic => format!("{}, log scale", self.label),
+            Scale::Asinh => format!("{}, asinh scale", self.label),
+        }
+    }
+
+    /// Whether lengths along it begin somewhere else than at 0, which a reader would take for its low end.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.scale, Scale::Linear(_)) && (self.low > 0.0 || self.high < 0.0)
     }
 
     /// Widens the range by a twentieth on both sides, so that no curve runs along the frame.
@@ -64,22 +105,28 @@ impl Axis {
 
     /// Share of the way from low to high.
     pub fn share(&self, value: f64) -> f64 {
-        if self.is_logarithmic() {
-            return (value.max(self.low) / self.low).ln() / (self.high / self.low).ln();
+        match self.scale {
+            Scale::Linear(_) => (value - self.low) / (self.high - self.low),
+            Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+            Scale::Asinh => (value.asinh() - self.low.asinh()) / (self.high.asinh() - self.low.asinh()),
         }
-        (value - self.low) / (self.high - self.low)
     }
 
     /// Ticks, with their text.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        let Some(step) = self.step else { return self.logarithmic_ticks() };
-        let decimals = (-(step * 1.0001).log10().floor()).max(0.0) as usize;
+        let step = match self.scale {
+            Scale::Linear(step) => step,
+            Scale::Logarithmic => return self.logarithmic_ticks(),
+            Scale::Asinh => return self.asinh_ticks(),
+        };
+        let decimals = (-(step * 1.0001).log10().floor()).clamp(0.0, 12.0) as usize;
         // A step of 2.5 · 10^k has one more digit.
         let leading = step / 10.0_f64.powf(step.log10().floor());
         let decimals = if (leading - 2.5).abs() < 1e-6 && step < 10.0 { decimals + 1 } else { decimals };
         let first = (self.low / step - 1e-9).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
-        (first..=last)
+        // Of numbers so large that steps between them vanish there would be no end.
+        (first..=last.min(first.saturating_add(TICKS)))
             .map(|i| {
                 let value = i as f64 * step;
                 let text = if decimals == 0 && value >= 0.0 {
@@ -92,6 +139,22 @@ impl Axis {
             .collect()
     }
 
+    /// 0, and on both sides powers of ten, with their halves and fifths beyond 1 where there is room.
+    fn asinh_ticks(&self) -> Vec<(f64, String)> {
+        let largest = self.low.abs().max(self.high.abs()).max(1.0);
+        let leading: &[f64] = if largest <= 1000.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let powers = 0..=(largest.log10().ceil() as i32).min(300);
+        let sizes = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));
+        let all = sizes.flat_map(|size| [-size, size]).chain([0.0]);
+        let mut ticks: Vec<f64> = all.filter(|tick| (self.low..=self.high).contains(tick)).collect();
+        ticks.sort_by(f64::total_cmp);
+        let text = |value: f64| {
+            let digits = grouped(value.abs() as u64);
+            if value < 0.0 { format!("\u{2212}{digits}") } else { digits }
+        };
+        ticks.into_iter().map(|value| (value, text(value))).collect()
+    }
+
     /// Powers of ten, with their halves and fifths where there is room.
     fn logarithmic_ticks(&self) -> Vec<(f64, String)> {
         let decades = (self.high / self.low).log10();
@@ -99,7 +162,26 @@ impl Axis {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let all = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));
         let inside = all.filter(|value| (self.low * 0.999..=self.high * 1.001).contains(value));
-        inside.map(|value| (value, grouped(value.round() as u64))).collect()
+        inside.map(|value| (value, short(value))).collect()
+    }
+}
+
+/// A range that is one: finite, and with a width that can be divided.
+fn widened(low: f64, high: f64) -> (f64, f64) {
+    let fits = low < high && (high - low).is_finite() && high - low > 1e-9 * low.abs().max(high.abs());
+    match (fits, low.is_finite()) {
+        (true, _) => (low, high),
+        (false, true) if low.abs() < 1e15 => (low - 0.5, low + 0.5),
+        _ => (0.0, 1.0),
+    }
+}
+
+/// A positive number in few characters.
+pub fn short(value: f64) -> String {
+    match value {
+        1.0.. => grouped(value.round() as u64),
+        0.01..1.0 => format!("{value:.2}").trim_end_matches('0').to_owned(),
+        _ => format!("{value:.0e}"),
     }
 }
 
@@ -139,9 +221,12 @@ impl Frame {
         }
         let corner = (self.from.0, self.to.1);
         canvas.line(&[self.from, corner, self.to], INK, 1.0, 1.2, &[]);
+        if self.y.is_cut() {
+            cut(canvas, (self.from.0, self.to.1 - 9.0));
+        }
         let middle = (self.from.0 + self.to.0) / 2.0;
-        canvas.text(&self.x.label, (middle, self.to.1 + 42.0), LABEL, INK, Align::Center);
-        canvas.text_upwards(&self.y.label, (18.0, (self.from.1 + self.to.1) / 2.0), LABEL, INK);
+        canvas.text(&self.x.title(), (middle, self.to.1 + 42.0), LABEL, INK, Align::Center);
+        canvas.text_upwards(&self.y.title(), (18.0, (self.from.1 + self.to.1) / 2.0), LABEL, INK);
     }
 
     /// A dashed vertical line at `x` with its name above the frame; nothing if it lies outside.
@@ -162,6 +247,14 @@ impl Frame {
             let center = at.clamp(self.from.0 + half, (self.to.0 - half).max(self.from.0 + half));
             canvas.text(name, (center, height), theme::TICK, MUTED, Align::Center);
         }
+    }
+}
+
+/// The mark of an upright axis that does not begin at 0: two strokes across it.
+pub fn cut(canvas: &mut dyn Canvas, (x, y): Point) {
+    canvas.line(&[(x, y - 5.0), (x, y + 1.0)], theme::PAPER, 1.0, 3.0, &[]);
+    for at in [y - 5.0, y + 1.0] {
+        canvas.line(&[(x - 6.0, at + 3.0), (x + 6.0, at - 3.0)], INK, 1.0, 1.2, &[]);
     }
 }
 
@@ -209,6 +302,45 @@ mod tests {
         );
         assert_eq!(texts(&axis)[..3], ["1", "10", "100"]);
         assert!(!Axis::distances("", 0).is_logarithmic() && !Axis::distances("", 9).is_logarithmic());
+    }
+
+    #[test]
+    fn far_below_zero_and_near_it_have_ticks() {
+        let axis = Axis::asinh("nats", -45.0, 8.0);
+        assert_eq!(
+            texts(&axis),
+            ["\u{2212}20", "\u{2212}10", "\u{2212}5", "\u{2212}2", "\u{2212}1", "0", "1", "2", "5"]
+        );
+        assert!(axis.share(-45.0) == 0.0 && axis.share(8.0) == 1.0 && axis.share(-1e3) < 0.0);
+        assert!(texts(&Axis::asinh("", -1e300, 8.0)).len() < 310);
+        assert_eq!(axis.title(), "nats, asinh scale");
+    }
+
+    #[test]
+    fn scales_are_named_and_cut_axes_known() {
+        assert_eq!(Axis::distances("d", 4096).title(), "d, log scale");
+        assert_eq!(Axis::new("d", 1.0, 2.0, 4.0).title(), "d");
+        let cut = |low, high| Axis::new("", low, high, 4.0).is_cut();
+        assert!(cut(1.0, 2.0) && cut(-2.0, -1.0) && !cut(0.0, 2.0) && !cut(-1.0, 2.0));
+        assert!(!Axis::distances("", 4096).is_cut());
+    }
+
+    #[test]
+    fn any_numbers_have_an_axis_with_few_ticks() {
+        let ends = [0.0, -0.0, 1.0, 5e-324, 1e-300, 1e16, 1e300, f64::MAX, f64::MIN, f64::NAN, f64::INFINITY];
+        for low in ends {
+            for high in ends.into_iter().chain([low * (1.0 + 1e-12), low + 2.0]) {
+                for axis in [
+                    Axis::new("", low, high, 6.0),
+                    Axis::asinh("", low, high),
+                    Axis::logarithmic("", low, high),
+                ] {
+                    let ticks = axis.ticks();
+                    assert!(ticks.len() < 1000, "{low} {high}: {}", ticks.len());
+                    assert!(ticks.iter().all(|(value, _)| axis.share(*value).is_finite()), "{axis:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn figure(result: &BenchResult, value: impl Fn(&BenchRun) -> f64) -> Points {
         x_label: format!("length of the text (tokens); training length {}", grouped(result.trained_length)),
         y_label: String::new(),
         x: lengths.iter().map(|&length| grouped(length as u64)).collect(),
+        at: lengths.iter().map(|&length| length as f64).collect(),
         logarithmic: true,
         from_zero: false,
         series: policies.into_iter().map(series).collect(),

@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 const SCALE: u32 = 2;
 /// The bitmap is drawn this much larger still, and averaged.
 const SMOOTHING: u32 = 2;
+/// Bytes that a bitmap may take. A larger figure is drawn without smoothing, then at scale 1.
+const LARGEST: u64 = 512 << 20;
 
 /// The family that the embedded font is registered as. SVG names it too; there, a viewer's own sans-serif font stands in.
 const FAMILY: &str = "sans-serif";
@@ -104,22 +106,38 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     f64::from(width) / 16.0
 }
 
+/// Scale and smoothing of the bitmap of a figure of `size`; `None` where it would be too large at any.
+fn bitmap((width, height): (u32, u32)) -> Option<(u32, u32)> {
+    let fits = |&(scale, smoothing): &(u32, u32)| {
+        let side = |length: u32| u64::from(length) * u64::from(scale * smoothing);
+        let pixels = side(width).checked_mul(side(height));
+        pixels.and_then(|pixels| pixels.checked_mul(3)).is_some_and(|bytes| bytes <= LARGEST)
+    };
+    [(SCALE, SMOOTHING), (SCALE, 1), (1, 1)].into_iter().find(fits)
+}
+
 /// Draws a figure of `size` and writes `path.svg` and `path.png` (extension replaced).
+///
+/// # Errors
+/// A figure whose bitmap would be too large; a file that cannot be written.
 pub fn write(path: &Path, size: (u32, u32), draw: &dyn Fn(&mut dyn Canvas)) -> Result<()> {
     register();
     let name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let failed = |reason: String| Error::Figure { figure: name(), reason };
+    let too_large = || failed(format!("it would be {} × {} pixels large", size.0, size.1));
+    let (scale, smoothing) = bitmap(size).ok_or_else(too_large)?;
     let svg = path.with_extension("svg");
-    let (width, height) = (size.0 * SCALE, size.1 * SCALE);
     let mut text = String::new();
-    on_backend(SVGBackend::with_string(&mut text, (width, height)), SCALE, draw).map_err(failed)?;
+    let backend = SVGBackend::with_string(&mut text, (size.0 * SCALE, size.1 * SCALE));
+    on_backend(backend, SCALE, draw).map_err(failed)?;
     std::fs::write(&svg, text).map_err(Error::io(svg))?;
 
-    let (large_width, large_height) = (width * SMOOTHING, height * SMOOTHING);
+    let (width, height) = (size.0 * scale, size.1 * scale);
+    let (large_width, large_height) = (width * smoothing, height * smoothing);
     let mut pixels = vec![255; large_width as usize * large_height as usize * 3];
     let backend = BitMapBackend::with_buffer(&mut pixels, (large_width, large_height));
-    on_backend(backend, SCALE * SMOOTHING, draw).map_err(failed)?;
-    let small = average(&pixels, large_width as usize, SMOOTHING as usize);
+    on_backend(backend, scale * smoothing, draw).map_err(failed)?;
+    let small = average(&pixels, large_width as usize, smoothing as usize);
     let png = path.with_extension("png");
     let mut backend = BitMapBackend::new(&png, (width, height));
     backend.blit_bitmap((0, 0), (width, height), &small).map_err(|e| failed(e.to_string()))?;
@@ -312,6 +330,16 @@ mod tests {
     fn averaging_halves_an_image() {
         let pixels = [[0, 0, 0], [200, 0, 0], [0, 100, 0], [0, 100, 4]].concat();
         assert_eq!(average(&pixels, 2, 2), [50, 50, 1]);
+    }
+
+    #[test]
+    fn a_large_figure_has_a_coarser_bitmap_and_a_huge_one_none() {
+        assert_eq!(bitmap((900, 600)), Some((2, 2)));
+        assert_eq!(bitmap((8_200, 6_000)), Some((1, 1)));
+        assert_eq!((bitmap((u32::MAX, 2)), bitmap((u32::MAX, u32::MAX))), (None, None));
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = write(&folder.path().join("a"), (u32::MAX, 900), &|_| ()).expect_err("huge");
+        assert!(refused.to_string().contains("pixels large"), "{refused}");
     }
 
     #[test]

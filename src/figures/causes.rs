@@ -6,7 +6,7 @@ use lm_infinite_analysis::effect::MeanEffect;
 use super::axes::Axis;
 use super::canvas::{Align, Canvas, text_width};
 use super::subject::subject;
-use super::theme::{GRID, INK, LABEL, MUTED, PAPER, TICK, TITLE, look, ramp};
+use super::theme::{GRID, INK, LABEL, MUTED, ON_DARK, ON_LIGHT, TICK, TITLE, look, ramp};
 use crate::causes::{Causes, Places, Restored};
 use crate::diagnose::Diagnosis;
 
@@ -185,7 +185,7 @@ impl<'a> PlacesFigure<'a> {
         let bottom = MAP_TOP + self.places.layers.len() as f64 * CELL.1;
         for (row, effect) in self.places.layers.iter().enumerate() {
             let y = MAP_TOP + (row as f64 + 0.5) * CELL.1;
-            canvas.text(&effect.layer.to_string(), (MAP_LEFT - 9.0, y), TICK, INK, Align::Right);
+            canvas.text(&format!("L{}", effect.layer), (MAP_LEFT - 9.0, y), TICK, INK, Align::Right);
             self.cell(canvas, self.heads, row, effect.restored);
             self.cell(canvas, self.heads + 1, row, effect.lost);
         }
@@ -200,12 +200,12 @@ impl<'a> PlacesFigure<'a> {
                 MAP_TOP + (place.layer + 1) as f64 * CELL.1 - 1.5,
             );
             let frame = [(left, top), (right, top), (right, low), (left, low), (left, top)];
-            canvas.line(&frame, PAPER, 1.0, 4.0, &[]);
-            canvas.line(&frame, INK, 1.0, 2.0, &[]);
+            canvas.line(&frame, ON_DARK, 1.0, 4.0, &[]);
+            canvas.line(&frame, ON_LIGHT, 1.0, 2.0, &[]);
         }
         let centre = |column: usize| (self.left(column) + self.right(column)) / 2.0;
         for head in 0..self.heads {
-            canvas.text(&head.to_string(), (centre(head), bottom + 14.0), TICK, INK, Align::Center);
+            canvas.text(&format!("H{head}"), (centre(head), bottom + 14.0), TICK, INK, Align::Center);
         }
         for (column, name) in [(self.heads, "all heads"), (self.heads + 1, "lost without")] {
             canvas.text(name, (centre(column), bottom + 14.0), TICK, INK, Align::Center);
@@ -228,7 +228,7 @@ impl<'a> PlacesFigure<'a> {
         };
         let part = share.share / self.most();
         canvas.rect(from, to, ramp(part), 1.0);
-        let ink = if part < 0.6 { PAPER } else { INK };
+        let ink = if part < 0.6 { ON_DARK } else { ON_LIGHT };
         let text = match (100.0 * share.share).round() {
             0.0 => "0".to_owned(),
             percent => format!("{percent:.0}").replace('-', "\u{2212}"),

@@ -2,13 +2,12 @@
 
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
-use ndarray::{Array3, Axis};
 
 use super::canvas::Point;
-use super::lines::{LineFigure, Series};
+use super::lines::{LineFigure, Series, widths};
 use super::subject::subject;
 use super::theme::look;
-use crate::diagnose::{Diagnosis, RunMeasurement, START_TOKENS};
+use crate::diagnose::{Diagnosis, HeadBand, RunMeasurement, START_TOKENS, head_name};
 use crate::words::grouped;
 
 /// Buckets in the running median of the loss: unlike a mean, it keeps a step where it is.
@@ -24,7 +23,7 @@ const BANDS: usize = 2;
 /// What a curve is of.
 fn over_heads(diagnosis: &Diagnosis) -> String {
     match diagnosis.runs.first().map(|run| run.heads.as_slice()) {
-        Some([head]) => format!("layer {}, head {}", head.layer, head.head),
+        Some([head]) => head_name((head.layer, head.head)),
         _ if diagnosis.runs.len() > BANDS => {
             "mean over heads; bands: 10 % to 90 % of them, first and last policy".to_owned()
         }
@@ -34,11 +33,19 @@ fn over_heads(diagnosis: &Diagnosis) -> String {
 
 /// Loss by token position (paper Figs. 3–5).
 pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
-    let width = diagnosis
-        .runs
-        .first()
-        .and_then(|run| run.buckets.first())
-        .map_or(1, |bucket| bucket.to - bucket.from);
+    let buckets = diagnosis.runs.first().map_or(&diagnosis.reference, |run| &run.buckets);
+    let widths = widths(buckets.iter().map(|bucket| (bucket.from, bucket.to)));
+    let of = match widths.as_slice() {
+        [] => "tokens".to_owned(),
+        [(_, width)] => format!("{} tokens", grouped(*width)),
+        [(_, first), .., (_, last)] => {
+            format!(
+                "{} to {} tokens (marks along the axis: their number changes)",
+                grouped(*first),
+                grouped(*last)
+            )
+        }
+    };
     let raw = diagnosis.runs.len() <= DRAWN_RAW;
     let series = |(index, run): (usize, &RunMeasurement)| Series {
         name: run.policy.clone(),
@@ -59,12 +66,14 @@ pub fn nll(diagnosis: &Diagnosis) -> LineFigure {
     let pale = if raw { "; pale: the means" } else { "" };
     LineFigure {
         title: format!("Loss by token position, {}", subject(diagnosis)),
-        note: format!("Running median of {SMOOTHED} means of {} tokens{pale}{crosses}", grouped(width)),
+        note: format!("Running median of {SMOOTHED} means of {of}{pale}{crosses}"),
         x_label: "token position".into(),
         y_label: "NLL (nats per token)".into(),
         x_end: diagnosis.tokens,
         distances: false,
+        asinh: false,
         y_holds: None,
+        widths,
         trained_length: diagnosis.trained_length,
         repeated_from: diagnosis.repeated_from,
         series: diagnosis.runs.iter().enumerate().map(series).chain([reference]).collect(),
@@ -84,7 +93,7 @@ pub fn logits(diagnosis: &Diagnosis) -> LineFigure {
         // The axis is one of distances.
         repeated_from: None,
         distances: true,
-        ..bands(diagnosis, |run| &run.curves.logits, |run| prefix_maxima(&run.arrays.max_logit))
+        ..bands(diagnosis, |run| &run.curves.logits, RunMeasurement::logit_band)
     }
 }
 
@@ -98,13 +107,13 @@ pub fn logits_start(diagnosis: &Diagnosis) -> LineFigure {
         // The axis is one of distances.
         repeated_from: None,
         distances: true,
-        ..bands(diagnosis, |run| &run.curves.logits_start, |run| prefix_maxima(&run.arrays.max_logit_start))
+        ..bands(diagnosis, |run| &run.curves.logits_start, RunMeasurement::start_logit_band)
     }
 }
 
 /// Entropy against context length (paper Fig. 1b), with its bound ln n.
 pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
-    let mut figure = bands(diagnosis, |run| &run.curves.entropy, |run| run.arrays.entropy.clone());
+    let mut figure = bands(diagnosis, |run| &run.curves.entropy, RunMeasurement::entropy_band);
     let end = diagnosis.tokens.max(2) as f64;
     // Close together where the logarithm bends.
     let bound =
@@ -115,80 +124,78 @@ pub fn entropy(diagnosis: &Diagnosis) -> LineFigure {
         note: format!("Entropy over the attended keys; {}", over_heads(diagnosis)),
         x_label: "context length n (tokens)".into(),
         y_label: "attention entropy (nats)".into(),
+        widths: position_widths(diagnosis),
         y_holds: Some(0.0),
         ..figure
     }
 }
 
-/// Entropy of the first policy's sampled queries against what their logits alone say of it (appendix D). A lower bound
-/// below 0 says nothing; below −2 nats it is not drawn.
+/// Entropy of the first policy's sampled queries against what their logits alone say of it (appendix D).
 pub fn entropy_bounds(diagnosis: &Diagnosis) -> LineFigure {
-    const LOWEST: f64 = -2.0;
-    let mut figure = bands(diagnosis, |run| &run.curves.entropy, |_| Array3::default((0, 0, 0)));
+    let figure = bands(diagnosis, |run| &run.curves.entropy, |_| Vec::new());
     let run = diagnosis.runs.first();
     let all = run.map(|run| &run.curves.entropy_bounds);
     let curves = all.map_or(Vec::new(), |all| {
         vec![
-            ("entropy H", &all.entropy),
-            ("ln n \u{2212} σ²/2 (Gaussian logits)", &all.gaussian),
-            ("ln n", &all.maximum),
-            ("ln n \u{2212} (max \u{2212} min)", &all.spread),
-            ("ln n \u{2212} 2B (Proposition 2)", &all.magnitude),
+            ("entropy", &all.entropy),
+            ("upper bound: ln n", &all.maximum),
+            ("lower bound: ln n \u{2212} (max \u{2212} min)", &all.spread),
+            ("lower bound of Proposition 2: ln n \u{2212} 2B", &all.magnitude),
+            ("no bound, an estimate: ln n \u{2212} σ²/2", &all.gaussian),
         ]
     });
-    let drawn = |curve: &BandCurve| -> Vec<Point> {
-        curve.points().map(|(x, mean, _)| (x, mean)).filter(|&(_, y)| y >= LOWEST).collect()
-    };
-    let (seen, lost): (Vec<_>, Vec<_>) =
-        curves.into_iter().partition(|(_, curve)| !drawn(curve).is_empty() || curve.x.is_empty());
     let series = |(index, (name, curve)): (usize, (&str, &BandCurve))| Series {
         not_finite_from: curve.not_finite_from.map(|at| at as f64),
-        ..Series::new(name, Some(look(index)), vec![drawn(curve)])
-    };
-    figure.series = seen.into_iter().enumerate().map(series).collect();
-    let lost: Vec<_> = lost.into_iter().map(|(name, _)| name).collect();
-    let below = if lost.is_empty() {
-        String::new()
-    } else {
-        format!("; wholly below \u{2212}2 nats: {}", lost.join(", "))
+        ..Series::new(name, Some(look(index)), without_gaps(curve))
     };
     LineFigure {
         title: format!("Entropy, and what the logits alone say of it, {}", subject(diagnosis)),
         note: format!(
-            "{}, sampled queries, mean over all heads{below}",
+            "{}, sampled queries, mean over all heads, ever farther apart; below 0 a lower bound says nothing",
             run.map_or("", |run| run.policy.as_str())
         ),
         x_label: "context length n (tokens)".into(),
         y_label: "nats".into(),
+        asinh: true,
         y_holds: Some(0.0),
+        series: curves.into_iter().enumerate().map(series).collect(),
         ..figure
     }
 }
 
 /// Probability on the start tokens against position.
 pub fn start_mass(diagnosis: &Diagnosis) -> LineFigure {
-    let figure = bands(diagnosis, |run| &run.curves.start_mass, |run| run.arrays.start_mass.clone());
+    let figure = bands(diagnosis, |run| &run.curves.start_mass, RunMeasurement::start_mass_band);
     LineFigure {
         title: format!("Attention on the first {START_TOKENS} tokens, {}", subject(diagnosis)),
         note: format!("Share of a query's attention; {}", over_heads(diagnosis)),
         x_label: "position of the query (tokens)".into(),
         y_label: "attention probability".into(),
+        widths: position_widths(diagnosis),
         y_holds: Some(0.0),
         ..figure
     }
 }
 
-/// A curve for each run, and for the first and the last a band of the heads whose values ([layers, heads, bins]) `heads` gives.
+/// Where the bins of entropy and start mass change their width.
+fn position_widths(diagnosis: &Diagnosis) -> Vec<(u64, u64)> {
+    let edges = diagnosis.bins.positions.lower();
+    let ends = edges.iter().skip(1).copied().chain([diagnosis.tokens]);
+    widths(edges.iter().copied().zip(ends))
+}
+
+/// A curve for each run, and for the first and the last the band of its heads, unless it is of one.
 fn bands<'a>(
     diagnosis: &'a Diagnosis,
     curve: impl Fn(&'a RunMeasurement) -> &'a BandCurve,
-    heads: impl Fn(&'a RunMeasurement) -> Array3<f32>,
+    heads: impl Fn(&'a RunMeasurement) -> Vec<HeadBand>,
 ) -> LineFigure {
     let last = diagnosis.runs.len().saturating_sub(1);
-    let band = |index: usize, run: &'a RunMeasurement| match index == 0 || index == last {
-        true => band(curve(run), &heads(run)),
-        false => Vec::new(),
-    };
+    let band =
+        |index: usize, run: &'a RunMeasurement| match (index == 0 || index == last) && run.heads.len() > 1 {
+            true => heads(run).iter().map(|band| (band.x, band.low, band.high)).collect(),
+            false => Vec::new(),
+        };
     let series = |(index, run): (usize, &'a RunMeasurement)| Series {
         band: band(index, run),
         not_finite_from: curve(run).not_finite_from.map(|at| at as f64),
@@ -201,39 +208,13 @@ fn bands<'a>(
         y_label: String::new(),
         x_end: diagnosis.tokens,
         distances: false,
+        asinh: false,
         y_holds: None,
+        widths: Vec::new(),
         trained_length: diagnosis.trained_length,
         repeated_from: diagnosis.repeated_from,
         series: diagnosis.runs.iter().enumerate().map(series).collect(),
     }
-}
-
-/// 10 % and 90 % quantiles over heads in every bin of `curve` that has a value; nothing without the values of several heads.
-fn band(curve: &BandCurve, heads: &Array3<f32>) -> Vec<(f64, f64, f64)> {
-    let (layers, per_layer, bins) = heads.dim();
-    if layers * per_layer < 2 {
-        return Vec::new();
-    }
-    let of = |(bin, (&x, mean)): (usize, (&f64, &Option<f64>))| {
-        mean.filter(|_| bin < bins)?;
-        let all = heads.index_axis(Axis(2), bin);
-        let mut values: Vec<f32> = all.iter().copied().filter(|value| value.is_finite()).collect();
-        values.sort_by(f32::total_cmp);
-        let quantile = |share: f64| {
-            let at = share * (values.len() - 1) as f64;
-            let (low, high) = (values[at.floor() as usize], values[at.ceil() as usize]);
-            f64::from(low) + f64::from(high - low) * at.fract()
-        };
-        (!values.is_empty()).then(|| (x, quantile(0.1), quantile(0.9)))
-    };
-    curve.x.iter().zip(&curve.mean).enumerate().filter_map(of).collect()
-}
-
-/// Of every head the largest value up to each bin.
-fn prefix_maxima(values: &Array3<f32>) -> Array3<f32> {
-    let mut maxima = values.clone();
-    maxima.accumulate_axis_inplace(Axis(2), |&before, value| *value = value.max(before));
-    maxima
 }
 
 /// A curve in pieces: none reaches over a bin without a value.

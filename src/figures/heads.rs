@@ -7,7 +7,9 @@ use super::canvas::{Align, Canvas, Point, text_width};
 use super::lines::averaged;
 use super::subject::subject;
 use super::theme::{GRID, INK, LABEL, MUTED, TICK, TITLE, look};
-use crate::diagnose::{BinEdges, Diagnosis, HeadEffect, HeadReport, RunArrays};
+use crate::diagnose::{
+    BinEdges, Diagnosis, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect, HeadReport, RunArrays,
+};
 use crate::words::grouped;
 
 /// Widths of a panel: as wide as the page allows, within these.
@@ -45,8 +47,10 @@ pub struct Quantity {
     pub distances: bool,
     /// Whether the head is framed.
     pub broke: fn(&HeadReport) -> bool,
-    /// What a frame says.
+    /// What a frame says, but for its margin.
     pub framed: &'static str,
+    /// Above this a head is framed.
+    pub margin: f64,
 }
 
 /// Largest logit up to a distance.
@@ -57,7 +61,8 @@ pub const LOGITS: Quantity = Quantity {
     edges: |bins| bins.logit_distances.lower(),
     prefix_maximum: true,
     distances: true,
-    framed: "unseen distances raise its logits by more than 1.0",
+    framed: "unseen distances raise its logits by more than",
+    margin: HEAD_LOGIT_MARGIN,
     broke: |head| {
         let exceeds = |excess: Option<HeadEffect>| excess.is_some_and(|excess| excess.exceeds);
         exceeds(head.logit_excess) || exceeds(head.start_logit_excess) || head.non_finite_queries > 0
@@ -72,7 +77,8 @@ pub const ENTROPY: Quantity = Quantity {
     edges: |bins| bins.positions.lower(),
     prefix_maximum: false,
     distances: false,
-    framed: "unseen numbers of keys raise its entropy by more than 0.405",
+    framed: "unseen numbers of keys raise its entropy by more than",
+    margin: HEAD_ENTROPY_MARGIN,
     broke: |head| head.entropy_excess.is_some_and(|excess| excess.exceeds) || head.non_finite_queries > 0,
 };
 
@@ -126,8 +132,9 @@ impl<'a> HeadsFigure<'a> {
         let title = format!("{}, every head of {}", self.quantity.name, subject(self.diagnosis));
         canvas.text(&title, (24.0, 24.0), TITLE, INK, Align::Left);
         let framed = format!(
-            "Framed: {}, under {}; dashed: training length {}; heights of a row are shared{}",
+            "Framed: {} {:?}, under {}; dashed: training length {}; heights of a row are shared{}",
             self.quantity.framed,
+            self.quantity.margin,
             runs.first().map_or("", |run| run.policy.as_str()),
             grouped(*trained_length),
             if runs.iter().any(|run| run.heads.iter().any(|head| head.non_finite_queries > 0)) {
@@ -146,19 +153,15 @@ impl<'a> HeadsFigure<'a> {
             }
         }
         let (width, height) = self.panel();
-        let x = match self.quantity.distances {
-            true => Axis::distances("", *tokens),
-            false => Axis::lengths("", *tokens, *trained_length),
-        };
+        let x = self.x();
         for head in 0..config.heads {
             let center = LEFT + head as f64 * (width + GAP) + width / 2.0;
-            let name = if head == 0 { "head 0".to_owned() } else { head.to_string() };
-            canvas.text(&name, (center, self.top() - 11.0), TICK, INK, Align::Center);
+            canvas.text(&format!("H{head}"), (center, self.top() - 11.0), TICK, INK, Align::Center);
         }
         for layer in 0..config.layers {
             let top = self.top() + layer as f64 * (height + GAP);
             let y = self.heights(layer);
-            canvas.text(&format!("layer {layer}"), (24.0, top + height / 2.0), TICK, INK, Align::Left);
+            canvas.text(&format!("L{layer}"), (24.0, top + height / 2.0), TICK, INK, Align::Left);
             for (value, at) in [(y.high, top + 7.0), (y.low, top + height - 7.0)] {
                 canvas.text(&short(value), (LEFT - 6.0, at), 11.5, MUTED, Align::Right);
             }
@@ -170,14 +173,22 @@ impl<'a> HeadsFigure<'a> {
         let below = self.top() + config.layers as f64 * (height + GAP);
         canvas.text(&grouped(x.low as u64), (LEFT, below + 8.0), 11.5, MUTED, Align::Left);
         canvas.text(&grouped(*tokens), (LEFT + width, below + 8.0), 11.5, MUTED, Align::Right);
-        let scale = if x.is_logarithmic() { ", log scale" } else { "" };
         canvas.text(
-            &format!("across: {}{scale}", self.quantity.across),
+            &format!("across: {}; L: layer, H: head", x.title()),
             (LEFT, below + 34.0),
             LABEL,
             INK,
             Align::Left,
         );
+    }
+
+    /// The horizontal axis of every panel.
+    fn x(&self) -> Axis {
+        let Diagnosis { tokens, trained_length, .. } = self.diagnosis;
+        match self.quantity.distances {
+            true => Axis::distances(self.quantity.across, *tokens),
+            false => Axis::lengths(self.quantity.across, *tokens, *trained_length),
+        }
     }
 
     /// The vertical axis that the heads of a layer share.
@@ -251,8 +262,7 @@ impl<'a> HeadsFigure<'a> {
         }
         let edges = (self.quantity.edges)(&self.diagnosis.bins);
         let edges = &edges[..edges.partition_point(|&edge| (edge as f64) < end)];
-        let x = Axis::lengths("", self.diagnosis.tokens, self.diagnosis.trained_length);
-        curve(values.slice(s![layer, head, ..]), edges, &x, self.quantity.prefix_maximum)
+        curve(values.slice(s![layer, head, ..]), edges, &self.x(), self.quantity.prefix_maximum)
     }
 }
 
@@ -278,6 +288,16 @@ mod tests {
     use ndarray::Array1;
 
     use super::*;
+
+    #[test]
+    fn a_curve_begins_where_the_axis_does() {
+        let diagnosis = crate::diagnose::synthetic::diagnosis(128, 1024, &["vanilla"]);
+        for quantity in [LOGITS, ENTROPY] {
+            let figure = HeadsFigure::new(&diagnosis, quantity).expect("heads");
+            let first = figure.points(0, (0, 0))[0].0;
+            assert!(first <= figure.x().low + 1.0, "{}: {first}", quantity.name);
+        }
+    }
 
     #[test]
     fn a_curve_is_thinned_and_skips_what_was_not_seen() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::canvas::{Align, Canvas, text_width};
-use super::theme::{GRID, INK, LABEL, MUTED, PAPER, TICK, TITLE, ramp};
+use super::theme::{GRID, INK, LABEL, MUTED, ON_DARK, ON_LIGHT, TICK, TITLE, ramp};
 
 const CELL: (f64, f64) = (66.0, 36.0);
 const LEFT: f64 = 96.0;
@@ -79,7 +79,7 @@ impl HeatMap {
                     continue;
                 };
                 canvas.rect(from, to, ramp(value), 1.0);
-                let ink = if value < 0.6 { PAPER } else { INK };
+                let ink = if value < 0.6 { ON_DARK } else { ON_LIGHT };
                 canvas.text(&format!("{:.0}", 100.0 * value), middle, TICK, ink, Align::Center);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::axes::{Axis, Frame};
 use super::canvas::{Align, Canvas, Point, text_width};
-use super::theme::{INK, LABEL, Look, MUTED, TICK, TITLE};
+use super::theme::{INK, LABEL, Look, MUTED, PAPER, TICK, TITLE};
 use crate::words::grouped;
 
 /// Width and the part of the height that no legend takes, in pixels at scale 1.
@@ -12,6 +12,8 @@ const ROW: f64 = 25.0;
 const SAMPLE: f64 = 46.0;
 /// Width of a column of pixels that holds one point of a curve.
 const COLUMN: f64 = 2.0;
+/// Size of the widths of bins.
+const SMALL: f64 = 11.5;
 /// Markers along one curve.
 const MARKERS: f64 = 9.0;
 
@@ -30,8 +32,13 @@ pub struct LineFigure {
     pub x_end: u64,
     /// The horizontal axis is one of distances: logarithmic from 1 on.
     pub distances: bool,
+    /// The vertical axis has room for what is far below 0.
+    pub asinh: bool,
     /// A value that the vertical axis has to hold.
     pub y_holds: Option<f64>,
+    /// Where the bins of the curves change their width: (position, width from there on, in tokens). A curve of wider bins is
+    /// smoother, which says nothing about what it shows.
+    pub widths: Vec<(u64, u64)>,
     /// Where to draw the dashed line.
     pub trained_length: u64,
     /// Position from which on the text repeats, where the horizontal axis is one of positions.
@@ -84,6 +91,11 @@ impl LineFigure {
             y: self.y(),
         };
         frame.draw(canvas);
+        self.draw_widths(canvas, &frame);
+        if self.asinh {
+            let zero = [frame.pixel((frame.x.low, 0.0)), frame.pixel((frame.x.high, 0.0))];
+            canvas.line(&zero, INK, 1.0, 1.0, &[]);
+        }
         // Many bands on top of each other would add up to mud.
         let opacity = (0.3 / self.series.len() as f64).min(0.14);
         let series: Vec<Series> = self.series.iter().map(|series| series.fitted(&frame)).collect();
@@ -123,14 +135,32 @@ impl LineFigure {
     }
 
     fn x(&self) -> Axis {
-        let mut axis = match self.distances {
+        match self.distances {
             true => Axis::distances(self.x_label.as_str(), self.x_end),
             false => Axis::lengths(self.x_label.as_str(), self.x_end, self.trained_length),
-        };
-        if axis.is_logarithmic() {
-            axis.label.push_str(", log scale");
         }
-        axis
+    }
+
+    /// Marks along the lower edge, each with the width of the bins behind it; where there is no room the mark alone.
+    fn draw_widths(&self, canvas: &mut dyn Canvas, frame: &Frame) {
+        if self.widths.len() < 2 {
+            return;
+        }
+        let y = frame.to.1 - 9.0;
+        let mut free = frame.from.0;
+        for &(from, width) in &self.widths {
+            let (x, _) = frame.pixel(((from as f64).max(frame.x.low), frame.y.low));
+            if x > frame.to.0 {
+                break;
+            }
+            canvas.line(&[(x, frame.to.1), (x, frame.to.1 - 8.0)], MUTED, 1.0, 1.2, &[]);
+            let text = format!("{}\u{2009}/bin", grouped(width));
+            let end = x + 5.0 + text_width(&text, SMALL);
+            if x + 5.0 > free && end < frame.to.0 {
+                canvas.text(&text, (x + 5.0, y), SMALL, MUTED, Align::Left);
+                free = end + 4.0;
+            }
+        }
     }
 
     fn y(&self) -> Axis {
@@ -139,6 +169,9 @@ impl LineFigure {
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        if self.asinh {
+            return Axis::asinh(self.y_label.as_str(), low * 1.1, high * 1.1);
+        }
         Axis::new(self.y_label.as_str(), low, high, 6.0).padded(6.0)
     }
 }
@@ -238,7 +271,7 @@ impl Series {
                     let part = (next - pair[0].0) / (pair[1].0 - pair[0].0);
                     if part >= 0.0 {
                         let at = (next, pair[0].1 + part * (pair[1].1 - pair[0].1));
-                        canvas.marker(look.marker, at, 5.0, [255, 255, 255], 1.0);
+                        canvas.marker(look.marker, at, 5.0, PAPER, 1.0);
                         canvas.marker(look.marker, at, 3.9, look.color, 1.0);
                     }
                     next += spacing;
@@ -258,13 +291,26 @@ impl Series {
         match self.look {
             Some(look) => {
                 canvas.line(&line, look.color, 1.0, 2.6, look.dash);
-                canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 5.6, [255, 255, 255], 1.0);
+                canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 5.6, PAPER, 1.0);
                 canvas.marker(look.marker, (x + SAMPLE / 2.0, y), 4.4, look.color, 1.0);
             }
             None => canvas.line(&line, MUTED, 1.0, 1.2, &[2.0, 3.0]),
         }
         canvas.text(&self.label(), (x + SAMPLE + 8.0, y), LABEL, INK, Align::Left);
     }
+}
+
+/// Where bins (from, to) change their width, and the width from there on; the last bin may be cut by the end of the text.
+pub fn widths(bins: impl IntoIterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let mut bins: Vec<(u64, u64)> =
+        bins.into_iter().map(|(from, to)| (from, to.saturating_sub(from))).collect();
+    if let [.., (_, before), (_, last)] = bins.as_slice()
+        && last < before
+    {
+        bins.pop();
+    }
+    bins.dedup_by_key(|&mut (_, width)| width);
+    bins
 }
 
 /// The mean of each run of points of the same group.
@@ -279,6 +325,13 @@ pub fn averaged(points: &[Point], group: impl Fn(&Point) -> i64) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn widths_are_told_where_they_change() {
+        assert_eq!(widths([(0, 32), (32, 64), (64, 128), (128, 192), (192, 200)]), [(0, 32), (64, 64)]);
+        assert_eq!(widths([(0, 32)]), [(0, 32)]);
+        assert!(widths([]).is_empty());
+    }
 
     #[test]
     fn points_of_a_group_become_their_mean() {

@@ -28,6 +28,7 @@ pub use canvas::FONT;
 pub use heat_map::{HeatMap, Panel};
 pub use points::{PointSeries, Points};
 pub use rows::{Column, Rows};
+pub use theme::dark_rules;
 
 use heads::HeadsFigure;
 use lines::LineFigure;
@@ -36,7 +37,7 @@ use states::StatesFigure;
 
 use crate::ablation::Ablation;
 use crate::bench::BenchResult;
-use crate::diagnose::{Diagnosis, Head};
+use crate::diagnose::{Diagnosis, Head, head_name};
 use crate::error::{Error, Result};
 use crate::long_run::LongResult;
 
@@ -104,7 +105,7 @@ pub fn is_of_a_head(name: &str) -> bool {
 /// # Errors
 /// A head that the model does not have; a folder that cannot be written.
 pub fn draw_head(diagnosis: &Diagnosis, (layer, head): Head, folder: &Path) -> Result<Vec<PathBuf>> {
-    let missing = || Error::input(format!("head {layer}.{head}"), "the model has no such layer or head");
+    let missing = || Error::input(head_name((layer, head)), "the model has no such layer or head");
     let one = diagnosis.of_head((layer, head)).ok_or_else(missing)?;
     let drawn = tempfile::tempdir_in(folder).map_err(Error::io(folder))?;
     let mut written = Vec::new();
@@ -234,7 +235,7 @@ mod tests {
         assert_eq!(written.len(), 2 * OF_HEADS.len());
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), written.len());
         let svg = std::fs::read_to_string(folder.path().join("entropy_by_length_layer1_head2.svg"));
-        assert!(svg.expect("was written").contains("layer 1, head 2"));
+        assert!(svg.expect("was written").contains("L1 H2"));
         let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
         assert!(written.iter().map(name).all(|name| is_of_a_head(&name)));
         for other in ["entropy_by_length.svg", "notes_layer1_head2.svg", "entropy_by_length_layer1_head.svg"]
@@ -242,7 +243,7 @@ mod tests {
             assert!(!is_of_a_head(other), "{other}");
         }
         let refused = draw_head(&diagnosis, (1, 99), folder.path()).expect_err("no such head");
-        assert!(refused.to_string().contains("1.99"), "{refused}");
+        assert!(refused.to_string().contains("L1 H99"), "{refused}");
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! Values over a few named places on the horizontal axis (lengths, sizes of a window …), equally far apart; the vertical axis is
-//! linear or logarithmic.
+//! Values over a few places on the horizontal axis (lengths, sizes of a window …): where they are numbers, at these, by ratio
+//! where they span decades; otherwise by name, equally far apart. The vertical axis is linear or logarithmic.
 
 use serde::{Deserialize, Serialize};
 
-use super::axes::Axis;
+use super::axes::{Axis, cut, short};
 use super::canvas::{Align, Canvas, Point, text_width};
 use super::theme::{GRID, INK, LABEL, MUTED, PAPER, TICK, TITLE, look};
-use crate::words::grouped;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 480.0;
@@ -15,6 +14,10 @@ const SAMPLE: f64 = 46.0;
 /// Half of the width of the ends of an interval, and how far the intervals of neighbouring series stand apart.
 const CAP: f64 = 4.0;
 const ASIDE: f64 = 4.0;
+/// From how many times the smallest on places are logarithmic.
+const DECADES_FROM: f64 = 8.0;
+/// Share of a logarithmic axis between 0, which has no place on it, and the smallest.
+const ZERO: f64 = 0.12;
 /// Where a value that is not finite is marked, below the top of the frame.
 const CROSS: f64 = 9.0;
 
@@ -31,12 +34,25 @@ pub struct Points {
     pub y_label: String,
     /// Names of the places.
     pub x: Vec<String>,
+    /// Their numbers, where they are numbers; otherwise empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<f64>,
     /// A logarithmic vertical axis; else one that holds 0 where `from_zero`.
     pub logarithmic: bool,
     /// The vertical axis begins at 0.
     pub from_zero: bool,
     /// In the order of the legend.
     pub series: Vec<PointSeries>,
+}
+
+/// Places along the axis.
+struct Places {
+    /// Of the length of the axis, for each place.
+    shares: Vec<f64>,
+    /// By ratio.
+    logarithmic: bool,
+    /// The place at 0, of a logarithmic axis.
+    zero: Option<usize>,
 }
 
 /// One series.
@@ -73,20 +89,41 @@ impl Points {
         let top = 74.0 + ROW * rows.len() as f64 + 12.0;
         let bottom = f64::from(self.size().1) - 64.0;
         let (left, right) = (96.0, WIDTH - 28.0);
-        let axis = self.axis();
-        let x = |at: usize| left + (right - left) * (at as f64 + 0.5) / self.x.len().max(1) as f64;
+        let (axis, places) = (self.axis(), self.places());
+        let x =
+            |at: usize| left + (right - left) * (0.04 + 0.92 * places.shares.get(at).copied().unwrap_or(0.5));
         let y = |value: f64| bottom - (bottom - top) * axis.share(self.height(value));
         for (value, text) in self.ticks(&axis) {
             canvas.line(&[(left, y(value)), (right, y(value))], GRID, 1.0, 1.0, &[]);
             canvas.text(&text, (left - 9.0, y(value)), TICK, INK, Align::Right);
         }
+        let mut named: Vec<(f64, f64)> = Vec::new();
         for (at, name) in self.x.iter().enumerate() {
             canvas.line(&[(x(at), bottom), (x(at), bottom + 5.0)], INK, 1.0, 1.0, &[]);
-            canvas.text(name, (x(at), bottom + 16.0), TICK, INK, Align::Center);
+            let half = text_width(name, TICK) / 2.0 + 3.0;
+            let ends = (x(at) - half, x(at) + half);
+            // Numbers that lie close together: one name has room.
+            if named.iter().all(|other| ends.1 < other.0 || other.1 < ends.0) {
+                canvas.text(name, (x(at), bottom + 16.0), TICK, INK, Align::Center);
+                named.push(ends);
+            }
         }
         canvas.line(&[(left, top), (left, bottom), (right, bottom)], INK, 1.0, 1.2, &[]);
-        canvas.text(&self.x_label, ((left + right) / 2.0, bottom + 42.0), LABEL, INK, Align::Center);
-        canvas.text_upwards(&self.y_label, (18.0, (top + bottom) / 2.0), LABEL, INK);
+        if let Some(zero) = places.zero {
+            // 0 stands apart.
+            let between = x(zero) + 0.5 * 0.92 * ZERO * (right - left);
+            for aside in [-3.0, 3.0] {
+                let at = between + aside;
+                canvas.line(&[(at - 3.0, bottom + 6.0), (at + 3.0, bottom - 6.0)], INK, 1.0, 1.2, &[]);
+            }
+        }
+        if axis.is_cut() && !self.logarithmic {
+            cut(canvas, (left, bottom - 9.0));
+        }
+        let log = |label: &str, is: bool| if is { format!("{label}, log scale") } else { label.to_owned() };
+        let x_label = log(&self.x_label, places.logarithmic);
+        canvas.text(&x_label, ((left + right) / 2.0, bottom + 42.0), LABEL, INK, Align::Center);
+        canvas.text_upwards(&log(&self.y_label, self.logarithmic), (18.0, (top + bottom) / 2.0), LABEL, INK);
         for (index, series) in self.series.iter().enumerate() {
             let look = look(index);
             let point =
@@ -120,6 +157,32 @@ impl Points {
                 canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], look.color, 1.0, 1.8, &[]);
             }
         }
+    }
+
+    /// Where the places lie along the axis.
+    fn places(&self) -> Places {
+        let count = self.x.len();
+        let evenly = || (0..count).map(|at| (at as f64 + 0.5) / count as f64).collect();
+        let numbers = self.at.len() == count && self.at.iter().all(|at| at.is_finite() && *at >= 0.0);
+        let largest = self.at.iter().copied().fold(0.0, f64::max);
+        if !numbers || largest <= 0.0 {
+            return Places { shares: evenly(), logarithmic: false, zero: None };
+        }
+        let smallest = self.at.iter().copied().filter(|&at| at > 0.0).fold(f64::INFINITY, f64::min);
+        let share =
+            |value: f64, low: f64, high: f64| if high > low { (value - low) / (high - low) } else { 0.5 };
+        if largest / smallest < DECADES_FROM {
+            let low = self.at.iter().copied().fold(f64::INFINITY, f64::min);
+            let shares = self.at.iter().map(|&at| share(at, low, largest)).collect();
+            return Places { shares, logarithmic: false, zero: None };
+        }
+        let zero = self.at.iter().position(|&at| at == 0.0);
+        let from = if zero.is_some() { ZERO } else { 0.0 };
+        let place = |&at: &f64| match at {
+            0.0 => 0.0,
+            _ => from + (1.0 - from) * share(at.ln(), smallest.ln(), largest.ln()),
+        };
+        Places { shares: self.at.iter().map(place).collect(), logarithmic: true, zero }
     }
 
     /// Can the value be put on the axis?
@@ -157,12 +220,7 @@ impl Points {
         let steps: &[f64] = if wide { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let all = (low..=high).flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
         let inside = |value: &f64| (axis.low..=axis.high).contains(&value.log10());
-        let text = |value: f64| match value {
-            1.0.. => grouped(value.round() as u64),
-            0.01..1.0 => format!("{value:.2}").trim_end_matches('0').to_owned(),
-            _ => format!("{value:.0e}"),
-        };
-        all.filter(inside).map(|value| (value, text(value))).collect()
+        all.filter(inside).map(|value| (value, short(value))).collect()
     }
 
     /// Rows of (left edge, index of the series), as many to a row as fit.
@@ -197,6 +255,7 @@ mod tests {
             x_label: text(),
             y_label: text(),
             x: values.iter().map(|_| "1k".into()).collect(),
+            at: Vec::new(),
             logarithmic,
             from_zero: true,
             series: vec![PointSeries { name: "a".into(), values, intervals: Vec::new() }],
@@ -247,6 +306,27 @@ mod tests {
         let older = r#"{"name": "a", "values": [1.0, null]}"#;
         let older: PointSeries = serde_json::from_str(older).expect("an older chart");
         assert!(older.intervals.is_empty());
+    }
+
+    #[test]
+    fn numbers_have_their_places_by_ratio_where_they_span_decades() {
+        let shares = |at: &[f64]| {
+            let figure = Points { at: at.to_vec(), ..points(false, vec![Some(1.0); at.len()]) };
+            let places = figure.places();
+            (places.shares, places.logarithmic, places.zero)
+        };
+        assert_eq!(shares(&[4.0, 5.0, 6.0, 8.0]), (vec![0.0, 0.25, 0.5, 1.0], false, None));
+        let (log, is_log, zero) = shares(&[0.0, 1.0, 10.0, 100.0]);
+        assert!(is_log && zero == Some(0) && log[..2] == [0.0, ZERO] && log[3] == 1.0, "{log:?}");
+        assert!((log[2] - (ZERO + 1.0) / 2.0).abs() < 1e-12);
+        // One place, none, and what has no number are evenly spaced.
+        assert_eq!(shares(&[7.0]).0, [0.5]);
+        assert_eq!((shares(&[]).0, shares(&[-1.0, f64::NAN]).0), (vec![], vec![0.25, 0.75]));
+        let older: Points =
+            serde_json::from_value(serde_json::json!({"title": "", "note": "", "x_label": "", "y_label": "",
+            "x": ["a", "b"], "logarithmic": false, "from_zero": true, "series": []}))
+            .expect("an older chart");
+        assert_eq!(older.places().shares, [0.25, 0.75]);
     }
 
     #[test]

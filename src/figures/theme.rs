@@ -13,6 +13,12 @@ pub const GRID: Color = [228, 228, 228];
 pub const LOST: Color = [213, 94, 0];
 /// Background.
 pub const PAPER: Color = [255, 255, 255];
+/// Keys that are not attended, in a map: no colour of the ramp is grey.
+pub const MASKED: Color = [205, 205, 205];
+/// Letters and lines on a dark colour of the ramp, and on a light one: the ramp is the same on dark paper, and so are they.
+pub const ON_DARK: Color = [254, 254, 254];
+/// The other.
+pub const ON_LIGHT: Color = [24, 24, 24];
 
 /// Text sizes, in pixels at scale 1: an image is written at scale 2, so half size is still legible.
 pub const TITLE: f64 = 19.0;
@@ -88,6 +94,33 @@ const MARKERS: [Marker; 9] = [
 /// Widths of the lines of the first series and of the last that is told apart.
 const WIDTHS: [f64; 2] = [4.4, 1.6];
 
+/// What becomes of colours on dark paper. Those that are not named are seen on both.
+const DARK: [(Color, Color); 11] = [
+    (PAPER, [34, 36, 39]),
+    (INK, [232, 232, 230]),
+    (MUTED, [172, 172, 168]),
+    (GRID, [64, 67, 71]),
+    (MASKED, [84, 84, 84]),
+    (PALETTE[0], [240, 128, 48]),
+    (PALETTE[1], [62, 146, 214]),
+    (PALETTE[4], [150, 210, 245]),
+    (PALETTE[6], [255, 255, 255]),
+    (PALETTE[7], [172, 130, 214]),
+    (PALETTE[8], [196, 148, 104]),
+];
+
+/// Rules of a style sheet that put the figures below `selector` on dark paper: SVG names every colour in attributes.
+pub fn dark_rules(selector: &str) -> String {
+    let hex = |color: Color| color.map(|channel| format!("{channel:02X}")).concat();
+    let rule = |(light, dark): &(Color, Color)| {
+        let (light, dark) = (hex(*light), hex(*dark));
+        ["fill", "stroke"]
+            .map(|what| format!("{selector} [{what}=\"#{light}\"] {{ {what}: #{dark}; }}\n"))
+            .concat()
+    };
+    DARK.iter().map(rule).collect()
+}
+
 /// The look of the series at `index`: of nine, colours and markers all differ, of 45 the combination with the dash.
 pub fn look(index: usize) -> Look {
     Look {
@@ -119,6 +152,22 @@ mod tests {
 
     fn lightness(color: Color) -> f64 {
         0.2126 * f64::from(color[0]) + 0.7152 * f64::from(color[1]) + 0.0722 * f64::from(color[2])
+    }
+
+    #[test]
+    fn on_dark_paper_everything_can_be_seen_and_told_apart() {
+        let (_, paper) = DARK[0];
+        let on_dark =
+            |color: Color| DARK.iter().find(|(light, _)| *light == color).map_or(color, |(_, dark)| *dark);
+        let palette = PALETTE.map(on_dark);
+        for (index, color) in palette.iter().enumerate() {
+            assert!(lightness(*color) > lightness(paper) + 60.0, "{color:?}");
+            let distance = |other: &Color| (0..3).map(|c| color[c].abs_diff(other[c]) as u32).sum::<u32>();
+            assert!(palette[..index].iter().all(|other| distance(other) > 60), "{color:?}");
+        }
+        assert!([INK, MUTED].iter().all(|ink| lightness(on_dark(*ink)) > lightness(paper) + 100.0));
+        assert!(dark_rules("svg").contains("svg [fill=\"#262626\"] { fill: #E8E8E6; }"));
+        assert!([ON_DARK, ON_LIGHT].iter().all(|ink| DARK.iter().all(|(light, _)| light != ink)));
     }
 
     #[test]

@@ -107,13 +107,18 @@ pub fn read(path: &Path, diagnosis: &mut Diagnosis) -> Result<()> {
     let zip = ZipArchive::new(file).map_err(|e| Error::malformed(path, "archive", "a .npz file", e))?;
     let mut reader = Reader { path, size, zip };
     diagnosis.reference_per_token = reader.array("reference_nll")?.to_vec();
-    for (index, RunMeasurement { arrays, .. }) in diagnosis.runs.iter_mut().enumerate() {
+    let heads = (diagnosis.config.layers, diagnosis.config.heads);
+    for (index, RunMeasurement { arrays, heads: reports, .. }) in diagnosis.runs.iter_mut().enumerate() {
+        if heads.0.checked_mul(heads.1) != Some(reports.len()) {
+            let expected = format!("{} × {} of them, as the model has", heads.0, heads.1);
+            return Err(Error::malformed(path, format!("heads of run {index}"), expected, reports.len()));
+        }
         arrays.nll = reader.array(&format!("run{index}_nll"))?.to_vec();
         for (name, _, field) in FIELDS {
-            *field(arrays) = reader.array(&format!("run{index}_{name}"))?;
+            *field(arrays) = reader.of_heads(&format!("run{index}_{name}"), heads)?;
         }
         for (name, _, map) in MAPS {
-            *map(arrays) = reader.array(&format!("run{index}_{name}"))?;
+            *map(arrays) = reader.of_heads(&format!("run{index}_{name}"), heads)?;
         }
     }
     Ok(())
@@ -126,6 +131,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// An array whose first dimensions are these layers and heads.
+    fn of_heads<D: Dimension>(
+        &mut self,
+        name: &str,
+        (layers, heads): (usize, usize),
+    ) -> Result<ndarray::Array<f32, D>> {
+        let array = self.array::<D>(name)?;
+        if array.shape()[..2] == [layers, heads] {
+            return Ok(array);
+        }
+        let expected = format!("{layers} layers of {heads} heads");
+        Err(Error::malformed(self.path, name, expected, format!("{:?}", array.shape())))
+    }
+
     fn array<D: Dimension>(&mut self, name: &str) -> Result<ndarray::Array<f32, D>> {
         let (path, limit) = (self.path, self.size);
         let entry = self.zip.by_name(&format!("{name}.npy"));
@@ -136,9 +155,45 @@ impl Reader<'_> {
         }
         let mut bytes = Vec::new();
         entry.take(limit).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        if !header_fits(&bytes) {
+            return Err(Error::malformed(path, name, "a header that ends within the array", "a longer one"));
+        }
         let view = ArrayView::<f32, D>::view_npy(&bytes);
         let view =
             view.map_err(|e| Error::malformed(path, name, "an f32 array of the right dimensions", e))?;
         Ok(view.to_owned())
+    }
+}
+
+/// Whether the header of a `.npy` file is as long as it says: who reads it takes that much memory before looking.
+fn header_fits(bytes: &[u8]) -> bool {
+    let length = match *bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => 10 + usize::from(u16::from_le_bytes([a, b])),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => {
+            (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(12)
+        }
+        _ => return false,
+    };
+    length <= bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_header_longer_than_its_array_is_refused() {
+        let mut bytes = Vec::new();
+        array![1.0_f32, 2.0].write_npy(&mut bytes).expect("in memory");
+        assert!(header_fits(&bytes));
+        for version in [1, 2, 3] {
+            let mut broken = bytes.clone();
+            broken[6] = version;
+            broken[8..12].fill(0xff);
+            assert!(!header_fits(&broken), "{version}");
+        }
+        assert!(!header_fits(&bytes[..9]) && !header_fits(b""));
     }
 }

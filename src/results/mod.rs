@@ -20,6 +20,7 @@ mod ablation;
 mod arrays;
 mod bench;
 mod calibration;
+mod captions;
 mod causes;
 mod diagnosis;
 mod diagnosis_shard;
@@ -47,6 +48,7 @@ pub use diagnosis::table;
 pub use folder::ResultFolder;
 pub use info::{Machine, RunInfo, Source};
 pub use merge::{Merged, merge_folders};
+pub use report::write as write_report;
 pub use storable::{Part, Storable};
 pub use target::{Target, check, default_folder};
 
@@ -302,6 +304,28 @@ pub(crate) mod tests {
                 .replace("version\": 2,", "version\": 9,")
                 .as_bytes(),
         );
+    }
+
+    #[test]
+    fn arrays_of_other_heads_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let (info, diagnosis) = example();
+        ResultFolder::write(folder, &diagnosis, &info).expect("writes");
+        let refused = |change: &dyn Fn(&mut Diagnosis)| {
+            let mut other = diagnosis.clone();
+            change(&mut other);
+            to_json(&folder.join(Diagnosis::FILE), &other, false).expect("writes");
+            super::read(folder).expect_err("another shape").to_string()
+        };
+        let more = refused(&|other| other.config.layers += 1);
+        assert!(more.contains("heads of run 0"), "{more}");
+        let many = refused(&|other| other.config.layers = usize::MAX);
+        assert!(many.contains("heads of run 0"), "{many}");
+        let swapped = refused(&|other| {
+            (other.config.layers, other.config.heads) = (1, other.config.layers * other.config.heads);
+        });
+        assert!(swapped.contains("run0_max_logit") && swapped.contains("1 layers of"), "{swapped}");
     }
 
     #[test]

@@ -11,103 +11,19 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::RunInfo;
+use super::captions::{CAUSES, Caption, FIGURES};
 use super::store::save;
 use crate::diagnose::{
-    Diagnosis, HeadEffect, HeadReport, Outcome, RunMeasurement, START_TOKENS, SiteDrift, first_broken,
+    Diagnosis, ENTROPY_MARGIN, FactorVerdict, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect, HeadReport,
+    Outcome, RunMeasurement, START_APART, SiteDrift, first_broken, head_name,
 };
 use crate::error::{Error, Result};
+use crate::figures::dark_rules;
 use crate::words::{grouped, not_finite_from, tokens};
 
 const TEMPLATE: &str = include_str!("report.html");
 /// What a mean of no finite loss, or of no tokens, is shown as.
 const NOTHING: &str = "–";
-
-/// A figure's file name without extension, its heading, and how to read it.
-const FIGURES: [(&str, &str, &str); 10] = [
-    (
-        "nll_by_position",
-        "Loss by position",
-        "Each line is one way of attending, over the same text. The thin dotted line is the same text in windows of the training \
-         length: what each token costs this model where nothing is out of range. A line that leaves it to the right of the \
-         dashed bar fails; ups and downs that all lines share belong to the text.",
-    ),
-    (
-        "logits_by_distance",
-        "Factor 1: logits on unseen distances",
-        "The largest attention logit on any key up to a distance, before the softmax, mean over heads. Left of the bar are the distances of training. A line that goes on rising right of it may do so because distances are new, or because more keys have a larger maximum: \
-         the verdict on factor 1 holds the same keys against themselves at distances of training. Policies with a window end at \
-         their window: they see no other key there. The start tokens are drawn in the next figure.",
-    ),
-    (
-        "logits_of_start_tokens",
-        "Factor 1 on the start tokens",
-        "The same on the first tokens of the text, which rest attention and have large logits at every distance. A Λ mask \
-         without a ceiling still sees them at distances that training never had.",
-    ),
-    (
-        "entropy_by_length",
-        "Factor 2: entropy over an unseen number of keys",
-        "Entropy of a query's attention over the keys it sees, in nats; e to that power is the number of keys that share it. \
-         The dotted line is ln n, attention spread evenly over all n keys. Right of the bar, entropy that goes on rising means \
-         attention thinner than the model has ever used.",
-    ),
-    (
-        "entropy_bounds",
-        "Factor 2: what the logits alone say of the entropy",
-        "Entropy of the first policy beside the bounds that follow from the size of its logits. ln n is the most that n keys \
-         can have. The lower bounds of Proposition 2 subtract twice the largest logit, or the range of the logits: they hold, \
-         and at the logits of a real model they are far below 0. The estimate for Gaussian logits is no bound.",
-    ),
-    (
-        "start_mass_by_position",
-        "Factor 3: attention that rests on the start tokens",
-        "Share of a query's attention that goes to the first tokens. A window without start tokens takes it away at its own \
-         length: that share has to go elsewhere.",
-    ),
-    (
-        "drift_pca",
-        "Factor 3: start tokens in a region of their own",
-        "Hidden states by layer, in the two principal components of the first run: the frame is the same in every row. Axes are \
-         in units of the spread of the later tokens, on an asinh scale. Marked tokens far from the cloud are start tokens that carry \
-         something no later token has.",
-    ),
-    (
-        "heads_logits",
-        "Every head: logits against distance",
-        "One panel per head, layers downwards. The curve is the largest logit up to a distance, as in factor 1 above; a dark \
-         frame marks a head whose logits unseen distances raise by more than 1.0, the same queries and keys.",
-    ),
-    (
-        "heads_entropy",
-        "Every head: entropy against context length",
-        "The same for entropy. A head whose curve goes on like ln n spreads its attention over everything it is given.",
-    ),
-    (
-        "attention_maps",
-        "Where three heads look",
-        "Rows are queries, columns are keys; dark is where attention goes. Everything left of the dashed line is farther away \
-         than any key in training. Under vanilla, stripes there are distances at which the position encoding happens to match \
-         again. Start tokens are the leftmost column.",
-    ),
-];
-
-/// The figures of causes, which stand before all others.
-const CAUSES: [(&str, &str, &str); 2] = [
-    (
-        "causes_shares",
-        "What makes the loss rise",
-        "Every cause was taken away alone and together with the others, over the same tokens: distances by a ceiling, the number of \
-         keys by a window, the loss of start tokens by keeping them. A bar is the part of the excess that is due to a cause; what \
-         two causes do together is shared equally. The black line is the 95 % interval. A window without start tokens shows no \
-         unseen distance: dropping them takes a part of that cause away, and may have a share below 0.",
-    ),
-    (
-        "causes_heads",
-        "Where the fix restores it",
-        "The fix in one head alone, or in one layer alone, and the model as it is everywhere else: how much of the excess it takes \
-         away. The last column is the other way round: the fix everywhere but in this layer, and how much of the excess comes back.",
-    ),
-];
 
 /// A figure whose SVG is larger than this is not put into the page, which names its file instead: a model of thousands of
 /// heads would make a page that no browser opens.
@@ -119,7 +35,7 @@ const HEADS_SHOWN: usize = 8;
 #[derive(Serialize)]
 struct Figure {
     title: &'static str,
-    caption: &'static str,
+    caption: String,
     svg: Option<String>,
     file: String,
 }
@@ -127,10 +43,12 @@ struct Figure {
 #[derive(Serialize)]
 struct Verdict {
     name: &'static str,
-    broke: bool,
-    not_finite: bool,
-    undecided: bool,
-    at: Option<String>,
+    /// In one word.
+    outcome: String,
+    /// How it is coloured.
+    class: &'static str,
+    /// In the table: what became of it, and where.
+    mark: String,
     words: String,
 }
 
@@ -145,12 +63,9 @@ struct Run {
     /// What the loss rises by beyond the training length, and its interval.
     excess: String,
     interval: String,
-    loss_words: String,
-    breaks: Option<String>,
-    /// In words, where the loss is not finite.
-    not_finite: Option<String>,
-    /// Whether it is known that the loss does not break.
-    told: bool,
+    loss: Verdict,
+    /// That it fails before it is not finite, where it does.
+    finite_part: Option<String>,
     factors: [Verdict; 3],
     first: String,
     speed: String,
@@ -178,13 +93,16 @@ pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<Pat
 }
 
 /// Those of `named` that lie in `folder`.
-fn inlined(folder: &Path, named: &[(&'static str, &'static str, &'static str)]) -> Result<Vec<Figure>> {
+fn inlined(folder: &Path, named: &[Caption]) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for &(name, title, caption) in named {
         let path = folder.join(name).with_extension("svg");
         if path.exists() {
             let svg = fs::read_to_string(&path).map_err(Error::io(&path))?;
             let file = format!("{name}.svg");
+            let caption = caption
+                .replace("{logit_margin}", &format!("{HEAD_LOGIT_MARGIN:?}"))
+                .replace("{entropy_margin}", &format!("{HEAD_ENTROPY_MARGIN:?}"));
             figures.push(Figure {
                 title,
                 caption,
@@ -212,7 +130,10 @@ fn render(
         "times": format!("{:.3}", diagnosis.tokens as f64 / diagnosis.trained_length.max(1) as f64)
             .trim_end_matches('0').trim_end_matches('.'),
         "margin": diagnosis.loss_margin,
-        "start_tokens": START_TOKENS,
+        "entropy_margin": ENTROPY_MARGIN,
+        "head_entropy_margin": HEAD_ENTROPY_MARGIN,
+        "head_logit_margin": HEAD_LOGIT_MARGIN,
+        "start_apart": START_APART,
         "reference": loss(diagnosis.reference_nll),
         "context": diagnosis.reference_window.map_or(String::new(), |windows| windows.words()),
         "goes_beyond": diagnosis.tokens > diagnosis.trained_length,
@@ -225,21 +146,13 @@ fn render(
         "figures": figures,
         "info": info,
         "notes": diagnosis.notes,
+        "dark_figures": dark_rules("figure svg"),
         "command": info.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
     });
     environment.get_template("report.html")?.render(minijinja::value::Serde(&data))
 }
 
 fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
-    let factors = &run.factors;
-    let verdict = |name, broke, outcome: Outcome, at: Option<u64>, words: &str| {
-        let outcome = outcome.or_of_verdict(broke, words);
-        let (not_finite, undecided) = (outcome == Outcome::NotFinite, outcome == Outcome::Undecided);
-        // The first word repeats what the table's mark says.
-        let rest = words.split_once(": ").filter(|_| !not_finite).map_or(words, |(_, words)| words);
-        Verdict { name, broke, not_finite, undecided, at: at.map(grouped), words: rest.to_owned() }
-    };
-    let first = run.first_non_finite;
     let (family, parameters) = run.policy.split_once(':').unwrap_or((&run.policy, ""));
     Run {
         policy: run.policy.clone(),
@@ -254,34 +167,9 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
             .loss
             .effect
             .map_or(String::new(), |effect| format!("{:+.2} to {:+.2}", effect.low, effect.high)),
-        loss_words: run.loss_words(diagnosis.loss_margin),
-        breaks: run.breaks.map(|at| grouped(at.position)),
-        not_finite: (run.non_finite_tokens > 0)
-            .then(|| format!("{} ({})", not_finite_from("token", first), tokens(run.non_finite_tokens))),
-        told: run.loss.outcome != Outcome::Undecided,
-        factors: [
-            verdict(
-                "logits",
-                factors.logits.broke,
-                factors.logits.outcome,
-                factors.logits.at,
-                &factors.logits.verdict,
-            ),
-            verdict(
-                "entropy",
-                factors.entropy.broke,
-                factors.entropy.outcome,
-                factors.entropy.at,
-                &factors.entropy.verdict,
-            ),
-            verdict(
-                "drift",
-                factors.drift.broke,
-                factors.drift.outcome,
-                factors.drift.at,
-                &factors.drift.verdict,
-            ),
-        ],
+        loss: loss_verdict(run, diagnosis.loss_margin),
+        finite_part: run.loss.finite_part.map(|part| part.words()),
+        factors: run.factors.verdicts().map(|(name, verdict)| factor_verdict(name, verdict)),
         first: first_broken(&run.order, run.loss.outcome),
         speed: grouped(run.prefill_tokens_per_second.round() as u64),
         cache: format!("{:.2}", run.kv_cache_bytes as f64 / 1e6),
@@ -289,6 +177,50 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
         heads: heads(run),
         layers: layers(run),
     }
+}
+
+impl Verdict {
+    /// `at` is where it fails, `lost` where it is not finite.
+    fn new(name: &'static str, outcome: Outcome, at: Option<u64>, lost: Option<u64>, words: String) -> Self {
+        let from = |at: Option<u64>| at.map_or(String::new(), |at| format!(" from {}", grouped(at)));
+        let (class, mark) = match outcome {
+            Outcome::Fails => ("bad", format!("✗ {}", at.map_or("fails".to_owned(), grouped))),
+            Outcome::NotFinite if at.is_some() && at < lost => {
+                ("bad", format!("✗ {}, not finite{}", at.map_or(String::new(), grouped), from(lost)))
+            }
+            Outcome::NotFinite => ("bad", format!("✗ not finite{}", from(lost))),
+            Outcome::Holds => ("good", "✓".to_owned()),
+            Outcome::Undecided => ("muted", "–".to_owned()),
+        };
+        Self { name, outcome: outcome.to_string(), class, mark, words }
+    }
+}
+
+/// The verdict on a loss. Results of before losses had an effect say only where it breaks.
+fn loss_verdict(run: &RunMeasurement, margin: f64) -> Verdict {
+    let older = run.loss.effect.is_none() && run.breaks.is_some();
+    let (lost, at) = (run.first_non_finite, run.breaks.map(|at| at.position));
+    if run.non_finite_tokens > 0 {
+        let count = tokens(run.non_finite_tokens);
+        let words = format!("{} ({count})", not_finite_from("token", lost));
+        return Verdict::new(
+            "loss",
+            Outcome::NotFinite,
+            at.filter(|_| run.loss.finite_part.is_some()),
+            lost,
+            words,
+        );
+    }
+    let outcome = if older { Outcome::Fails } else { run.loss.outcome };
+    Verdict::new("loss", outcome, at, None, run.loss_words(margin))
+}
+
+fn factor_verdict(name: &'static str, verdict: &FactorVerdict) -> Verdict {
+    let (outcome, lost) = (verdict.outcome(), verdict.first_non_finite);
+    // The first word is the outcome, which is told beside it.
+    let rest = verdict.words.split_once(": ").filter(|_| outcome != Outcome::NotFinite);
+    let words = rest.map_or(verdict.words.as_str(), |(_, words)| words).to_owned();
+    Verdict::new(name, outcome, verdict.at.filter(|_| outcome == Outcome::Fails), lost, words)
 }
 
 /// The heads that left what training showed most: by what unseen distances add to their logits, then by what unseen numbers of
@@ -313,7 +245,7 @@ fn heads(run: &RunMeasurement) -> Vec<Vec<String>> {
             _ => NOTHING.to_owned(),
         };
         vec![
-            format!("layer {}, head {}", head.layer, head.head),
+            head_name((head.layer, head.head)),
             effect(head.logit_excess, 1),
             effect(head.start_logit_excess, 1),
             effect(head.entropy_excess, 2),
@@ -437,7 +369,7 @@ mod tests {
             .iter()
             .max_by(|a, b| a.largest_logit_excess().partial_cmp(&b.largest_logit_excess()).expect("finite"));
         let largest = largest.expect("heads");
-        assert_eq!(shown[0][0], format!("layer {}, head {}", largest.layer, largest.head));
+        assert_eq!(shown[0][0], head_name((largest.layer, largest.head)));
         assert!(heads(&diagnosis.runs[1]).len() < HEADS_SHOWN);
     }
 

@@ -148,6 +148,7 @@ mod tests {
             x_label: text("x"),
             y_label: text("y"),
             x: vec![text("256"), text("1k")],
+            at: vec![256.0, 1024.0],
             logarithmic: true,
             from_zero: false,
             series: vec![PointSeries {

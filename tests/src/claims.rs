@@ -193,7 +193,7 @@ fn a_real_model_breaks_past_its_training_length_and_lm_infinite_holds() {
     let (vanilla, infinite) = ends(&diagnosis);
     let summary = diagnosis.summary();
     assert!(vanilla.breaks.is_some() && infinite.breaks.is_none(), "{summary}");
-    assert!(vanilla.factors.entropy.broke && infinite.order.factors.is_empty(), "{summary}");
+    assert!(vanilla.factors.entropy.verdict.broke && infinite.order.factors.is_empty(), "{summary}");
     let exploding = |run: &RunMeasurement| run.factors.logits.heads_exceeding;
     let largest = vanilla.factors.logits.largest_excess.expect("keys at unseen distances");
     assert!(exploding(vanilla) >= 2 && largest.effect.low > 1.0 && exploding(infinite) == 0, "{summary}");

@@ -6,6 +6,7 @@
 //! a night. What it finds is made as small as it gets and saved under `tests/corpus/`, whose files a test reads again.
 
 mod mutate;
+mod results;
 mod seeds;
 mod targets;
 

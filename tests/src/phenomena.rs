@@ -152,10 +152,12 @@ fn the_three_factors_break_under_vanilla_and_window_and_hold_under_lm_infinite()
     let [vanilla, window, infinite] = diagnosis.runs.as_slice() else { panic!("three runs") };
     let summary = diagnosis.summary();
     assert!(
-        vanilla.factors.logits.broke && vanilla.factors.entropy.broke && vanilla.breaks.is_some(),
+        vanilla.factors.logits.verdict.broke
+            && vanilla.factors.entropy.verdict.broke
+            && vanilla.breaks.is_some(),
         "{summary}"
     );
-    assert!(window.factors.drift.broke && !window.factors.logits.broke, "{summary}");
+    assert!(window.factors.drift.verdict.broke && !window.factors.logits.verdict.broke, "{summary}");
     assert!(infinite.order.factors.is_empty() && infinite.breaks.is_none(), "{summary}");
     // Fig. 1c: start tokens live in a region of their own.
     assert!(infinite.factors.drift.start_distance.is_some_and(|distance| distance >= 5.0), "{summary}");

@@ -138,8 +138,8 @@ impl LogitsByDistance {
     }
 
     /// Every head that saw keys on both sides of `trained_length`: its largest logits. A bin across it counts as inside.
-    pub fn excess(&self, trained_length: u64, margin: f32) -> Vec<HeadExcess> {
-        range::excess(&self.cells, trained_length, margin)
+    pub fn excess(&self, trained_length: u64) -> Vec<HeadExcess> {
+        range::excess(&self.cells, trained_length)
     }
 
     /// Every head that saw keys on both sides of `trained_length`: its range, and the first distance outside of it.
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(logits.maxima_over_heads().mean[2], None);
         assert_eq!(logits.means_over_heads().mean[2], None);
         // No number stands for such a head.
-        assert!(logits.excess(4, 1.0).is_empty() && logits.ranges(4, &RangeRule::default()).is_empty());
+        assert!(logits.excess(4).is_empty() && logits.ranges(4, &RangeRule::default()).is_empty());
     }
 
     #[test]

@@ -18,8 +18,6 @@ pub struct HeadExcess {
     pub inside: f32,
     /// Largest logit at distances from the training length on.
     pub outside: f32,
-    /// First bin of distance (its lower edge, in tokens) that exceeds `inside` by more than the margin.
-    pub exceeds_from: Option<u64>,
 }
 
 /// When a logit counts as out of range.
@@ -87,7 +85,7 @@ impl Extent {
     }
 }
 
-pub fn excess(cells: &LogitCells, trained_length: u64, margin: f32) -> Vec<HeadExcess> {
+pub fn excess(cells: &LogitCells, trained_length: u64) -> Vec<HeadExcess> {
     let edges = cells.grid.bins.lower();
     let split = edges.partition_point(|&edge| edge < trained_length);
     let of = |(layer, head)| {
@@ -96,8 +94,7 @@ pub fn excess(cells: &LogitCells, trained_length: u64, margin: f32) -> Vec<HeadE
             maxima.iter().take(to).skip(from).copied().fold(f32::NEG_INFINITY, higher)
         };
         let (inside, outside) = (largest(0, split), largest(split, edges.len()));
-        let first = (split..edges.len()).find(|&bin| maxima[bin] > inside + margin);
-        HeadExcess { layer, head, inside, outside, exceeds_from: first.map(|bin| edges[bin]) }
+        HeadExcess { layer, head, inside, outside }
     };
     let both_sides = |head: &HeadExcess| head.inside.is_finite() && head.outside.is_finite();
     cells.grid.cells().map(of).filter(both_sides).collect()
@@ -140,14 +137,9 @@ mod tests {
     #[test]
     fn excess_beyond_the_training_length() {
         let logits = of(&[9.0, 1.0, 2.0, 3.0, 1.0, 1.0]);
-        let excess = logits.excess(4, 1.0);
-        assert_eq!(
-            excess,
-            [HeadExcess { layer: 0, head: 0, inside: 3.0, outside: 9.0, exceeds_from: Some(4) }]
-        );
-        assert_eq!(logits.excess(4, 6.5)[0].exceeds_from, None);
-        assert!(logits.excess(100, 1.0).is_empty());
-        assert!(LogitsByDistance::new(1, 2, Bins::doubling(4)).excess(4, 1.0).is_empty());
+        assert_eq!(logits.excess(4), [HeadExcess { layer: 0, head: 0, inside: 3.0, outside: 9.0 }]);
+        assert!(logits.excess(100).is_empty());
+        assert!(LogitsByDistance::new(1, 2, Bins::doubling(4)).excess(4).is_empty());
     }
 
     #[test]

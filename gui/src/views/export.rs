@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use eframe::egui::{Align2, Button, ComboBox, Context, Key, Modifiers, TextEdit, Ui, Window};
-use lm_infinite::diagnose::{Diagnosis, Head};
+use lm_infinite::diagnose::{Diagnosis, Head, head_name};
 use lm_infinite::figures;
 use lm_infinite::results::default_folder;
 
@@ -144,8 +144,8 @@ impl Panel {
                     }
                 });
             combo.response.labelled_by(label.id).on_hover_text("As `diagnose` draws it, A and B together");
-            if let Some((layer, head)) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
-                ui.label(format!("of layer {layer}, head {head}"));
+            if let Some(head) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
+                ui.label(format!("of {}", head_name(head)));
             }
         });
         path(ui, "Into folder", &mut controls.folder);

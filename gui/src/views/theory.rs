@@ -1,7 +1,7 @@
 //! The paper's statements: about the chosen head, live, and all of them on drawn numbers.
 
 use eframe::egui::{Context, Grid, RichText, ScrollArea, Ui};
-use lm_infinite::diagnose::{HeadStatement, head_statements};
+use lm_infinite::diagnose::{HeadStatement, head_name, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
 use super::memo::Memo;
@@ -67,11 +67,11 @@ impl Pane for Theory {
 impl Theory {
     /// The statements about the chosen head.
     fn head(&self, ui: &mut Ui, shown: &Shown<'_>) {
-        let (Some((layer, head)), Some(sides)) = (shown.head, self.statements.value()) else {
+        let (Some(head), Some(sides)) = (shown.head, self.statements.value()) else {
             ui.label("Choose a head in the grid to see what the paper's statements say about it.");
             return;
         };
-        ui.strong(format!("Layer {layer}, head {head}: measured against bound"));
+        ui.strong(format!("{}: measured against bound", head_name(head)));
         Grid::new("head statements").num_columns(1 + sides.len()).striped(true).show(ui, |ui| {
             ui.label("");
             for (side, run) in shown.diagnosis.runs.iter().take(NAMES.len()).enumerate() {

@@ -30,11 +30,12 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
             let (nll, breaks) = loss(run);
             ui.label(nll);
             ui.label(breaks);
-            for (factor, at, words) in factors(run) {
-                let text = verdict(factor, at);
-                let failed = matches!(factor, Outcome::Fails | Outcome::NotFinite);
+            for (_, factor) in run.factors.verdicts() {
+                let outcome = factor.outcome();
+                let text = verdict(outcome, factor.first_non_finite.or(factor.at));
+                let failed = matches!(outcome, Outcome::Fails | Outcome::NotFinite);
                 let text = if failed { RichText::new(text).strong() } else { RichText::new(text) };
-                ui.label(text).on_hover_text(words);
+                ui.label(text).on_hover_text(&factor.words);
             }
             ui.end_row();
         }
@@ -49,6 +50,9 @@ fn loss(run: &RunMeasurement) -> (String, String) {
         (None, count) => format!("not finite ({count} tokens)"),
     };
     let breaks = match (run.first_non_finite, run.breaks) {
+        (Some(at), Some(first)) if first.position < at => {
+            format!("fails from {}, not finite from {at}", first.position)
+        }
         (Some(at), _) => format!("not finite from {at}"),
         (None, Some(at)) => format!("fails from {}", at.position),
         (None, None) => run.loss.outcome.to_string(),
@@ -65,17 +69,6 @@ fn verdict(outcome: Outcome, at: Option<u64>) -> String {
         (Outcome::NotFinite, None) => "not finite".to_owned(),
         (outcome, _) => outcome.to_string(),
     }
-}
-
-/// What became of each factor, where, and in words.
-fn factors(run: &RunMeasurement) -> [(Outcome, Option<u64>, &str); 3] {
-    let (logits, entropy, drift) = (&run.factors.logits, &run.factors.entropy, &run.factors.drift);
-    [
-        (logits.outcome, logits.broke, logits.first_non_finite.or(logits.at), &logits.verdict),
-        (entropy.outcome, entropy.broke, entropy.first_non_finite.or(entropy.at), &entropy.verdict),
-        (drift.outcome, drift.broke, drift.first_non_finite.or(drift.at), &drift.verdict),
-    ]
-    .map(|(outcome, broke, at, verdict)| (outcome.or_of_verdict(broke, verdict), at, verdict.as_str()))
 }
 
 #[cfg(test)]

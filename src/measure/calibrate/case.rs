@@ -6,7 +6,7 @@ use lm_infinite_analysis::effect::MeanEffect;
 use serde::{Deserialize, Serialize};
 
 use super::texts::Source;
-use crate::diagnose::{Outcome, RunMeasurement};
+use crate::diagnose::{FactorVerdict, Outcome, RunMeasurement};
 
 /// Seed of the intervals of readings.
 const SEED: u64 = 0;
@@ -141,18 +141,12 @@ pub fn reading(texts: &[Vec<f64>], margin: f64, source: Source) -> (Truth, Optio
 /// The four verdicts on a run.
 pub fn judged(run: &RunMeasurement, margin: f64) -> Vec<Judged> {
     let factors = &run.factors;
-    // Read from the JSON form: not every factor has an effect.
-    let json = serde_json::to_value(factors).unwrap_or_default();
-    let factor = |measure: Measure, outcome: Outcome, verdict: &str| {
-        let json = &json[measure.to_string()];
-        let end = |at: usize| json["interval"][at].as_f64();
-        Judged {
-            measure,
-            outcome,
-            effect: json["effect"].as_f64(),
-            interval: end(0).zip(end(1)).map(|(low, high)| [low, high]),
-            verdict: verdict.to_owned(),
-        }
+    let factor = |measure: Measure, verdict: &FactorVerdict| Judged {
+        measure,
+        outcome: verdict.outcome,
+        effect: verdict.effect,
+        interval: verdict.interval,
+        verdict: verdict.words.clone(),
     };
     let loss = run.loss;
     let verdict = match loss.outcome {
@@ -167,9 +161,9 @@ pub fn judged(run: &RunMeasurement, margin: f64) -> Vec<Judged> {
             interval: loss.effect.map(|effect| [effect.low, effect.high]),
             verdict,
         },
-        factor(Measure::Logits, factors.logits.outcome, &factors.logits.verdict),
-        factor(Measure::Entropy, factors.entropy.outcome, &factors.entropy.verdict),
-        factor(Measure::Drift, factors.drift.outcome, &factors.drift.verdict),
+        factor(Measure::Logits, &factors.logits.verdict),
+        factor(Measure::Entropy, &factors.entropy.verdict),
+        factor(Measure::Drift, &factors.drift.verdict),
     ]
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::places::{HeadEffect, LayerEffect};
 use super::result::Causes;
 use super::smallest::{Place, SmallestFix};
+use crate::diagnose::head_name;
 use crate::words::{grouped, not_finite_from, tokens};
 
 /// Places that a sentence names; the table has all.
@@ -70,13 +71,13 @@ impl Causes {
         let best_head = most(&places.heads, |effect| effect.restored.map(|restored| restored.share));
         let mut parts = Vec::new();
         if let Some((LayerEffect { layer, .. }, share)) = best_layer {
-            parts.push(format!("the fix in one layer restores most in layer {layer}: {share}"));
+            parts.push(format!("the fix in one layer restores most in L{layer}: {share}"));
         }
         if let Some((HeadEffect { layer, head, .. }, share)) = best_head {
-            parts.push(format!("in one head most in head {layer}.{head}: {share}"));
+            parts.push(format!("in one head most in {}: {share}", head_name((layer, head))));
         }
         if let Some((LayerEffect { layer, .. }, share)) = needed {
-            parts.push(format!("everywhere but in layer {layer} it leaves most of the excess: {share}"));
+            parts.push(format!("everywhere but in L{layer} it leaves most of the excess: {share}"));
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -203,9 +204,9 @@ impl SmallestFix {
 }
 
 impl Place {
-    /// `3.1` for head 1 of layer 3, `3` for the layer.
+    /// `L3 H1` for a head, `L3` for the layer.
     pub fn name(&self) -> String {
-        self.head.map_or_else(|| self.layer.to_string(), |head| format!("{}.{head}", self.layer))
+        self.head.map_or_else(|| format!("L{}", self.layer), |head| head_name((self.layer, head)))
     }
 }
 

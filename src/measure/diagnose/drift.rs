@@ -16,7 +16,8 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::collector::{HiddenStates, Measurements};
-use super::loss::{SEED, TokenOnset};
+use super::onset::TokenOnset;
+use super::outcome::SEED;
 use super::plan::{FIRST_POSITIONS, START_TOKENS};
 use crate::error::Result;
 
@@ -24,7 +25,7 @@ use crate::error::Result;
 const LEAST_REFERENCE: usize = 8;
 
 /// Distance from which a start token counts as in a region of its own, in units of the spread of the others.
-pub(super) const START_APART: f64 = 3.0;
+pub(crate) const START_APART: f64 = 3.0;
 
 /// Sampled positions over which states count as having left their region, if more than half of them are outside.
 const LEAVING_RUN: usize = 16;

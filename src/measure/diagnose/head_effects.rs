@@ -5,15 +5,15 @@ use lm_infinite_analysis::effect::{MeanEffect, rejections};
 use serde::{Deserialize, Serialize};
 
 use super::collector::Measurements;
-use super::loss::SEED;
+use super::outcome::SEED;
 
 /// A head's logits exceed what training showed if unseen distances raise them by more than this: a factor e in unnormalized
 /// weight. Heads of healthy models, whose training length was declared a half, a quarter or an eighth of what it is, stay below it;
 /// those that explode rise by 6 to 8.
-pub(super) const LOGIT_MARGIN: f64 = 1.0;
+pub(crate) const LOGIT_MARGIN: f64 = 1.0;
 /// A head's entropy exceeds what training showed if unseen numbers of keys raise it by more than this, in nats: half as many keys
 /// again share the attention.
-pub(super) const ENTROPY_MARGIN: f64 = 0.405;
+pub(crate) const ENTROPY_MARGIN: f64 = 0.405;
 /// Share of the heads said to exceed that do not, on average, at most.
 const FALSE_DISCOVERY_RATE: f64 = 0.05;
 /// Sampled queries in a running mean.

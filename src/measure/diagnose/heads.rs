@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView1, s};
 use serde::{Deserialize, Serialize};
 
 use super::collector::Measurements;
-use super::head_effects::{ENTROPY_MARGIN, HeadEffect, HeadEffects};
+use super::head_effects::{HeadEffect, HeadEffects};
 use super::plan::START_TOKENS;
 
 /// One head of one run. Every value is `None` where the run has nothing to take it from.
@@ -92,7 +92,7 @@ impl HeadReport {
     pub(super) fn all(seen: &Measurements, effects: &HeadEffects) -> Vec<Self> {
         let (trained, read) = (seen.plan.trained_length, seen.read);
         let [logits, on_start] = [&seen.logits, &seen.logits_start].map(|logits| sides(logits, trained));
-        let entropy = seen.entropy.heads(trained, read, ENTROPY_MARGIN);
+        let entropy = seen.entropy.heads(trained, read);
         let sinks = head_sinks(&seen.entropy.start_mass, START_TOKENS, trained);
         let keys_inside = seen.entropy.effective_keys.means_between(0, trained);
         let keys_beyond = seen.entropy.effective_keys.means_between(trained, u64::MAX);

@@ -4,7 +4,8 @@ use lm_infinite_analysis::effect::{Decision, MeanEffect, Onset, Verdict};
 use lm_infinite_analysis::{NonFinite, nll::Break};
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
+use super::onset::TokenOnset;
+use super::outcome::{Outcome, SEED};
 use crate::words::grouped;
 
 /// A loss fails if it rises by more than this, in nats per token: a perplexity that is 22 % higher. Texts that differ in
@@ -17,9 +18,6 @@ const LATE: [usize; 2] = [2, 4];
 /// A later part fails by itself if its interval, wider by this, lies above the margin: at a level of more than 99 %, so that
 /// three looks together err as often as one.
 const LATE_WIDER: f64 = 1.5;
-
-/// Seed of every bootstrap: a verdict is the same each time it is asked for.
-pub(super) const SEED: u64 = 0;
 
 /// The verdict on the loss of one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,45 +35,44 @@ pub struct LossVerdict {
     pub onset: Option<TokenOnset>,
     /// Where nothing is decided: about how many tokens from [`LossVerdict::from`] on would decide it.
     pub tokens_needed: Option<u64>,
+    /// Of a loss that is not finite: that it fails before, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finite_part: Option<FinitePart>,
 }
 
-/// The token at which a loss changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenOnset {
-    /// The first token behind the change.
-    pub at: u64,
-    /// 95 % interval.
-    pub interval: [u64; 2],
+/// The failure of the tokens before the first one whose loss is not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinitePart {
+    /// As [`LossVerdict::effect`], of these tokens.
+    pub effect: MeanEffect,
+    /// As [`LossVerdict::from`].
+    pub from: u64,
+    /// As [`LossVerdict::onset`].
+    pub onset: TokenOnset,
 }
 
-impl TokenOnset {
-    /// `; begins at position 368 (352 to 384)`, to go on with.
-    pub(super) fn words(&self) -> String {
-        let [low, high] = self.interval.map(grouped);
-        format!("; begins at position {} ({low} to {high})", grouped(self.at))
+impl FinitePart {
+    /// In words.
+    pub fn words(&self) -> String {
+        format!("before that it {}", fails(self.effect, self.from, self.onset))
     }
+}
 
-    /// Where `excess`, the differences of tokens 1..n that fail from token `from` on, begins to: the change of its mean; where
-    /// what lies before the change fails too, the change of that, and so on.
-    fn first(excess: &[f64], from: u64, margin: f64) -> Self {
-        let token = |index: usize| (index as u64 + 1).max(from);
-        let skipped = usize::try_from(from - 1).unwrap_or(usize::MAX);
-        let mut onset = Self { at: from, interval: [from, from] };
-        let mut end = excess.len();
-        while let Some(change) = Onset::of(&excess[..end], SEED) {
-            if change.after <= change.before {
-                // It begins at once, and falls later.
-                return Self { at: from, interval: [from, token(change.low)] };
-            }
-            onset = Self { at: token(change.at), interval: [token(change.low), token(change.high)] };
-            let before = excess.get(skipped..change.at).unwrap_or_default();
-            if MeanEffect::of(before, SEED).is_none_or(|effect| effect.low <= margin) {
-                break;
-            }
-            end = change.at;
-        }
-        onset
-    }
+/// `fails: +2.40 nats (…) …; begins at token 348 (279 to 352)`
+fn fails(effect: MeanEffect, from: u64, onset: TokenOnset) -> String {
+    let [low, high] = onset.interval.map(grouped);
+    format!("fails: {}; begins at token {} ({low} to {high})", above(effect, from), grouped(onset.at))
+}
+
+fn above(effect: MeanEffect, from: u64) -> String {
+    format!(
+        "{:+.2} nats ({:+.2} to {:+.2}, n = {}) against the same tokens within the training length, from token {} on",
+        effect.mean,
+        effect.low,
+        effect.high,
+        grouped(effect.n as u64),
+        grouped(from),
+    )
 }
 
 impl LossVerdict {
@@ -88,8 +85,7 @@ impl LossVerdict {
     ) -> (Self, Option<Break>) {
         let from = from.max(1);
         if non_finite.any() {
-            let lost = non_finite.first.map(|position| Break { position, nll: None, threshold: margin });
-            return (Self { outcome: Outcome::NotFinite, from, ..Self::default() }, lost);
+            return Self::not_finite(excess, from, margin, non_finite.first);
         }
         let skipped = usize::try_from(from - 1).unwrap_or(usize::MAX);
         let compared = excess.get(skipped..).unwrap_or_default();
@@ -108,14 +104,27 @@ impl LossVerdict {
             }
         }
         let outcome = Outcome::from(verdict.decision);
-        let onset = (outcome == Outcome::Fails).then(|| TokenOnset::first(excess, from, margin));
+        let onset = (outcome == Outcome::Fails).then(|| first_failing(excess, from, margin));
         let breaks = onset.map(|onset| {
             let behind = &excess[usize::try_from(onset.at - 1).unwrap_or(0).min(excess.len() - 1)..];
             let mean = behind.iter().sum::<f64>() / behind.len() as f64;
             Break { position: onset.at, nll: Some(mean), threshold: margin }
         });
         let tokens_needed = verdict.values_needed.map(|values| values as u64);
-        (Self { outcome, effect: Some(verdict.effect), from: begin, onset, tokens_needed }, breaks)
+        let effect = Some(verdict.effect);
+        (Self { outcome, effect, from: begin, onset, tokens_needed, finite_part: None }, breaks)
+    }
+
+    /// Of losses that are not finite, the first one that of token `first`: with the verdict on those before it, if that is a
+    /// failure.
+    fn not_finite(excess: &[f64], from: u64, margin: f64, first: Option<u64>) -> (Self, Option<Break>) {
+        let before = first.and_then(|first| usize::try_from(first.saturating_sub(1)).ok()).unwrap_or(0);
+        let (before, _) = Self::new(&excess[..before.min(excess.len())], from, margin, NonFinite::default());
+        let part = before.effect.zip(before.onset);
+        let finite_part = part.map(|(effect, onset)| FinitePart { effect, from: before.from, onset });
+        let position = finite_part.map(|part| part.onset.at).or(first);
+        let breaks = position.map(|position| Break { position, nll: None, threshold: margin });
+        (Self { outcome: Outcome::NotFinite, from, finite_part, ..Self::default() }, breaks)
     }
 
     /// In words, without what is not finite.
@@ -123,19 +132,9 @@ impl LossVerdict {
         let Some(effect) = self.effect else {
             return format!("undecided: too few tokens can be compared from token {} on", grouped(self.from));
         };
-        let above = format!(
-            "{:+.2} nats ({:+.2} to {:+.2}, n = {}) against the same tokens within the training length, from token {} on",
-            effect.mean,
-            effect.low,
-            effect.high,
-            grouped(effect.n as u64),
-            grouped(self.from),
-        );
+        let above = above(effect, self.from);
         match (self.outcome, self.onset, self.tokens_needed) {
-            (Outcome::Fails, Some(onset), _) => {
-                let [low, high] = onset.interval.map(grouped);
-                format!("fails: {above}; begins at token {} ({low} to {high})", grouped(onset.at))
-            }
+            (Outcome::Fails, Some(onset), _) => fails(effect, self.from, onset),
             (Outcome::Undecided, _, Some(needed)) => {
                 let needed = grouped(needed.next_multiple_of(1000));
                 format!(
@@ -145,6 +144,28 @@ impl LossVerdict {
             (outcome, ..) => format!("{outcome}: {above}; the margin is {margin}"),
         }
     }
+}
+
+/// Where `excess`, the differences of tokens 1..n that fail from token `from` on, begins to: the change of its mean; where what
+/// lies before the change fails too, the change of that, and so on.
+fn first_failing(excess: &[f64], from: u64, margin: f64) -> TokenOnset {
+    let token = |index: usize| (index as u64 + 1).max(from);
+    let skipped = usize::try_from(from - 1).unwrap_or(usize::MAX);
+    let mut onset = TokenOnset::exactly(from);
+    let mut end = excess.len();
+    while let Some(change) = Onset::of(&excess[..end], SEED) {
+        if change.after <= change.before {
+            // It begins at once, and falls later.
+            return TokenOnset { at: from, interval: [from, token(change.low)] };
+        }
+        onset = TokenOnset { at: token(change.at), interval: [token(change.low), token(change.high)] };
+        let before = excess.get(skipped..change.at).unwrap_or_default();
+        if MeanEffect::of(before, SEED).is_none_or(|effect| effect.low <= margin) {
+            break;
+        }
+        end = change.at;
+    }
+    onset
 }
 
 #[cfg(test)]
@@ -206,7 +227,29 @@ mod tests {
             assert!(verdict.words(LOSS_MARGIN).contains("too few tokens can be compared from token 256 on"));
         }
         let lost = NonFinite { count: 3, first: Some(700) };
-        let (verdict, breaks) = LossVerdict::new(&excess(255, 1.0), 256, LOSS_MARGIN, lost);
+        let (verdict, breaks) = LossVerdict::new(&excess(255, 0.0), 256, LOSS_MARGIN, lost);
         assert_eq!((verdict.outcome, breaks.map(|at| at.position)), (Outcome::NotFinite, Some(700)));
+        assert_eq!((verdict.effect, verdict.finite_part), (None, None));
+    }
+
+    #[test]
+    fn a_loss_that_fails_and_then_is_not_finite_is_both() {
+        let mut values = excess(255, 1.0);
+        values[1199..1300].fill(f64::NAN);
+        let lost = NonFinite { count: 101, first: Some(1200) };
+        let (verdict, breaks) = LossVerdict::new(&values, 256, LOSS_MARGIN, lost);
+        let part = verdict.finite_part.expect("it fails before");
+        assert_eq!((verdict.outcome, verdict.effect, verdict.onset), (Outcome::NotFinite, None, None));
+        assert_eq!(breaks.map(|at| (at.position, at.nll)), Some((part.onset.at, None)));
+        // Tokens 256 to 1,199.
+        assert_eq!((part.effect.n, part.from, part.onset.at), (944, 256, 256));
+        assert!((part.effect.mean - 1.0).abs() < 0.1, "{part:?}");
+        assert!(part.words().starts_with("before that it fails: +1.0"), "{}", part.words());
+        // With nothing before, or nothing to hold it against, there is no more to say.
+        for (values, first) in [(&values[..], 200), (&[], 1200)] {
+            let lost = NonFinite { count: 1, first: Some(first) };
+            let (verdict, breaks) = LossVerdict::new(values, 256, LOSS_MARGIN, lost);
+            assert_eq!((verdict.finite_part, breaks.map(|at| at.position)), (None, Some(first)));
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! the same of several policies in step, to be looked at on the way. A [`DiagnosisShard`] is what one of many machines measures
 //! of a part of the text.
 
+mod bands;
 mod collector;
 mod drift;
 mod factors;
@@ -14,6 +15,7 @@ mod live;
 mod loss;
 mod model;
 mod one_head;
+mod onset;
 mod outcome;
 mod plan;
 mod shard;
@@ -23,19 +25,24 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
+pub(crate) use drift::START_APART;
+pub(crate) use factors::ENTROPY_MARGIN;
+pub(crate) use head_effects::{ENTROPY_MARGIN as HEAD_ENTROPY_MARGIN, LOGIT_MARGIN as HEAD_LOGIT_MARGIN};
 pub(crate) use summary::first_broken;
 
+pub use bands::HeadBand;
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};
-pub use factors::{DriftFactor, EntropyFactor, Factors, LargestExcess, LogitFactor};
+pub use factors::{DriftFactor, EntropyFactor, FactorVerdict, Factors, LargestExcess, LogitFactor};
 pub use head_effects::HeadEffect;
 pub use heads::HeadReport;
 pub use live::Live;
-pub use loss::{LOSS_MARGIN, LossVerdict, TokenOnset};
+pub use loss::{FinitePart, LOSS_MARGIN, LossVerdict};
 pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };
-pub use one_head::Head;
+pub use one_head::{Head, head_name};
+pub use onset::TokenOnset;
 pub use outcome::Outcome;
 pub use plan::{MeasurementPlan, START_TOKENS};
 pub use shard::{DiagnosisShard, ShardRun, reference_of_shard, run_of_shard};

@@ -14,7 +14,8 @@ use super::drift::{Frame, SiteDrift};
 use super::factors::{DriftFactor, EntropyFactor, Factors, LogitFactor};
 use super::head_effects::HeadEffects;
 use super::heads::HeadReport;
-use super::loss::{LOSS_MARGIN, LossVerdict, TokenOnset};
+use super::loss::{LOSS_MARGIN, LossVerdict};
+use super::onset::TokenOnset;
 use crate::causes::Causes;
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
@@ -104,7 +105,7 @@ pub struct RunMeasurement {
     /// Loss by position.
     pub buckets: Vec<NllBucket>,
     /// Where the loss fails: [`LossVerdict::onset`]; its `nll` is the mean from there on, above the reference, its `threshold`
-    /// the margin. A loss that is not finite breaks at that token, wherever it is.
+    /// the margin. A loss that is not finite breaks at that token, wherever it is, or where it fails before.
     pub breaks: Option<Break>,
     /// Tokens fed per second, everything included.
     pub prefill_tokens_per_second: f64,
@@ -339,9 +340,7 @@ impl DiagnosisBuilder {
                 .unwrap_or(0.0),
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes,
-            order: factors.order(
-                loss.onset.or(breaks.map(|at| TokenOnset { at: at.position, interval: [at.position; 2] })),
-            ),
+            order: factors.order(loss.onset.or(breaks.map(|at| TokenOnset::exactly(at.position)))),
             heads: HeadReport::all(&measured, &effects),
             factors,
             curves,

@@ -9,6 +9,11 @@ use super::model::{Curves, Diagnosis, RunMeasurement};
 /// Layer and head, both from 0.
 pub type Head = (usize, usize);
 
+/// What a head is called in words and figures: `L4 H1`, both counted from 0.
+pub fn head_name((layer, head): Head) -> String {
+    format!("L{layer} H{head}")
+}
+
 impl Diagnosis {
     /// The same diagnosis with the curves of one head (their standard deviation is 0) and the report of no other. What is known of
     /// all heads together only (quantiles, bounds of the entropy, effective keys, logits by length) is left empty. `None`
@@ -59,7 +64,8 @@ fn curve(pooled: &BandCurve, values: &Array3<f32>, (layer, head): Head) -> Optio
     let std = mean.iter().map(|value| value.map(|_| 0.0)).collect();
     // The places are the last distances of bins.
     let broken = values.iter().take(pooled.x.len()).position(|value| value.is_nan());
-    let begin = |bin: usize| bin.checked_sub(1).map_or(0, |before| pooled.x[before] as u64 + 1);
+    let begin =
+        |bin: usize| bin.checked_sub(1).map_or(0, |before| (pooled.x[before] as u64).saturating_add(1));
     Some(BandCurve { x: pooled.x[..mean.len()].to_vec(), mean, std, not_finite_from: broken.map(begin) })
 }
 

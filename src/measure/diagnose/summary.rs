@@ -31,6 +31,7 @@ impl Diagnosis {
                     "block": run.loss.effect.map(|effect| effect.block),
                     "margin": self.loss_margin,
                     "tokens_needed": run.loss.tokens_needed,
+                    "finite_part": run.loss.finite_part,
                 },
                 "buckets": run.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
                 "breaks": run.breaks,
@@ -117,6 +118,7 @@ impl RunMeasurement {
         if self.non_finite_tokens > 0 {
             let from = not_finite_from("token", self.first_non_finite);
             loss.push(format!("{from} ({})", tokens(self.non_finite_tokens)));
+            loss.extend(self.loss.finite_part.map(|part| part.words()));
         }
         if self.non_finite_tokens == 0 && self.nll.is_some() {
             loss.push(self.loss_words(margin));
@@ -127,7 +129,10 @@ impl RunMeasurement {
         let _ = write!(
             text,
             "\n{}\n  loss     {loss}\n  logits   {}\n  entropy  {}\n  drift    {}\n  so       {first}\n",
-            self.policy, factors.logits.verdict, factors.entropy.verdict, factors.drift.verdict
+            self.policy,
+            factors.logits.verdict.words,
+            factors.entropy.verdict.words,
+            factors.drift.verdict.words
         );
         text
     }

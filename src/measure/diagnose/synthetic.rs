@@ -223,10 +223,10 @@ fn each_policy_is_found_to_break_where_it_was_made_to() {
     let at = window.breaks.expect("the window breaks").position;
     assert!((256..300).contains(&at), "{at}");
 
-    assert!(vanilla.factors.logits.broke && vanilla.factors.entropy.broke);
+    assert!(vanilla.factors.logits.verdict.broke && vanilla.factors.entropy.verdict.broke);
     assert!(infinite.order.factors.is_empty(), "{}", diagnosis.summary());
     assert_eq!(window.factors.drift.start_dropped_at, Some(256));
-    assert!(window.factors.drift.broke && !window.factors.logits.broke);
+    assert!(window.factors.drift.verdict.broke && !window.factors.logits.verdict.broke);
     assert!(vanilla.factors.drift.start_distance.is_some_and(|distance| distance > 3.0));
 }
 
@@ -235,7 +235,7 @@ fn a_text_within_the_training_length_breaks_nothing() {
     let diagnosis = diagnosis(512, 200, &["vanilla"]);
     let run = &diagnosis.runs[0];
     assert!(run.breaks.is_none() && run.order.factors.is_empty(), "{}", diagnosis.summary());
-    assert!(run.factors.entropy.verdict.starts_with("undecided"));
+    assert!(run.factors.entropy.verdict.words.starts_with("undecided"));
 }
 
 #[test]

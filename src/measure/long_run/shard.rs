@@ -16,11 +16,30 @@ use crate::error::{Error, Result};
 
 /// The `index`-th of `count` parts, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Shard {
     /// Which.
     pub index: u64,
     /// Of how many.
     pub count: u64,
+}
+
+/// A shard as a file says it.
+#[derive(Deserialize)]
+struct Parts {
+    index: u64,
+    count: u64,
+}
+
+impl TryFrom<Parts> for Shard {
+    type Error = String;
+
+    fn try_from(Parts { index, count }: Parts) -> std::result::Result<Self, String> {
+        match index < count {
+            true => Ok(Self { index, count }),
+            false => Err(format!("shard {index}/{count}: shards are counted from 0 to {count} − 1")),
+        }
+    }
 }
 
 impl Shard {
@@ -98,6 +117,17 @@ mod tests {
         assert_eq!(begin(1, "lm-infinite:window=4k").expect("a window"), 0, "the halo reaches the beginning");
         for unbounded in ["vanilla", "lm-infinite-topk"] {
             assert!(begin(1, unbounded).expect_err(unbounded).to_string().contains("no window"));
+        }
+    }
+
+    #[test]
+    fn a_file_has_no_shard_that_cannot_be() {
+        let read = |index: u64, count: u64| {
+            serde_json::from_value::<Shard>(serde_json::json!({"index": index, "count": count}))
+        };
+        assert_eq!(read(2, 3).expect("the last"), Shard { index: 2, count: 3 });
+        for (index, count) in [(0, 0), (3, 3), (u64::MAX, u64::MAX)] {
+            assert!(read(index, count).expect_err("none").to_string().contains("counted from 0"));
         }
     }
 

@@ -11,7 +11,7 @@ use lm_infinite::session::{Decoder, Session};
 use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
 use lm_infinite::{qasper, text};
 
-use super::{Outcome, Target, seeds};
+use super::{Outcome, Target, results, seeds};
 
 /// Bytes that a model may take to load and to run, whatever it is: tables, regular expressions, threads.
 const MODEL: [usize; 2] = [8 << 20, 64];
@@ -34,6 +34,7 @@ pub fn all(folder: &Path) -> std::io::Result<Vec<Target>> {
     targets.push(words("policy", seeds::policies(), check_policy));
     targets.extend(texts(folder)?);
     targets.push(snapshots(folder)?);
+    targets.extend(results::targets(folder)?);
     Ok(targets)
 }
 
@@ -45,7 +46,7 @@ fn own_folder(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
 }
 
 /// A target that reads a file.
-fn file(
+pub(super) fn file(
     name: &'static str,
     path: PathBuf,
     files: Vec<Vec<u8>>,

@@ -7,7 +7,7 @@ mod paint;
 use std::sync::Arc;
 
 use eframe::egui::{ComboBox, Context, ScrollArea, Ui};
-use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::diagnose::{Diagnosis, head_name};
 
 use self::axis::{Axis, Spacing, grouped};
 use self::model::{Asked, Controls, Curve, Drawing, Kind, Line};
@@ -114,8 +114,8 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
         ui.strong(drawing.curve.title());
         match (drawing.curve, head) {
             (Curve::Loss, _) => ui.weak("dotted: reference, the same text in windows of the training length"),
-            (_, None) => ui.weak("mean over heads ± one standard deviation"),
-            (_, Some((layer, head))) => ui.weak(format!("layer {layer}, head {head}")),
+            (_, None) => ui.weak("mean over heads, band: 10 % to 90 % of them"),
+            (_, Some(head)) => ui.weak(head_name(head)),
         };
         for line in &drawing.lines {
             if let Kind::Bound(number) = line.kind {
@@ -144,8 +144,9 @@ fn reading(drawing: &Drawing, axis: &Axis, cursor: f64) -> String {
             Kind::Bound(_) => &line.name,
         };
         let value = line.value(cursor).map_or("–".to_owned(), |value| format!("{value:.3}"));
-        let deviation = line.deviation(cursor).map_or(String::new(), |std| format!(" ± {std:.2}"));
-        format!("{name} {value}{deviation}").replace('-', "\u{2212}")
+        let band =
+            line.band_at(cursor).map_or(String::new(), |[low, high]| format!(" ({low:.2} to {high:.2})"));
+        format!("{name} {value}{band}").replace('-', "\u{2212}")
     };
     let values: Vec<_> = drawing.lines.iter().map(value).collect();
     format!("at {}: {}", grouped(axis.tokens(cursor)), values.join(", "))

@@ -1,7 +1,7 @@
 //! What the plots show: lines with their bands, made once for a diagnosis, a head and an axis.
 
 use egui_plot::PlotPoint;
-use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
+use lm_infinite::diagnose::{Diagnosis, HeadBand, RunMeasurement};
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
 
@@ -101,7 +101,7 @@ pub struct Line {
     pub name: String,
     /// From left to right; NaN where values are not finite: there the line has a gap.
     pub points: Vec<PlotPoint>,
-    /// Places, lower ends and upper ends of the band: mean less and plus one standard deviation over heads; NaN as above.
+    /// Places, lower ends and upper ends of the band: what 10 % and 90 % of the heads stay below, as in the figures; NaN as above.
     pub band: [Vec<f64>; 3],
     /// The first token, or distance in tokens, where a value is not finite.
     pub not_finite_from: Option<u64>,
@@ -114,11 +114,13 @@ impl Line {
         Self { kind, name: name.into(), points, band: Default::default(), not_finite_from: None }
     }
 
-    fn with_band(mut self, axis: &Axis, curve: &BandCurve) -> Self {
-        for ([x, mean], std) in with_gaps(curve).into_iter().zip(spreads(curve)) {
+    /// With the band of `curve`, whose gaps it has.
+    fn with_band(mut self, axis: &Axis, curve: &BandCurve, band: &[HeadBand]) -> Self {
+        for [x, _] in with_gaps(curve) {
             if let Some(place) = axis.place(x) {
-                let ends = [place, mean - std, mean + std];
-                self.band.iter_mut().zip(ends).for_each(|(all, one)| all.push(one));
+                let here = band.iter().find(|band| band.x == x);
+                let ends = here.map_or([f64::NAN; 2], |band| [band.low, band.high]);
+                self.band.iter_mut().zip([place, ends[0], ends[1]]).for_each(|(all, one)| all.push(one));
             }
         }
         self
@@ -148,22 +150,18 @@ impl Line {
         pieces
     }
 
-    /// The standard deviation over heads there.
-    pub fn deviation(&self, place: f64) -> Option<f64> {
+    /// The ends of the band there.
+    pub fn band_at(&self, place: f64) -> Option<[f64; 2]> {
         let [places, low, high] = &self.band;
-        let deviation = interpolated(places.len(), place, |at| (places[at], (high[at] - low[at]) / 2.0));
-        deviation.filter(|deviation| deviation.is_finite())
+        let end = |of: &[f64]| interpolated(places.len(), place, |at| (places[at], of[at]));
+        let ends = [end(low)?, end(high)?];
+        Some(ends).filter(|ends| ends.iter().all(|end| end.is_finite()))
     }
 }
 
 /// Points of a curve. One without a mean is NaN where values are not finite, and left out where there are none.
 fn with_gaps(curve: &BandCurve) -> Vec<[f64; 2]> {
     kept(curve).map(|at| [curve.x[at], curve.mean[at].unwrap_or(f64::NAN)]).collect()
-}
-
-/// The standard deviations of the same points.
-fn spreads(curve: &BandCurve) -> impl Iterator<Item = f64> {
-    kept(curve).map(|at| curve.std[at].unwrap_or(f64::NAN))
 }
 
 fn kept(curve: &BandCurve) -> impl Iterator<Item = usize> {
@@ -221,8 +219,8 @@ impl Drawing {
             let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
             let line = Line { not_finite_from, ..line };
             lines.push(match (curve, asked.head) {
-                (Curve::Logits, None) => line.with_band(axis, &run.curves.logits),
-                (Curve::Entropy, None) => line.with_band(axis, &run.curves.entropy),
+                (Curve::Logits, None) => line.with_band(axis, &run.curves.logits, &run.logit_band()),
+                (Curve::Entropy, None) => line.with_band(axis, &run.curves.entropy, &run.entropy_band()),
                 _ => line,
             });
         }
@@ -344,10 +342,11 @@ mod tests {
             std: vec![Some(0.5), Some(1.5)],
             not_finite_from: None,
         };
-        let line = Line::new(Kind::Side(0), "A", &axis, points.into_iter()).with_band(&axis, &band);
+        let ends = [HeadBand { x: 10.0, low: 0.5, high: 2.0 }, HeadBand { x: 20.0, low: 1.5, high: 6.0 }];
+        let line = Line::new(Kind::Side(0), "A", &axis, points.into_iter()).with_band(&axis, &band, &ends);
         let values = [9.9, 10.0, 15.0, 30.0, 40.0, 40.1].map(|at| line.value(at));
         assert_eq!(values, [None, Some(1.0), Some(2.0), Some(3.0), Some(3.0), None]);
-        assert_eq!([15.0, 30.0].map(|at| line.deviation(at)), [Some(1.0), None]);
+        assert_eq!([15.0, 30.0].map(|at| line.band_at(at)), [Some([1.0, 4.0]), None]);
         assert_eq!(Line::new(Kind::Reference, "", &axis, [].into_iter()).value(1.0), None);
     }
 
@@ -360,8 +359,10 @@ mod tests {
             std: vec![Some(0.5), Some(0.5), None, Some(0.5), Some(0.5)],
             not_finite_from: Some(25),
         };
+        let band: Vec<HeadBand> =
+            [10.0, 20.0, 40.0, 50.0].map(|x| HeadBand { x, low: 0.5, high: 1.5 }).into();
         let of = |curve: &BandCurve| {
-            Line::new(Kind::Side(0), "A", &axis, with_gaps(curve).into_iter()).with_band(&axis, curve)
+            Line::new(Kind::Side(0), "A", &axis, with_gaps(curve).into_iter()).with_band(&axis, curve, &band)
         };
         let line = of(&curve);
         let pieces: Vec<_> = line.pieces().map(|piece| (piece[0].x, piece[piece.len() - 1].x)).collect();
@@ -369,7 +370,7 @@ mod tests {
         let bands: Vec<_> = line.band_pieces().iter().map(|[places, ..]| places.to_vec()).collect();
         assert_eq!(bands, [[10.0, 20.0], [40.0, 50.0]]);
         assert_eq!([15.0, 25.0, 35.0, 45.0].map(|at| line.value(at)), [Some(1.5), None, None, Some(4.5)]);
-        assert_eq!((line.deviation(15.0), line.deviation(25.0)), (Some(0.5), None));
+        assert_eq!((line.band_at(15.0), line.band_at(25.0)), (Some([0.5, 1.5]), None));
         // What was never seen is no gap.
         let unseen = of(&BandCurve { not_finite_from: None, ..curve });
         assert_eq!((unseen.pieces().count(), unseen.value(30.0)), (1, Some(3.0)));

@@ -7,7 +7,7 @@ mod paint;
 use std::sync::Arc;
 
 use eframe::egui::{Button, ComboBox, Grid, Key, Response, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
-use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::diagnose::{Diagnosis, head_name};
 
 pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
 
@@ -55,11 +55,11 @@ impl Heads {
                 ui.label("Curves: mean over all heads");
                 ui.weak("Click a head, or press an arrow key.");
             }
-            Some((layer, head)) => {
-                ui.strong(format!("Curves: layer {layer}, head {head}"));
-                let value = choice.measure.words(table.value((layer, head)));
+            Some(head) => {
+                ui.strong(format!("Curves: {}", head_name(head)));
+                let value = choice.measure.words(table.value(head));
                 ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
-                describe(ui, diagnosis, (layer, head));
+                describe(ui, diagnosis, head);
             }
         }
         choice
@@ -118,7 +118,7 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
                 let rect = layout.rect(origin, place);
                 paint::chosen(ui, rect);
                 let cell = ui.interact(rect, response.id.with("chosen"), Sense::hover());
-                let name = format!("Chosen head: layer {}, head {}", head.0, head.1);
+                let name = format!("Chosen head: {}", head_name(head));
                 cell.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &name));
                 if moved {
                     ui.scroll_to_rect(rect, None);
@@ -194,7 +194,7 @@ fn legend(ui: &mut Ui, table: &Table, choice: Choice) {
 fn describe(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
     let at = layer * diagnosis.config.heads + head;
     Grid::new(("head", layer, head)).num_columns(3).spacing([12.0, 2.0]).show(ui, |ui| {
-        ui.label(format!("layer {layer}, head {head}"));
+        ui.label(head_name((layer, head)));
         for name in NAMES.iter().take(diagnosis.runs.len()) {
             ui.strong(*name);
         }

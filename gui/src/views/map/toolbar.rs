@@ -2,6 +2,7 @@
 
 use eframe::egui::{DragValue, Ui};
 use lm_infinite::attention_window::MOST_SIDE;
+use lm_infinite::diagnose::{Head, head_name};
 
 use super::viewport::{Controls, Scale, Viewport};
 use crate::command::Command;
@@ -11,12 +12,12 @@ use crate::views::shown::Shown;
 pub fn show(
     ui: &mut Ui,
     shown: &Shown<'_>,
-    (layer, head): (usize, usize),
+    head: Head,
     controls: &mut Controls,
     commands: &mut Vec<Command>,
 ) {
     ui.horizontal_wrapped(|ui| {
-        ui.strong(format!("Attention of layer {layer}, head {head}"));
+        ui.strong(format!("Attention of {}", head_name(head)));
         if shown.head.is_none() {
             ui.weak("(unseen distances raise its logits most; choose another at the left)");
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{Color32, Context, Key, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use lm_infinite::attention_window::{AttentionWindow, WindowRequest};
+use lm_infinite::diagnose::head_name;
 
 use self::colors::{Change, Colors, Controls, attention_colors, difference_color, loss, loss_color};
 use self::lines::Lines;
@@ -277,12 +278,11 @@ impl Text {
                         RichText::new(format!(" {share} ")).background_color(fill).color(ink).monospace(),
                     );
                 }
-                let (layer, head) = head.unwrap_or_default();
+                let head = head_name(head.unwrap_or_default());
                 match self.source {
-                    Some(query) => ui.weak(format!(
-                        "probability of layer {layer}, head {head}, from token {query}, under {}",
-                        NAMES[side]
-                    )),
+                    Some(query) => {
+                        ui.weak(format!("probability of {head}, from token {query}, under {}", NAMES[side]))
+                    }
                     None => {
                         ui.label("Point at a token, or click it, to see the attention of the head from it.")
                     }

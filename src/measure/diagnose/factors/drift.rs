@@ -5,9 +5,10 @@ use lm_infinite_runtime::policy::AttentionPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::super::drift::{START_APART, SiteDrift};
-use super::super::loss::TokenOnset;
+use super::super::onset::TokenOnset;
 use super::super::outcome::Outcome;
 use super::super::plan::START_TOKENS;
+use super::verdict::FactorVerdict;
 use crate::words::{grouped, not_finite_from};
 
 /// Share of the later states outside their region that fails.
@@ -19,25 +20,11 @@ const MOST: f64 = 0.5;
 /// hidden state is not finite. It holds if the intervals lie below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DriftFactor {
-    /// Whether it fails.
-    pub broke: bool,
-    /// The rule above, in one word.
-    #[serde(default)]
-    pub outcome: Outcome,
-    /// Position, in tokens, from which it fails.
-    pub at: Option<u64>,
-    /// In words.
-    pub verdict: String,
-    /// Largest share, over layers, of states beyond the training length that left their region.
-    #[serde(default)]
-    pub effect: Option<f64>,
-    /// Its 95 % interval.
-    #[serde(default)]
-    pub interval: Option<[f64; 2]>,
-    /// Where it fails: the position from which start tokens are dropped, which is exact; or the sampled state from which most are
-    /// outside, and the one before it.
-    #[serde(default)]
-    pub onset: Option<TokenOnset>,
+    /// The rule above. Its effect is the largest share, over layers, of states beyond the training length that left their region;
+    /// its onset the position from which start tokens are dropped, which is exact, or the sampled state from which most are
+    /// outside, and the one before it; what is not finite are sampled hidden states, of all sites.
+    #[serde(flatten)]
+    pub verdict: FactorVerdict,
     /// Distance of the farthest start token to the others, largest over layers, in units of their spread. The embedding
     /// does not count: there, a distance is the token's and not the position's.
     pub start_distance: Option<f64>,
@@ -53,16 +40,10 @@ pub struct DriftFactor {
     pub start_mean_distance: Option<f64>,
     /// Position from which queries no longer see the start tokens.
     pub start_dropped_at: Option<u64>,
-    /// As `effect`.
+    /// The effect of the verdict.
     pub outside_share: Option<f64>,
     /// First position from which most states lie outside, over layers.
     pub leaves_at: Option<u64>,
-    /// Sampled hidden states, of all sites, that are not finite.
-    #[serde(default)]
-    pub non_finite: u64,
-    /// The first sampled position of one.
-    #[serde(default)]
-    pub first_non_finite: Option<u64>,
 }
 
 impl DriftFactor {
@@ -107,12 +88,11 @@ impl DriftFactor {
         } else {
             Outcome::Holds
         };
-        let exactly =
-            dropped.filter(|_| start == Outcome::Fails).map(|at| TokenOnset { at, interval: [at, at] });
+        let exactly = dropped.filter(|_| start == Outcome::Fails).map(TokenOnset::exactly);
         let leaves = leaving.filter(|_| later == Outcome::Fails).and_then(|site| site.leaves);
         let onset = [exactly, leaves].into_iter().flatten().min_by_key(|onset| onset.at);
         let told = format!("{}{}", start_words(farthest, interval, dropped), later_words(leaving, outside));
-        let verdict = match outcome {
+        let words = match outcome {
             Outcome::NotFinite => format!(
                 "{}: {} sampled hidden states (over all layers) are NaN or infinite; {told}",
                 not_finite_from("position", non_finite.first),
@@ -121,13 +101,12 @@ impl DriftFactor {
             _ => format!("{outcome}: {told}"),
         };
         Self {
-            broke: matches!(outcome, Outcome::Fails | Outcome::NotFinite),
-            outcome,
-            at: onset.map(|onset| onset.at).into_iter().chain(non_finite.first).min(),
-            verdict,
-            effect: outside.map(|share| share.share),
-            interval: outside.map(|share| [share.low, share.high]),
-            onset,
+            verdict: FactorVerdict {
+                words,
+                effect: outside.map(|share| share.share),
+                interval: outside.map(|share| [share.low, share.high]),
+                ..FactorVerdict::new(outcome, onset, non_finite)
+            },
             start_distance: farthest.map(|(distance, _)| distance),
             start_distance_interval: interval,
             starts_apart: farthest.map(|(_, site)| site.starts_apart),
@@ -136,8 +115,6 @@ impl DriftFactor {
             start_dropped_at: dropped,
             outside_share: outside.map(|share| share.share),
             leaves_at: leaving.and_then(|site| site.leaves_at),
-            non_finite: non_finite.count,
-            first_non_finite: non_finite.first,
         }
     }
 }

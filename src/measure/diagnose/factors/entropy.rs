@@ -6,14 +6,15 @@ use lm_infinite_analysis::effect::{MeanEffect, Verdict};
 use lm_infinite_analysis::entropy::{self, EntropyExcess, EntropyGrowth};
 use serde::{Deserialize, Serialize};
 
-use super::super::head_effects::{ENTROPY_MARGIN, stays_above};
-use super::super::loss::{SEED, TokenOnset};
-use super::super::outcome::Outcome;
+use super::super::head_effects::stays_above;
+use super::super::onset::TokenOnset;
+use super::super::outcome::{Outcome, SEED};
+use super::verdict::FactorVerdict;
 use crate::words::{grouped, not_finite_from};
 
 /// Excess of the entropy that fails, in nats: a fifth more keys share the attention than numbers of keys like those of training,
 /// and what their growth there gained, explain. Healthy models read within their training length stay within 0.1.
-const MARGIN: f64 = 0.2;
+pub(crate) const MARGIN: f64 = 0.2;
 
 /// Factor 2. Over sampled queries beyond the training length, the entropy with all keys above that of the same query with as
 /// many keys as in training, less what doublings of the keys gained within it (mean over heads;
@@ -21,37 +22,18 @@ const MARGIN: f64 = 0.2;
 /// (attention is spread over a fifth more keys), holds if it lies below; an entropy that is not finite fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EntropyFactor {
-    /// The rule above.
-    pub broke: bool,
-    /// The rule above, in one word.
-    #[serde(default)]
-    pub outcome: Outcome,
-    /// Position, in tokens, of the sampled query from which it fails.
-    pub at: Option<u64>,
-    /// In words.
-    pub verdict: String,
-    /// Mean excess of the entropy, in nats; `None` with fewer than 8 queries beyond the training length.
-    #[serde(default)]
-    pub effect: Option<f64>,
-    /// Its 95 % interval.
-    #[serde(default)]
-    pub interval: Option<[f64; 2]>,
+    /// The rule above. Its effect is the mean excess of the entropy, in nats, `None` with fewer than 8 queries beyond the training
+    /// length; its onset the query from which it fails, to the end of the text, and the sampled query before it; what is not finite
+    /// are entropies of queries, of all layers and heads.
+    #[serde(flatten)]
+    pub verdict: FactorVerdict,
     /// Queries in the mean.
     #[serde(default)]
     pub n: usize,
-    /// Where it fails: the query from which it does, to the end of the text, and the sampled query before it.
-    #[serde(default)]
-    pub onset: Option<TokenOnset>,
     /// Largest mean entropy on both sides, in nats.
     pub growth: Option<EntropyGrowth>,
     /// Mean probability on the start tokens at the end of the training length (or of the text).
     pub start_mass: Option<f64>,
-    /// Queries, of all layers and heads, whose entropy is not finite.
-    #[serde(default)]
-    pub non_finite: u64,
-    /// The first position of one.
-    #[serde(default)]
-    pub first_non_finite: Option<u64>,
 }
 
 impl EntropyFactor {
@@ -62,7 +44,7 @@ impl EntropyFactor {
         non_finite: NonFinite,
         trained_length: u64,
     ) -> Self {
-        let growth = entropy::growth(entropy, trained_length, ENTROPY_MARGIN);
+        let growth = entropy::growth(entropy, trained_length);
         let over_heads = excess.over_heads();
         let values: Vec<f64> = over_heads.iter().map(|(_, value)| *value).collect();
         let effect = MeanEffect::around_trend(&values, SEED).filter(|_| !non_finite.any());
@@ -73,7 +55,7 @@ impl EntropyFactor {
         };
         let onset = stays_above(&over_heads, MARGIN).filter(|_| outcome == Outcome::Fails);
         let onset = onset.map(|[before, at]| TokenOnset { at, interval: [before, at] });
-        let verdict = match effect {
+        let words = match effect {
             _ if non_finite.any() => format!(
                 "{}: {} queries (over all layers and heads) have no entropy",
                 not_finite_from("position", non_finite.first),
@@ -89,18 +71,15 @@ impl EntropyFactor {
         let known = start_mass.not_finite_from.is_none_or(|from| from >= trained_length);
         let inside = start_mass.points().take_while(|&(x, ..)| x < trained_length as f64);
         Self {
-            broke: matches!(outcome, Outcome::Fails | Outcome::NotFinite),
-            outcome,
-            at: onset.map(|onset| onset.at).or(non_finite.first),
-            verdict,
-            effect: effect.map(|effect| effect.mean),
-            interval: effect.map(|effect| [effect.low, effect.high]),
+            verdict: FactorVerdict {
+                words,
+                effect: effect.map(|effect| effect.mean),
+                interval: effect.map(|effect| [effect.low, effect.high]),
+                ..FactorVerdict::new(outcome, onset, non_finite)
+            },
             n: effect.map_or(0, |effect| effect.n),
-            onset,
             growth,
             start_mass: inside.last().filter(|_| known).map(|(_, mean, _)| mean),
-            non_finite: non_finite.count,
-            first_non_finite: non_finite.first,
         }
     }
 }

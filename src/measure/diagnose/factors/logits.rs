@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::collector::Measurements;
 use super::super::head_effects::{HeadEffect, HeadEffects, LOGIT_MARGIN, rises_above};
-use super::super::loss::TokenOnset;
+use super::super::one_head::head_name;
+use super::super::onset::TokenOnset;
 use super::super::outcome::Outcome;
+use super::verdict::FactorVerdict;
 use crate::words::{grouped, not_finite_from};
 
 /// Share of the heads that must exceed for the factor to fail, and one head at least: one head of a large model may be made to
@@ -25,28 +27,16 @@ const LEAST_QUERIES: usize = 8;
 /// A logit that is NaN or +inf fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitFactor {
-    /// Whether it fails.
-    pub broke: bool,
-    /// The rule above, in one word.
-    #[serde(default)]
-    pub outcome: Outcome,
-    /// Position, in tokens, of the sampled query from which it fails, or of the first logit that is not finite.
-    pub at: Option<u64>,
-    /// In words.
-    pub verdict: String,
-    /// Excess at unseen distances, in logits, of the last of the heads that are needed to fail, by size: the 1 % largest lie
-    /// above it. `None` where no key has an unseen distance, or a logit is not finite.
-    #[serde(default)]
-    pub effect: Option<f64>,
-    /// The interval of as many heads: the same place among the lower and among the upper ends of their 95 % intervals.
-    #[serde(default)]
-    pub interval: Option<[f64; 2]>,
+    /// The rule above. Its effect is the excess at unseen distances, in logits, of the last of the heads that are needed to fail, by
+    /// size: the 1 % largest lie above it (`None` where no key has an unseen distance); the interval is that of as many heads, the
+    /// same place among the lower and among the upper ends of their 95 % intervals. Its onset is the query from which the exceeding
+    /// heads do in the mean, to the end of the text, and the one before it. What is not finite are logits of sampled queries, NaN
+    /// or +inf; the first one is that of any query.
+    #[serde(flatten)]
+    pub verdict: FactorVerdict,
     /// Sampled queries of each head, at most.
     #[serde(default)]
     pub n: usize,
-    /// Where it fails: the query from which the exceeding heads do in the mean, to the end of the text, and the one before it.
-    #[serde(default)]
-    pub onset: Option<TokenOnset>,
     /// Mean over heads of the largest logit at distances within the training length, on those keys that rise more; `None`
     /// where a logit is not finite. This compares other keys and other numbers of them, and decides nothing.
     pub inside: Option<f64>,
@@ -69,14 +59,9 @@ pub struct LogitFactor {
     pub largest_excess: Option<LargestExcess>,
     /// The largest logits of that head on both sides of the training length.
     pub largest: Option<HeadExcess>,
-    /// Logits of sampled queries that were NaN or +inf.
-    pub non_finite: u64,
     /// Queries, of all positions, layers and heads, with such a logit.
     #[serde(default)]
     pub non_finite_queries: u64,
-    /// The first position of one.
-    #[serde(default)]
-    pub first_non_finite: Option<u64>,
 }
 
 /// The head whose logits unseen distances raise most.
@@ -152,14 +137,13 @@ impl LogitFactor {
         let (inside, outside, largest) = prefix_maxima(measured, largest_excess, non_finite);
         let n = heads.iter().map(|head| head.top().1.effect.n).max().unwrap_or(0);
         let mut factor = Self {
-            broke: matches!(outcome, Outcome::Fails | Outcome::NotFinite),
-            outcome,
-            at: onset.map(|onset| onset.at).or(non_finite.first),
-            verdict: String::new(),
-            effect,
-            interval,
+            verdict: FactorVerdict {
+                effect,
+                interval,
+                non_finite: sampled.count,
+                ..FactorVerdict::new(outcome, onset, non_finite)
+            },
             n,
-            onset,
             inside,
             outside,
             heads: heads.len(),
@@ -169,22 +153,21 @@ impl LogitFactor {
             heads_needed: needed,
             largest_excess,
             largest,
-            non_finite: sampled.count,
             non_finite_queries: queries.count,
-            first_non_finite: non_finite.first,
         };
-        factor.verdict = factor.words();
+        factor.verdict.words = factor.words();
         factor
     }
 
     fn words(&self) -> String {
-        let Self { outcome, heads, heads_exceeding, heads_exceeding_on_start, heads_needed, n, .. } = *self;
+        let Self { heads, heads_exceeding, heads_exceeding_on_start, heads_needed, n, .. } = *self;
+        let FactorVerdict { outcome, onset, non_finite, first_non_finite, .. } = self.verdict;
         match (outcome, self.largest_excess) {
             (Outcome::NotFinite, _) => format!(
                 "{}: {} queries (over all layers and heads) have a logit that is NaN or +inf, {} logits of sampled ones",
-                not_finite_from("position", self.first_non_finite),
+                not_finite_from("position", first_non_finite),
                 grouped(self.non_finite_queries),
-                grouped(self.non_finite),
+                grouped(non_finite),
             ),
             (Outcome::Undecided, None) => {
                 "undecided: too few sampled queries lie beyond the training length".to_owned()
@@ -203,11 +186,10 @@ impl LogitFactor {
                 format!(
                     "{outcome}: unseen distances raise the logits of {heads_exceeding} of {heads} heads by more than \
                      {LOGIT_MARGIN:.1}{may} ({start}same queries and keys; {heads_needed} would be enough to fail); most by {mean:+.1} \
-                     ({low:+.1} to {high:+.1}, n = {n} queries), layer {}, head {}{}{}",
-                    top.layer,
-                    top.head,
-                    if top.on_start { ", start tokens" } else { "" },
-                    self.onset.map_or(String::new(), |onset| onset.words()),
+                     ({low:+.1} to {high:+.1}, n = {n} queries), {}{}{}",
+                    head_name((top.layer, top.head)),
+                    if top.on_start { ", on start tokens" } else { "" },
+                    onset.map_or(String::new(), |onset| onset.words()),
                 )
             }
         }
@@ -251,8 +233,7 @@ fn prefix_maxima(
     non_finite: NonFinite,
 ) -> (Option<f64>, Option<f64>, Option<HeadExcess>) {
     let trained = measured.plan.trained_length;
-    let [start, other] =
-        [&measured.logits_start, &measured.logits].map(|logits| logits.excess(trained, LOGIT_MARGIN as f32));
+    let [start, other] = [&measured.logits_start, &measured.logits].map(|logits| logits.excess(trained));
     let top = largest.and_then(|top| {
         let of = if top.on_start { &start } else { &other };
         of.iter().find(|head| (head.layer, head.head) == (top.layer, top.head)).copied()

@@ -3,15 +3,18 @@
 mod drift;
 mod entropy;
 mod logits;
+mod verdict;
 
 use lm_infinite_analysis::nll::{BreakOrder, Factor};
 use serde::{Deserialize, Serialize};
 
 pub use drift::DriftFactor;
 pub use entropy::EntropyFactor;
+pub(crate) use entropy::MARGIN as ENTROPY_MARGIN;
 pub use logits::{LargestExcess, LogitFactor};
+pub use verdict::FactorVerdict;
 
-use super::loss::TokenOnset;
+use super::onset::TokenOnset;
 
 /// The three factors of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,16 +30,19 @@ pub struct Factors {
 impl Factors {
     /// The factors that failed, first to last, against the onset of the loss.
     pub fn order(&self, loss: Option<TokenOnset>) -> BreakOrder {
-        let at = |onset: Option<TokenOnset>, at: Option<u64>| {
-            onset.map(|onset| (onset.at, onset.interval)).or(at.map(|at| (at, [at, at])))
-        };
         BreakOrder::new(
             [
-                (Factor::Logits, at(self.logits.onset, self.logits.at)),
-                (Factor::Entropy, at(self.entropy.onset, self.entropy.at)),
-                (Factor::Drift, at(self.drift.onset, self.drift.at)),
+                (Factor::Logits, self.logits.verdict.begins()),
+                (Factor::Entropy, self.entropy.verdict.begins()),
+                (Factor::Drift, self.drift.verdict.begins()),
             ],
             loss.map(|loss| (loss.at, loss.interval)),
         )
+    }
+
+    /// Their names and verdicts, in the order of the paper.
+    pub fn verdicts(&self) -> [(&'static str, &FactorVerdict); 3] {
+        let Self { logits, entropy, drift } = self;
+        [("logits", &logits.verdict), ("entropy", &entropy.verdict), ("drift", &drift.verdict)]
     }
 }
