@@ -19,8 +19,8 @@ pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
 pub use measure::{
-    ablation, bench, calibrate, causes, diagnose, evaluate, long_run, machine, method, passkey, qasper,
-    scores,
+    ablation, bench, calibrate, causes, diagnose, evaluate, long_run, machine, method, passkey, prediction,
+    qasper, scores,
 };
 
 /// The program in the README compiles.

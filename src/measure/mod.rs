@@ -10,5 +10,6 @@ pub mod long_run;
 pub mod machine;
 pub mod method;
 pub mod passkey;
+pub mod prediction;
 pub mod qasper;
 pub mod scores;

@@ -109,6 +109,27 @@ const CAUSES: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// The figures of a prediction, which stand before those.
+const PREDICTED: [(&str, &str, &str); 3] = [
+    (
+        "predicted_loss",
+        "The loss beyond the training length, predicted",
+        "Windows of the training length, read at the end of contexts that are composed of each other's keys: what the same tokens cost \
+         more there. The band is the 95 % interval. What lies between the two curves, where a longer text was read as well, was not \
+         predicted.",
+    ),
+    (
+        "predicted_logits",
+        "Factor 1, predicted",
+        "The largest logit up to a distance in those contexts, mean over heads.",
+    ),
+    (
+        "predicted_entropy",
+        "Factor 2, predicted",
+        "Attention entropy in those contexts against their length, mean over heads, with its 95 % interval.",
+    ),
+];
+
 /// A figure whose SVG is larger than this is not put into the page, which names its file instead: a model of thousands of
 /// heads would make a page that no browser opens.
 const LARGEST_FIGURE: usize = 6 << 20;
@@ -171,7 +192,7 @@ struct Segment {
 
 /// Writes `report.html` into `folder`, with the figures that lie there. Returns its path.
 pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<PathBuf> {
-    let figures = [inlined(folder, &CAUSES)?, inlined(folder, &FIGURES)?];
+    let figures = [inlined(folder, &PREDICTED)?, inlined(folder, &CAUSES)?, inlined(folder, &FIGURES)?];
     let path = folder.join("report.html");
     save(&path, &render(diagnosis, info, &figures).map_err(|e| Error::io(&path)(std::io::Error::other(e)))?)?;
     Ok(path)
@@ -199,7 +220,7 @@ fn inlined(folder: &Path, named: &[(&'static str, &'static str, &'static str)]) 
 fn render(
     diagnosis: &Diagnosis,
     info: &RunInfo,
-    [causes, figures]: &[Vec<Figure>; 2],
+    [predicted, causes, figures]: &[Vec<Figure>; 3],
 ) -> std::result::Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     // The extension turns escaping on; figures alone are marked as safe, and escape their own texts.
@@ -222,6 +243,8 @@ fn render(
         "segments": segments(diagnosis),
         "causes": diagnosis.causes.as_ref().map(crate::causes::Causes::sentences),
         "cause_figures": causes,
+        "predicted": diagnosis.predicted.as_ref().map(crate::prediction::Predicted::sentences),
+        "predicted_figures": predicted,
         "figures": figures,
         "info": info,
         "notes": diagnosis.notes,

@@ -10,10 +10,10 @@ use super::loss::SEED;
 /// A head's logits exceed what training showed if unseen distances raise them by more than this: a factor e in unnormalized
 /// weight. Heads of healthy models, whose training length was declared a half, a quarter or an eighth of what it is, stay below it;
 /// those that explode rise by 6 to 8.
-pub(super) const LOGIT_MARGIN: f64 = 1.0;
+pub(crate) const LOGIT_MARGIN: f64 = 1.0;
 /// A head's entropy exceeds what training showed if unseen numbers of keys raise it by more than this, in nats: half as many keys
 /// again share the attention.
-pub(super) const ENTROPY_MARGIN: f64 = 0.405;
+pub(crate) const ENTROPY_MARGIN: f64 = 0.405;
 /// Share of the heads said to exceed that do not, on average, at most.
 const FALSE_DISCOVERY_RATE: f64 = 0.05;
 /// Sampled queries in a running mean.
@@ -53,7 +53,7 @@ impl HeadEffects {
 }
 
 /// The effects of many series of (position, value), held against one margin together.
-fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
+pub(crate) fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
     let effect = |series: &Vec<(u64, f64)>| {
         let values: Vec<f64> = series.iter().map(|(_, value)| *value).collect();
         MeanEffect::around_trend(&values, SEED)
@@ -75,7 +75,7 @@ fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
 
 /// The position from which `series` stays above the margin in running means of 5, to its end, and the one before: between the
 /// two it begins to. `None` if it ends below, or has no values.
-pub(super) fn stays_above(series: &[(u64, f64)], margin: f64) -> Option<[u64; 2]> {
+pub(crate) fn stays_above(series: &[(u64, f64)], margin: f64) -> Option<[u64; 2]> {
     let run = RUN.min(series.len()).max(1);
     let first = series.windows(run).rposition(|run| mean(run) <= margin).map_or(0, |last| last + 1);
     (first + run <= series.len()).then(|| between(series, first)).flatten()

@@ -19,7 +19,7 @@ const LATE: [usize; 2] = [2, 4];
 const LATE_WIDER: f64 = 1.5;
 
 /// Seed of every bootstrap: a verdict is the same each time it is asked for.
-pub(super) const SEED: u64 = 0;
+pub(crate) const SEED: u64 = 0;
 
 /// The verdict on the loss of one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

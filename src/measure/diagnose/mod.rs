@@ -23,6 +23,10 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
+pub(crate) use factors::{ENTROPY_FACTOR_MARGIN, heads_needed};
+pub(crate) use head_effects::{ENTROPY_MARGIN, LOGIT_MARGIN, effects, stays_above};
+pub(crate) use loss::SEED;
+pub(crate) use plan::{COUNTERFACTUAL_DISTANCES, COUNTERFACTUAL_KEYS};
 pub(crate) use summary::first_broken;
 
 pub use collector::{Collector, Measurements};
