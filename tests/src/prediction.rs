@@ -37,7 +37,9 @@ fn in_one_layer_a_composed_context_is_the_text_of_its_parts() {
             losses[losses.len() - trained / 2..].iter().map(|&loss| f64::from(loss)).sum::<f64>()
         };
         for at in &found.lengths {
-            let between = at.length as usize - trained;
+            // The compared tokens, the last half of a window, lie around the length.
+            let behind = if at.length > TRAINED { trained / 4 } else { 0 };
+            let between = at.length as usize + behind - trained;
             let excess: f64 = [0, 1]
                 .map(|own| {
                     let other = windows[1 - own][start..].iter().copied().cycle().take(between);
@@ -116,6 +118,13 @@ fn the_command_reads_nothing_beyond_the_training_length() {
     assert_eq!(json["predicted"]["heads"].as_array().map(Vec::len), Some(24));
     for name in ["predicted.csv", "predicted_by_length.csv", "predicted.json", "predicted_loss.svg"] {
         assert!(out.join(name).is_file(), "{name}");
+    }
+    // What is read again is what was written.
+    let (_, read) = lm_infinite::results::read(&out).expect("a folder of results");
+    let read = read.predicted.expect("was written").to_json();
+    for part in ["/loss/onset", "/loss/outcome", "/logits/at", "/entropy/outcome", "/heads/16/logits/exceeds"]
+    {
+        assert_eq!(read.pointer(part), json["predicted"].pointer(part), "{part}");
     }
     let summary = std::fs::read_to_string(out.join("summary.txt")).expect("was written");
     assert!(summary.contains("predicted from 16 windows of 256 tokens"), "{summary}");

@@ -1,5 +1,6 @@
 //! Windows of the training length, read at the end of contexts that are composed of each other.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lm_infinite_runtime::policy::AttentionPolicy;
@@ -162,8 +163,8 @@ impl<'a> Composer<'a> {
         for (index, window) in windows.iter().enumerate() {
             let mut session = Session::new(decoder.clone(), AttentionPolicy::default())?;
             let half = trained as u64 / 2;
-            let mut positions = composer.queries(trained as u64, half);
-            positions.extend(composer.queries(trained as u64, trained as u64 / LATE));
+            let mut positions = composer.queries(half..trained as u64);
+            positions.extend(composer.queries(composer.looked_at(0)));
             positions.sort_unstable();
             positions.dedup();
             composer.watches[index].look_at(positions, trained as u64);
@@ -185,27 +186,42 @@ impl<'a> Composer<'a> {
         (self.trained - self.body + 1).max(self.trained / 2)
     }
 
-    /// Positions of the queries that are looked at, evenly over the last `part` tokens of `length`.
-    fn queries(&self, length: u64, part: u64) -> Vec<u64> {
+    /// Tokens of a context of the length of `step`: behind the training length half of the compared tokens more than the length, so
+    /// that they lie around it.
+    fn end(&self, step: usize) -> u64 {
+        let behind = if step > 0 { (self.trained - self.compared()) / 2 } else { 0 };
+        self.ladder.lengths()[step] + behind as u64
+    }
+
+    /// Where the queries stand that are looked at: around the length, or in front of the training length.
+    fn looked_at(&self, step: usize) -> Range<u64> {
+        let length = self.ladder.lengths()[step];
+        let part = (self.trained as u64 / LATE).max(1);
+        if step == 0 { length - part..length } else { length - part / 2..length + part.div_ceil(2) }
+    }
+
+    /// Positions of the queries that are looked at, evenly over `range`.
+    fn queries(&self, range: Range<u64>) -> Vec<u64> {
         let count =
             (QUERIES / self.windows.len() as u64).clamp(QUERIES_OF_A_WINDOW[0], QUERIES_OF_A_WINDOW[1]);
-        let (part, count) = (part.min(self.body as u64 - 1), count.min(part.max(1)));
-        (1..=count).map(|index| length - 1 - part + index * part / count).collect()
+        let part = range.end - range.start;
+        let count = count.min(part);
+        (1..=count).map(|index| range.start + index * part / count - 1).collect()
     }
 
     /// Reads the body of every window at the end of contexts of the length of `step`.
     fn climb(&mut self, step: usize, told: &dyn Fn(usize)) -> Result<()> {
-        let length = self.ladder.lengths()[step];
+        let end = self.end(step);
         let (mut pool, mut losses) = (Vec::new(), Vec::new());
         for (index, window) in self.windows.iter().enumerate() {
             let mut session = self.context(index, step)?;
-            let positions = self.queries(length, self.trained as u64 / LATE);
+            let positions = self.queries(self.looked_at(step));
             self.watches[index].look_at(positions, self.trained as u64);
             let body = &window[self.trained - self.body..];
             let scored = session.score(body, Some(&mut self.watches[index]))?.nll;
             let skipped = self.compared() - (self.trained - self.body + 1);
             losses.extend_from_slice(&scored[skipped..]);
-            pool.push(session.passage(length - self.body as u64..length)?);
+            pool.push(session.passage(end - self.body as u64..end)?);
             told(index);
         }
         self.pools.push(pool);
@@ -217,13 +233,20 @@ impl<'a> Composer<'a> {
     fn context(&self, window: usize, step: usize) -> Result<Session> {
         let mut session = Session::new(self.decoder.clone(), AttentionPolicy::default())?;
         session.append(&self.starts[window], 0..self.start)?;
-        let end = self.ladder.lengths()[step] - (self.trained - self.start) as u64;
+        let end = self.end(step) - (self.trained - self.start) as u64;
+        let body = self.body as u64;
         // Others take turns, each time another first.
         let others = self.windows.len() - 1;
         let mut turn = step;
         while session.position() < end {
             let at = session.position();
-            let pool = &self.pools[self.ladder.nearest(at + self.body as u64 / 2, step)];
+            // Bodies end behind their lengths. The first piece is that of whole windows.
+            let length = if at < self.trained as u64 {
+                at
+            } else {
+                at + body - (self.end(1) - self.ladder.lengths()[1])
+            };
+            let pool = &self.pools[self.ladder.nearest(length, step)];
             let source = &pool[(window + 1 + turn % others) % self.windows.len()];
             let rows = source.len().min((end - at) as usize);
             session.append(source, 0..rows)?;
@@ -234,6 +257,7 @@ impl<'a> Composer<'a> {
     }
 
     fn observed(self, margin: f64) -> Observed {
+        let looked_at = (0..self.ladder.lengths().len()).map(|step| self.looked_at(step)).collect();
         Observed {
             config: self.decoder.config().clone(),
             lengths: self.ladder.lengths().to_vec(),
@@ -241,7 +265,7 @@ impl<'a> Composer<'a> {
             body: self.body,
             margin,
             losses: self.losses,
-            late: self.trained as u64 / LATE,
+            looked_at,
             watches: self.watches,
         }
     }

@@ -1,5 +1,7 @@
 //! What was predicted, by the rules of a diagnosis.
 
+use std::ops::Range;
+
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::effect::{MeanEffect, Verdict};
@@ -24,8 +26,8 @@ pub(super) struct Observed {
     pub margin: f64,
     /// By length: losses of the same tokens, in nats.
     pub losses: Vec<Vec<f32>>,
-    /// Queries that were looked at lie in so many tokens at the end of a length.
-    pub late: u64,
+    /// By length: where the queries stand that were looked at.
+    pub looked_at: Vec<Range<u64>>,
     /// One per window.
     pub watches: Vec<Watch>,
 }
@@ -62,7 +64,7 @@ pub struct Predicted {
     pub entropy_effect: Option<MeanEffect>,
     /// The first length at which it does.
     pub entropy_at: Option<u64>,
-    /// Prefix maximum of the logit against distance, mean over heads, on keys after the start tokens.
+    /// Prefix maximum of the logit against distance, mean over heads and windows, on keys after the start tokens.
     pub logits_by_distance: BandCurve,
     /// Every head, by layer.
     pub heads: Vec<PredictedHead>,
@@ -133,32 +135,29 @@ type Series = Vec<(u64, f64)>;
 
 impl Predicted {
     pub(super) fn new(observed: Observed) -> Result<Self> {
-        let Observed { config, lengths, windows, body, margin, losses, late, watches } = observed;
+        let Observed { config, lengths, windows, body, margin, losses, looked_at, watches } = observed;
         for watch in &watches {
             watch.check()?;
         }
         let trained = config.trained_length;
-        let within = |series: &Series, length: u64| -> Vec<f64> {
-            let inside = series.iter().filter(|&&(at, _)| at < length && at + late + 1 >= length);
-            inside.map(|&(_, value)| value).collect()
+        let within = |series: &Series, range: &Range<u64>| -> Vec<f64> {
+            series.iter().filter(|(at, _)| range.contains(at)).map(|&(_, value)| value).collect()
         };
         let mean = |values: &[f64]| MeanEffect::of(values, SEED);
         let over_heads = joined(watches.iter().map(|watch| watch.entropy.over_heads()));
         let mut non_finite = NonFinite::default();
         let mut all = Vec::new();
-        for (&length, losses_here) in lengths.iter().zip(&losses) {
+        for ((&length, losses_here), range) in lengths.iter().zip(&losses).zip(&looked_at) {
             non_finite.note(length, losses_here.iter().filter(|loss| !loss.is_finite()).count() as u64);
             let excess: Vec<f64> =
                 losses_here.iter().zip(&losses[0]).map(|(loss, within)| f64::from(loss - within)).collect();
-            let entropies: Vec<f64> = watches
-                .iter()
-                .flat_map(|watch| watch.entropies(length - 1 - late.min(length - 1), length))
-                .collect();
+            let entropies: Vec<f64> =
+                watches.iter().flat_map(|watch| watch.entropies(range.clone())).collect();
             all.push(AtLength {
                 length,
                 loss: mean(&excess),
                 entropy: mean(&entropies),
-                entropy_excess: mean(&within(&over_heads, length)),
+                entropy_excess: mean(&within(&over_heads, range)),
             });
         }
         let (outcome, onset) = verdict(&all, margin, non_finite);
@@ -174,11 +173,11 @@ impl Predicted {
         let on_start_effects = logit_effects.split_off(config.layers * config.heads);
         let entropy_effects = effects(&entropy, ENTROPY_MARGIN);
         let head = |at: usize| {
-            let at_length = |&length: &u64| HeadAtLength {
+            let at_length = |(&length, range): (&u64, &Range<u64>)| HeadAtLength {
                 length,
-                logits: mean(&within(&logits[0][at], length)),
-                logits_on_start: mean(&within(&logits[1][at], length)),
-                entropy: mean(&within(&entropy[at], length)),
+                logits: mean(&within(&logits[0][at], range)),
+                logits_on_start: mean(&within(&logits[1][at], range)),
+                entropy: mean(&within(&entropy[at], range)),
             };
             PredictedHead {
                 layer: at / config.heads,
@@ -186,7 +185,7 @@ impl Predicted {
                 logits: logit_effects[at],
                 logits_on_start: on_start_effects[at],
                 entropy: entropy_effects[at],
-                lengths: lengths[1..].iter().map(at_length).collect(),
+                lengths: lengths.iter().zip(&looked_at).skip(1).map(at_length).collect(),
             }
         };
         let heads: Vec<PredictedHead> = (0..config.layers * config.heads).into_par_iter().map(head).collect();
@@ -196,10 +195,6 @@ impl Predicted {
         let broken =
             NonFinite::total(&watches.iter().map(|watch| watch.entropy.non_finite()).collect::<Vec<_>>());
         let (entropy, entropy_effect, entropy_at) = entropy_verdict(&over_heads, broken);
-        let mut by_distance = watches[0].logits.clone();
-        for watch in &watches[1..] {
-            by_distance.merge(&watch.logits)?;
-        }
         Ok(Self {
             trained_length: trained,
             length: lengths[lengths.len() - 1],
@@ -215,7 +210,7 @@ impl Predicted {
             entropy,
             entropy_effect,
             entropy_at,
-            logits_by_distance: by_distance.over_heads(),
+            logits_by_distance: mean_curve(watches.iter().map(|watch| watch.logits.over_heads())),
             heads,
         })
     }
@@ -224,6 +219,23 @@ impl Predicted {
     pub fn last(&self) -> Option<&AtLength> {
         self.lengths.last()
     }
+}
+
+/// The mean of the curves of several windows, all of the same bins: the maximum over all of them would be one over more queries.
+fn mean_curve(curves: impl Iterator<Item = BandCurve>) -> BandCurve {
+    let curves: Vec<BandCurve> = curves.collect();
+    let x = curves.iter().map(|curve| &curve.x).max_by_key(|x| x.len()).cloned().unwrap_or_default();
+    let of = |values: fn(&BandCurve) -> &Vec<Option<f64>>| -> Vec<Option<f64>> {
+        let at = |bin: usize| {
+            let known: Vec<f64> =
+                curves.iter().filter_map(|curve| values(curve).get(bin).copied().flatten()).collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        };
+        (0..x.len()).map(at).collect()
+    };
+    let (mean, std) = (of(|curve| &curve.mean), of(|curve| &curve.std));
+    let not_finite_from = curves.iter().filter_map(|curve| curve.not_finite_from).min();
+    BandCurve { x, mean, std, not_finite_from }
 }
 
 /// Series of several windows as one, in order of position.
@@ -306,6 +318,32 @@ mod tests {
         assert_eq!(verdict(&rising, 0.2, lost), (Outcome::NotFinite, None));
         let unknown = AtLength { loss: None, ..rising[1] };
         assert_eq!(verdict(&[rising[0], unknown], 0.2, none), (Outcome::Undecided, None));
+    }
+
+    #[test]
+    fn the_curve_of_windows_is_their_mean() {
+        let curve = |mean: &[Option<f64>]| BandCurve {
+            x: (0..mean.len()).map(|x| x as f64).collect(),
+            mean: mean.to_vec(),
+            std: vec![Some(0.5); mean.len()],
+            not_finite_from: None,
+        };
+        let both = [curve(&[Some(1.0), None, None]), curve(&[Some(2.0), Some(3.0)])];
+        let mean = mean_curve(both.into_iter());
+        assert_eq!((mean.x.len(), mean.mean), (3, vec![Some(1.5), Some(3.0), None]));
+    }
+
+    #[test]
+    fn an_entropy_fails_by_the_rule_of_the_diagnosis() {
+        let series = |height: f64| (0..40).map(|at| (300 + at, height + 0.01 * (at % 3) as f64)).collect();
+        let none = NonFinite::default();
+        assert_eq!(entropy_verdict(&series(0.0), none).0, Outcome::Holds);
+        let (outcome, effect, at) = entropy_verdict(&series(0.5), none);
+        assert_eq!((outcome, at), (Outcome::Fails, Some(300)));
+        assert!(effect.is_some_and(|effect| (effect.mean - 0.51).abs() < 0.01));
+        assert_eq!(entropy_verdict(&Series::new(), none).0, Outcome::Undecided);
+        let lost = NonFinite { count: 1, first: Some(300) };
+        assert_eq!(entropy_verdict(&series(0.0), lost).0, Outcome::NotFinite);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The probe of one window at every length: the same quantities as a diagnosis takes, of a few queries.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use lm_infinite_analysis::Bins;
@@ -59,9 +60,9 @@ impl Watch {
         };
     }
 
-    /// Entropy of the queries from `from` to `to`, mean over heads, in nats.
-    pub fn entropies(&self, from: u64, to: u64) -> impl Iterator<Item = f64> + '_ {
-        self.entropies.range(from..to).map(|(_, (sum, count))| sum / f64::from(*count))
+    /// Entropy of the queries at `positions`, mean over heads, in nats.
+    pub fn entropies(&self, positions: Range<u64>) -> impl Iterator<Item = f64> + '_ {
+        self.entropies.range(positions).map(|(_, (sum, count))| sum / f64::from(*count))
     }
 
     /// The first report that did not fit the model.
