@@ -167,7 +167,7 @@ impl<'a> Composer<'a> {
             positions.extend(composer.queries(composer.looked_at(0)));
             positions.sort_unstable();
             positions.dedup();
-            composer.watches[index].look_at(positions, trained as u64);
+            composer.watches[index].look_at(positions, trained as u64, index == 0);
             let losses = session.score(window, Some(&mut composer.watches[index]))?.nll;
             // The loss of token i is at i − 1.
             let compared = &losses[composer.compared() - 1..];
@@ -216,7 +216,9 @@ impl<'a> Composer<'a> {
         for (index, window) in self.windows.iter().enumerate() {
             let mut session = self.context(index, step)?;
             let positions = self.queries(self.looked_at(step));
-            self.watches[index].look_at(positions, self.trained as u64);
+            // Another window at each length.
+            let logits = index == step % self.windows.len();
+            self.watches[index].look_at(positions, self.trained as u64, logits);
             let body = &window[self.trained - self.body..];
             let scored = session.score(body, Some(&mut self.watches[index]))?.nll;
             let skipped = self.compared() - (self.trained - self.body + 1);

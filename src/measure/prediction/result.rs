@@ -64,7 +64,8 @@ pub struct Predicted {
     pub entropy_effect: Option<MeanEffect>,
     /// The first length at which it does.
     pub entropy_at: Option<u64>,
-    /// Prefix maximum of the logit against distance, mean over heads and windows, on keys after the start tokens.
+    /// Prefix maximum of the logit against distance, mean over heads, on keys after the start tokens; at each length of the queries of one
+    /// window, so that the maximum is one over about as many as in a diagnosis.
     pub logits_by_distance: BandCurve,
     /// Every head, by layer.
     pub heads: Vec<PredictedHead>,
@@ -195,6 +196,10 @@ impl Predicted {
         let broken =
             NonFinite::total(&watches.iter().map(|watch| watch.entropy.non_finite()).collect::<Vec<_>>());
         let (entropy, entropy_effect, entropy_at) = entropy_verdict(&over_heads, broken);
+        let mut by_distance = watches[0].logits.clone();
+        for watch in &watches[1..] {
+            by_distance.merge(&watch.logits)?;
+        }
         Ok(Self {
             trained_length: trained,
             length: lengths[lengths.len() - 1],
@@ -210,7 +215,7 @@ impl Predicted {
             entropy,
             entropy_effect,
             entropy_at,
-            logits_by_distance: mean_curve(watches.iter().map(|watch| watch.logits.over_heads())),
+            logits_by_distance: by_distance.over_heads(),
             heads,
         })
     }
@@ -219,23 +224,6 @@ impl Predicted {
     pub fn last(&self) -> Option<&AtLength> {
         self.lengths.last()
     }
-}
-
-/// The mean of the curves of several windows, all of the same bins: the maximum over all of them would be one over more queries.
-fn mean_curve(curves: impl Iterator<Item = BandCurve>) -> BandCurve {
-    let curves: Vec<BandCurve> = curves.collect();
-    let x = curves.iter().map(|curve| &curve.x).max_by_key(|x| x.len()).cloned().unwrap_or_default();
-    let of = |values: fn(&BandCurve) -> &Vec<Option<f64>>| -> Vec<Option<f64>> {
-        let at = |bin: usize| {
-            let known: Vec<f64> =
-                curves.iter().filter_map(|curve| values(curve).get(bin).copied().flatten()).collect();
-            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
-        };
-        (0..x.len()).map(at).collect()
-    };
-    let (mean, std) = (of(|curve| &curve.mean), of(|curve| &curve.std));
-    let not_finite_from = curves.iter().filter_map(|curve| curve.not_finite_from).min();
-    BandCurve { x, mean, std, not_finite_from }
 }
 
 /// Series of several windows as one, in order of position.
@@ -318,19 +306,6 @@ mod tests {
         assert_eq!(verdict(&rising, 0.2, lost), (Outcome::NotFinite, None));
         let unknown = AtLength { loss: None, ..rising[1] };
         assert_eq!(verdict(&[rising[0], unknown], 0.2, none), (Outcome::Undecided, None));
-    }
-
-    #[test]
-    fn the_curve_of_windows_is_their_mean() {
-        let curve = |mean: &[Option<f64>]| BandCurve {
-            x: (0..mean.len()).map(|x| x as f64).collect(),
-            mean: mean.to_vec(),
-            std: vec![Some(0.5); mean.len()],
-            not_finite_from: None,
-        };
-        let both = [curve(&[Some(1.0), None, None]), curve(&[Some(2.0), Some(3.0)])];
-        let mean = mean_curve(both.into_iter());
-        assert_eq!((mean.x.len(), mean.mean), (3, vec![Some(1.5), Some(3.0), None]));
     }
 
     #[test]

@@ -23,8 +23,9 @@ pub(super) struct Watch {
     pub unseen: UnseenDistances,
     /// Entropy of rows, against the same rows with as many keys as in training.
     pub entropy: EntropyExcess,
-    /// Logits on keys after the start tokens.
+    /// Logits on keys after the start tokens, of the lengths at which they were wanted.
     pub logits: LogitsByDistance,
+    logits_wanted: bool,
     /// By position of the query: the entropies of all heads, added up, in nats, and their number.
     entropies: BTreeMap<u64, (f64, u32)>,
     failure: Option<Arc<lm_infinite_analysis::Error>>,
@@ -39,13 +40,16 @@ impl Watch {
             unseen: UnseenDistances::new(layers, heads, START_TOKENS),
             entropy: EntropyExcess::new(layers, heads, config.trained_length, START_TOKENS),
             logits: LogitsByDistance::new(layers, heads, distances),
+            logits_wanted: false,
             entropies: BTreeMap::new(),
             failure: None,
         }
     }
 
-    /// From now on, looks at the queries at these positions, ascending.
-    pub fn look_at(&mut self, positions: Vec<u64>, trained: u64) {
+    /// From now on, looks at the queries at these positions, ascending; at their logits by distance, too, if `logits` are wanted: a
+    /// maximum grows with the number of queries.
+    pub fn look_at(&mut self, positions: Vec<u64>, trained: u64, logits: bool) {
+        self.logits_wanted = logits;
         let at = PositionSet { at: positions, ..PositionSet::default() };
         self.plan = ProbePlan {
             rows: at.clone(),
@@ -85,7 +89,7 @@ impl Watch {
             let (sum, count) = self.entropies.entry(row.position).or_default();
             (*sum, *count) = (*sum + row_entropy.entropy, *count + 1);
         }
-        for run in row.runs {
+        for run in row.runs.iter().filter(|_| self.logits_wanted) {
             let starts = START_TOKENS.saturating_sub(run.first_key).min(run.logits.len() as u64);
             let others = &run.logits[starts as usize..];
             self.logits.push(row.layer, row.head, row.position, run.first_key + starts, others)?;
