@@ -9,7 +9,7 @@ use super::args::{Cli, Diagnose};
 use super::causes;
 use super::inputs::{self, Model};
 use super::output::{Output, progress, say};
-use super::prediction;
+use super::{prediction, task};
 use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
 };
@@ -88,11 +88,6 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     }
 }
 
-/// The token that a text begins with.
-pub(super) fn bos(model: &Model) -> Option<u32> {
-    model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos())
-}
-
 fn diagnose(
     model: &Model,
     tokens: &[u32],
@@ -104,7 +99,7 @@ fn diagnose(
     let bar = progress("within the training length", tokens.len() as u64, "tokens");
     let done = |position| bar.set_position(position);
     let window = ReferenceWindows::of(config, tokens.len() as u64);
-    let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), window, &done)?;
+    let reference = evaluate_in_segments(&model.decoder, tokens, task::bos(model), window, &done)?;
     bar.finish_and_clear();
     let mut builder =
         DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket)
@@ -144,7 +139,7 @@ fn measure_shard(
     let end = shard.part(count).end;
     let bar = progress("within the training length", end, "tokens");
     let done = |position| bar.set_position(position);
-    let reference = reference_of_shard(&model.decoder, tokens, bos(model), shard, &done)?;
+    let reference = reference_of_shard(&model.decoder, tokens, task::bos(model), shard, &done)?;
     bar.finish_and_clear();
     let mut runs = Vec::new();
     for spec in policies {

@@ -5,6 +5,7 @@ use lm_infinite_runtime::text::Text;
 
 use super::inputs::Model;
 use super::output::{progress, say};
+use super::task;
 use crate::error::Error;
 use crate::prediction::{Predicted, Windows, predict};
 
@@ -23,7 +24,7 @@ pub fn find(
     let windows = Windows::of(model.trained_length());
     let sample = corpus::tokens(text, &model.loaded.tokenizer, Some(windows.tokens()), repeat)?;
     say(&sample.notes);
-    let windows = windows.cut(&sample.tokens, super::diagnose::bos(model))?;
+    let windows = windows.cut(&sample.tokens, task::bos(model))?;
     let bar = progress("prediction", 1, "windows");
     let predicted = predict(&model.decoder, &windows, longest, margin, &|done, of| {
         bar.set_length(of);
