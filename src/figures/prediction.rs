@@ -2,6 +2,7 @@
 
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::effect::MeanEffect;
+use lm_infinite_analysis::nll::NllBucket;
 use lm_infinite_runtime::policy::AttentionPolicy;
 
 use super::canvas::Point;
@@ -59,7 +60,9 @@ pub fn loss(diagnosis: &Diagnosis) -> Option<LineFigure> {
     let predicted = diagnosis.predicted.as_ref()?;
     let mut series = vec![by_length(predicted, |at| at.loss)];
     if let Some(run) = measured(diagnosis) {
-        let pairs = run.buckets.iter().zip(&diagnosis.reference);
+        // Within the training length both are the same.
+        let beyond = |(run, _): &(&NllBucket, &NllBucket)| run.from >= diagnosis.trained_length;
+        let pairs = run.buckets.iter().zip(&diagnosis.reference).filter(beyond);
         let excess: Vec<Option<Point>> = pairs
             .map(|(run, reference)| Some(((run.from + run.to) as f64 / 2.0, run.nll? - reference.nll?)))
             .collect();
