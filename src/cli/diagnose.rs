@@ -9,6 +9,7 @@ use super::args::{Cli, Diagnose};
 use super::causes;
 use super::inputs::{self, Model};
 use super::output::{Output, progress, say};
+use super::{prediction, task};
 use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
 };
@@ -30,7 +31,13 @@ const SHORTEST: u64 = 4096;
 pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     let text = inputs::text(&args.text)?;
-    let compared: &[&str] = if args.shard.is_some() { &COMPARED_IN_SHARDS } else { &COMPARED };
+    // Of a prediction alone nothing is measured beyond the training length, where policies differ.
+    let within = args.predict.is_some() && args.tokens.is_none();
+    let compared: &[&str] = match args.shard {
+        Some(_) => &COMPARED_IN_SHARDS,
+        None if within => &COMPARED[..1],
+        None => &COMPARED,
+    };
     let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
     let policies = model.policies(&args.policies, &compared)?;
     if !(args.loss_margin.is_finite() && args.loss_margin >= 0.0) {
@@ -40,7 +47,8 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
-    let wanted = args.tokens.unwrap_or((model.trained_length().saturating_mul(3) / 2).max(SHORTEST));
+    let usual = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
+    let wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { usual });
     let sample = corpus::tokens(&text, &model.loaded.tokenizer, Some(wanted), args.repeat.seed(cli))?;
     say(&sample.notes);
     let tokens = &sample.tokens;
@@ -64,6 +72,12 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
             let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket, args.loss_margin)?;
             (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
             diagnosis.causes = causes::find(&model, tokens, &diagnosis, args.causes, cli.seed)?;
+            diagnosis.predicted = args
+                .predict
+                .map(|longest| {
+                    prediction::find(&model, &text, longest, args.loss_margin, args.repeat.seed(cli))
+                })
+                .transpose()?;
             output.finish(&diagnosis, &info()?, target.path())
         }
         Some(shard) => {
@@ -72,10 +86,6 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
             output.finish(&part, &info()?, target.path())
         }
     }
-}
-
-fn bos(model: &Model) -> Option<u32> {
-    model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos())
 }
 
 fn diagnose(
@@ -89,7 +99,7 @@ fn diagnose(
     let bar = progress("within the training length", tokens.len() as u64, "tokens");
     let done = |position| bar.set_position(position);
     let window = ReferenceWindows::of(config, tokens.len() as u64);
-    let reference = evaluate_in_segments(&model.decoder, tokens, bos(model), window, &done)?;
+    let reference = evaluate_in_segments(&model.decoder, tokens, task::bos(model), window, &done)?;
     bar.finish_and_clear();
     let mut builder =
         DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket)
@@ -129,7 +139,7 @@ fn measure_shard(
     let end = shard.part(count).end;
     let bar = progress("within the training length", end, "tokens");
     let done = |position| bar.set_position(position);
-    let reference = reference_of_shard(&model.decoder, tokens, bos(model), shard, &done)?;
+    let reference = reference_of_shard(&model.decoder, tokens, task::bos(model), shard, &done)?;
     bar.finish_and_clear();
     let mut runs = Vec::new();
     for spec in policies {

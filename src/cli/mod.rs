@@ -21,6 +21,7 @@ mod output;
 mod passkey;
 mod perplexity;
 mod plot;
+mod prediction;
 mod qasper;
 mod sweep;
 mod task;

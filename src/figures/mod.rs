@@ -15,6 +15,7 @@ mod lines;
 mod long;
 mod maps;
 mod points;
+mod prediction;
 mod rows;
 mod states;
 mod subject;
@@ -64,6 +65,16 @@ const CURVES: [(&str, Curves); 6] = [
     ("entropy_by_length", curves::entropy),
     ("entropy_bounds", curves::entropy_bounds),
     ("start_mass_by_position", curves::start_mass),
+];
+
+/// The same of a prediction, where there is one.
+type Prediction = fn(&Diagnosis) -> Option<LineFigure>;
+
+/// The figures of a prediction, by name.
+const PREDICTED: [(&str, Prediction); 3] = [
+    ("predicted_loss", prediction::loss),
+    ("predicted_logits", prediction::logits),
+    ("predicted_entropy", prediction::entropy),
 ];
 
 /// Draws every figure of `diagnosis` into `folder`, each as SVG and as PNG at twice the layout's size. Returns the paths.
@@ -129,6 +140,10 @@ fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> 
     };
     for (name, figure) in CURVES.into_iter().filter(|(name, _)| wanted(name)) {
         let figure = figure(diagnosis);
+        save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+    }
+    for (name, figure) in PREDICTED.into_iter().filter(|(name, _)| wanted(name)) {
+        let Some(figure) = figure(diagnosis) else { continue };
         save(name, figure.size(), &|canvas| figure.draw(canvas))?;
     }
     if let Some(figure) = wanted("causes_shares").then(|| causes::SharesFigure::new(diagnosis)).flatten() {

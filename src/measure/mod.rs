@@ -12,5 +12,6 @@ pub mod machine;
 pub mod method;
 pub mod needles;
 pub mod passkey;
+pub mod prediction;
 pub mod qasper;
 pub mod scores;

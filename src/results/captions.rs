@@ -95,3 +95,24 @@ pub const CAUSES: [Caption; 2] = [
          away. The last column is the other way round: the fix everywhere but in this layer, and how much of the excess comes back.",
     ),
 ];
+
+/// The figures of a prediction, which stand before those.
+pub const PREDICTED: [Caption; 3] = [
+    (
+        "predicted_loss",
+        "The loss beyond the training length, predicted",
+        "Windows of the training length, read at the end of contexts that are composed of each other's keys: what the same tokens cost \
+         more there. The band is the 95 % interval. What lies between the two curves, where a longer text was read as well, was not \
+         predicted.",
+    ),
+    (
+        "predicted_logits",
+        "Factor 1, predicted",
+        "The largest logit up to a distance in those contexts, mean over heads.",
+    ),
+    (
+        "predicted_entropy",
+        "Factor 2, predicted",
+        "Attention entropy in those contexts against their length, mean over heads, with its 95 % interval.",
+    ),
+];

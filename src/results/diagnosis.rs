@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::storable::Storable;
 use super::store::{from_json, save, to_json};
-use super::{RunInfo, arrays, causes, report, tables};
+use super::{RunInfo, arrays, causes, prediction, report, tables};
 use crate::diagnose::Diagnosis;
 use crate::error::Result;
 use crate::figures;
@@ -56,6 +56,15 @@ impl Storable for Diagnosis {
         "nll_by_position.csv",
         "nll_by_position.png",
         "nll_by_position.svg",
+        "predicted.csv",
+        "predicted.json",
+        "predicted_by_length.csv",
+        "predicted_entropy.png",
+        "predicted_entropy.svg",
+        "predicted_logits.png",
+        "predicted_logits.svg",
+        "predicted_loss.png",
+        "predicted_loss.svg",
         "report.html",
         "start_mass_by_position.csv",
         "start_mass_by_position.png",
@@ -72,6 +81,9 @@ impl Storable for Diagnosis {
         if let Some(found) = &self.causes {
             causes::write(folder, found)?;
         }
+        if let Some(predicted) = &self.predicted {
+            prediction::write(folder, predicted)?;
+        }
         arrays::write(&folder.join(ARRAYS), self)
     }
 
@@ -85,6 +97,7 @@ impl Storable for Diagnosis {
         let mut diagnosis: Self = from_json(&folder.join(Self::FILE))?;
         arrays::read(&folder.join(ARRAYS), &mut diagnosis)?;
         diagnosis.causes = causes::read(folder)?;
+        diagnosis.predicted = prediction::read(folder)?;
         Ok(diagnosis)
     }
 

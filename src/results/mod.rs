@@ -33,6 +33,7 @@ mod long;
 mod manifest;
 mod merge;
 mod move_up;
+mod prediction;
 mod report;
 mod shards;
 mod staging;
@@ -111,8 +112,9 @@ pub(crate) mod tests {
         let (read_info, read) = super::read(&folder).expect("reads");
         let RunInfo { kind, files, .. } = read_info.clone();
         assert_eq!(RunInfo { kind: String::new(), files: Vec::new(), ..read_info }, info);
-        // All that one may have, but for causes, which were not looked for.
-        let expected = Diagnosis::FILES.iter().filter(|name| !name.starts_with("causes")).count() + 1;
+        // All that one may have, but for causes and a prediction, which were not asked for.
+        let asked = |name: &&&str| !name.starts_with("causes") && !name.starts_with("predicted");
+        let expected = Diagnosis::FILES.iter().filter(asked).count() + 1;
         assert_eq!((kind.as_str(), files.len()), ("diagnosis", expected));
         assert!(files.iter().all(|name| name == RUN || Diagnosis::FILES.contains(&name.as_str())));
         for (a, b) in read.runs.iter().zip(&diagnosis.runs) {

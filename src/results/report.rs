@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::RunInfo;
-use super::captions::{CAUSES, Caption, FIGURES};
+use super::captions::{CAUSES, Caption, FIGURES, PREDICTED};
 use super::store::save;
 use crate::diagnose::{
-    Diagnosis, ENTROPY_MARGIN, FactorVerdict, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect, HeadReport,
-    Outcome, RunMeasurement, START_APART, SiteDrift, first_broken, head_name,
+    Diagnosis, ENTROPY_FACTOR_MARGIN, FactorVerdict, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect,
+    HeadReport, Outcome, RunMeasurement, START_APART, SiteDrift, first_broken, head_name,
 };
 use crate::error::{Error, Result};
 use crate::figures::dark_rules;
@@ -86,7 +86,7 @@ struct Segment {
 
 /// Writes `report.html` into `folder`, with the figures that lie there. Returns its path.
 pub fn write(folder: &Path, diagnosis: &Diagnosis, info: &RunInfo) -> Result<PathBuf> {
-    let figures = [inlined(folder, &CAUSES)?, inlined(folder, &FIGURES)?];
+    let figures = [inlined(folder, &PREDICTED)?, inlined(folder, &CAUSES)?, inlined(folder, &FIGURES)?];
     let path = folder.join("report.html");
     save(&path, &render(diagnosis, info, &figures).map_err(|e| Error::io(&path)(std::io::Error::other(e)))?)?;
     Ok(path)
@@ -117,7 +117,7 @@ fn inlined(folder: &Path, named: &[Caption]) -> Result<Vec<Figure>> {
 fn render(
     diagnosis: &Diagnosis,
     info: &RunInfo,
-    [causes, figures]: &[Vec<Figure>; 2],
+    [predicted, causes, figures]: &[Vec<Figure>; 3],
 ) -> std::result::Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     // The extension turns escaping on; figures alone are marked as safe, and escape their own texts.
@@ -130,7 +130,7 @@ fn render(
         "times": format!("{:.3}", diagnosis.tokens as f64 / diagnosis.trained_length.max(1) as f64)
             .trim_end_matches('0').trim_end_matches('.'),
         "margin": diagnosis.loss_margin,
-        "entropy_margin": ENTROPY_MARGIN,
+        "entropy_margin": ENTROPY_FACTOR_MARGIN,
         "head_entropy_margin": HEAD_ENTROPY_MARGIN,
         "head_logit_margin": HEAD_LOGIT_MARGIN,
         "start_apart": START_APART,
@@ -143,6 +143,8 @@ fn render(
         "segments": segments(diagnosis),
         "causes": diagnosis.causes.as_ref().map(crate::causes::Causes::sentences),
         "cause_figures": causes,
+        "predicted": diagnosis.predicted.as_ref().map(crate::prediction::Predicted::sentences),
+        "predicted_figures": predicted,
         "figures": figures,
         "info": info,
         "notes": diagnosis.notes,

@@ -51,6 +51,8 @@ mod phenomena;
 #[cfg(test)]
 mod policy_maps;
 #[cfg(test)]
+mod prediction;
+#[cfg(test)]
 mod prefixes;
 #[cfg(test)]
 mod python;

@@ -68,6 +68,30 @@ fn with_bounded_distances_a_billion_skipped_tokens_change_nothing() {
 }
 
 #[test]
+fn a_context_that_is_composed_of_its_own_parts_is_the_text() {
+    let (model, tokens) = (tied_model(), made_up_tokens(700));
+    for policy in ["vanilla", "ceiling:ceiling=5", "lambda:start=2,window=650"] {
+        let whole = score(&mut session(&model, policy), &tokens, 400);
+        let mut read = session(&model, policy);
+        read.feed(&tokens[..400], None).expect("known tokens");
+        let mut composed = session(&model, policy);
+        for part in [0..150, 150..400] {
+            let passage = read.passage(part).expect("held");
+            composed.append(&passage, 0..passage.len()).expect("the same model");
+        }
+        let losses = composed.score(&tokens[400..], None).expect("known tokens");
+        // Of the first token nothing predicts anything.
+        assert_eq!(losses.first_position, 401, "{policy}");
+        assert_eq!(losses.nll, whole[400..], "{policy}");
+    }
+    let mut windowed = session(&model, "window:window=5");
+    windowed.feed(&tokens[..20], None).expect("known tokens");
+    assert!(windowed.passage(14..20).is_err(), "one has left the window");
+    let passage = windowed.passage(15..20).expect("held");
+    assert!(windowed.append(&passage, 3..6).is_err(), "it has 5 tokens");
+}
+
+#[test]
 fn an_unknown_token_is_refused_and_nothing_is_lost() {
     let model = tied_model();
     let mut session = session(&model, "vanilla");

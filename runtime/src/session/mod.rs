@@ -4,6 +4,7 @@
 pub mod decoder;
 mod layers;
 mod pages;
+mod passage;
 mod snapshot;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ pub use crate::offload::Storage;
 pub use decoder::Decoder;
 use decoder::Pass;
 pub use layers::LayerStates;
+pub use passage::Passage;
 
 use crate::attention::Inputs;
 use crate::cache::KvCache;

@@ -39,6 +39,11 @@ pub struct Diagnose {
     /// less than the diagnosis; with `--causes=none`, none
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "all", conflicts_with = "shard")]
     pub causes: Option<WhichCauses>,
+    /// Predict the loss, the logits and the entropy of every head up to this length from windows of the training length:
+    /// nothing longer is read. Without --tokens and --policy, the model alone is diagnosed, within its training length; with
+    /// them, figures show the prediction beside what was measured
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, conflicts_with = "shard")]
+    pub predict: Option<u64>,
     /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
     /// folders. Policies need a window [default then: window, lambda, lm-infinite]
     #[arg(long, value_name = "I/N")]

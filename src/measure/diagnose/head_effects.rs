@@ -53,7 +53,7 @@ impl HeadEffects {
 }
 
 /// The effects of many series of (position, value), held against one margin together.
-fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
+pub(crate) fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
     let effect = |series: &Vec<(u64, f64)>| {
         let values: Vec<f64> = series.iter().map(|(_, value)| *value).collect();
         MeanEffect::around_trend(&values, SEED)
@@ -75,7 +75,7 @@ fn effects(series: &[Vec<(u64, f64)>], margin: f64) -> Vec<Option<HeadEffect>> {
 
 /// The position from which `series` stays above the margin in running means of 5, to its end, and the one before: between the
 /// two it begins to. `None` if it ends below, or has no values.
-pub(super) fn stays_above(series: &[(u64, f64)], margin: f64) -> Option<[u64; 2]> {
+pub(crate) fn stays_above(series: &[(u64, f64)], margin: f64) -> Option<[u64; 2]> {
     let run = RUN.min(series.len()).max(1);
     let first = series.windows(run).rposition(|run| mean(run) <= margin).map_or(0, |last| last + 1);
     (first + run <= series.len()).then(|| between(series, first)).flatten()

@@ -26,8 +26,12 @@ mod sums;
 pub(crate) mod synthetic;
 
 pub(crate) use drift::START_APART;
-pub(crate) use factors::ENTROPY_MARGIN;
-pub(crate) use head_effects::{ENTROPY_MARGIN as HEAD_ENTROPY_MARGIN, LOGIT_MARGIN as HEAD_LOGIT_MARGIN};
+pub(crate) use factors::{ENTROPY_FACTOR_MARGIN, heads_needed};
+pub(crate) use head_effects::{
+    ENTROPY_MARGIN as HEAD_ENTROPY_MARGIN, LOGIT_MARGIN as HEAD_LOGIT_MARGIN, effects, stays_above,
+};
+pub(crate) use outcome::SEED;
+pub(crate) use plan::{COUNTERFACTUAL_DISTANCES, COUNTERFACTUAL_KEYS};
 pub(crate) use summary::first_broken;
 
 pub use bands::HeadBand;

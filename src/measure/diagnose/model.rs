@@ -19,6 +19,7 @@ use super::onset::TokenOnset;
 use crate::causes::Causes;
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
+use crate::prediction::Predicted;
 
 /// All runs of one model over one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,10 @@ pub struct Diagnosis {
     /// Causes of the failure, where they were looked for. Kept beside the JSON form, which leaves them out.
     #[serde(skip)]
     pub causes: Option<Causes>,
+    /// What was predicted from windows of the training length, where that was asked for. Kept beside the JSON form, which leaves it
+    /// out.
+    #[serde(skip)]
+    pub predicted: Option<Predicted>,
     /// Loss of tokens 1..n of the reference, in nats. [n − 1] Kept beside the JSON form, which leaves it out.
     #[serde(skip)]
     pub reference_per_token: Vec<f32>,
@@ -274,6 +279,7 @@ impl DiagnosisBuilder {
             },
             runs: Vec::new(),
             causes: None,
+            predicted: None,
             reference_per_token: reference,
         };
         Self { diagnosis, losses: empty, frames: Vec::new() }

@@ -6,7 +6,7 @@ use lm_infinite_analysis::effect::Decision;
 use serde::{Deserialize, Serialize};
 
 /// Seed of every bootstrap: a verdict is the same each time it is asked for.
-pub(super) const SEED: u64 = 0;
+pub(crate) const SEED: u64 = 0;
 
 /// A verdict in one word. What is not finite counts as failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,8 +42,8 @@ const ROWS: Density = Density { far: 16, after: 32, before: 16, early: 8, first:
 /// Queries whose logits are held against those at other distances, keys of each, and distances of each key. They need no whole
 /// row, so that there may be more of them.
 const COUNTERFACTUAL: Density = Density { far: 32, after: 128, before: 1, early: 1, first: 1 };
-const COUNTERFACTUAL_KEYS: usize = 64;
-const COUNTERFACTUAL_DISTANCES: usize = 32;
+pub(crate) const COUNTERFACTUAL_KEYS: usize = 64;
+pub(crate) const COUNTERFACTUAL_DISTANCES: usize = 32;
 
 /// Bins of those rows.
 const ROW_BINS: Density = Density { far: 8, after: 16, before: 8, early: 8, first: 4 };

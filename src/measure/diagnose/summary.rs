@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::model::{Diagnosis, RunMeasurement};
 use super::outcome::Outcome;
 use crate::causes::Causes;
+use crate::prediction::Predicted;
 use crate::words::{bucket_json, grouped, not_finite_from, tokens};
 
 impl Diagnosis {
@@ -58,6 +59,9 @@ impl Diagnosis {
         if let Some(causes) = &self.causes {
             json["causes"] = causes.to_json();
         }
+        if let Some(predicted) = &self.predicted {
+            json["predicted"] = predicted.to_json();
+        }
         json
     }
 
@@ -70,7 +74,8 @@ impl Diagnosis {
             grouped(self.tokens)
         );
         let causes = self.causes.iter().flat_map(Causes::sentences);
-        text.extend(causes.map(|sentence| format!("{sentence}\n")));
+        let predicted = self.predicted.iter().flat_map(Predicted::sentences);
+        text.extend(predicted.chain(causes).map(|sentence| format!("{sentence}\n")));
         text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
             let context = self.reference_window.map_or(String::new(), |windows| windows.words());

@@ -14,7 +14,7 @@ use crate::words::{grouped, not_finite_from};
 
 /// Excess of the entropy that fails, in nats: a fifth more keys share the attention than numbers of keys like those of training,
 /// and what their growth there gained, explain. Healthy models read within their training length stay within 0.1.
-pub(crate) const MARGIN: f64 = 0.2;
+pub(crate) const ENTROPY_FACTOR_MARGIN: f64 = 0.2;
 
 /// Factor 2. Over sampled queries beyond the training length, the entropy with all keys above that of the same query with as
 /// many keys as in training, less what doublings of the keys gained within it (mean over heads;
@@ -48,12 +48,12 @@ impl EntropyFactor {
         let over_heads = excess.over_heads();
         let values: Vec<f64> = over_heads.iter().map(|(_, value)| *value).collect();
         let effect = MeanEffect::around_trend(&values, SEED).filter(|_| !non_finite.any());
-        let outcome = match effect.map(|effect| Verdict::new(effect, MARGIN).decision) {
+        let outcome = match effect.map(|effect| Verdict::new(effect, ENTROPY_FACTOR_MARGIN).decision) {
             _ if non_finite.any() => Outcome::NotFinite,
             None => Outcome::Undecided,
             Some(decision) => decision.into(),
         };
-        let onset = stays_above(&over_heads, MARGIN).filter(|_| outcome == Outcome::Fails);
+        let onset = stays_above(&over_heads, ENTROPY_FACTOR_MARGIN).filter(|_| outcome == Outcome::Fails);
         let onset = onset.map(|[before, at]| TokenOnset { at, interval: [before, at] });
         let words = match effect {
             _ if non_finite.any() => format!(
@@ -64,7 +64,7 @@ impl EntropyFactor {
             None => "undecided: too few sampled queries lie beyond the training length".to_owned(),
             Some(MeanEffect { mean, low, high, n, .. }) => format!(
                 "{outcome}: {mean:+.2} nats ({low:+.2} to {high:+.2}, n = {n} queries) above as many keys as in training and \
-                 their growth there, mean over heads; the margin is {MARGIN}{}",
+                 their growth there, mean over heads; the margin is {ENTROPY_FACTOR_MARGIN}{}",
                 onset.map_or(String::new(), |onset| onset.words()),
             ),
         };

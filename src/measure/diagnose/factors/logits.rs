@@ -79,6 +79,11 @@ pub struct LargestExcess {
     pub clamped: f64,
 }
 
+/// Heads of `heads` that must exceed for the factor to fail.
+pub(crate) fn heads_needed(heads: usize) -> usize {
+    ((heads as f64 * SHARE).ceil() as usize).max(1)
+}
+
 /// The two kinds of keys of one head; the first has the larger excess.
 struct Measured {
     at: usize,
@@ -101,7 +106,7 @@ impl LogitFactor {
         let queries = measured.logits_by_length.non_finite();
         let non_finite = NonFinite::total(&[sampled, queries, measured.unseen_distances.non_finite()]);
         let heads = measured_heads(effects);
-        let needed = ((heads.len() as f64 * SHARE).ceil() as usize).max(1);
+        let needed = heads_needed(heads.len());
         let exceeding: Vec<&Measured> =
             heads.iter().filter(|head| head.any(|effect| effect.exceeds)).collect();
         let possible =

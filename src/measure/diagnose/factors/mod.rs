@@ -9,8 +9,9 @@ use lm_infinite_analysis::nll::{BreakOrder, Factor};
 use serde::{Deserialize, Serialize};
 
 pub use drift::DriftFactor;
+pub(crate) use entropy::ENTROPY_FACTOR_MARGIN;
 pub use entropy::EntropyFactor;
-pub(crate) use entropy::MARGIN as ENTROPY_MARGIN;
+pub(crate) use logits::heads_needed;
 pub use logits::{LargestExcess, LogitFactor};
 pub use verdict::FactorVerdict;
 
