@@ -31,6 +31,7 @@ mod kinds;
 mod leftovers;
 mod long;
 mod manifest;
+mod marks;
 mod merge;
 mod move_up;
 mod prediction;

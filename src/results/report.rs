@@ -12,14 +12,15 @@ use serde_json::json;
 
 use super::RunInfo;
 use super::captions::{CAUSES, Caption, FIGURES, PREDICTED};
+use super::marks::Mark;
 use super::store::save;
 use crate::diagnose::{
-    Diagnosis, ENTROPY_FACTOR_MARGIN, FactorVerdict, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect,
-    HeadReport, Outcome, RunMeasurement, START_APART, SiteDrift, first_broken, head_name,
+    Diagnosis, ENTROPY_FACTOR_MARGIN, HEAD_ENTROPY_MARGIN, HEAD_LOGIT_MARGIN, HeadEffect, HeadReport,
+    RunMeasurement, START_APART, SiteDrift, first_broken, head_name,
 };
 use crate::error::{Error, Result};
 use crate::figures::dark_rules;
-use crate::words::{grouped, not_finite_from, tokens};
+use crate::words::grouped;
 
 const TEMPLATE: &str = include_str!("report.html");
 /// What a mean of no finite loss, or of no tokens, is shown as.
@@ -41,18 +42,6 @@ struct Figure {
 }
 
 #[derive(Serialize)]
-struct Verdict {
-    name: &'static str,
-    /// In one word.
-    outcome: String,
-    /// How it is coloured.
-    class: &'static str,
-    /// In the table: what became of it, and where.
-    mark: String,
-    words: String,
-}
-
-#[derive(Serialize)]
 struct Run {
     policy: String,
     /// The policy's name, and what it sets, so that tables can put one under the other.
@@ -63,10 +52,10 @@ struct Run {
     /// What the loss rises by beyond the training length, and its interval.
     excess: String,
     interval: String,
-    loss: Verdict,
+    loss: Mark,
     /// That it fails before it is not finite, where it does.
     finite_part: Option<String>,
-    factors: [Verdict; 3],
+    factors: [Mark; 3],
     first: String,
     speed: String,
     cache: String,
@@ -169,9 +158,9 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
             .loss
             .effect
             .map_or(String::new(), |effect| format!("{:+.2} to {:+.2}", effect.low, effect.high)),
-        loss: loss_verdict(run, diagnosis.loss_margin),
+        loss: Mark::of_loss(run, diagnosis.loss_margin),
         finite_part: run.loss.finite_part.map(|part| part.words()),
-        factors: run.factors.verdicts().map(|(name, verdict)| factor_verdict(name, verdict)),
+        factors: run.factors.verdicts().map(|(name, verdict)| Mark::of_factor(name, verdict)),
         first: first_broken(&run.order, run.loss.outcome),
         speed: grouped(run.prefill_tokens_per_second.round() as u64),
         cache: format!("{:.2}", run.kv_cache_bytes as f64 / 1e6),
@@ -179,50 +168,6 @@ fn describe(run: &RunMeasurement, diagnosis: &Diagnosis) -> Run {
         heads: heads(run),
         layers: layers(run),
     }
-}
-
-impl Verdict {
-    /// `at` is where it fails, `lost` where it is not finite.
-    fn new(name: &'static str, outcome: Outcome, at: Option<u64>, lost: Option<u64>, words: String) -> Self {
-        let from = |at: Option<u64>| at.map_or(String::new(), |at| format!(" from {}", grouped(at)));
-        let (class, mark) = match outcome {
-            Outcome::Fails => ("bad", format!("✗ {}", at.map_or("fails".to_owned(), grouped))),
-            Outcome::NotFinite if at.is_some() && at < lost => {
-                ("bad", format!("✗ {}, not finite{}", at.map_or(String::new(), grouped), from(lost)))
-            }
-            Outcome::NotFinite => ("bad", format!("✗ not finite{}", from(lost))),
-            Outcome::Holds => ("good", "✓".to_owned()),
-            Outcome::Undecided => ("muted", "–".to_owned()),
-        };
-        Self { name, outcome: outcome.to_string(), class, mark, words }
-    }
-}
-
-/// The verdict on a loss. Results of before losses had an effect say only where it breaks.
-fn loss_verdict(run: &RunMeasurement, margin: f64) -> Verdict {
-    let older = run.loss.effect.is_none() && run.breaks.is_some();
-    let (lost, at) = (run.first_non_finite, run.breaks.map(|at| at.position));
-    if run.non_finite_tokens > 0 {
-        let count = tokens(run.non_finite_tokens);
-        let words = format!("{} ({count})", not_finite_from("token", lost));
-        return Verdict::new(
-            "loss",
-            Outcome::NotFinite,
-            at.filter(|_| run.loss.finite_part.is_some()),
-            lost,
-            words,
-        );
-    }
-    let outcome = if older { Outcome::Fails } else { run.loss.outcome };
-    Verdict::new("loss", outcome, at, None, run.loss_words(margin))
-}
-
-fn factor_verdict(name: &'static str, verdict: &FactorVerdict) -> Verdict {
-    let (outcome, lost) = (verdict.outcome(), verdict.first_non_finite);
-    // The first word is the outcome, which is told beside it.
-    let rest = verdict.words.split_once(": ").filter(|_| outcome != Outcome::NotFinite);
-    let words = rest.map_or(verdict.words.as_str(), |(_, words)| words).to_owned();
-    Verdict::new(name, outcome, verdict.at.filter(|_| outcome == Outcome::Fails), lost, words)
 }
 
 /// The heads that left what training showed most: by what unseen distances add to their logits, then by what unseen numbers of

@@ -84,6 +84,21 @@ impl Finding {
     }
 }
 
+/// A target that reads a file.
+fn file(
+    name: &'static str,
+    path: PathBuf,
+    files: Vec<Vec<u8>>,
+    allowance: [usize; 2],
+    mut check: impl FnMut(&Path) -> Outcome + Send + 'static,
+) -> Target {
+    let check = move |input: &[u8]| {
+        std::fs::write(&path, input).expect("the folder of the harness can be written");
+        check(&path)
+    };
+    Target { name, files, check: Box::new(check), allowance }
+}
+
 thread_local! {
     /// Place and message of the last panic of this thread.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };

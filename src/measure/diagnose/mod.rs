@@ -9,6 +9,7 @@ mod bands;
 mod collector;
 mod drift;
 mod factors;
+mod head;
 mod head_effects;
 mod heads;
 mod live;
@@ -38,6 +39,7 @@ pub use bands::HeadBand;
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};
 pub use factors::{DriftFactor, EntropyFactor, FactorVerdict, Factors, LargestExcess, LogitFactor};
+pub use head::{Head, head_name};
 pub use head_effects::HeadEffect;
 pub use heads::HeadReport;
 pub use live::Live;
@@ -45,7 +47,6 @@ pub use loss::{FinitePart, LOSS_MARGIN, LossVerdict};
 pub use model::{
     BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
 };
-pub use one_head::{Head, head_name};
 pub use onset::TokenOnset;
 pub use outcome::Outcome;
 pub use plan::{MeasurementPlan, START_TOKENS};

@@ -4,15 +4,8 @@ use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::entropy::EntropyCurves;
 use ndarray::Array3;
 
+use super::head::Head;
 use super::model::{Curves, Diagnosis, RunMeasurement};
-
-/// Layer and head, both from 0.
-pub type Head = (usize, usize);
-
-/// What a head is called in words and figures: `L4 H1`, both counted from 0.
-pub fn head_name((layer, head): Head) -> String {
-    format!("L{layer} H{head}")
-}
 
 impl Diagnosis {
     /// The same diagnosis with the curves of one head (their standard deviation is 0) and the report of no other. What is known of

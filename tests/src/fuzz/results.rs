@@ -30,8 +30,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::seeds::{self, POLICIES};
-use super::targets::file;
-use super::{Outcome, Target};
+use super::{Outcome, Target, file};
 
 /// Bytes that a result may take to read and to be said in words, and how many more each of its own bytes may.
 const WORDS: [usize; 2] = [8 << 20, 256];

@@ -11,7 +11,7 @@ use lm_infinite::session::{Decoder, Session};
 use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
 use lm_infinite::{qasper, text};
 
-use super::{Outcome, Target, results, seeds};
+use super::{Outcome, Target, file, results, seeds};
 
 /// Bytes that a model may take to load and to run, whatever it is: tables, regular expressions, threads.
 const MODEL: [usize; 2] = [8 << 20, 64];
@@ -43,21 +43,6 @@ fn own_folder(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
     let folder = folder.join(name);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
-}
-
-/// A target that reads a file.
-pub(super) fn file(
-    name: &'static str,
-    path: PathBuf,
-    files: Vec<Vec<u8>>,
-    allowance: [usize; 2],
-    mut check: impl FnMut(&Path) -> Outcome + Send + 'static,
-) -> Target {
-    let check = move |input: &[u8]| {
-        std::fs::write(&path, input).expect("the folder of the harness can be written");
-        check(&path)
-    };
-    Target { name, files, check: Box::new(check), allowance }
 }
 
 /// A target that reads words; bytes that are no UTF-8 are replaced, as no caller can have them.

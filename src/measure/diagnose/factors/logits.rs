@@ -6,8 +6,8 @@ use lm_infinite_analysis::explosion::HeadExcess;
 use serde::{Deserialize, Serialize};
 
 use super::super::collector::Measurements;
+use super::super::head::head_name;
 use super::super::head_effects::{HeadEffect, HeadEffects, LOGIT_MARGIN, rises_above};
-use super::super::one_head::head_name;
 use super::super::onset::TokenOnset;
 use super::super::outcome::Outcome;
 use super::verdict::FactorVerdict;
