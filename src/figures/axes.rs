@@ -161,7 +161,8 @@ impl Axis {
         let leading: &[f64] = if decades < 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let all = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));
-        let inside = all.filter(|value| (self.low * 0.999..=self.high * 1.001).contains(value));
+        let inside =
+            all.filter(|value| value.is_finite() && (self.low * 0.999..=self.high * 1.001).contains(value));
         inside.map(|value| (value, short(value))).collect()
     }
 }
