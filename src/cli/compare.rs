@@ -62,7 +62,7 @@ pub fn run(args: &Compare, cli: &Cli, arguments: &[OsString], output: &Output) -
         prompts.push((0..u64::from(args.samples)).map(prompt).collect::<crate::Result<Vec<_>>>()?);
     }
     let wanted = tokens.saturating_mul(args.segments.into());
-    let sample = corpus::pool(&text, tokenizer, wanted, args.repeat.seed(cli))?;
+    let mut sample = corpus::pool(&text, tokenizer, wanted, args.repeat.seed(cli))?;
     notes.extend(sample.notes.iter().cloned());
     say(&notes);
     let pool = sample.without_bos(tokenizer);
@@ -119,7 +119,7 @@ pub fn run(args: &Compare, cli: &Cli, arguments: &[OsString], output: &Output) -
     };
     let mut result = result(&comparison, args.rounds)?;
     result.summary.extend(notes.iter().map(|note| format!("{note}\n")));
-    result.data["notes"] = serde_json::to_value(&notes)?;
+    sample.notes = notes;
     let source = Source { name: text.name().to_owned(), sha256: None };
     Run { model: &model, arguments, cli, methods: &methods, text: source, sample: Some(&sample), tokens }
         .finish(&result, args.out.as_ref(), output)

@@ -63,9 +63,10 @@ impl Axis {
         Self::logarithmic(label, 1.0, end as f64)
     }
 
-    /// A logarithmic axis over `low..high`, both above 0.
+    /// A logarithmic axis over `low..high`, both above 0, and so far apart that their logarithms differ.
     pub fn logarithmic(label: impl Into<String>, low: f64, high: f64) -> Self {
-        let (low, high) = if 0.0 < low && low < high && high.is_finite() { (low, high) } else { (0.5, 2.0) };
+        let fits = 0.0 < low && high.is_finite() && high.ln() - low.ln() > 1e-9;
+        let (low, high) = if fits { (low, high) } else { (0.5, 2.0) };
         Self { low, high, label: label.into(), scale: Scale::Logarithmic }
     }
 
@@ -107,7 +108,10 @@ impl Axis {
     pub fn share(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Linear(_) => (value - self.low) / (self.high - self.low),
-            Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+            // Of differences, since a ratio may be larger than any number.
+            Scale::Logarithmic => {
+                (value.max(self.low).ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
+            }
             Scale::Asinh => (value.asinh() - self.low.asinh()) / (self.high.asinh() - self.low.asinh()),
         }
     }
@@ -157,7 +161,7 @@ impl Axis {
 
     /// Powers of ten, with their halves and fifths where there is room.
     fn logarithmic_ticks(&self) -> Vec<(f64, String)> {
-        let decades = (self.high / self.low).log10();
+        let decades = self.high.log10() - self.low.log10();
         let leading: &[f64] = if decades < 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let all = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));

@@ -128,6 +128,8 @@ fn a_diagnosis_says_causes_layers_heads_and_the_smallest_fix() {
         (causes["layers"].as_array().map(Vec::len), causes["heads"].as_array().map(Vec::len)),
         (Some(6), Some(24))
     );
+    let temperature = &causes["temperature"];
+    assert!(number(&temperature["interval"][0]) < number(&temperature["restored"]), "{temperature}");
     let fix = &causes["smallest_fix"];
     assert!(number(&fix["restored"]) >= 0.95, "{fix}");
     let size = fix["heads"].as_array().expect("heads").len();
@@ -143,10 +145,10 @@ fn a_diagnosis_says_causes_layers_heads_and_the_smallest_fix() {
     };
     assert_eq!(files(&out).len(), 7, "{:?}", files(&out));
     let summary = std::fs::read_to_string(out.join("summary.txt")).expect("was written");
-    let said: Vec<&str> = summary.lines().skip(1).take(5).collect();
-    for (line, begin) in
-        said.iter().zip(["of +", "of +", "the fix in one layer", "the fix in ", "rank correlation"])
-    {
+    let said: Vec<&str> = summary.lines().skip(1).take(6).collect();
+    let begins =
+        ["of +", "of +", "with distances clamped", "the fix in one layer", "the fix in ", "rank correlation"];
+    for (line, begin) in said.iter().zip(begins) {
         assert!(line.starts_with(begin), "{said:?}");
     }
     let report = std::fs::read_to_string(out.join("report.html")).expect("was written");

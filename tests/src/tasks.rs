@@ -193,7 +193,7 @@ fn needles_within_reach_are_found_and_those_out_of_the_window_are_lost() {
     let out = folder.path().join("needles");
     let out = out.to_str().expect("UTF-8");
     let policies = ["--policy", "vanilla", "--policy", "window"];
-    let arguments = ["needle", "--task", "multi-key,common-words", "--lengths", "256,1k", "--samples", "10"];
+    let arguments = ["needle", "--task", "multi-key,common-words", "--lengths", "240,1k", "--samples", "10"];
     let result = json(&run(&[&arguments[..], &policies, &["--out", out]].concat()));
     let runs = result["runs"].as_array().expect("runs");
     assert_eq!(runs.len(), 8);
@@ -210,9 +210,9 @@ fn needles_within_reach_are_found_and_those_out_of_the_window_are_lost() {
         number("recall")
     };
     // Within the training length a window of it is the model as it is.
-    let within = recall("vanilla", "multi-key", 256);
+    let within = recall("vanilla", "multi-key", 240);
     assert!(within >= 0.8, "{within}");
-    assert_eq!(within, recall("window", "multi-key", 256));
+    assert_eq!(within, recall("window", "multi-key", 240));
     assert!(recall("vanilla", "multi-key", 1024) < 0.5 && recall("window", "multi-key", 1024) < 0.7);
     let depths = runs[0]["depths"].as_array().expect("depths");
     let prompts: u64 = depths.iter().map(|part| part["samples"].as_u64().expect("a count")).sum();

@@ -124,7 +124,7 @@ fn a_full_disk_leaves_the_older_result() {
             "$PROGRAM" diagnose --model "$MODEL" --text text.txt --policy vanilla --tokens $1 --out $2 > words
         }
         mkdir disk
-        mount -t tmpfs -o size=3m none disk
+        mount -t tmpfs -o size=6m none disk
         for out in disk/r disk; do
             run 200 $out
             find $out -type f | sort | xargs sha256sum > before
