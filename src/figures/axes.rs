@@ -72,6 +72,8 @@ impl Axis {
 
     /// An axis on which 1 and 10 can be told apart, and −100 has a place.
     pub fn asinh(label: impl Into<String>, low: f64, high: f64) -> Self {
+        // Twice the largest number has no logarithm.
+        let [low, high] = [low, high].map(|end| end.clamp(-LARGEST, LARGEST));
         let (low, high) = widened(low, high);
         Self { low, high, label: label.into(), scale: Scale::Asinh }
     }
@@ -170,6 +172,9 @@ impl Axis {
         inside.map(|value| (value, short(value))).collect()
     }
 }
+
+/// The farthest end of an asinh axis.
+const LARGEST: f64 = 1e300;
 
 /// A range that is one: finite, and with a width that can be divided.
 fn widened(low: f64, high: f64) -> (f64, f64) {
