@@ -4,7 +4,7 @@ use lm_infinite_analysis::effect::MeanEffect;
 use serde_json::{Value, json};
 
 use super::result::{AtLength, Predicted, PredictedHead};
-use crate::diagnose::{HeadEffect, Outcome};
+use crate::diagnose::{HeadEffect, Outcome, head_name};
 use crate::words::{grouped, tokens};
 
 /// Heads that a sentence names; the table has all.
@@ -53,7 +53,7 @@ impl Predicted {
             heads.sort_by(|a, b| size(b).unwrap_or(0.0).total_cmp(&size(a).unwrap_or(0.0)));
             let more = if heads.len() > NAMED { ", …" } else { "" };
             let names: Vec<_> =
-                heads.iter().take(NAMED).map(|head| format!("{}.{}", head.layer, head.head)).collect();
+                heads.iter().take(NAMED).map(|head| head_name((head.layer, head.head))).collect();
             match heads.len() {
                 0 => format!("none of {count} heads"),
                 n => format!("{n} of {count} heads ({}{more})", names.join(", ")),
@@ -65,7 +65,10 @@ impl Predicted {
             named(PredictedHead::entropy_exceeds, |head| head.entropy.map(|entropy| entropy.effect.mean));
         let effect =
             self.entropy_effect.map_or(String::new(), |MeanEffect { mean, low, high, n, .. }| {
-                format!(", {mean:+.2} nats ({low:+.2} to {high:+.2}, n = {n} queries) in the mean over heads")
+                format!(
+                    ", {mean:+.2} nats ({low:+.2} to {high:+.2}, n = {} queries) in the mean over heads",
+                    grouped(n as u64)
+                )
             });
         let at = from(self.entropy_at);
         said.push(format!("predicted entropy: {}{effect}{at}; it exceeds in {entropy}", self.entropy));
