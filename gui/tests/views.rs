@@ -166,7 +166,7 @@ fn a_marked_token_shows_its_attention_in_text_and_map() {
     window.get_by_label("Attention A").click();
     window.run_steps(2);
     wait_for(&mut window, "its attention", |window| {
-        says(window, "probability of layer") && !says(window, "is being computed")
+        says(window, "probability of L") && !says(window, "is being computed")
     });
     window.get_by_label("Show in the map").click();
     window.run_steps(3);

@@ -162,7 +162,7 @@ fn theory_is_told_of_the_chosen_head() {
         std::thread::sleep(Duration::from_millis(5));
     }
     window.run_steps(3);
-    window.get_by_label("Layer 0, head 0: measured against bound");
+    window.get_by_label("L0 H0: measured against bound");
     window.get_by_label_contains("Proposition 2: entropy of the longest rows");
     window.key_press(eframe::egui::Key::Num1);
     window.run_steps(2);
