@@ -196,7 +196,8 @@ fn pointing_at_a_plot_reads_both_policies_in_all_plots() {
     // Past the training length A has lost 6 nats and B 2; the entropies are equal.
     curves.get_by_label_contains("A 6.000, B 2.000, reference 2.000");
     let readings = curves.query_all_by_label_contains("at ").filter_map(|node| node.value());
-    let entropy = readings.filter(|text| text.starts_with("at ")).last().expect("a reading");
+    let mut readings = readings.filter(|text| text.starts_with("at "));
+    let entropy = readings.next_back().expect("a reading");
     let mut values = entropy.split(": ").nth(1).expect("values").split(", ");
     let (a, b) = (values.next().expect("A"), values.next().expect("B"));
     assert_eq!(a.strip_prefix("A "), b.strip_prefix("B "), "{entropy}");

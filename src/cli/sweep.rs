@@ -154,6 +154,9 @@ fn segments(
     Ok((segments, sample))
 }
 
+/// Ends of the 95 % interval of a loss, where it has one.
+type Interval = Option<[f64; 2]>;
+
 /// `shares` is empty where the values are none; then `intervals` has those of the losses. `broken` has the tokens of all texts whose loss is not finite, where the loss is measured; `unanswered` how many prompts
 /// have no answer because logits are not finite, where keys are asked for.
 fn result(
@@ -162,7 +165,7 @@ fn result(
     (length, samples): (u64, u64),
     methods: &[Method],
     values: &[Option<f64>],
-    (shares, intervals, broken, unanswered): (&[Proportion], &[Option<[f64; 2]>], &[NonFinite], &[u64]),
+    (shares, intervals, broken, unanswered): (&[Proportion], &[Interval], &[NonFinite], &[u64]),
     sample: Option<&Sample>,
 ) -> TaskResult {
     let (measure, column, label) = match args.measure {
