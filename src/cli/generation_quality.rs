@@ -13,7 +13,7 @@ use super::output::{self, Output, say};
 use super::task::{self, Run, short};
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
-use crate::method::{Method, continuation};
+use crate::method::{Method, continuation, finite};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
 use crate::scores::{bleu::bleu, rouge::mean_rouge_l};
@@ -73,7 +73,7 @@ pub fn run(
                 let prompt: Vec<u32> = bos.into_iter().chain(body.iter().copied()).collect();
                 let generated = continuation(&model.decoder, tokenizer, method, &prompt, count, &[])?
                     .collect::<crate::Result<Vec<u32>>>();
-                let generated = task::finite(generated)?;
+                let generated = finite(generated)?;
                 not_finite += u64::from(generated.is_none());
                 let generated = generated.unwrap_or_default();
                 pairs.push((tokenizer.decode(&generated)?, tokenizer.decode(&tokens[end..end + count])?));

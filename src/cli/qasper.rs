@@ -12,7 +12,7 @@ use super::output::{self, Output};
 use super::task::{self, Run};
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
-use crate::method::{Method, continuation};
+use crate::method::{Method, continuation, finite};
 use crate::qasper::{self, ANSWER_TOKENS, Question};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
@@ -71,7 +71,7 @@ fn answer(model: &Model, method: &Method, question: &Question, limit: usize) -> 
     let mut tokens = Vec::new();
     let mut not_finite = false;
     for token in continuation(&model.decoder, tokenizer, method, &prompt, ANSWER_TOKENS, &stop)? {
-        let Some(token) = task::finite(token)? else {
+        let Some(token) = finite(token)? else {
             not_finite = true;
             break;
         };

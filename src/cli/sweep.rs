@@ -48,14 +48,8 @@ pub fn run(args: &Sweep, cli: &Cli, arguments: &[OsString], output: &Output) -> 
                 .map(|sample| Prompt::new(tokenizer, length, None, cli.seed, sample))
                 .collect::<crate::Result<Vec<_>>>()?;
             for method in &methods {
-                let (mut right, mut without_answer) = (0, 0);
-                for prompt in &prompts {
-                    match task::finite(passkey::answer(&model.decoder, tokenizer, method, prompt))? {
-                        Some(answer) => right += u64::from(prompt.is_answered_by(&answer)),
-                        None => without_answer += 1,
-                    }
-                    bar.inc(1);
-                }
+                let (right, without_answer) =
+                    passkey::found(&model.decoder, tokenizer, method, &prompts, &|| bar.inc(1))?;
                 let share = Proportion::of(right, samples).context("--samples: at least 1 is needed")?;
                 shares.push(share);
                 values.push(Some(share.share));

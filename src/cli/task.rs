@@ -10,7 +10,7 @@ use lm_infinite_runtime::position::PositionEncoding;
 use super::args::Cli;
 use super::inputs::Model;
 use super::output::Output;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::figures::PointSeries;
 use crate::method::Method;
 use crate::results::task::TaskResult;
@@ -33,14 +33,6 @@ pub fn method(model: &Model, text: &str) -> Result<Method> {
 /// The token that the model was trained to see first.
 pub fn bos(model: &Model) -> Option<u32> {
     model.loaded.tokenizer.bos().filter(|_| model.loaded.tokenizer.adds_bos())
-}
-
-/// What a model generated; `None` where its logits are not finite, which is an outcome and no failure of the command.
-pub fn finite<T>(outcome: std::result::Result<T, impl Into<Error>>) -> Result<Option<T>> {
-    match outcome.map_err(Into::into) {
-        Err(Error::Runtime(lm_infinite_runtime::Error::NotFinite { .. })) => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 /// Says how many of `what` have no outcome because logits are not finite; nothing where all have one.

@@ -83,6 +83,17 @@ pub fn continuation(
     Ok(tokens.take(count).map(|token| Ok(token?)))
 }
 
+/// What a model generated; `None` where its logits are not finite, which is an outcome and no failure.
+///
+/// # Errors
+/// Every other one of `outcome`.
+pub fn finite<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(Error::Runtime(lm_infinite_runtime::Error::NotFinite { .. })) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,8 @@ use lm_infinite_runtime::tokenizer::Tokenizer;
 use lm_infinite_train::wording::{needle, question};
 use rand::Rng;
 
-use crate::error::{Error, Result};
-use crate::method::{Method, continuation};
+use crate::error::Result;
+use crate::method::{Method, continuation, finite};
 use crate::needles::haystack::{self, Hidden};
 
 /// The paper's name of the number.
@@ -91,10 +91,9 @@ pub fn found(
 ) -> Result<(u64, u64)> {
     let (mut right, mut without_answer) = (0, 0);
     for prompt in prompts {
-        match answer(decoder, tokenizer, method, prompt) {
-            Ok(answer) => right += u64::from(prompt.is_answered_by(&answer)),
-            Err(Error::Runtime(lm_infinite_runtime::Error::NotFinite { .. })) => without_answer += 1,
-            Err(error) => return Err(error),
+        match finite(answer(decoder, tokenizer, method, prompt))? {
+            Some(answer) => right += u64::from(prompt.is_answered_by(&answer)),
+            None => without_answer += 1,
         }
         progress();
     }

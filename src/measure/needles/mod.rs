@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use tasks::{Prompt, TASKS, Task, Wanted};
 
 use crate::error::{Error, Result};
-use crate::method::{Method, continuation};
+use crate::method::{Method, continuation, finite};
 
 /// Parts of the text, by depth, that are told apart.
 pub const DEPTHS: usize = 5;
@@ -109,9 +109,8 @@ fn answer(
 ) -> Result<Option<String>> {
     let tokens = continuation(decoder, tokenizer, method, prompt, count, stop)
         .and_then(|tokens| tokens.collect::<Result<Vec<u32>>>());
-    match tokens {
-        Err(Error::Runtime(lm_infinite_runtime::Error::NotFinite { .. })) => Ok(None),
-        Err(error) => Err(error),
-        Ok(tokens) => Ok(Some(tokenizer.decode(&tokens)?)),
-    }
+    Ok(match finite(tokens)? {
+        Some(tokens) => Some(tokenizer.decode(&tokens)?),
+        None => None,
+    })
 }
