@@ -98,7 +98,12 @@ fn subjects(args: &Calibrate) -> anyhow::Result<(Vec<Subject>, Vec<Note>)> {
             continue;
         }
         let model = load(&name, &cache)?;
-        notes.extend(model.warnings.iter().map(|said| Note::new(format!("model {name}"), said)));
+        notes.extend(
+            model
+                .notes
+                .iter()
+                .map(|note| Note { field: format!("model {name}: {}", note.field), ..note.clone() }),
+        );
         subjects.push(Subject::Loaded(Box::new(model)));
     }
     Ok((subjects, notes))

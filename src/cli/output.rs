@@ -81,7 +81,7 @@ pub fn significant(value: f64) -> String {
 /// Says `notes` on standard error.
 pub fn say(notes: &[Note]) {
     for note in notes {
-        eprintln!("note: {note}");
+        eprintln!("{}: {note}", note.label());
     }
 }
 

@@ -198,9 +198,9 @@ fn a_sliding_window_is_told() {
         config["model_type"] = json!("mistral");
         config["sliding_window"] = json!(32);
     });
-    assert!(model.warnings[0].contains("32"), "{:?}", model.warnings);
+    assert!(model.notes[0].said.contains("32"), "{:?}", model.notes);
     assert_eq!(model.config.trained_length, 128);
-    assert!(load_folder(|config| config["sliding_window"] = json!(32)).warnings.is_empty());
+    assert!(load_folder(|config| config["sliding_window"] = json!(32)).notes.is_empty());
 }
 
 #[test]

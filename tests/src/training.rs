@@ -105,7 +105,7 @@ fn training_and_runtime_compute_the_same_logits() {
         let (header, trained, _) = checkpoint::load(&model.join(checkpoint::FILE)).expect("a checkpoint");
         let loaded = load(&model);
         assert_eq!(loaded.config, header.options.shape.config());
-        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
         let mut tokens = loaded
             .tokenizer
             .encode(

@@ -14,6 +14,7 @@ use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
 use crate::model::config::{ModelConfig, PositionConfig, RopeLayout};
+use crate::note::Note;
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 
 /// A checkpoint, described.
@@ -29,8 +30,8 @@ pub struct Inspection {
     pub config: Option<ModelConfig>,
     /// Why it cannot be run, if it cannot.
     pub problem: Option<String>,
-    /// What the checkpoint asks for and this program does not do.
-    pub warnings: Vec<String>,
+    /// As [`LoadedModel::notes`](super::LoadedModel::notes).
+    pub notes: Vec<Note>,
     /// Tensors by element type.
     pub tensors: Vec<TensorGroup>,
     /// Bytes of all tensors.
@@ -78,12 +79,13 @@ pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
 fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     let gguf = Gguf::open(&path)?;
     let mut found = Findings::new(&gguf.tensors);
-    let config = found.note(reader_gguf::config(&gguf));
+    found.notes.extend_from_slice(&gguf.notes);
+    let config = found.keep(reader_gguf::config(&gguf));
     if let Some(config) = &config {
-        found.warnings = reader_gguf::warnings(&gguf, config)?;
+        found.notes.extend(reader_gguf::notes(&gguf, config)?);
     }
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
-    let tokenizer = found.note(Tokenizer::from_gguf(&gguf.metadata, rows));
+    let tokenizer = found.keep(Tokenizer::from_gguf(&gguf.metadata, rows));
     let has_template = has_template(&gguf.metadata);
     Ok(found.into_inspection(name, path, "gguf", config, tokenizer, has_template))
 }
@@ -95,21 +97,21 @@ fn has_template(metadata: &Metadata) -> bool {
 fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     let tensors = safetensors::open(&path)?;
     let mut found = Findings::new(&tensors);
-    let folder = found.note(reader_hf::open(&path));
+    let folder = found.keep(reader_hf::open(&path));
     if let Some(folder) = &folder {
-        found.warnings = folder.warnings()?;
+        found.notes.extend(folder.notes()?);
     }
     let config = folder.map(|folder| folder.config);
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
-    let tokenizer = found.note(Tokenizer::from_folder(&path, rows));
-    let has_template = found.note(ChatTemplate::from_folder(&path)).flatten().is_some();
+    let tokenizer = found.keep(Tokenizer::from_folder(&path, rows));
+    let has_template = found.keep(ChatTemplate::from_folder(&path)).flatten().is_some();
     Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, has_template))
 }
 
 /// What has been found so far.
 struct Findings {
     tensors: Vec<TensorGroup>,
-    warnings: Vec<String>,
+    notes: Vec<Note>,
     problem: Option<String>,
 }
 
@@ -122,16 +124,16 @@ impl Findings {
             group.tensors += 1;
             group.bytes += tensor.range.len() as u64;
         }
-        Self { tensors: groups.into_values().collect(), warnings: Vec::new(), problem: None }
+        Self { tensors: groups.into_values().collect(), notes: Vec::new(), problem: None }
     }
 
     /// Keeps the first error as the reason why the model cannot be run.
-    fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+    fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.problem.get_or_insert(error.to_string()).clone()).ok()
     }
 
     fn into_inspection(
-        self,
+        mut self,
         name: String,
         path: PathBuf,
         format: &'static str,
@@ -139,6 +141,7 @@ impl Findings {
         tokenizer: Option<Tokenizer>,
         chat_template: bool,
     ) -> Inspection {
+        self.notes.extend(tokenizer.iter().flat_map(|tokenizer| tokenizer.notes().iter().cloned()));
         let tokenizer = tokenizer.map(|tokenizer| TokenizerSummary {
             vocabulary: tokenizer.vocabulary_size(),
             bos: tokenizer.bos().and_then(|id| tokenizer.token_text(id)),
@@ -151,7 +154,7 @@ impl Findings {
             format,
             config,
             problem: self.problem,
-            warnings: self.warnings,
+            notes: self.notes,
             bytes: self.tensors.iter().map(|group| group.bytes).sum(),
             tensors: self.tensors,
             tokenizer,
@@ -193,8 +196,8 @@ impl fmt::Display for Inspection {
             line("tensors", &format_args!("{} × {}, {} bytes", group.tensors, group.dtype, group.bytes))?;
         }
         line("bytes", &self.bytes)?;
-        for warning in &self.warnings {
-            line("warning", warning)?;
+        for note in &self.notes {
+            line(note.label(), note)?;
         }
         if let Some(problem) = &self.problem {
             line("cannot run", problem)?;

@@ -11,6 +11,7 @@ use crate::hub::{self, Cache};
 use crate::model::config::ModelConfig;
 use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::ModelWeights;
+use crate::note::Note;
 use crate::session::Decoder;
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 
@@ -30,8 +31,9 @@ pub struct LoadedModel {
     pub tokenizer: Tokenizer,
     /// How a conversation becomes a prompt, where the model knows.
     pub chat_template: Option<ChatTemplate>,
-    /// What the checkpoint asks for and this program does not do; for the user to see.
-    pub warnings: Vec<String>,
+    /// What the reader of the results has to know of the checkpoint: what was applied, assumed or passed over. What would
+    /// change numbers and cannot be applied is refused instead.
+    pub notes: Vec<Note>,
 }
 
 impl LoadedModel {
@@ -152,11 +154,12 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
     let (config, weights) = reader_gguf::read(&gguf)?;
+    let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
     Ok(LoadedModel {
         name,
-        tokenizer: Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?,
         chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
-        warnings: reader_gguf::warnings(&gguf, &config)?,
+        notes: [&gguf.notes[..], &reader_gguf::notes(&gguf, &config)?, tokenizer.notes()].concat(),
+        tokenizer,
         path,
         config,
         weights,
@@ -166,11 +169,12 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
 fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
     let folder = reader_hf::open(&path)?;
     let weights = folder.weights(&safetensors::open(&path)?)?;
+    let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
     Ok(LoadedModel {
         name,
-        tokenizer: Tokenizer::from_folder(&path, folder.config.vocabulary)?,
         chat_template: ChatTemplate::from_folder(&path)?,
-        warnings: folder.warnings()?,
+        notes: [&folder.notes()?[..], tokenizer.notes()].concat(),
+        tokenizer,
         config: folder.config,
         weights,
         path,

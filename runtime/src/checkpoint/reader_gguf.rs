@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::formats::gguf::{Gguf, Metadata};
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::weights::ModelWeights;
+use crate::note::Note;
 use crate::policy::PositionScaling;
 
 /// RoPE's base where the file gives none, as the format defines it.
@@ -104,11 +105,12 @@ pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
     Ok(config)
 }
 
-/// What the file asks for and this program does not do, in words; results differ from the model's own only as they say.
-pub(super) fn warnings(gguf: &Gguf, config: &ModelConfig) -> Result<Vec<String>> {
+/// What is to be said of the file's fields.
+pub(super) fn notes(gguf: &Gguf, config: &ModelConfig) -> Result<Vec<Note>> {
     let keys = Keys { metadata: &gguf.metadata, architecture: &config.architecture };
     let window = keys.integer("attention.sliding_window")?;
-    Ok(check::sliding_window_warning(window, config.trained_length).into_iter().collect())
+    let name = keys.name("attention.sliding_window");
+    Ok(check::sliding_window_note(&name, window, config.trained_length).into_iter().collect())
 }
 
 /// Rows of the embedding; held against what the metadata say.

@@ -13,6 +13,7 @@ use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{LongRope, Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::weights::ModelWeights;
+use crate::note::Note;
 use crate::policy::{LongRopeFactors, PositionScaling};
 
 /// RoPE's base where the file gives none, as transformers has it for all three model types.
@@ -48,11 +49,12 @@ impl Folder {
         reader_llama::weights(tensors, &self.config, &reader_llama::HUGGING_FACE_NAMES, biases)
     }
 
-    /// What the file asks for and this program does not do.
-    pub(super) fn warnings(&self) -> Result<Vec<String>> {
+    /// What is to be said of the file's fields.
+    pub(super) fn notes(&self) -> Result<Vec<Note>> {
         let used = self.json.boolean("use_sliding_window")?.unwrap_or(self.config.architecture == "mistral");
         let window = self.json.integer("sliding_window")?.filter(|_| used);
-        Ok(check::sliding_window_warning(window, self.config.trained_length).into_iter().collect())
+        let note = check::sliding_window_note("sliding_window", window, self.config.trained_length);
+        Ok(note.into_iter().collect())
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Norm {
     },
 }
 
-/// Prefetch-forward block.
+/// Feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mlp {

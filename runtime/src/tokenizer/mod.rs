@@ -31,6 +31,7 @@ use self::continuation::{Behind, WithoutPrefix};
 use self::sentencepiece::Merges;
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
+use crate::note::Note;
 
 /// Tokenizer of one model.
 pub struct Tokenizer {
@@ -43,6 +44,8 @@ pub struct Tokenizer {
     special: Specials,
     /// Rows of the embedding: ids from here on are refused.
     limit: usize,
+    /// What was assumed where the files are silent.
+    notes: Vec<Note>,
 }
 
 /// Where a text stands.
@@ -199,6 +202,11 @@ impl Tokenizer {
         matches!(self.inner.get_decoder(), Some(tokenizers::DecoderWrapper::ByteLevel(_)))
     }
 
+    /// What was assumed about the tokenizer where its files are silent.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     /// Begin-of-text token.
     pub fn bos(&self) -> Option<u32> {
         self.special.bos
@@ -237,7 +245,7 @@ impl Tokenizer {
     /// A part that the tokenizers library cannot write down.
     pub fn sha256(&self) -> Result<String> {
         // What stands in for parts of `inner` behind another text follows from `inner`; scores do not.
-        let Self { inner, merges, behind: _, cut: _, special, limit } = self;
+        let Self { inner, merges, behind: _, cut: _, special, limit, notes: _ } = self;
         let failed = |e: &dyn std::fmt::Display| Error::input("digest of the tokenizer", e);
         let mut writer = std::io::BufWriter::new(Hasher::default());
         serde_json::to_writer(&mut writer, inner).map_err(|e| failed(&e))?;
@@ -266,7 +274,7 @@ impl Tokenizer {
         }
         let cut = chunks::safe_with_added_tokens(cut, inner.get_added_tokens_decoder().values());
         let behind = inner.get_pre_tokenizer().and_then(continuation::behind);
-        Self { inner, merges, behind, cut, special, limit }
+        Self { inner, merges, behind, cut, special, limit, notes: Vec::new() }
     }
 }
 

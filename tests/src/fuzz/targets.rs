@@ -95,7 +95,7 @@ fn check_model(path: &Path) -> Outcome {
 
 /// What a model says and does; refusals count as refusals of the file.
 fn used(loaded: LoadedModel) -> lm_infinite::Result<String> {
-    let mut told = format!("{} {:?} {:?}\n", loaded.name, loaded.config, loaded.warnings);
+    let mut told = format!("{} {:?} {:?}\n", loaded.name, loaded.config, loaded.notes);
     let tokenizer = loaded.tokenizer;
     for text in ["the é 日 <|endoftext|>the  \n", " is", ""] {
         for ids in [tokenizer.encode(text), tokenizer.encode_continuation(text)] {

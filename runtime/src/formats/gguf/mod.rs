@@ -19,6 +19,7 @@ use super::mapped;
 use super::tensors::{Element, StoredTensor, TensorTable};
 use crate::error::{Error, Result};
 use crate::model::weights::WeightType;
+use crate::note::Note;
 
 /// The first four bytes of every GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
@@ -35,6 +36,8 @@ pub struct Gguf {
     pub metadata: Metadata,
     /// The tensors, by name.
     pub tensors: TensorTable,
+    /// What is odd about the file and was passed over.
+    pub notes: Vec<Note>,
 }
 
 /// A line of the tensor directory.
@@ -96,7 +99,7 @@ impl Gguf {
             let tensor = StoredTensor { path: file.clone(), bytes: bytes.clone(), range, element, shape };
             tensors.insert(name, tensor)?;
         }
-        Ok(Self { metadata, tensors })
+        Ok(Self { metadata, tensors, notes: Vec::new() })
     }
 }
 
