@@ -190,7 +190,7 @@ fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow:
         settings: settings.clone(),
         read: sample.read,
         repeated_from: sample.repeated_from,
-        notes: sample.notes,
+        notes: [loaded.notes, sample.notes].concat(),
     });
     let update = |live: &Live| -> anyhow::Result<Update> {
         let mut diagnosis = live.diagnosis()?;

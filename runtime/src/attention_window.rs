@@ -133,7 +133,7 @@ impl AttentionWindow {
             session.feed(&tokens[..policy.start as usize], None)?;
             session.skip_to(begin)?;
         }
-        let mut rows = Rows::new(request, policy.at_layer(request.layer));
+        let mut rows = Rows::new(request, decoder.config().policy_at(policy, request.layer));
         let end = request.queries.end as usize;
         let total = end as u64 - begin;
         let mut at = begin as usize;

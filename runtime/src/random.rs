@@ -31,6 +31,8 @@ pub enum Purpose {
     Intervention,
     /// What is hidden in the prompts of needle tasks. Indices: task, length, sample.
     Needles,
+    /// Weights of a model of a published shape. Indices: tensor, piece of it.
+    Weights,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Calibration => "calibration",
             Self::Intervention => "intervention",
             Self::Needles => "needles",
+            Self::Weights => "weights",
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
         length.saturating_mul(args.segments.into()).max(2),
         args.repeat.seed(cli),
     )?;
+    let sample = model.sample(sample);
     say(&sample.notes);
     let tokens = sample.without_bos(tokenizer);
     let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());

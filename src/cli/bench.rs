@@ -21,7 +21,11 @@ const LONGEST: u64 = 1 << 32;
 
 /// Runs the command.
 pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
-    let model = Model::load(&args.model)?;
+    let mut named = args.model.clone();
+    if let Some(shape) = &args.random {
+        named.model = format!("random:{shape}");
+    }
+    let model = Model::load(&named)?;
     let policies = model.policies(&args.policies, &model.default_comparison())?;
     let length = |&length: &u64| match length {
         1..=LONGEST => Ok(length as usize),
@@ -39,7 +43,8 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     }
     let text = Text::embedded();
     let longest = plan.lengths.iter().max().copied().unwrap_or(0) as u64;
-    let mut sample = corpus::at_most(&text, &model.loaded.tokenizer, longest.clamp(2, 1 << 16))?;
+    let sample = corpus::at_most(&text, &model.loaded.tokenizer, longest.clamp(2, 1 << 16))?;
+    let mut sample = model.sample(sample);
     let tokens = &sample.tokens;
     let repeated_from = (longest > tokens.len() as u64).then_some(tokens.len() as u64);
     if let Some(from) = repeated_from {

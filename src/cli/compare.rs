@@ -62,7 +62,7 @@ pub fn run(args: &Compare, cli: &Cli, arguments: &[OsString], output: &Output) -
         prompts.push((0..u64::from(args.samples)).map(prompt).collect::<crate::Result<Vec<_>>>()?);
     }
     let wanted = tokens.saturating_mul(args.segments.into());
-    let mut sample = corpus::pool(&text, tokenizer, wanted, args.repeat.seed(cli))?;
+    let mut sample = model.sample(corpus::pool(&text, tokenizer, wanted, args.repeat.seed(cli))?);
     notes.extend(sample.notes.iter().cloned());
     say(&notes);
     let pool = sample.without_bos(tokenizer);

@@ -49,7 +49,8 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     }
     let usual = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
     let wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { usual });
-    let sample = corpus::tokens(&text, &model.loaded.tokenizer, Some(wanted), args.repeat.seed(cli))?;
+    let sample =
+        model.sample(corpus::tokens(&text, &model.loaded.tokenizer, Some(wanted), args.repeat.seed(cli))?);
     say(&sample.notes);
     let tokens = &sample.tokens;
     let info = || -> anyhow::Result<RunInfo> {

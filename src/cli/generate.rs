@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::args::{Cli, Generate};
 use super::inputs::{self, Model};
-use super::output::Output;
+use super::output::{Output, say};
 use crate::error::Error;
 
 /// Runs the command.
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
+    say(&model.loaded.notes);
     let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
     let prompt = inputs::prompt(args.prompt.as_deref(), &args.text)?;
     let tokenizer = &model.loaded.tokenizer;
@@ -50,6 +51,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
         "",
         &json!({
             "model": model.loaded.name,
+            "notes": model.loaded.notes,
             "policy": spec.label,
             "prompt_tokens": tokens.len(),
             "tokens": count,

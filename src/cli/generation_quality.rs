@@ -49,7 +49,7 @@ pub fn run(
     let longest = lengths.iter().max().map_or(0, |&length| usize::try_from(length).unwrap_or(usize::MAX));
     let needed = longest.saturating_add(count);
     let together = (needed as u64).saturating_mul(args.samples.into()).max(2);
-    let sample = corpus::pool(&text, tokenizer, together, None)?;
+    let sample = model.sample(corpus::pool(&text, tokenizer, together, None)?);
     say(&sample.notes);
     let tokens = sample.without_bos(tokenizer);
     if tokens.len() < needed {

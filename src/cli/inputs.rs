@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
+use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
@@ -29,12 +30,22 @@ impl Model {
     /// Loads what `args` name.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
         let mut loaded = load(&args.model, &output::cache()?)?;
+        if let Some(folder) = &args.adapter {
+            loaded = loaded.with_adapter(folder)?;
+        }
         if let Some(length) = args.trained_length {
             anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
             loaded.config.trained_length = length;
         }
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone())?);
         Ok(Self { loaded, decoder })
+    }
+
+    /// `sample` with what the loader has to say of the model before what is said of the text.
+    #[must_use]
+    pub fn sample(&self, mut sample: Sample) -> Sample {
+        sample.notes.splice(0..0, self.loaded.notes.iter().cloned());
+        sample
     }
 
     /// L_pretrain.
@@ -45,6 +56,9 @@ impl Model {
     /// Reads policies, or `defaults` where none are given.
     pub fn policies(&self, given: &[String], defaults: &[String]) -> Result<Vec<PolicySpec>> {
         let texts = if given.is_empty() { defaults } else { given };
+        if given.is_empty() && !defaults.is_empty() {
+            say(&[Note::new("--policy", format!("none was given; these are read: {}", defaults.join(", ")))]);
+        }
         texts
             .iter()
             .map(|text| {

@@ -79,7 +79,8 @@ pub fn run(
     };
     let read = whole.or(totals.first().map(|totals| totals.mark.text.clone())).unwrap_or_default();
     let repeated_from = totals.iter().find_map(|totals| totals.mark.repeats_from);
-    let mut notes = text.notes();
+    let mut notes = model.loaded.notes.clone();
+    notes.extend(text.notes());
     notes.extend(corpus::length_note(tokens, Some(tokens), repeated_from, Some(cli.seed)));
     say(&notes);
     let result = LongResult {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::args::{Cli, Needle};
 use super::inputs::Model;
-use super::output::{self, Output};
+use super::output::{self, Output, say};
 use super::task::{self, Run, short};
 use crate::figures::{Chart, HeatMap, Panel, Points};
 use crate::needles::{self, DEPTHS, Prompt, Recall, TASKS, Task};
@@ -16,6 +16,7 @@ use crate::results::task::{Table, TaskResult};
 /// Runs the command.
 pub fn run(args: &Needle, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
+    say(&model.loaded.notes);
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
     task::check_folder("needle", args.out.as_ref())?;
     let default = [model.trained_length()];

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::{Cli, Passkey};
 use super::inputs::Model;
-use super::output::{self, Output};
+use super::output::{self, Output, say};
 use super::task::{self, Run, short};
 use crate::figures::{Chart, HeatMap, Panel, Points};
 use crate::passkey::{self, Prompt};
@@ -18,6 +18,7 @@ use crate::results::task::{Table, TaskResult};
 /// Runs the command.
 pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
+    say(&model.loaded.notes);
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
     task::check_folder("passkey", args.out.as_ref())?;
     let default = [model.trained_length()];

@@ -46,6 +46,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         (None, None) => corpus::at_most(&text, tokenizer, LONG)?,
         (wanted, _) => corpus::tokens(&text, tokenizer, wanted, args.repeat.seed(cli))?,
     };
+    let sample = model.sample(sample);
     let tokens = &sample.tokens;
     if args.tokens.is_none() && args.per_token.is_none() && tokens.len() as u64 >= LONG {
         let target = Target::new::<LongResult>(None, &args.model.model)?;

@@ -22,7 +22,7 @@ pub fn find(
         return Err(Error::input("--predict", reason).into());
     }
     let windows = Windows::of(model.trained_length());
-    let sample = corpus::tokens(text, &model.loaded.tokenizer, Some(windows.tokens()), repeat)?;
+    let sample = model.sample(corpus::tokens(text, &model.loaded.tokenizer, Some(windows.tokens()), repeat)?);
     say(&sample.notes);
     let windows = windows.cut(&sample.tokens, task::bos(model))?;
     let bar = progress("prediction", 1, "windows");

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::args::{Cli, Qasper};
 use super::inputs::Model;
-use super::output::{self, Output};
+use super::output::{self, Output, say};
 use super::task::{self, Run};
 use crate::error::Error;
 use crate::figures::{Chart, PointSeries, Points};
@@ -40,6 +40,7 @@ pub fn run(args: &Qasper, cli: &Cli, arguments: &[OsString], output: &Output) ->
     task::check_folder("qasper", args.out.as_ref())?;
     let limit = usize::try_from(args.length).unwrap_or(usize::MAX);
     let model = Model::load(&args.model)?;
+    say(&model.loaded.notes);
     let methods = task::methods(&model, &args.policies, &["vanilla", "lm-infinite"])?;
     let bar = output::progress("qasper", (questions.len() * methods.len()) as u64, "questions");
     // [method][question]

@@ -128,7 +128,7 @@ fn segments(
     let total =
         (length as u64).checked_mul(count).ok_or_else(|| Error::input("--samples", "too many tokens"))?;
     let wanted = Some(total.saturating_add(1));
-    let mut sample = corpus::tokens(text, &model.loaded.tokenizer, wanted, repeat)?;
+    let mut sample = model.sample(corpus::tokens(text, &model.loaded.tokenizer, wanted, repeat)?);
     let take = length.saturating_sub(usize::from(bos.is_some())).max(1);
     let parts = sample.without_bos(&model.loaded.tokenizer).chunks_exact(take).take(count as usize);
     let segments: Vec<Vec<u32>> =

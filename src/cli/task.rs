@@ -95,9 +95,17 @@ impl Run<'_> {
     /// Prints `result`, after writing its folder where one is asked for.
     pub fn finish(&self, result: &TaskResult, out: Option<&PathBuf>, output: &Output) -> anyhow::Result<()> {
         let mut result = result.clone();
-        if let Some(sample) = self.sample {
-            result.data["repeated_from"] = sample.repeated_from.into();
-            result.data["notes"] = serde_json::to_value(&sample.notes)?;
+        match self.sample {
+            Some(sample) => {
+                result.data["repeated_from"] = sample.repeated_from.into();
+                result.data["notes"] = serde_json::to_value(&sample.notes)?;
+            }
+            None => {
+                let notes = &self.model.loaded.notes;
+                result.data["notes"] = serde_json::to_value(notes)?;
+                let said: String = notes.iter().map(|note| format!("{note}\n")).collect();
+                result.summary.insert_str(0, &said);
+            }
         }
         match out {
             Some(folder) => output.finish(&result, &self.info()?, folder),
@@ -114,7 +122,7 @@ impl Run<'_> {
         let info = info.of_model(model.digest()?);
         Ok(match self.sample {
             Some(sample) => info.with_text(&sample.read, sample.repeated_from, &sample.notes),
-            None => info,
+            None => RunInfo { notes: model.notes.clone(), ..info },
         })
     }
 }

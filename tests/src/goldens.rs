@@ -57,10 +57,8 @@ fn rope_scaling_of_the_checkpoint_is_followed() {
 
 #[test]
 fn scaling_by_policy_equals_scaling_by_checkpoint() {
-    let cases = [
-        ("linear", PositionScaling::Linear { factor: 4.0 }),
-        ("yarn", PositionScaling::Yarn { factor: 4.0, original_length: 16, beta_fast: 32.0, beta_slow: 1.0 }),
-    ];
+    let cases =
+        [("linear", PositionScaling::Linear { factor: 4.0 }), ("yarn", PositionScaling::yarn(4.0, 16))];
     for (name, scaling) in cases {
         check_logits(name, &tiny("tied"), AttentionPolicy { scaling, ..Default::default() });
     }

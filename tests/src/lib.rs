@@ -13,6 +13,8 @@ pub mod fuzz;
 mod fixtures;
 
 #[cfg(test)]
+mod adapters;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod calibrate;
@@ -24,6 +26,8 @@ mod claims;
 mod cli;
 #[cfg(test)]
 mod compare;
+#[cfg(test)]
+mod config_fields;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]

@@ -162,7 +162,7 @@ fn position_scaling_is_read_from_both_formats() {
         file.set(&key("factor"), Value::F32(4.0));
     });
     assert_eq!(linear, PositionScaling::Linear { factor: 4.0 });
-    let yarn = PositionScaling::Yarn { factor: 4.0, original_length: 32, beta_fast: 32.0, beta_slow: 1.0 };
+    let yarn = PositionScaling::yarn(4.0, 32);
     let from_gguf = gguf(&|file| {
         file.set(&key("type"), "yarn");
         file.set(&key("factor"), Value::F32(4.0));
@@ -193,14 +193,23 @@ fn own_models_may_use_other_encodings() {
 }
 
 #[test]
-fn a_sliding_window_is_told() {
+fn a_sliding_window_is_applied_and_told() {
     let model = load_folder(|config| {
         config["model_type"] = json!("mistral");
         config["sliding_window"] = json!(32);
     });
     assert!(model.notes[0].said.contains("32"), "{:?}", model.notes);
-    assert_eq!(model.config.trained_length, 128);
-    assert!(load_folder(|config| config["sliding_window"] = json!(32)).notes.is_empty());
+    assert_eq!((model.config.trained_length, model.config.own_window(1)), (32, Some(32)));
+    let key = "llama.attention.sliding_window";
+    for (stated, window, trained) in [(Some(32), Some(32), 32), (Some(0), None, 128), (None, None, 128)] {
+        let mut file = tiny("llama", false).gguf(GgmlDType::F32);
+        if let Some(stated) = stated {
+            file.set(key, stated);
+        }
+        let model = load_gguf(&file);
+        assert_eq!((model.config.own_window(0), model.config.trained_length), (window, trained));
+        assert_eq!(model.notes.iter().any(|note| note.field == key), window.is_some(), "{:?}", model.notes);
+    }
 }
 
 #[test]

@@ -132,6 +132,7 @@ impl Shape {
             },
             tied_embeddings: true,
             trained_length: self.length as u64,
+            sliding_windows: Vec::new(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::config::{ModelConfig, Norm, PositionConfig};
-use crate::note::Note;
 use crate::policy::AttentionPolicy;
 
 /// Sizes beyond these belong to no decoder; products of two of them fit 64 bits.
@@ -76,29 +75,4 @@ pub(super) fn check(path: &Path, config: &ModelConfig, names: &FieldNames<'_>) -
         }
     }
     Ok(())
-}
-
-/// Warning for models trained with a sliding window shorter than their length.
-pub(super) fn sliding_window_note(field: &str, window: Option<u64>, trained_length: u64) -> Option<Note> {
-    let window = window.filter(|&window| window > 0 && window < trained_length)?;
-    let said = format!(
-        "the checkpoint asks for a sliding window of {window} tokens, which is not applied unless the policy has it \
-         (`window:window={window}`); the training length is taken as {trained_length}"
-    );
-    Some(Note::warning(field, said))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_shorter_than_training_is_told() {
-        assert_eq!(sliding_window_note("sliding_window", None, 8192), None);
-        assert_eq!(sliding_window_note("sliding_window", Some(8192), 8192), None);
-        assert!(
-            sliding_window_note("sliding_window", Some(4096), 32768)
-                .is_some_and(|note| note.said.contains("4096"))
-        );
-    }
 }

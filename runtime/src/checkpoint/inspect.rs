@@ -81,9 +81,10 @@ fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     let mut found = Findings::new(&gguf.tensors);
     found.notes.extend_from_slice(&gguf.notes);
     let config = found.keep(reader_gguf::config(&gguf));
-    if let Some(config) = &config {
-        found.notes.extend(reader_gguf::notes(&gguf, config)?);
-    }
+    let config = config.map(|(config, notes)| {
+        found.notes.extend(notes);
+        config
+    });
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_gguf(&gguf.metadata, rows));
     let has_template = has_template(&gguf.metadata);
@@ -99,7 +100,7 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     let mut found = Findings::new(&tensors);
     let folder = found.keep(reader_hf::open(&path));
     if let Some(folder) = &folder {
-        found.notes.extend(folder.notes()?);
+        found.notes.extend_from_slice(&folder.notes);
     }
     let config = folder.map(|folder| folder.config);
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{reader_gguf, reader_hf};
+use super::{random_weights, reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
@@ -93,6 +93,9 @@ pub(super) enum Format {
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
 pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
+    if let Some(shape) = reference.strip_prefix(random_weights::SCHEME) {
+        return random_weights::load(reference, shape);
+    }
     let Located { name, path, format } = locate(reference, cache)?;
     match format {
         Format::Gguf => load_gguf(name, path),
@@ -136,7 +139,7 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     let pulled: Vec<&str> = hub::KNOWN.iter().map(|known| known.name).collect();
     let reason = format!(
         "no model of this name and no such file or folder; known are {} (built in), {} (`lm-infinite models pull NAME` \
-         downloads one), any .gguf file, any Hugging Face folder, and hf:org/name",
+         downloads one), any .gguf file, any Hugging Face folder, hf:org/name, and random:SHAPE[:TYPE]",
         embedded.join(", "),
         pulled.join(", ")
     );
@@ -153,12 +156,12 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
-    let (config, weights) = reader_gguf::read(&gguf)?;
+    let (config, weights, notes) = reader_gguf::read(&gguf)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
     Ok(LoadedModel {
         name,
         chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
-        notes: [&gguf.notes[..], &reader_gguf::notes(&gguf, &config)?, tokenizer.notes()].concat(),
+        notes: [&gguf.notes[..], &notes, tokenizer.notes()].concat(),
         tokenizer,
         path,
         config,
@@ -167,13 +170,13 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
 }
 
 fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
-    let folder = reader_hf::open(&path)?;
+    let mut folder = reader_hf::open(&path)?;
     let weights = folder.weights(&safetensors::open(&path)?)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
     Ok(LoadedModel {
         name,
         chat_template: ChatTemplate::from_folder(&path)?,
-        notes: [&folder.notes()?[..], tokenizer.notes()].concat(),
+        notes: [&folder.notes[..], tokenizer.notes()].concat(),
         tokenizer,
         config: folder.config,
         weights,

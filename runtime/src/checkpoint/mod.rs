@@ -1,8 +1,12 @@
 //! From a name, file or folder to a decoder: one reader for each format and family fills [`crate::model`].
 
+mod adapter;
 mod check;
+mod hf_rope;
 mod inspect;
 mod load;
+mod own_attention;
+mod random_weights;
 mod reader_gguf;
 mod reader_hf;
 mod reader_llama;

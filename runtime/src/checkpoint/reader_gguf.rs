@@ -1,6 +1,7 @@
 //! Configuration of GGUF files of the architectures `llama` and `qwen2`.
 
 use super::check::{self, FieldNames};
+use super::own_attention;
 use super::reader_llama::{self, Bias, Biases};
 use crate::error::{Error, Result};
 use crate::formats::gguf::{Gguf, Metadata};
@@ -12,20 +13,20 @@ use crate::policy::PositionScaling;
 /// RoPE's base where the file gives none, as the format defines it.
 const DEFAULT_THETA: f64 = 10_000.0;
 
-/// Configuration and weights.
-pub(super) fn read(gguf: &Gguf) -> Result<(ModelConfig, ModelWeights)> {
-    let config = config(gguf)?;
+/// Configuration, weights, and what is to be said of the file's fields.
+pub(super) fn read(gguf: &Gguf) -> Result<(ModelConfig, ModelWeights, Vec<Note>)> {
+    let (config, notes) = config(gguf)?;
     let biases = Biases {
         attention_input: if config.architecture == "qwen2" { Bias::Required } else { Bias::IfPresent },
         attention_output: Bias::IfPresent,
         mlp: Bias::IfPresent,
     };
     let weights = reader_llama::weights(&gguf.tensors, &config, &reader_llama::GGUF_NAMES, biases)?;
-    Ok((config, weights))
+    Ok((config, weights, notes))
 }
 
-/// Configuration alone.
-pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
+/// Configuration alone, and what is to be said of it.
+pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     let metadata = &gguf.metadata;
     let architecture =
         metadata.require("general.architecture", metadata.text("general.architecture")?)?.to_owned();
@@ -67,7 +68,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
     let epsilon_key = keys.name("attention.layer_norm_rms_epsilon");
     let epsilon = metadata.require(&epsilon_key, metadata.number(&epsilon_key)?)?;
 
-    let config = ModelConfig {
+    let mut config = ModelConfig {
         vocabulary: vocabulary(gguf, &keys)?,
         hidden,
         layers: check::size(metadata.path(), &keys.name("block_count"), layer_count, check::LAYERS)?,
@@ -85,6 +86,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
             long_rope: None,
         },
         tied_embeddings: !gguf.tensors.contains("output.weight"),
+        sliding_windows: Vec::new(),
         trained_length: check::size(
             metadata.path(),
             &keys.name("context_length"),
@@ -102,15 +104,15 @@ pub(super) fn config(gguf: &Gguf) -> Result<ModelConfig> {
         rope_dim: &keys.name("rope.dimension_count"),
     };
     check::check(metadata.path(), &config, &names)?;
-    Ok(config)
-}
-
-/// What is to be said of the file's fields.
-pub(super) fn notes(gguf: &Gguf, config: &ModelConfig) -> Result<Vec<Note>> {
-    let keys = Keys { metadata: &gguf.metadata, architecture: &config.architecture };
-    let window = keys.integer("attention.sliding_window")?;
-    let name = keys.name("attention.sliding_window");
-    Ok(check::sliding_window_note(&name, window, config.trained_length).into_iter().collect())
+    let window_key = keys.name("attention.sliding_window");
+    // 0 stands for none.
+    let window = metadata.integer(&window_key)?.filter(|&window| window > 0);
+    if let Some(window) = window {
+        check::size(metadata.path(), &window_key, window, check::LENGTHS)?;
+    }
+    let windows = vec![window; config.layers];
+    let notes = own_attention::set_windows(&mut config, &window_key, windows).into_iter().collect();
+    Ok((config, notes))
 }
 
 /// Rows of the embedding; held against what the metadata say.
@@ -134,17 +136,28 @@ fn scaling(gguf: &Gguf, keys: &Keys<'_>, theta: f64, dim: usize) -> Result<Posit
         (None | Some("linear"), Some(1.0)) => PositionScaling::None,
         (None | Some("linear"), Some(factor)) => PositionScaling::Linear { factor },
         (Some("yarn"), Some(factor)) => {
-            for key in ["rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"] {
-                if let Some(other) = keys.number(key)?.filter(|&value| value != 1.0) {
+            let original_length = keys.require_integer("rope.scaling.original_context_length")?;
+            // llama.cpp multiplies the published factor by this one; the second is the name of newer files.
+            let extra = match keys.number("rope.scaling.attn_factor")? {
+                Some(extra) => Some(extra),
+                None => keys.number("rope.scaling.yarn_attn_factor")?,
+            };
+            let attention_factor = extra.filter(|&extra| extra != 1.0);
+            for (key, usual) in
+                [("rope.scaling.yarn_ext_factor", 1.0), ("rope.scaling.yarn_log_multiplier", 0.0)]
+            {
+                if let Some(other) = keys.number(key)?.filter(|&value| value != usual && value >= 0.0) {
                     let detail = format!("{}: {} = {other}", keys.metadata.path().display(), keys.name(key));
-                    return Err(Error::unsupported("YaRN with its own attention factor", detail));
+                    return Err(Error::unsupported("YaRN with other than its published parameters", detail));
                 }
             }
             PositionScaling::Yarn {
                 factor,
-                original_length: keys.require_integer("rope.scaling.original_context_length")?,
+                original_length,
                 beta_fast: keys.number("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
                 beta_slow: keys.number("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+                attention_factor: attention_factor.map(|extra| extra * (0.1 * factor.ln() + 1.0)),
+                exact_bounds: false,
             }
         }
         (Some("linear" | "yarn"), None) => {

@@ -1,71 +1,141 @@
 //! Configuration of Hugging Face folders (`config.json`) of the model types `llama`, `mistral` and `qwen2`.
 //!
-//! Read as transformers reads it, defaults included, with one addition for this project's own models:
+//! Read as transformers 5.24 reads it, defaults included, with one addition for this project's own models:
 //! `"position_embedding_type": "rope" | "alibi" | "none"`, `rope` where it is absent.
 
 use std::path::Path;
 
 use super::check::{self, FieldNames};
 use super::reader_llama::{self, Bias, Biases};
+use super::{adapter, hf_rope, own_attention};
 use crate::error::{Error, Result};
 use crate::formats::folder::CONFIG_FILE;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{LongRope, Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
-use crate::policy::{LongRopeFactors, PositionScaling};
-
-/// RoPE's base where the file gives none, as transformers has it for all three model types.
-const DEFAULT_THETA: f64 = 10_000.0;
 
 /// A folder whose `config.json` has been read.
 pub(super) struct Folder {
     json: Json,
     /// Its decoder.
     pub config: ModelConfig,
+    /// What is to be said of the file's fields.
+    pub notes: Vec<Note>,
 }
 
 /// Reads `config.json` of the folder.
 pub(super) fn open(folder: &Path) -> Result<Folder> {
     let json = Json::read(&folder.join(CONFIG_FILE))?;
-    let config = config(&json)?;
-    Ok(Folder { json, config })
+    let mut notes = Vec::new();
+    let config = config(&json, &mut notes)?;
+    if folder.join(adapter::CONFIG_FILE).exists() {
+        let said = "an adapter lies in the folder; it is applied where `--adapter` names it";
+        notes.push(Note::new(adapter::CONFIG_FILE, said));
+    }
+    Ok(Folder { json, config, notes })
 }
 
 impl Folder {
-    /// Takes the decoder's weights out of the folder's tensors.
-    pub(super) fn weights(&self, tensors: &TensorTable) -> Result<ModelWeights> {
+    /// Takes the decoder's weights out of the folder's tensors. Whether the output head is the embedding, transformers decides
+    /// by what is stored: with the flag set and two different tensors, it is not.
+    pub(super) fn weights(&mut self, tensors: &TensorTable) -> Result<ModelWeights> {
         let flag = |key| {
             self.json.boolean(key).map(|set| if set == Some(true) { Bias::Required } else { Bias::None })
         };
-        let attention = flag("attention_bias")?;
         let biases = match self.config.architecture.as_str() {
             "qwen2" => {
                 Biases { attention_input: Bias::Required, attention_output: Bias::None, mlp: Bias::None }
             }
-            _ => Biases { attention_input: attention, attention_output: attention, mlp: flag("mlp_bias")? },
+            "mistral" => {
+                Biases { attention_input: Bias::None, attention_output: Bias::None, mlp: Bias::None }
+            }
+            _ => {
+                let attention = flag("attention_bias")?;
+                Biases { attention_input: attention, attention_output: attention, mlp: flag("mlp_bias")? }
+            }
         };
-        reader_llama::weights(tensors, &self.config, &reader_llama::HUGGING_FACE_NAMES, biases)
-    }
-
-    /// What is to be said of the file's fields.
-    pub(super) fn notes(&self) -> Result<Vec<Note>> {
-        let used = self.json.boolean("use_sliding_window")?.unwrap_or(self.config.architecture == "mistral");
-        let window = self.json.integer("sliding_window")?.filter(|_| used);
-        let note = check::sliding_window_note("sliding_window", window, self.config.trained_length);
-        Ok(note.into_iter().collect())
+        let names = reader_llama::hugging_face_names(tensors);
+        if self.config.tied_embeddings && reader_llama::has_another_head(tensors, names)? {
+            self.config.tied_embeddings = false;
+            self.notes.push(Note::warning(
+                "tie_word_embeddings",
+                "it is true, but the folder holds an embedding and another output head; both are used, as transformers 5 does \
+                 (its version 4 put the embedding in the place of the head)",
+            ));
+        }
+        reader_llama::weights(tensors, &self.config, names, biases)
     }
 }
 
-fn config(json: &Json) -> Result<ModelConfig> {
+/// What transformers takes where a file has no such field; `None` where the file must have it.
+struct Defaults {
+    vocabulary: u64,
+    intermediate: u64,
+    kv_heads: Option<u64>,
+    positions: u64,
+}
+
+/// Of all model types that are read.
+const HIDDEN: u64 = 4096;
+const LAYERS: u64 = 32;
+const HEADS: u64 = 32;
+const EPSILON: f64 = 1e-6;
+const SLIDING_WINDOW: u64 = 4096;
+const MAX_WINDOW_LAYERS: u64 = 28;
+
+impl Defaults {
+    fn of(architecture: &str) -> Option<Self> {
+        Some(match architecture {
+            "llama" => Self { vocabulary: 32_000, intermediate: 11_008, kv_heads: None, positions: 2048 },
+            "mistral" => {
+                Self { vocabulary: 32_000, intermediate: 14_336, kv_heads: Some(8), positions: 4096 * 32 }
+            }
+            "qwen2" => {
+                Self { vocabulary: 151_936, intermediate: 22_016, kv_heads: Some(32), positions: 32_768 }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Fields with transformers' defaults, which are told.
+struct Fields<'a> {
+    json: &'a Json,
+    absent: Vec<String>,
+}
+
+impl Fields<'_> {
+    fn integer(&mut self, key: &str, default: u64) -> Result<u64> {
+        Ok(self.json.integer(key)?.unwrap_or_else(|| {
+            self.absent.push(format!("{key} = {default}"));
+            default
+        }))
+    }
+
+    fn width(&mut self, key: &str, default: u64) -> Result<usize> {
+        let value = self.integer(key, default)?;
+        check::size(self.json.path(), key, value, check::WIDTHS)
+    }
+
+    fn number(&mut self, key: &str, default: f64) -> Result<f64> {
+        Ok(self.json.number(key)?.unwrap_or_else(|| {
+            self.absent.push(format!("{key} = {default:e}"));
+            default
+        }))
+    }
+}
+
+fn config(json: &Json, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let architecture = json.require("model_type", json.text("model_type")?)?.to_owned();
-    if !["llama", "mistral", "qwen2"].contains(&architecture.as_str()) {
+    let Some(defaults) = Defaults::of(&architecture) else {
         let detail = format!("{}: supported are llama, mistral and qwen2", json.path().display());
         return Err(Error::unsupported(format!("model type `{architecture}`"), detail));
-    }
-    if let Some(activation) = json.text("hidden_act")?.filter(|&activation| activation != "silu") {
-        return Err(json.malformed("hidden_act", "silu", activation));
+    };
+    // `swish` is another name of it.
+    if let Some(activation) = json.text("hidden_act")?.filter(|name| !["silu", "swish"].contains(name)) {
+        return Err(json.malformed("hidden_act", "silu or swish", activation));
     }
     if json.object("quantization_config")?.is_some() {
         let detail = format!(
@@ -74,189 +144,125 @@ fn config(json: &Json) -> Result<ModelConfig> {
         );
         return Err(Error::unsupported("quantized safetensors", detail));
     }
-    let hidden = width(json, "hidden_size")?;
-    let heads = width(json, "num_attention_heads")?;
+    let mut fields = Fields { json, absent: Vec::new() };
+    let hidden = fields.width("hidden_size", HIDDEN)?;
+    let heads = fields.width("num_attention_heads", HEADS)?;
     let head_dim = match json.integer("head_dim")? {
-        Some(_) => width(json, "head_dim")?,
+        Some(given) => check::size(json.path(), "head_dim", given, check::WIDTHS)?,
         None => check::derived_head_dim(json.path(), "num_attention_heads", hidden, heads)?,
     };
-    let kv_heads = match json.integer("num_key_value_heads")? {
-        Some(_) => width(json, "num_key_value_heads")?,
-        // Older files of the model type `llama` leave it out; the other types have other defaults.
-        None if architecture == "llama" => heads,
-        None => width(json, "num_key_value_heads")?,
+    let kv_heads = match defaults.kv_heads {
+        // `null`, unlike a field that is absent, stands for as many as queries.
+        Some(default) if !json.states("num_key_value_heads") => {
+            fields.width("num_key_value_heads", default)?
+        }
+        _ => match json.integer("num_key_value_heads")? {
+            Some(given) => check::size(json.path(), "num_key_value_heads", given, check::WIDTHS)?,
+            None => heads,
+        },
     };
-    let trained_length = json.require_integer("max_position_embeddings")?;
-    let epsilon = json.require("rms_norm_eps", json.number("rms_norm_eps")?)?;
-    let config = ModelConfig {
-        vocabulary: width(json, "vocab_size")?,
+    let layers = fields.integer("num_hidden_layers", LAYERS)?;
+    let positions = fields.integer("max_position_embeddings", defaults.positions)?;
+    let positions = check::size(json.path(), "max_position_embeddings", positions, check::LENGTHS)? as u64;
+    let mut config = ModelConfig {
+        vocabulary: fields.width("vocab_size", defaults.vocabulary)?,
         hidden,
-        layers: check::size(
-            json.path(),
-            "num_hidden_layers",
-            json.require_integer("num_hidden_layers")?,
-            check::LAYERS,
-        )?,
+        layers: check::size(json.path(), "num_hidden_layers", layers, check::LAYERS)?,
         heads,
         kv_heads,
         head_dim,
-        intermediate: width(json, "intermediate_size")?,
-        norm: Norm::Rms { epsilon: epsilon as f32 },
+        intermediate: fields.width("intermediate_size", defaults.intermediate)?,
+        norm: Norm::Rms { epsilon: fields.number("rms_norm_eps", EPSILON)? as f32 },
         mlp: Mlp::SwiGlu,
-        position: position(json, head_dim, trained_length)?,
+        position: position(json, head_dim, positions, notes)?,
         tied_embeddings: json.boolean("tie_word_embeddings")?.unwrap_or(false),
-        trained_length: check::size(json.path(), "max_position_embeddings", trained_length, check::LENGTHS)?
-            as u64,
+        trained_length: positions,
+        sliding_windows: Vec::new(),
         architecture,
     };
+    let windows = sliding_windows(&mut fields, &config, notes)?;
+    notes.extend(own_attention::set_windows(&mut config, "sliding_window", windows));
+    if !fields.absent.is_empty() {
+        let said = format!("absent fields have the defaults of transformers: {}", fields.absent.join(", "));
+        notes.push(Note::new(CONFIG_FILE, said));
+    }
     let names = FieldNames {
         heads: "num_attention_heads",
         kv_heads: "num_key_value_heads",
         head_dim: "head_dim",
         epsilon: "rms_norm_eps",
         rope_theta: "rope_theta",
-        rope_dim: "partial_rotary_factor",
+        rope_dim: "head_dim",
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)
 }
 
-fn position(json: &Json, head_dim: usize, max_length: u64) -> Result<PositionConfig> {
+fn position(json: &Json, head_dim: usize, positions: u64, notes: &mut Vec<Note>) -> Result<PositionConfig> {
     match json.text("position_embedding_type")? {
-        None | Some("rope") => {}
-        Some("alibi") => return Ok(PositionConfig::Alibi),
-        Some("none") => return Ok(PositionConfig::None),
-        Some(other) => return Err(json.malformed("position_embedding_type", "rope, alibi or none", other)),
+        None | Some("rope") => hf_rope::read(json, head_dim, positions, notes),
+        Some("alibi") => Ok(PositionConfig::Alibi),
+        Some("none") => Ok(PositionConfig::None),
+        Some(other) => Err(json.malformed("position_embedding_type", "rope, alibi or none", other)),
     }
-    // transformers 5 gathers everything about RoPE in `rope_parameters`; older files have it at the top.
-    let gathered = json.object("rope_parameters")?;
-    let old = json.object("rope_scaling")?;
-    let number = |key| match gathered.as_ref().map(|rope| rope.number(key)).transpose()?.flatten() {
-        Some(value) => Ok(Some(value)),
-        None => json.number(key),
-    };
-    let theta = number("rope_theta")?.unwrap_or(DEFAULT_THETA);
-    let dim = match number("partial_rotary_factor")? {
-        Some(part) if part > 0.0 && part <= 1.0 => (head_dim as f64 * part) as usize,
-        Some(part) => {
-            return Err(json.malformed("partial_rotary_factor", "a number above 0, at most 1", part));
+}
+
+/// The window of each layer. Mistral has one everywhere unless it is `null`, or in the layers that `layer_types` names (then
+/// transformers calls it Ministral); Qwen2 only with `use_sliding_window`, in the layers that `layer_types` names, or from
+/// `max_window_layers` on; Llama has none.
+fn sliding_windows(
+    fields: &mut Fields<'_>,
+    config: &ModelConfig,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Option<u64>>> {
+    let json = fields.json;
+    let stated = json.integer("sliding_window")?;
+    if let Some(window) = stated.filter(|&window| !check::LENGTHS.contains(&window)) {
+        return Err(json.malformed("sliding_window", "a number of tokens from 1 on, or null", window));
+    }
+    let full = vec![None; config.layers];
+    let is_used = match config.architecture.as_str() {
+        "mistral" => true,
+        "qwen2" => json.boolean("use_sliding_window")? == Some(true),
+        _ => {
+            if stated.is_some() {
+                let said =
+                    "passed over, as transformers does for the model type `llama`: every key is attended";
+                notes.push(Note::new("sliding_window", said));
+            }
+            false
         }
-        None => head_dim,
     };
-    let rope = gathered.or(old);
-    let scaling = rope.as_ref().map_or(Ok(PositionScaling::None), |rope| scaling(rope, max_length))?;
-    let long_rope = match (&rope, scaling) {
-        (Some(rope), PositionScaling::LongRope { .. }) => Some(long_rope(rope, json, dim, max_length)?),
+    if !is_used {
+        return Ok(full);
+    }
+    let window = match json.states("sliding_window") {
+        true => stated,
+        false => Some(fields.integer("sliding_window", SLIDING_WINDOW)?),
+    };
+    let Some(window) = window else { return Ok(full) };
+    if let Some(types) = json.value("layer_types") {
+        let types = layer_types(json, types, config.layers)?;
+        return Ok(types.into_iter().map(|is_windowed| is_windowed.then_some(window)).collect());
+    }
+    let from = match config.architecture.as_str() {
+        "qwen2" => fields.integer("max_window_layers", MAX_WINDOW_LAYERS)?,
+        _ => 0,
+    };
+    Ok((0..config.layers).map(|layer| (layer as u64 >= from).then_some(window)).collect())
+}
+
+/// Which layers have a window.
+fn layer_types(json: &Json, types: &serde_json::Value, layers: usize) -> Result<Vec<bool>> {
+    let of = |kind: &serde_json::Value| match kind.as_str() {
+        Some("full_attention") => Some(false),
+        Some("sliding_attention") => Some(true),
         _ => None,
     };
-    Ok(PositionConfig::Rope { theta, dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
-}
-
-fn scaling(rope: &Json, max_length: u64) -> Result<PositionScaling> {
-    // `type` is the older name of `rope_type`.
-    let kind = match rope.text("rope_type")? {
-        Some(kind) => kind,
-        None => rope.text("type")?.unwrap_or("default"),
-    };
-    let factor = || {
-        let factor = rope.require("factor", rope.number("factor")?)?;
-        if factor.is_finite() && factor >= 1.0 {
-            Ok(factor)
-        } else {
-            Err(rope.malformed("factor", "at least 1", factor))
-        }
-    };
-    match kind {
-        "default" => Ok(PositionScaling::None),
-        "linear" => Ok(PositionScaling::Linear { factor: factor()? }),
-        "yarn" => {
-            for (key, default) in [
-                ("attention_factor", None),
-                ("mscale", None),
-                ("mscale_all_dim", None),
-                ("truncate", Some(true)),
-            ] {
-                let set = rope.value(key);
-                if let Some(value) = set.filter(|value| value.as_bool() != default || default.is_none()) {
-                    let detail = format!("{}: {} = {value}", rope.path().display(), rope.name(key));
-                    return Err(Error::unsupported("YaRN with its own attention factor or rounding", detail));
-                }
-            }
-            Ok(PositionScaling::Yarn {
-                factor: factor()?,
-                original_length: rope
-                    .integer("original_max_position_embeddings")?
-                    .unwrap_or(max_length)
-                    .max(1),
-                beta_fast: rope.number("beta_fast")?.unwrap_or(32.0),
-                beta_slow: rope.number("beta_slow")?.unwrap_or(1.0),
-            })
-        }
-        "llama3" => Ok(PositionScaling::Llama3 {
-            factor: factor()?,
-            original_length: rope.require_integer("original_max_position_embeddings")?,
-            low_frequency: rope.require("low_freq_factor", rope.number("low_freq_factor")?)?,
-            high_frequency: rope.require("high_freq_factor", rope.number("high_freq_factor")?)?,
-        }),
-        "dynamic" => Ok(PositionScaling::DynamicNtk {
-            factor: factor()?,
-            original_length: rope.integer("original_max_position_embeddings")?.unwrap_or(max_length).max(1),
-        }),
-        "longrope" => Ok(PositionScaling::LongRope { factors: LongRopeFactors::ByLength }),
-        other => {
-            let detail = format!(
-                "{}: supported are default, linear, dynamic, yarn, longrope and llama3",
-                rope.path().display()
-            );
-            Err(Error::unsupported(format!("RoPE scaling `{other}`"), detail))
-        }
-    }
-}
-
-/// The factors of LongRoPE. The attention factor is `sqrt(1 + ln s / ln L)`, `s` the ratio of the largest length to the trained
-/// one L, unless the file gives it; L may stand beside `rope_scaling`.
-fn long_rope(rope: &Json, top: &Json, dim: usize, max_length: u64) -> Result<LongRope> {
-    let factors = |key: &str| -> Result<Vec<f64>> {
-        let expected = format!("{} positive numbers", dim / 2);
-        let list = rope.require(key, rope.value(key).and_then(|list| list.as_array()))?;
-        let numbers: Vec<f64> = list.iter().filter_map(|number| number.as_f64()).collect();
-        let good = |number: &f64| number.is_finite() && *number > 0.0;
-        if numbers.len() == list.len() && list.len() == dim / 2 && numbers.iter().all(good) {
-            Ok(numbers)
-        } else {
-            Err(rope.malformed(
-                key,
-                &expected,
-                format!("a list of {} with {} numbers", list.len(), numbers.len()),
-            ))
-        }
-    };
-    let inside = rope.integer("original_max_position_embeddings")?;
-    let original_length = match inside {
-        Some(length) => Some(length),
-        None => top.integer("original_max_position_embeddings")?,
-    };
-    let original_length = original_length.unwrap_or(max_length).max(2);
-    let ratio = match rope.number("factor")? {
-        Some(factor) => factor,
-        None => max_length as f64 / original_length as f64,
-    };
-    let magnitude = match rope.number("attention_factor")? {
-        Some(factor) => factor,
-        None if ratio > 1.0 => (1.0 + ratio.ln() / (original_length as f64).ln()).sqrt(),
-        None => 1.0,
-    };
-    if !(magnitude.is_finite() && magnitude > 0.0) {
-        return Err(rope.malformed("attention_factor", "a positive number", magnitude));
-    }
-    Ok(LongRope {
-        short: factors("short_factor")?,
-        long: factors("long_factor")?,
-        original_length,
-        magnitude,
+    let expected = format!("{layers} times `full_attention` or `sliding_attention`");
+    let list = types.as_array().and_then(|list| list.iter().map(of).collect::<Option<Vec<bool>>>());
+    list.filter(|list| list.len() == layers).ok_or_else(|| {
+        let got: String = types.to_string().chars().take(80).collect();
+        json.malformed("layer_types", expected, got)
     })
-}
-
-fn width(json: &Json, key: &str) -> Result<usize> {
-    check::size(json.path(), key, json.require_integer(key)?, check::WIDTHS)
 }

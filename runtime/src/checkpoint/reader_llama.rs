@@ -64,6 +64,31 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
     ignored: &["rotary_emb.inv_freq"],
 };
 
+/// The same without what stands before them all: how the decoder without its output head is stored.
+const HUGGING_FACE_BASE_NAMES: Names =
+    Names { embedding: "embed_tokens", final_norm: "norm", block: "layers", ..HUGGING_FACE_NAMES };
+
+/// The names that the tensors of a Hugging Face folder have.
+pub(super) fn hugging_face_names(tensors: &TensorTable) -> &'static Names {
+    let has = |names: &Names| tensors.contains(&format!("{}.0.{}.weight", names.block, names.query));
+    if !has(&HUGGING_FACE_NAMES) && has(&HUGGING_FACE_BASE_NAMES) {
+        &HUGGING_FACE_BASE_NAMES
+    } else {
+        &HUGGING_FACE_NAMES
+    }
+}
+
+/// Are an embedding and an output head stored, and do they differ?
+pub(super) fn has_another_head(tensors: &TensorTable, names: &Names) -> Result<bool> {
+    let name = |role: &str| format!("{role}.weight");
+    let (embedding, head) = (name(names.embedding), name(names.head));
+    if !(tensors.contains(&embedding) && tensors.contains(&head)) {
+        return Ok(false);
+    }
+    let (embedding, head) = (tensors.get(&embedding)?, tensors.get(&head)?);
+    Ok(embedding.stored() != head.stored())
+}
+
 /// Whether a matrix has a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bias {
@@ -98,7 +123,13 @@ pub(super) fn weights(
     let &ModelConfig { hidden, vocabulary, intermediate, layers, .. } = config;
     let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
 
-    let embedding = reader.linear(names.embedding, vocabulary, hidden, Bias::None)?.weight;
+    // Of tied ones either may be stored; some checkpoints store both.
+    let head_is_stored = tensors.contains(&format!("{}.weight", names.head));
+    let shared = match tensors.contains(&format!("{}.weight", names.embedding)) {
+        false if config.tied_embeddings && head_is_stored => names.head,
+        _ => names.embedding,
+    };
+    let embedding = reader.linear(shared, vocabulary, hidden, Bias::None)?.weight;
     let mut blocks = Vec::new();
     for layer in 0..layers {
         let name = |role: &str| format!("{}.{layer}.{role}", names.block);
@@ -116,7 +147,7 @@ pub(super) fn weights(
     }
     let final_norm = reader.norm(names.final_norm, hidden)?;
     let head = if config.tied_embeddings {
-        reader.used.insert(format!("{}.weight", names.head)); // Some checkpoints store the copy.
+        reader.used.insert(format!("{}.weight", names.head));
         embedding.clone()
     } else {
         reader.linear(names.head, vocabulary, hidden, Bias::None)?.weight

@@ -1,11 +1,38 @@
 //! JSON objects looked up by key and type.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::mapped;
 use crate::error::{Error, Result};
+
+/// `text` with the words that Python's `json` writes for numbers that JSON cannot hold (`NaN`, `Infinity`, `-Infinity`) as
+/// strings: a file that has them where nobody looks is read, and where a number is asked for, the error quotes them.
+fn with_constants_quoted(text: &str) -> Cow<'_, str> {
+    const CONSTANTS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !CONSTANTS.iter().any(|constant| text.contains(constant)) {
+        return Cow::Borrowed(text);
+    }
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let (mut rest, mut in_string, mut escaped) = (text, false, false);
+    while let Some(next) = rest.chars().next() {
+        let constant = CONSTANTS.iter().find(|&&constant| !in_string && rest.starts_with(constant));
+        if let Some(constant) = constant {
+            quoted.push('"');
+            quoted.push_str(constant);
+            quoted.push('"');
+            rest = &rest[constant.len()..];
+            continue;
+        }
+        in_string ^= next == '"' && !escaped;
+        escaped = in_string && next == '\\' && !escaped;
+        quoted.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    Cow::Owned(quoted)
+}
 
 /// A JSON object looked up by key and type; errors name the file and the key. `null` counts as absent.
 pub(crate) struct Json {
@@ -19,8 +46,8 @@ impl Json {
     /// Reads a file that holds one object.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = mapped::read_small(path)?;
-        let values =
-            serde_json::from_str(&text).map_err(|e| Error::malformed(path, "file", "a JSON object", e))?;
+        let values = serde_json::from_str(&with_constants_quoted(&text))
+            .map_err(|e| Error::malformed(path, "file", "a JSON object", e))?;
         Ok(Self { path: path.to_owned(), prefix: String::new(), values })
     }
 
@@ -37,6 +64,21 @@ impl Json {
     /// An [`Error::Malformed`] about `key`.
     pub(crate) fn malformed(&self, key: &str, expected: impl ToString, got: impl ToString) -> Error {
         Error::malformed(&self.path, self.name(key), expected, got)
+    }
+
+    /// Is the key there, be it with `null`?
+    pub(crate) fn states(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// All fields.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Has the object no fields?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     /// The value as JSON, unless it is absent or `null`.
@@ -98,5 +140,20 @@ impl Json {
     /// An integer that must be there.
     pub(crate) fn require_integer(&self, key: &str) -> Result<u64> {
         self.require(key, self.integer(key)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_python_that_json_has_not_are_strings() {
+        let text = r#"{"a": [0.0, Infinity], "b": "NaN \\\" Infinity", "c": -Infinity, "NaN": NaN}"#;
+        let value: Value = serde_json::from_str(&with_constants_quoted(text)).expect("JSON");
+        assert_eq!(value["a"][1], "Infinity");
+        assert_eq!(value["b"], "NaN \\\" Infinity");
+        assert_eq!((&value["c"], &value["NaN"]), (&Value::from("-Infinity"), &Value::from("NaN")));
+        assert!(matches!(with_constants_quoted("{}"), Cow::Borrowed(_)));
     }
 }

@@ -94,6 +94,13 @@ pub(crate) fn open(folder: &Path) -> Result<TensorTable> {
     Ok(tensors)
 }
 
+/// All tensors of one file.
+pub(crate) fn open_file(path: &Path) -> Result<TensorTable> {
+    let mut tensors = TensorTable::new(path);
+    read_file(path, &mut tensors)?;
+    Ok(tensors)
+}
+
 fn read_file(path: &Path, tensors: &mut TensorTable) -> Result<()> {
     let bytes = mapped::map(path)?;
     let all = (*bytes).as_ref();

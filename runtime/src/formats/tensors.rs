@@ -52,6 +52,11 @@ impl StoredTensor {
         Error::malformed(&*self.path, format!("tensor `{name}`"), expected, got)
     }
 
+    /// Its bytes as they are stored, with their type and shape.
+    pub(crate) fn stored(&self) -> (&Element, &[usize], &[u8]) {
+        (&self.element, &self.shape, &(*self.bytes).as_ref()[self.range.clone()])
+    }
+
     fn check_shape(&self, name: &str, shape: &[usize]) -> Result<()> {
         if self.shape == shape {
             return Ok(());

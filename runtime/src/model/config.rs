@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::PositionScaling;
+use crate::policy::{AttentionPolicy, PositionScaling};
 
 /// Shape and structure of a decoder-only transformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +31,13 @@ pub struct ModelConfig {
     pub position: PositionConfig,
     /// The output head is the embedding.
     pub tied_embeddings: bool,
-    /// L_pretrain: the longest segment seen in training, in tokens.
+    /// L_pretrain: the longest distance between query and key seen in training, in tokens: the longest segment, or the longest of
+    /// [`Self::sliding_windows`] where every layer has one that is shorter.
     pub trained_length: u64,
+    /// Windows of the model's own attention, by layer: a query attends to keys at distances `0 ≤ d < W`, or to all where `None`.
+    /// Empty where no layer has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sliding_windows: Vec<Option<u64>>,
 }
 
 /// Normalization layer.
@@ -105,6 +110,17 @@ impl ModelConfig {
     /// Query heads that share one key/value head.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
+    }
+
+    /// Window of layer `layer`'s own attention.
+    pub fn own_window(&self, layer: usize) -> Option<u64> {
+        self.sliding_windows.get(layer).copied().flatten()
+    }
+
+    /// What `policy` does in layer `layer`, from 0, beside the model's own attention ([`AttentionPolicy::at_layer`],
+    /// [`AttentionPolicy::within`]).
+    pub fn policy_at(&self, policy: &AttentionPolicy, layer: usize) -> AttentionPolicy {
+        policy.at_layer(layer).within(self.own_window(layer))
     }
 
     /// Weights in the matrices of all blocks: what a token costs in multiplications, attention and vocabulary aside.

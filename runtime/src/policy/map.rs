@@ -63,12 +63,12 @@ impl PolicyMap {
         exception.map_or(&self.default, |exception| &exception.policy).at_layer(layer)
     }
 
-    /// The policies of layer `layer` with `heads` heads.
-    pub fn layer(&self, layer: usize, heads: usize) -> LayerPolicies {
+    /// The policies of layer `layer` with `heads` heads, whose own attention has the window `own` ([`AttentionPolicy::within`]).
+    pub fn layer(&self, layer: usize, heads: usize, own: Option<u64>) -> LayerPolicies {
         let mut distinct = Vec::new();
         let of_heads = (0..heads)
             .map(|head| {
-                let policy = self.at(layer, head);
+                let policy = self.at(layer, head).within(own);
                 distinct.iter().position(|known| *known == policy).unwrap_or_else(|| {
                     distinct.push(policy);
                     distinct.len() - 1
@@ -102,7 +102,7 @@ impl PolicyMap {
             }
         }
         for layer in 0..if self.exceptions.is_empty() { 0 } else { layers } {
-            let policies = self.layer(layer, heads);
+            let policies = self.layer(layer, heads, None);
             let kept = policies.kept();
             // Old keys begin behind the start tokens of the cache.
             let other = policies.distinct.iter().find(|own| own.middle.is_some() && own.start != kept.start);
@@ -192,23 +192,23 @@ mod tests {
         let window = |layer, head| map.at(layer, head).window;
         assert_eq!([window(0, 0), window(0, 1)], [Some(6), None]);
         assert_eq!([window(1, 0), window(1, 2)], [Some(4), Some(5)]);
-        let layer = map.layer(1, 4);
+        let layer = map.layer(1, 4, None);
         assert_eq!(layer.distinct().len(), 2);
         assert_eq!([0, 1, 2, 3].map(|head| layer.index(head)), [0, 0, 1, 0]);
         assert_eq!(layer.of_head(2), &windowed(1, 5));
         assert!(map.to_string().ends_with("layer 0, head 0: start=2,window=6"), "{map}");
-        assert_eq!(map.with_layer(1, windowed(0, 9)).layer(1, 4).distinct().len(), 1);
+        assert_eq!(map.with_layer(1, windowed(0, 9)).layer(1, 4, None).distinct().len(), 1);
     }
 
     #[test]
     fn what_is_kept_is_enough_for_all() {
         let map = |policy: AttentionPolicy| PolicyMap::from(windowed(3, 6)).with_head(0, 1, policy);
-        let kept = |policy| map(policy).layer(0, 2).kept();
+        let kept = |policy| map(policy).layer(0, 2, None).kept();
         assert_eq!(kept(windowed(1, 9)), windowed(3, 9));
         assert_eq!(kept(AttentionPolicy::default()), AttentionPolicy::default());
         let in_cache = AttentionPolicy { positions: Positions::InCache, ..windowed(3, 6) };
         assert_eq!(kept(in_cache), windowed(3, 6));
-        assert_eq!(PolicyMap::from(windowed(3, 6)).layer(0, 2).kept(), windowed(3, 6));
+        assert_eq!(PolicyMap::from(windowed(3, 6)).layer(0, 2, None).kept(), windowed(3, 6));
         let middle = Some(Middle { k: 2, from_layer: 0, distance: 3 });
         assert_eq!(kept(AttentionPolicy { middle, ..windowed(3, 5) }).middle, middle);
     }

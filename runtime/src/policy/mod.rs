@@ -1,6 +1,7 @@
 //! What a method changes about attention, as data: independent toggles, not a class per method.
 
 mod map;
+mod own;
 mod preset;
 mod region;
 mod remap;

@@ -121,12 +121,7 @@ impl Preset {
                 &["factor"]
             }
             "yarn" => {
-                policy.scaling = PositionScaling::Yarn {
-                    factor: FACTOR,
-                    original_length: trained_length,
-                    beta_fast: 32.0,
-                    beta_slow: 1.0,
-                };
+                policy.scaling = PositionScaling::yarn(FACTOR, trained_length);
                 &["factor"]
             }
             "longrope" => {

@@ -56,11 +56,11 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
         None => policy.ceiling.map_or(true_distance, |ceiling| true_distance.min(ceiling)),
     };
     match policy.window {
-        None => match policy.dropped {
+        window if window.is_none_or(|window| true_distance < window) => match policy.dropped {
             Some(dropped) if j < dropped.tokens && true_distance >= dropped.beyond => Region::Masked,
             _ => Region::Recent { distance },
         },
-        Some(window) if true_distance < window => Region::Recent { distance },
+        None => Region::Masked,
         Some(window) if j < policy.start => Region::Start {
             distance: match policy.positions {
                 Positions::True => distance,
@@ -93,11 +93,8 @@ impl AttentionPolicy {
     /// Bounds of the regions of query `i`.
     pub fn spans(&self, i: u64) -> Spans {
         let behind = |window: u64| (i + 1).saturating_sub(window);
-        let recent_begin = match (self.window, self.dropped) {
-            (Some(window), _) => behind(window),
-            (None, Some(dropped)) => dropped.tokens.min(behind(dropped.beyond)),
-            (None, None) => 0,
-        };
+        let after_dropped = self.dropped.map_or(0, |dropped| dropped.tokens.min(behind(dropped.beyond)));
+        let recent_begin = self.window.map_or(0, behind).max(after_dropped);
         let start_end = self.start.min(recent_begin);
         let clamped_end = match (self.positions, self.remap, self.ceiling) {
             (Positions::InCache, ..) => start_end,

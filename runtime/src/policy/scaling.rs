@@ -31,6 +31,13 @@ pub enum PositionScaling {
         beta_fast: f64,
         /// Rotations below which a dimension is fully interpolated (published: 1).
         beta_slow: f64,
+        /// What rotated dimensions of query and key are each multiplied by; `None`: as published, `0.1 ln(factor) + 1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attention_factor: Option<f64>,
+        /// The dimensions at which the two numbers of rotations are reached are not rounded outwards to whole pairs, as the
+        /// published code does.
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact_bounds: bool,
     },
     /// Llama 3.1's frequency bands, as checkpoints of that family declare them.
     Llama3 {
@@ -99,7 +106,24 @@ impl fmt::Display for PositionScaling {
     }
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl PositionScaling {
+    /// YaRN with its published constants.
+    pub fn yarn(factor: f64, original_length: u64) -> Self {
+        let (beta_fast, beta_slow) = (32.0, 1.0);
+        Self::Yarn {
+            factor,
+            original_length,
+            beta_fast,
+            beta_slow,
+            attention_factor: None,
+            exact_bounds: false,
+        }
+    }
+
     /// This scaling after the checkpoint's `own`.
     ///
     /// # Errors
@@ -157,11 +181,19 @@ impl PositionScaling {
                 positive("factor", factor, 1.0)?;
                 positive("original length", original_length as f64, 1.0)
             }
-            Self::Yarn { factor, original_length, beta_fast, beta_slow } => {
+            Self::Yarn {
+                factor,
+                original_length,
+                beta_fast,
+                beta_slow,
+                attention_factor,
+                exact_bounds: _,
+            } => {
                 positive("factor", factor, 1.0)?;
                 positive("original length", original_length as f64, 1.0)?;
                 positive("beta_slow", beta_slow, 1e-6)?;
-                positive("beta_fast", beta_fast, beta_slow)
+                positive("beta_fast", beta_fast, beta_slow)?;
+                attention_factor.map_or(Ok(()), |factor| positive("attention factor", factor, 1e-6))
             }
             Self::Llama3 { factor, original_length, low_frequency, high_frequency } => {
                 positive("factor", factor, 1.0)?;

@@ -145,8 +145,7 @@ mod tests {
         let all: Vec<f32> = (8..48).map(value).collect();
         let keys: Vec<&[f32]> = all.chunks(8).collect();
         let distances = [0, 1, 255, 4096, 1_000_000_000];
-        let yarn =
-            PositionScaling::Yarn { factor: 4.0, original_length: 32, beta_fast: 32.0, beta_slow: 1.0 };
+        let yarn = PositionScaling::yarn(4.0, 32);
         for encoding in [
             PositionEncoding::Rope(Rope::new(10_000.0, 8, PositionScaling::None)),
             PositionEncoding::Rope(Rope::new(10_000.0, 4, yarn)),

@@ -37,19 +37,29 @@ impl Rope {
             | PositionScaling::DynamicNtk { .. }
             | PositionScaling::LongRope { .. } => {}
             PositionScaling::Linear { factor } => frequencies.iter_mut().for_each(|f| *f /= factor),
-            PositionScaling::Yarn { factor, original_length, beta_fast, beta_slow } => {
+            PositionScaling::Yarn {
+                factor,
+                original_length,
+                beta_fast,
+                beta_slow,
+                attention_factor,
+                exact_bounds,
+            } => {
                 // The pair that turns `rotations` times over the trained length.
                 let pair = |rotations: f64| {
                     dim as f64 * (original_length as f64 / (rotations * TAU)).ln() / (2.0 * theta.ln())
                 };
-                let low = pair(beta_fast).floor().max(0.0);
-                let high = pair(beta_slow).ceil().min(dim as f64 - 1.0);
+                let (low, high) = match exact_bounds {
+                    true => (pair(beta_fast), pair(beta_slow)),
+                    false => (pair(beta_fast).floor(), pair(beta_slow).ceil()),
+                };
+                let (low, high) = (low.max(0.0), high.min(dim as f64 - 1.0));
                 let width = (high - low).max(0.001);
                 for (j, frequency) in frequencies.iter_mut().enumerate() {
                     let interpolated = ((j as f64 - low) / width).clamp(0.0, 1.0);
                     *frequency *= interpolated / factor + (1.0 - interpolated);
                 }
-                magnitude = 0.1 * factor.ln() + 1.0;
+                magnitude = attention_factor.unwrap_or(0.1 * factor.ln() + 1.0);
             }
             PositionScaling::Llama3 { factor, original_length, low_frequency, high_frequency } => {
                 for frequency in &mut frequencies {
@@ -197,8 +207,7 @@ mod tests {
     #[test]
     fn yarn_keeps_fast_pairs_and_interpolates_slow_ones() {
         let plain = Rope::new(10_000.0, 128, PositionScaling::None);
-        let yarn =
-            PositionScaling::Yarn { factor: 8.0, original_length: 4096, beta_fast: 32.0, beta_slow: 1.0 };
+        let yarn = PositionScaling::yarn(8.0, 4096);
         let scaled = Rope::new(10_000.0, 128, yarn);
         assert!((plain.frequencies[0] - scaled.frequencies[0]).abs() < 1e-12);
         assert!((plain.frequencies[63] / scaled.frequencies[63] - 8.0).abs() < 1e-9);

@@ -45,6 +45,8 @@ impl LayerStates {
     /// # Errors
     /// A token that is not in the vocabulary.
     pub fn new(decoder: Arc<Decoder>, tokens: Arc<[u32]>, same: u64) -> Result<Self> {
+        // A layer with a window of its own drops keys that other policies keep.
+        let same = if decoder.config().sliding_windows.is_empty() { same } else { 0 };
         let same = usize::try_from(same).unwrap_or(usize::MAX).min(tokens.len()) / CHUNK * CHUNK;
         let mut begin =
             Begin { tokens: same, caches: Vec::new(), last_hidden: Vec::new(), losses: Vec::new() };

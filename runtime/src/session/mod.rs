@@ -63,7 +63,9 @@ impl Reading {
         let scaling = policies.default_policy().scaling;
         let (encoding, end) = PositionEncoding::at(config, scaling, 0)?;
         let table = table(&encoding);
-        let layers = (0..config.layers).map(|layer| policies.layer(layer, config.heads)).collect();
+        let layers = (0..config.layers)
+            .map(|layer| policies.layer(layer, config.heads, config.own_window(layer)))
+            .collect();
         Ok(Self { layers, scaling, encoding, stage: 0..end, table })
     }
 

@@ -7,12 +7,16 @@ use lm_infinite_runtime::hub::DEFAULT_MODEL;
 use lm_infinite_runtime::policy::parse_length;
 
 /// Which model.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct ModelArgs {
-    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, or hf:org/name
+    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, hf:org/name, or
+    /// random:SHAPE[:TYPE], a published shape with random weights (see `bench --random`)
     #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
     pub model: String,
+    /// Add a LoRA adapter, a folder that PEFT wrote, to the weights of the model
+    #[arg(long, value_name = "FOLDER")]
+    pub adapter: Option<PathBuf>,
     /// Training length in tokens, where the file's own is wrong
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub trained_length: Option<u64>,

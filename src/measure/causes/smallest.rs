@@ -202,13 +202,14 @@ fn cost(config: &ModelConfig, map: &PolicyMap, tokens: u64) -> (u64, u64) {
         }
         None => tokens * (tokens + 1) / 2,
     };
+    let policy = |layer, head| map.at(layer, head).within(config.own_window(layer));
     let group = config.group();
     let (mut bytes, mut pairs) = (0, 0);
     for layer in 0..config.layers {
         for kv_head in 0..config.kv_heads {
             let heads = kv_head * group..(kv_head + 1) * group;
-            bytes += per_key * heads.clone().map(|head| held(&map.at(layer, head))).max().unwrap_or(0);
-            pairs += heads.map(|head| attended(&map.at(layer, head))).sum::<u64>();
+            bytes += per_key * heads.clone().map(|head| held(&policy(layer, head))).max().unwrap_or(0);
+            pairs += heads.map(|head| attended(&policy(layer, head))).sum::<u64>();
         }
     }
     (bytes, pairs)

@@ -288,6 +288,7 @@ pub(super) mod tests {
             position: PositionConfig::None,
             tied_embeddings: true,
             trained_length,
+            sliding_windows: Vec::new(),
         }
     }
 

@@ -45,7 +45,7 @@ pub fn head_statements(
     };
     let entropy = report.entropy;
     let largest = entropy.map(|growth| growth.outside.map_or(growth.inside, |far| far.max(growth.inside)));
-    let policy = run.attention.at_layer(layer);
+    let policy = diagnosis.config.policy_at(&run.attention, layer);
     let middle = policy.middle.map_or(0, |middle| middle.k);
     let keys = policy.kept_keys().map_or(diagnosis.tokens, |kept| diagnosis.tokens.min(kept + middle));
     let most = (keys as f64).ln();

@@ -26,13 +26,19 @@ fn missing_file_or_field() {
         |folder| std::fs::remove_file(folder.join("config.json")).expect("removed"),
         &["config.json"],
     );
-    for field in
-        ["model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"]
-            .into_iter()
-            .chain(["rms_norm_eps", "max_position_embeddings", "vocab_size"])
-    {
-        let remove = |config: &mut Value| drop(config.as_object_mut().expect("an object").remove(field));
-        refused_config(remove, &["config.json", field, "no such field"]);
+    let without = |field: &'static str| {
+        move |config: &mut Value| drop(config.as_object_mut().expect("an object").remove(field))
+    };
+    refused_config(without("model_type"), &["config.json", "model_type", "no such field"]);
+    // Others have defaults, which no tensor of this model has the shape of.
+    for (field, expected) in [
+        ("hidden_size", "4096"),
+        ("intermediate_size", "11008"),
+        ("vocab_size", "32000"),
+        ("num_hidden_layers", "none of this name"),
+        ("num_attention_heads", "[512, 64]"),
+    ] {
+        refused_config(without(field), &["tensor", expected]);
     }
 }
 
@@ -102,7 +108,30 @@ fn what_is_not_supported_is_said() {
 #[test]
 fn rope_that_makes_no_sense() {
     refused_field("rope_theta", json!(0.0), &["rope_theta"]);
-    refused_field("partial_rotary_factor", json!(1.5), &["partial_rotary_factor"]);
+    refused_config(
+        |config| {
+            config["partial_rotary_factor"] = json!(0.5);
+            config["rope_scaling"] = json!({"type": "linear", "factor": 2.0});
+        },
+        &["partial_rotary_factor", "0.5", "not supported"],
+    );
+    refused_config(
+        |config| {
+            config["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 1e6});
+            config["rope_scaling"] = json!({"type": "yarn", "factor": 4.0});
+        },
+        &["rope_scaling", "rope_parameters", "1000000", "10000"],
+    );
+    refused_config(
+        |config| {
+            config["rope_parameters"] = json!({"rope_type": "linear", "factor": 2.0});
+            config["rope_scaling"] = json!({"type": "yarn", "factor": 4.0});
+        },
+        &["rope_scaling", "`linear` in `rope_parameters`"],
+    );
+    let nested = json!({"full_attention": {"rope_type": "default"}});
+    refused_field("rope_parameters", nested, &["layers of `full_attention`"]);
+    refused_field("rope_theta", json!("x"), &["rope_theta", "a number"]);
     refused_field("rope_scaling", json!(4), &["rope_scaling", "an object"]);
     for kind in ["su", "proportional"] {
         let parts = [kind, "supported are default", "longrope"];
@@ -132,7 +161,7 @@ fn rope_that_makes_no_sense() {
     refused_field(
         "rope_parameters",
         json!({"rope_type": "llama3", "factor": 8.0}),
-        &["rope_parameters.original_max"],
+        &["rope_parameters.low_freq_factor", "no such field"],
     );
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64,
                         "low_freq_factor": 4.0, "high_freq_factor": 1.0});

@@ -197,7 +197,7 @@ impl Maps {
         // Not in the flow of the page: the area of both maps is taken already.
         let mut title = ui.new_child(egui::UiBuilder::new().max_rect(place));
         title.add(egui::Label::new(name).truncate());
-        let policy = run.attention.at_layer(head.0);
+        let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
         paint::map(ui, &plane, texture, &policy, diagnosis.trained_length, tokens);
         let response = ui.interact(plane.rect, Id::unique(("attention map", side)), Sense::click_and_drag());
         response.widget_info(|| {
@@ -284,7 +284,7 @@ impl Maps {
             ui.end_row();
             for (side, run) in shown.diagnosis.runs.iter().take(2).enumerate() {
                 let overview = Overview { bins: &shown.diagnosis.bins, run, head };
-                let policy = run.attention.at_layer(head.0);
+                let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
                 let window = self.window(side, head).map(Arc::as_ref);
                 let reading = Reading::new(&policy, (query, key), window, overview.at(query, key));
                 ui.label(RichText::new(NAMES[side]).color(theme::side(ui.visuals(), side)).strong());

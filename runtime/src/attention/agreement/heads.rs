@@ -46,7 +46,7 @@ impl Mixed {
         let (expected, logits) = self.specification();
         let scale = logits.iter().flatten().filter(|w| w.is_finite()).fold(1.0f64, |m, w| m.max(w.abs()));
         let tolerance = 1e-6 * scale.max(4.0);
-        let layer = self.map.layer(0, heads);
+        let layer = self.map.layer(0, heads, None);
         for &chunk in chunks {
             let what = format!("{} {encoding:?} {shape:?} n {} chunk {chunk}", self.map, positions.len());
             let mut cache = KvCache::with_storage(kv_heads, head_dim, &layer.kept(), 1, &Storage::default());

@@ -241,7 +241,7 @@ fn agree(got: f32, want: f64, tolerance: f64) -> bool {
 }
 
 fn encodings(heads: usize, head_dim: usize) -> Vec<PositionEncoding> {
-    let yarn = PositionScaling::Yarn { factor: 4.0, original_length: 32, beta_fast: 32.0, beta_slow: 1.0 };
+    let yarn = PositionScaling::yarn(4.0, 32);
     vec![
         PositionEncoding::Rope(Rope::new(10_000.0, head_dim, PositionScaling::None)),
         PositionEncoding::Rope(Rope::new(10_000.0, head_dim / 2, yarn)),

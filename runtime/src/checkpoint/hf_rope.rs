@@ -1,0 +1,215 @@
+//! RoPE as `config.json` states it and transformers reads it (its version 5.24 is what this follows).
+//!
+//! Files of transformers 5 gather everything in `rope_parameters`; older ones have `rope_theta` at the top and a scaling in
+//! `rope_scaling`, of which `type` is the older name of `rope_type`. transformers lets `rope_scaling` take the place of
+//! `rope_parameters`, where both stand.
+
+use crate::error::{Error, Result};
+use crate::formats::json::Json;
+use crate::model::config::{LongRope, PositionConfig, RopeLayout};
+use crate::note::Note;
+use crate::policy::{LongRopeFactors, PositionScaling};
+
+/// RoPE's base where the file gives none, as transformers has it for all model types that are read.
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// Fields about RoPE of one configuration.
+struct Fields<'a> {
+    /// The file.
+    top: &'a Json,
+    /// The object that holds: `rope_scaling`, else `rope_parameters`.
+    rope: Option<Json>,
+    /// `max_position_embeddings`.
+    max_length: u64,
+}
+
+/// The encoding of heads `head_dim` wide. What is passed over goes to `notes`.
+///
+/// # Errors
+/// Fields that are malformed or contradict each other; scalings that are not known.
+pub(super) fn read(
+    top: &Json,
+    head_dim: usize,
+    max_length: u64,
+    notes: &mut Vec<Note>,
+) -> Result<PositionConfig> {
+    let gathered = object(top, "rope_parameters")?;
+    let scaling = object(top, "rope_scaling")?;
+    if let (Some(gathered), Some(scaling)) = (&gathered, &scaling) {
+        refuse_contradiction(top, gathered, scaling)?;
+    }
+    let fields = Fields { top, rope: scaling.or(gathered), max_length };
+    if let Some(nested) = fields.rope.as_ref().and_then(|rope| {
+        ["full_attention", "sliding_attention"].into_iter().find(|kind| rope.value(kind).is_some())
+    }) {
+        let detail = format!("{}: a RoPE of its own for layers of `{nested}`", top.path().display());
+        return Err(Error::unsupported("RoPE that differs from layer to layer", detail));
+    }
+    let theta = fields.number("rope_theta")?.unwrap_or(DEFAULT_THETA);
+    let scaling = fields.scaling()?;
+    if let Some(part) = fields.number("partial_rotary_factor")?.filter(|&part| part != 1.0) {
+        if scaling != PositionScaling::None {
+            let detail = format!("{}: partial_rotary_factor = {part}", top.path().display());
+            return Err(Error::unsupported("RoPE scaling over a part of each head", detail));
+        }
+        notes.push(Note::warning(
+            "partial_rotary_factor",
+            format!(
+                "{part} is passed over, as transformers does for this model type: whole heads are rotated"
+            ),
+        ));
+    }
+    let long_rope = match scaling {
+        PositionScaling::LongRope { .. } => Some(fields.long_rope(head_dim)?),
+        _ => None,
+    };
+    Ok(PositionConfig::Rope { theta, dim: head_dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
+}
+
+/// An object that is not empty.
+fn object(top: &Json, key: &str) -> Result<Option<Json>> {
+    Ok(top.object(key)?.filter(|object| !object.is_empty()))
+}
+
+/// Refuses two objects of which one would be lost.
+fn refuse_contradiction(top: &Json, gathered: &Json, scaling: &Json) -> Result<()> {
+    let theta = |object: &Json| object.number("rope_theta");
+    let holds = theta(scaling)?.or(top.number("rope_theta")?).unwrap_or(DEFAULT_THETA);
+    let kind = kind(gathered)?;
+    let lost = match theta(gathered)? {
+        Some(lost) if lost != holds => {
+            format!("a base of {lost} in `rope_parameters` and of {holds} without it")
+        }
+        _ if kind != "default" && kind != self::kind(scaling)? => format!("`{kind}` in `rope_parameters`"),
+        _ => return Ok(()),
+    };
+    let expected = "one place for RoPE: with both, transformers takes this one alone; write all of it into `rope_parameters`";
+    Err(top.malformed("rope_scaling", expected, lost))
+}
+
+fn kind(rope: &Json) -> Result<&str> {
+    match rope.text("rope_type")? {
+        Some(kind) => Ok(kind),
+        None => Ok(rope.text("type")?.unwrap_or("default")),
+    }
+}
+
+impl Fields<'_> {
+    /// A number of the object that holds, or of the file's top.
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        match self.rope.as_ref().map(|rope| rope.number(key)).transpose()?.flatten() {
+            Some(value) => Ok(Some(value)),
+            None => self.top.number(key),
+        }
+    }
+
+    /// Length of the first training. The field at the top goes first (files of Phi-3 have it there).
+    fn original_length(&self, rope: &Json) -> Result<u64> {
+        const KEY: &str = "original_max_position_embeddings";
+        let length = match self.top.integer(KEY)? {
+            Some(length) => Some(length),
+            None => rope.integer(KEY)?,
+        };
+        Ok(length.unwrap_or(self.max_length).max(1))
+    }
+
+    fn scaling(&self) -> Result<PositionScaling> {
+        let Some(rope) = &self.rope else { return Ok(PositionScaling::None) };
+        let factor = || at_least_one(rope, rope.require("factor", rope.number("factor")?)?);
+        match kind(rope)? {
+            "default" => Ok(PositionScaling::None),
+            "linear" => Ok(PositionScaling::Linear { factor: factor()? }),
+            "dynamic" => {
+                Ok(PositionScaling::DynamicNtk { factor: factor()?, original_length: self.max_length })
+            }
+            "yarn" => self.yarn(rope),
+            "llama3" => Ok(PositionScaling::Llama3 {
+                factor: factor()?,
+                original_length: self.original_length(rope)?,
+                low_frequency: rope.require("low_freq_factor", rope.number("low_freq_factor")?)?,
+                high_frequency: rope.require("high_freq_factor", rope.number("high_freq_factor")?)?,
+            }),
+            "longrope" => Ok(PositionScaling::LongRope { factors: LongRopeFactors::ByLength }),
+            other => {
+                let detail = format!(
+                    "{}: supported are default, linear, dynamic, yarn, longrope and llama3",
+                    rope.path().display()
+                );
+                Err(Error::unsupported(format!("RoPE scaling `{other}`"), detail))
+            }
+        }
+    }
+
+    /// The attention factor is the file's own; else, from `mscale` m and `mscale_all_dim` a where both are given,
+    /// `(0.1·m·ln factor + 1) / (0.1·a·ln factor + 1)`; else as published.
+    fn yarn(&self, rope: &Json) -> Result<PositionScaling> {
+        let original_length = self.original_length(rope)?;
+        let factor = match rope.number("factor")? {
+            Some(factor) => factor,
+            None => self.max_length as f64 / original_length as f64,
+        };
+        let factor = at_least_one(rope, factor)?;
+        let nonzero = |key| rope.number(key).map(|value| value.filter(|&value| value != 0.0));
+        let attention_factor =
+            match (rope.number("attention_factor")?, nonzero("mscale")?, nonzero("mscale_all_dim")?) {
+                (Some(given), ..) => Some(given),
+                (None, Some(over), Some(under)) => {
+                    let of = |scale: f64| 0.1 * scale * factor.ln() + 1.0;
+                    Some(of(over) / of(under))
+                }
+                _ => None,
+            };
+        Ok(PositionScaling::Yarn {
+            factor,
+            original_length,
+            beta_fast: nonzero("beta_fast")?.unwrap_or(32.0),
+            beta_slow: nonzero("beta_slow")?.unwrap_or(1.0),
+            attention_factor,
+            exact_bounds: rope.boolean("truncate")? == Some(false),
+        })
+    }
+
+    /// The attention factor is `sqrt(1 + ln s / ln L)`, `s` the ratio of the largest length to the first one L, unless the file
+    /// gives one of them.
+    fn long_rope(&self, dim: usize) -> Result<LongRope> {
+        let rope = self.rope.as_ref().unwrap_or(self.top);
+        let factors = |key: &str| -> Result<Vec<f64>> {
+            let expected = format!("{} positive numbers", dim / 2);
+            let list = rope.require(key, rope.value(key).and_then(|list| list.as_array()))?;
+            let numbers: Vec<f64> = list.iter().filter_map(|number| number.as_f64()).collect();
+            let good = |number: &f64| number.is_finite() && *number > 0.0;
+            if numbers.len() == list.len() && list.len() == dim / 2 && numbers.iter().all(good) {
+                return Ok(numbers);
+            }
+            let got = format!("a list of {} with {} numbers", list.len(), numbers.len());
+            Err(rope.malformed(key, &expected, got))
+        };
+        let original_length = self.original_length(rope)?.max(2);
+        let ratio = match rope.number("factor")? {
+            Some(factor) => factor,
+            None => self.max_length as f64 / original_length as f64,
+        };
+        let magnitude = match rope.number("attention_factor")? {
+            Some(factor) => factor,
+            None if ratio > 1.0 => (1.0 + ratio.ln() / (original_length as f64).ln()).sqrt(),
+            None => 1.0,
+        };
+        if !(magnitude.is_finite() && magnitude > 0.0) {
+            return Err(rope.malformed("attention_factor", "a positive number", magnitude));
+        }
+        Ok(LongRope {
+            short: factors("short_factor")?,
+            long: factors("long_factor")?,
+            original_length,
+            magnitude,
+        })
+    }
+}
+
+fn at_least_one(rope: &Json, factor: f64) -> Result<f64> {
+    if factor.is_finite() && factor >= 1.0 {
+        Ok(factor)
+    } else {
+        Err(rope.malformed("factor", "at least 1", factor))
+    }
+}
