@@ -21,8 +21,8 @@ pub use lm_infinite_train as train;
 
 pub use error::{Error, Result};
 pub use measure::{
-    ablation, bench, calibrate, causes, compare, diagnose, evaluate, long_run, machine, method, needles,
-    passkey, prediction, qasper, scores,
+    ablation, bench, calibrate, causes, compare, cost, diagnose, evaluate, long_run, machine, method,
+    needles, passkey, prediction, qasper, scores,
 };
 
 /// The program in the README compiles.

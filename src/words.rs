@@ -1,6 +1,8 @@
 //! How numbers are written in words, in figures and in the JSON of commands, also where there is none because something is not
 //! finite.
 
+use std::time::Duration;
+
 use lm_infinite_analysis::NonFinite;
 use lm_infinite_analysis::nll::{NllBucket, NllByPosition};
 use serde_json::{Value, json};
@@ -21,6 +23,21 @@ pub fn grouped(number: u64) -> String {
 /// `1 token`, `1,024 tokens`.
 pub fn tokens(count: u64) -> String {
     if count == 1 { "1 token".to_owned() } else { format!("{} tokens", grouped(count)) }
+}
+
+/// A time to one or two digits: `40 s`, `12 min`, `2 h 10 min`, `3 days`.
+pub fn about(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        ..9.5 => format!("{:.0} s", seconds.ceil().max(1.0)),
+        ..90.0 => format!("{:.0} s", (seconds / 5.0).round() * 5.0),
+        ..5400.0 => format!("{:.0} min", (seconds / 60.0).round()),
+        ..172_800.0 => {
+            let tens = (seconds / 600.0).round() as u64;
+            format!("{} h {} min", tens / 6, tens % 6 * 10)
+        }
+        _ => format!("{:.0} days", seconds / 86_400.0),
+    }
 }
 
 /// `not finite from position 1,024`, or `not finite` where the position is not known.

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::policy::PolicySpec;
 
-use super::args::{Cli, Diagnose};
-use super::causes;
+use super::args::{Cli, Diagnose, WhichCauses};
 use super::inputs::{self, Model};
 use super::output::{Output, progress, say};
+use super::{budget, causes};
 use super::{prediction, task};
 use crate::diagnose::{
     Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
@@ -39,7 +39,22 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         None => &COMPARED,
     };
     let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
-    let policies = model.policies(&args.policies, &compared)?;
+    let usual = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
+    let mut wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { usual });
+    let mut which_causes = args.causes;
+    let mut notes = Vec::new();
+    let policies = match args.budget {
+        None => model.policies(&args.policies, &compared)?,
+        Some(budget) => {
+            let chosen = budget::choose(&model, budget, (&args.policies, args.tokens), usual)?;
+            wanted = chosen.tokens;
+            if !chosen.causes {
+                which_causes = Some(WhichCauses::None);
+            }
+            notes.push(chosen.note);
+            chosen.policies
+        }
+    };
     if !(args.loss_margin.is_finite() && args.loss_margin >= 0.0) {
         let reason = format!("it must be a number of nats from 0 on; got {}", args.loss_margin);
         return Err(Error::input("--loss-margin", reason).into());
@@ -47,12 +62,14 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     if args.bucket == Some(0) {
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
-    let usual = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
-    let wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { usual });
-    let sample =
+    let mut sample =
         model.sample(corpus::tokens(&text, &model.loaded.tokenizer, Some(wanted), args.repeat.seed(cli))?);
+    sample.notes.extend(notes);
     say(&sample.notes);
     let tokens = &sample.tokens;
+    if args.budget.is_none() {
+        say(budget::forecast(&model, &policies, tokens.len() as u64)?.as_slice());
+    }
     let info = || -> anyhow::Result<RunInfo> {
         Ok(RunInfo::new(
             arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
@@ -72,7 +89,7 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
             let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
             let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket, args.loss_margin)?;
             (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
-            diagnosis.causes = causes::find(&model, tokens, &diagnosis, args.causes, cli.seed)?;
+            diagnosis.causes = causes::find(&model, tokens, &diagnosis, which_causes, cli.seed)?;
             diagnosis.predicted = args
                 .predict
                 .map(|longest| {

@@ -4,6 +4,7 @@
 mod ablation;
 pub mod args;
 mod bench;
+mod budget;
 mod calibrate;
 mod causes;
 mod compare;

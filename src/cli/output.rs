@@ -1,7 +1,9 @@
 //! Where data goes, and how progress is shown.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -28,7 +30,13 @@ impl Output {
         if self.json {
             serde_json::to_writer(&mut out, data).map_err(std::io::Error::from)?;
         } else {
-            out.write_all(words.trim_end().as_bytes())?;
+            let one_screen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+            let said = if one_screen {
+                SAID.lock().map(|said| said.clone()).unwrap_or_default()
+            } else {
+                Vec::new()
+            };
+            out.write_all(without_said(words.trim_end(), &said).as_bytes())?;
         }
         out.write_all(b"\n")?;
         out.flush()?;
@@ -78,8 +86,23 @@ pub fn significant(value: f64) -> String {
     grouped(((value / unit).round() * unit) as u64)
 }
 
+/// Notes that have been said: on a screen that shows both streams, the words of a result need not repeat them.
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// `words` without the lines that are in `said`.
+fn without_said<'a>(words: &'a str, said: &[String]) -> Cow<'a, str> {
+    if said.is_empty() {
+        return Cow::Borrowed(words);
+    }
+    let new = words.split_inclusive('\n').filter(|line| !said.iter().any(|said| said == line.trim()));
+    Cow::Owned(new.collect())
+}
+
 /// Says `notes` on standard error.
 pub fn say(notes: &[Note]) {
+    if let Ok(mut said) = SAID.lock() {
+        said.extend(notes.iter().map(ToString::to_string));
+    }
     for note in notes {
         eprintln!("{}: {note}", note.label());
     }
@@ -128,6 +151,14 @@ pub fn spinner(what: &'static str) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_said_is_not_repeated_on_the_same_screen() {
+        let said = ["text: it ends".to_owned()];
+        assert_eq!(without_said("text: it ends\nvanilla\n  text: it ends\n4.5", &said), "vanilla\n4.5");
+        assert_eq!(without_said("text: it ends here\n", &said), "text: it ends here\n");
+        assert_eq!(without_said("text: it ends", &[]), "text: it ends");
+    }
 
     #[test]
     fn rates_have_three_digits() {

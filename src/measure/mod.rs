@@ -5,6 +5,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod causes;
 pub mod compare;
+pub mod cost;
 pub mod diagnose;
 pub mod evaluate;
 pub mod long_run;

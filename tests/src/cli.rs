@@ -344,6 +344,39 @@ fn diagnose_leaves_a_whole_folder() {
     }
 }
 
+/// Policies and tokens that fit; those that are given stay; what cannot fit is refused with the time that it would take.
+#[test]
+fn a_diagnosis_keeps_to_its_budget() {
+    let desk = Desk::new();
+    let run = |more: &[&str]| {
+        let rest = ["diagnose", "--json", "--out", "r"];
+        program().args(rest).args(more).current_dir(desk.folder.path()).output().expect("the program starts")
+    };
+    let data = |output: &Output| -> Value {
+        assert!(output.status.success(), "{}", words(&output.stdout));
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    };
+    let policies = |data: &Value| data["runs"].as_array().expect("runs").len();
+    let note = |data: &Value| {
+        let notes = data["notes"].as_array().expect("notes");
+        let note = notes.iter().find(|note| note["field"] == "--budget").expect("what was chosen");
+        note["said"].as_str().expect("words").to_owned()
+    };
+    let plenty = data(&run(&["--budget", "1h", "--tokens", "600"]));
+    assert_eq!(policies(&plenty), 5);
+    assert!(note(&plenty).contains("of 60 min") && plenty["causes"].is_object(), "{}", note(&plenty));
+    let given = data(&run(&["--budget", "1h", "--policy", "lambda", "--tokens", "300"]));
+    assert_eq!((policies(&given), given["tokens"].as_u64()), (1, Some(300)));
+
+    let large = ["--model", "random:tinyllama-1.1b:q4_0"];
+    let few = run(&[&large[..], &["--budget", "2s", "--tokens", "1k"]].concat());
+    refused(&few, 1, "takes about");
+    for bad in ["0s", "soon", "1x", "10"] {
+        refused(&run(&["--budget", bad]), 2, "--budget");
+    }
+    refused(&run(&["--budget", "1m", "--causes"]), 2, "--causes");
+}
+
 #[test]
 fn theory_is_a_table_and_json_of_the_same_claims() {
     let desk = Desk::new();

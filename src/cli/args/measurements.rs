@@ -1,6 +1,7 @@
 //! The options of measurements: losses on a text, and speed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lm_infinite_runtime::policy::parse_length;
@@ -44,6 +45,10 @@ pub struct Diagnose {
     /// them, figures show the prediction beside what was measured
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, conflicts_with = "shard")]
     pub predict: Option<u64>,
+    /// Take about this long, such as 90s, 10m or 1h 30m: fewer policies where all do not fit, then fewer tokens; what --policy or
+    /// --tokens gives stays
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = ["causes", "predict", "shard"])]
+    pub budget: Option<Duration>,
     /// Measure the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their
     /// folders. Policies need a window [default then: window, lambda, lm-infinite]
     #[arg(long, value_name = "I/N")]
@@ -51,6 +56,13 @@ pub struct Diagnose {
     /// Result folder [default: results/MODEL-DATE-TIME]
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+}
+
+/// A time of at least a second.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let time: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    let time = Duration::try_from(time).map_err(|error| error.to_string())?;
+    if time >= Duration::from_secs(1) { Ok(time) } else { Err("expected at least a second".into()) }
 }
 
 /// How far `diagnose --causes` goes.
@@ -139,7 +151,7 @@ pub struct Sweep {
     /// The policy, without the key that is varied [default: lm-infinite]
     #[arg(long, default_value = "lm-infinite", value_name = "POLICY", hide_default_value = true, long_help = policy_help!("The policy, without the key that is varied", "lm-infinite"))]
     pub policy: String,
-    /// The key: start, window, ceiling, k, from_layer, distance, or factor
+    /// A key that the policy takes (see --policy), such as window or factor; of joined policies PRESET.KEY where two take it
     #[arg(long, value_name = "KEY")]
     pub key: String,
     /// Its values

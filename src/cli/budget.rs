@@ -1,0 +1,147 @@
+//! How long a diagnosis will take, said before it begins, and `--budget`: policies and tokens that fit a time.
+
+use std::time::Duration;
+
+use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::note::Note;
+use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::text::Text;
+
+use super::inputs::Model;
+use crate::cost::ReadingCost;
+use crate::error::Error;
+use crate::evaluate::ReferenceWindows;
+use crate::words::{about, grouped};
+
+/// Multiply-adds below which a diagnosis takes seconds, and is begun without a word.
+const SECONDS: f64 = 2e11;
+
+/// What a diagnosis costs beside reading, as a part of it.
+const BESIDE: f64 = 0.2;
+
+/// Tokens on which speed is measured.
+const MEASURED: u64 = 512;
+
+/// Fewest tokens that are read.
+const LEAST: u64 = 64;
+
+/// Policies to compare, from the most on, where time decides.
+const SETS: [&[&str]; 4] = [
+    &["vanilla", "window", "lambda", "ceiling", "lm-infinite"],
+    &["vanilla", "ceiling", "lm-infinite"],
+    &["vanilla", "lm-infinite"],
+    &["vanilla"],
+];
+
+/// What a time allows.
+pub struct Chosen {
+    /// The policies.
+    pub policies: Vec<PolicySpec>,
+    /// Tokens to read.
+    pub tokens: u64,
+    /// Is there time for the three causes?
+    pub causes: bool,
+    /// What was chosen, and how long it takes.
+    pub note: Note,
+}
+
+/// How long `policies` over `tokens` tokens will take, where that is more than seconds.
+pub fn forecast(model: &Model, policies: &[PolicySpec], tokens: u64) -> anyhow::Result<Option<Note>> {
+    let parameters = model.loaded.config.block_parameters() as f64;
+    if parameters * tokens as f64 * (policies.len() + 2) as f64 <= SECONDS {
+        return Ok(None);
+    }
+    let cost = measure(model, tokens)?;
+    let said = format!(
+        "about {}: {} tokens within the training length, and under {} policies",
+        about(needed(&cost, model, policies, tokens)),
+        grouped(tokens),
+        policies.len()
+    );
+    Ok(Some(Note::new("time", said)))
+}
+
+/// Policies and tokens that fit `budget`; those that are `given` stay, `usual` is what would be read without a limit.
+///
+/// # Errors
+/// Where nothing that says anything fits.
+pub fn choose(
+    model: &Model,
+    budget: Duration,
+    given: (&[String], Option<u64>),
+    usual: u64,
+) -> anyhow::Result<Chosen> {
+    let (policies, tokens) = given;
+    let wanted = tokens.unwrap_or(usual);
+    let cost = measure(model, wanted)?;
+    let sets: Vec<Vec<PolicySpec>> = match policies {
+        [] => {
+            let named = |set: &&[&str]| set.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+            SETS.iter().map(|set| model.policies(&named(set), &[])).collect::<Result<_, _>>()?
+        }
+        given => vec![model.policies(given, &[])?],
+    };
+    let needs = |set: &[PolicySpec], tokens| needed(&cost, model, set, tokens);
+    // As many policies as fit over all tokens; else the fewest that show a fix, over as many tokens as fit.
+    let whole = sets.iter().find(|set| needs(set, wanted) <= budget).map(|set| (set, wanted));
+    let trained = model.trained_length();
+    let beyond = trained + trained / 8;
+    let most = |set: &[PolicySpec]| {
+        let (mut fits, mut too_many) = (0, wanted);
+        while fits + 1 < too_many {
+            let middle = fits + (too_many - fits) / 2;
+            if needs(set, middle) <= budget { fits = middle } else { too_many = middle }
+        }
+        fits
+    };
+    let shorter = || {
+        let fewest = &sets[sets.len().saturating_sub(2)..];
+        let long = fewest.iter().map(|set| (set, most(set))).find(|&(_, tokens)| tokens >= beyond);
+        long.or_else(|| fewest.last().map(|set| (set, most(set))).filter(|&(_, tokens)| tokens >= LEAST))
+    };
+    let chosen = whole.or_else(|| if tokens.is_none() { shorter() } else { None });
+    let Some((set, tokens)) = chosen else {
+        let least = sets.last().map_or(Duration::ZERO, |set| needs(set, wanted));
+        let reason = format!(
+            "{} under what was asked for takes about {}; leave out --tokens or --policy, or give more time",
+            crate::words::tokens(wanted),
+            about(least)
+        );
+        return Err(Error::input("--budget", reason).into());
+    };
+    let takes = needs(set, tokens);
+    // Eight policies, of which these are some.
+    let causes = set.first().is_some_and(|spec| {
+        takes.saturating_add(cost.of_run(&spec.policy, tokens).saturating_mul(8)) <= budget
+    });
+    let names: Vec<&str> = set.iter().map(|spec| spec.label.as_str()).collect();
+    let mut said = format!(
+        "{} under {}, about {} of {}",
+        crate::words::tokens(tokens),
+        names.join(", "),
+        about(takes),
+        about(budget)
+    );
+    if tokens <= trained {
+        let more = format!(
+            "; nothing beyond the training length of {} tokens fits, so nothing can fail",
+            grouped(trained)
+        );
+        said.push_str(&more);
+    }
+    if !causes {
+        said.push_str("; without causes");
+    }
+    Ok(Chosen { policies: set.clone(), tokens, causes, note: Note::new("--budget", said) })
+}
+
+fn measure(model: &Model, farthest: u64) -> anyhow::Result<ReadingCost> {
+    let sample = corpus::tokens(&Text::embedded(), &model.loaded.tokenizer, Some(MEASURED), None)?;
+    Ok(ReadingCost::measure(&model.decoder, &sample.tokens, farthest)?)
+}
+
+fn needed(cost: &ReadingCost, model: &Model, policies: &[PolicySpec], tokens: u64) -> Duration {
+    let windows = ReferenceWindows::of(&model.loaded.config, tokens);
+    let runs: Duration = policies.iter().map(|spec| cost.of_run(&spec.policy, tokens)).sum();
+    (runs + cost.of_reference(windows, tokens)).mul_f64(1.0 + BESIDE)
+}
