@@ -14,7 +14,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Ctrl O", "open a result folder"),
     ("Ctrl E", "export figures, numbers, or everything"),
     ("F1", "this list"),
-    ("Esc", "close what lies over the window, or else stop the run"),
+    ("Esc", "close what lies over the window"),
 ];
 
 /// F1 opens and closes the list, Escape closes it: whether it is open after this frame's keys.

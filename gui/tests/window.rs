@@ -51,6 +51,38 @@ fn a_run_pauses_steps_stops_and_keeps_what_it_has() {
 }
 
 #[test]
+fn escape_ends_no_run() {
+    let mut window = window(&["--tokens", "200k"]);
+    wait_for(&mut window, "tokens", |window| position(window) > 0);
+    window.key_press(eframe::egui::Key::Escape);
+    window.run_steps(3);
+    let before = position(&window);
+    wait_for(&mut window, "more tokens", |window| position(window) > before + 512);
+    assert!(!finished(&window));
+    window.get_by_label("Stop").click();
+    window.run_steps(3);
+    wait_for(&mut window, "the end", finished);
+}
+
+#[test]
+fn keys_act_after_a_click_on_the_heads() {
+    use eframe::egui::{Key, Modifiers};
+    let mut window = after_run(&["--tokens", "600"]);
+    window.get_by_label("Head grid").click();
+    window.run_steps(3);
+    let tab = |window: &Shown| window.state().memory().tab.unwrap_or_default();
+    window.key_press(Key::Num2);
+    window.run_steps(3);
+    assert_eq!(tab(&window), "Map");
+    window.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    window.run_steps(3);
+    window.get_by_label("Copy picture");
+    // Not while a text is edited.
+    type_into(&mut window, "Into folder", "1");
+    assert_eq!(tab(&window), "Map");
+}
+
+#[test]
 fn arrow_keys_choose_a_head() {
     let mut window = after_run(&["--tokens", "600"]);
     window.key_press(eframe::egui::Key::ArrowDown);

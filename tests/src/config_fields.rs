@@ -260,8 +260,19 @@ fn notes_reach_every_command() {
         &["needle", "--lengths", "900", "--samples", "1", "--task", "multi-key", "--out", "needle"],
         &["bench", "--lengths", "64", "--decode", "2", "--rounds", "1", "--out", "bench"],
         &[
-            "compare", "--text", "text.txt", "--tokens", "64", "--policy", "vanilla", "--policy", "window",
-            "--out", "compare",
+            "compare",
+            "--trained-length",
+            "300",
+            "--text",
+            "text.txt",
+            "--tokens",
+            "64",
+            "--policy",
+            "vanilla",
+            "--policy",
+            "window",
+            "--out",
+            "compare",
         ],
     ];
     for command in commands {

@@ -201,7 +201,7 @@ fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mu
         let pause = if paused { "Go on" } else { "Pause" };
         button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
         button(ui, "Step", running && paused, "Read the next 512 tokens (S)", Command::Step);
-        button(ui, "Stop", running, "End here; what was measured stays (Esc)", Command::Stop);
+        button(ui, "Stop", running, "End here; what was measured stays", Command::Stop);
         if let Some(progress) = progress {
             let share = progress.position as f32 / progress.total.max(1) as f32;
             let left = match progress.seconds_left() {

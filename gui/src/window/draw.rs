@@ -1,6 +1,6 @@
 //! One frame: reads what is on screen, and returns what the reader asks for.
 
-use eframe::egui::{self, CentralPanel, Key, Panel, ScrollArea, Ui};
+use eframe::egui::{self, CentralPanel, Key, KeyboardShortcut, Modifiers, Panel, ScrollArea, Ui};
 
 use super::state::State;
 use crate::command::Command;
@@ -18,7 +18,6 @@ const NUMBERS: [Key; 9] =
 /// Draws everything; returns what was asked for.
 pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
     let mut commands = Vec::new();
-    // What lies over the window takes Escape before the run does.
     overlay_keys(state, ui.ctx(), &mut commands);
     keys(state, ui, &mut commands);
     dropped(ui, &mut commands);
@@ -157,27 +156,21 @@ fn manners_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     button(ui, "Tour", "Six steps through what is on screen", true, Command::Tour(Tour::BEGIN));
 }
 
-/// What keys ask for, unless something is being typed.
+/// What keys ask for, unless a text is being edited. A key that means something here reaches nothing else.
 fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
-    if ui.ctx().egui_wants_keyboard_input() {
+    if ui.ctx().text_edit_focused() {
         return;
     }
-    let plain = [(Key::Space, Command::Pause), (Key::S, Command::Step), (Key::Escape, Command::Stop)];
-    for (key, command) in plain {
-        if ui.input(|input| input.key_pressed(key)) {
-            commands.push(command);
-        }
-    }
+    let tabs = NUMBERS.into_iter().zip(Tab::ALL.map(Command::Show));
+    let plain = [(Key::Space, Command::Pause), (Key::S, Command::Step)].into_iter().chain(tabs);
     let export = state.diagnosis.is_some().then_some((Key::E, Command::ToggleExport));
     let with_control = [(Key::R, Command::Run), (Key::O, Command::AskForResults)].into_iter().chain(export);
-    for (key, command) in with_control {
-        if ui.input(|input| input.modifiers.command && input.key_pressed(key)) {
+    let all = plain
+        .map(|(key, command)| (Modifiers::NONE, key, command))
+        .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)));
+    for (modifiers, key, command) in all {
+        if ui.input_mut(|input| input.consume_shortcut(&KeyboardShortcut::new(modifiers, key))) {
             commands.push(command);
-        }
-    }
-    for (key, tab) in NUMBERS.into_iter().zip(Tab::ALL) {
-        if ui.input(|input| input.key_pressed(key)) {
-            commands.push(Command::Show(tab));
         }
     }
 }
