@@ -20,7 +20,7 @@ pub fn right_singular(matrix: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)>
 }
 
 /// Eigenvalues (descending) and eigenvectors (as rows, with signs as above) of a symmetric matrix, which must be finite
-/// and square. A matrix of size 0 has none. Costs O(size³), with a large factor: half a minute at size 2048.
+/// and square. A matrix of size 0 has none. Costs O(size³), with a large factor: minutes at size 4096.
 pub fn symmetric_eigen(matrix: Array2<f64>, operation: &'static str) -> Result<(Array1<f64>, Array2<f64>)> {
     if matrix.is_empty() {
         return Ok((Array1::zeros(0), matrix));

@@ -124,8 +124,8 @@ fn diagnose(
     let reference =
         evaluate_in_segments_after(&model.decoder, tokens, task::bos(model), window, losses, &done)?;
     bar.finish_and_clear();
-    let mut builder = DiagnosisBuilder::new(&model.loaded.name, config, count, reference, bucket)
-        .with_loss_margin(margin);
+    let mut builder =
+        DiagnosisBuilder::new(&model.loaded.name, config, count, reference, bucket).with_loss_margin(margin);
     for (index, spec) in policies.iter().enumerate() {
         let (input, measured) = match known.take_if(|_| own == Some(index)) {
             Some(known) => known,

@@ -259,7 +259,9 @@ mod tests {
     #[test]
     fn few_states_give_the_distances_of_the_whole_covariance() {
         let shrinkages = [Shrinkage::Oracle, Shrinkage::Fixed(0.01), Shrinkage::Fixed(1.0)];
-        for (states, hidden) in [(1, 5), (2, 5), (3, 40), (20, 40), (39, 40), (40, 40), (41, 40), (300, 40), (9, 1)] {
+        for (states, hidden) in
+            [(1, 5), (2, 5), (3, 40), (20, 40), (39, 40), (40, 40), (41, 40), (300, 40), (9, 1)]
+        {
             let mut members = wide(states + 1, hidden, 3);
             // A state that is not finite is none.
             members[[states / 2, 0]] = f32::NAN;
@@ -286,7 +288,8 @@ mod tests {
     fn equal_states_and_none_are_as_with_the_whole_covariance() {
         let equal = Array2::from_elem((7, 30), 0.1_f32);
         let point = Mahalanobis::fit(equal.view(), Shrinkage::Oracle).expect("finite");
-        let dense = Mahalanobis::of_moments(&StateMoments::of(equal.view()), Shrinkage::Oracle).expect("finite");
+        let dense =
+            Mahalanobis::of_moments(&StateMoments::of(equal.view()), Shrinkage::Oracle).expect("finite");
         let other = Array2::from_elem((1, 30), 0.2_f32);
         for distribution in [&point, &dense] {
             assert_eq!(distribution.distances(other.view()).expect("width"), [f64::INFINITY]);
@@ -315,6 +318,26 @@ mod tests {
         for row in [0, BLOCK - 1, BLOCK, 2 * BLOCK + 2] {
             let one = distribution.distances(many.slice(s![row..=row, ..])).expect("width");
             assert!(close(one[0] / all[row], 1.0, 1e-12), "{row}");
+        }
+    }
+
+    #[test]
+    fn the_width_of_large_models_costs_seconds_and_not_minutes() {
+        let start = std::time::Instant::now();
+        // No member has anything along the last axis.
+        let mut members = wide(120, 4096, 7);
+        members.column_mut(4095).fill(0.0);
+        let distribution = Mahalanobis::fit(members.view(), Shrinkage::Oracle).expect("finite");
+        let mut aside = members.clone();
+        aside.column_mut(4095).fill(50.0);
+        let own = distribution.distances(members.view()).expect("width");
+        let aside = distribution.distances(aside.view()).expect("width");
+        // An eigendecomposition at this width takes more than three minutes.
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+        let trace = members.mapv(f64::from).var_axis(Axis(0), 0.0).sum();
+        for (own, aside) in own.iter().zip(&aside) {
+            let expected = 50.0 * 50.0 / (distribution.shrinkage * trace);
+            assert!(close((aside * aside - own * own) / expected, 1.0, 1e-9), "{own} {aside} {expected}");
         }
     }
 }

@@ -130,7 +130,10 @@ mod tests {
         let positions: Vec<u64> = (0..40).collect();
         let equal = Array2::from_elem((40, 3), 0.1_f32);
         let found = ProbeResult::of_states(ProbeRule::default(), &positions, equal.view()).expect("seen");
-        assert!(found.r2_train.expect("many").abs() < 1e-12 && found.r2.expect("held out") <= 0.0, "{found:?}");
+        assert!(
+            found.r2_train.expect("many").abs() < 1e-12 && found.r2.expect("held out") <= 0.0,
+            "{found:?}"
+        );
     }
 
     #[test]
