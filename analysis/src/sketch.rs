@@ -64,7 +64,7 @@ impl QuantileSketch {
     /// the others.
     pub fn push(&mut self, value: f32) -> bool {
         if value.is_finite() {
-            let cell = (f64::from(value).asinh() / self.step).floor() as i32;
+            let cell = self.cell(value);
             *self.cells.entry(cell).or_insert(0) += 1;
             self.count += 1;
             (self.low, self.high) = (self.low.min(value), self.high.max(value));
@@ -72,6 +72,39 @@ impl QuantileSketch {
             self.non_finite += 1;
         }
         value.is_finite()
+    }
+
+    /// Adds values, as [`Self::push`] does one by one, at a fraction of its cost where many of them share a cell.
+    pub fn extend(&mut self, values: impl IntoIterator<Item = f32>) {
+        let mut cells: Vec<i32> = Vec::new();
+        for value in values {
+            if value.is_finite() {
+                cells.push(self.cell(value));
+                (self.low, self.high) = (self.low.min(value), self.high.max(value));
+            } else {
+                self.non_finite += 1;
+            }
+        }
+        self.count += cells.len() as u64;
+        cells.sort_unstable();
+        for equal in cells.chunk_by(|a, b| a == b) {
+            *self.cells.entry(equal[0]).or_insert(0) += equal.len() as u64;
+        }
+    }
+
+    /// The cell `⌊asinh(value)/step⌋` of a finite value.
+    fn cell(&self, value: f32) -> i32 {
+        let value = f64::from(value);
+        let size = value.abs();
+        // asinh by its definition is several times faster than with all of its digits, and wrong by less than 1e-13 (its
+        // largest value here is 90). So the cell is right unless the value lies next to the edge of one.
+        let place = (size + (size * size + 1.0).sqrt()).ln().copysign(value) / self.step;
+        let cell = place.floor();
+        let beside = 1e-12 / self.step;
+        if place - cell > beside && cell + 1.0 - place > beside {
+            return cell as i32;
+        }
+        (value.asinh() / self.step).floor() as i32
     }
 
     /// Adds what `other` saw.
@@ -154,6 +187,36 @@ mod tests {
         sorted.sort_by(f32::total_cmp);
         let rank = (q * values.len() as f64).ceil() as usize;
         f64::from(sorted[rank.clamp(1, values.len()) - 1])
+    }
+
+    /// The definition, with all digits of asinh.
+    fn cell(value: f32, step: f64) -> i32 {
+        (f64::from(value).asinh() / step).floor() as i32
+    }
+
+    #[test]
+    fn cells_are_those_of_the_definition_at_their_edges_too() {
+        for step in [1e-6, 1.0 / 64.0, 1.0] {
+            let sketch = QuantileSketch::new(step).expect("a step");
+            let check = |value: f32| assert_eq!(sketch.cell(value), cell(value, step), "{value:e} by {step}");
+            for edge in -6000..6000 {
+                let edge = (f64::from(edge) * step).sinh() as f32;
+                [edge.next_down(), edge, edge.next_up()].into_iter().for_each(check);
+            }
+            for value in [0.0, 1e-45, 1e-30, 1e-7, 1.0, 40.0, 1e9, f32::MAX] {
+                [value, -value].into_iter().for_each(check);
+            }
+        }
+    }
+
+    #[test]
+    fn values_at_once_are_values_one_by_one() {
+        let values = [3.5, -2.0, 3.5, f32::NAN, 0.0, -0.0, 1e30, f32::NEG_INFINITY, 3.6, -2.0];
+        let mut at_once = of(&[7.0]);
+        at_once.extend(values);
+        at_once.extend([]);
+        let one_by_one: Vec<f32> = std::iter::once(7.0).chain(values).collect();
+        assert_eq!(at_once, of(&one_by_one));
     }
 
     #[test]

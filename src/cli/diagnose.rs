@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use lm_infinite_runtime::corpus;
-use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 
 use super::args::{Cli, Diagnose, WhichCauses};
 use super::inputs::{self, Model};
@@ -11,10 +11,11 @@ use super::output::{Output, progress, say};
 use super::{budget, causes};
 use super::{prediction, task};
 use crate::diagnose::{
-    Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, RunInput, reference_of_shard, run_of_shard,
+    Collector, Diagnosis, DiagnosisBuilder, DiagnosisShard, Measurements, RunInput, reference_of_shard,
+    run_of_shard,
 };
 use crate::error::Error;
-use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
+use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments_after};
 use crate::long_run::Shard;
 use crate::results::{RunInfo, Source, Target};
 
@@ -113,18 +114,11 @@ fn diagnose(
     bucket: Option<u64>,
     margin: f64,
 ) -> anyhow::Result<Diagnosis> {
-    let config = &model.loaded.config;
-    let bar = progress("within the training length", tokens.len() as u64, "tokens");
-    let done = |position| bar.set_position(position);
-    let window = ReferenceWindows::of(config, tokens.len() as u64);
-    let reference = evaluate_in_segments(&model.decoder, tokens, task::bos(model), window, &done)?;
-    bar.finish_and_clear();
-    let mut builder =
-        DiagnosisBuilder::new(&model.loaded.name, config, tokens.len() as u64, reference, bucket)
-            .with_loss_margin(margin);
-    for spec in policies {
-        let mut collector = Collector::new(config, tokens.len() as u64);
-        let bar = progress(&spec.label, tokens.len() as u64, "tokens");
+    let (config, count) = (&model.loaded.config, tokens.len() as u64);
+    let window = ReferenceWindows::of(config, count);
+    let read = |spec: &PolicySpec| -> anyhow::Result<(RunInput, Measurements)> {
+        let mut collector = Collector::new(config, count);
+        let bar = progress(&spec.label, count, "tokens");
         let done = |position| bar.set_position(position);
         let run = evaluate(&model.decoder, &spec.policy, tokens, Some(&mut collector), &done)?;
         bar.finish_and_clear();
@@ -136,7 +130,26 @@ fn diagnose(
             peak_rss_bytes: run.peak_rss_bytes,
             kv_cache_bytes: run.kv_cache_bytes as u64,
         };
-        builder.push(input, collector.finish()?)?;
+        Ok((input, collector.finish()?))
+    };
+    // The model's own attention first: the beginning of the text is then not read twice.
+    let own = policies.iter().position(|spec| spec.policy == AttentionPolicy::default());
+    let own = own.filter(|_| window.first_is_own(tokens.len()));
+    let mut known = own.map(|own| read(&policies[own])).transpose()?;
+    let losses = known.as_ref().map_or(&[][..], |(input, _)| &input.nll);
+    let bar = progress("within the training length", count, "tokens");
+    let done = |position| bar.set_position(position);
+    let reference =
+        evaluate_in_segments_after(&model.decoder, tokens, task::bos(model), window, losses, &done)?;
+    bar.finish_and_clear();
+    let mut builder =
+        DiagnosisBuilder::new(&model.loaded.name, config, count, reference, bucket).with_loss_margin(margin);
+    for (index, spec) in policies.iter().enumerate() {
+        let (input, measured) = match known.take_if(|_| own == Some(index)) {
+            Some(known) => known,
+            None => read(spec)?,
+        };
+        builder.push(input, measured)?;
     }
     Ok(builder.finish())
 }

@@ -116,6 +116,12 @@ fn bitmap((width, height): (u32, u32)) -> Option<(u32, u32)> {
     [(SCALE, SMOOTHING), (SCALE, 1), (1, 1)].into_iter().find(fits)
 }
 
+/// Bytes of the bitmap in which [`write`] draws a figure of `size`.
+pub fn bitmap_bytes(size: (u32, u32)) -> u64 {
+    let side = |length: u32, scale: u32| u64::from(length) * u64::from(scale);
+    bitmap(size).map_or(0, |(scale, more)| 3 * side(size.0, scale * more) * side(size.1, scale * more))
+}
+
 /// Draws a figure of `size` and writes `path.svg` and `path.png` (extension replaced).
 ///
 /// # Errors
@@ -168,18 +174,20 @@ fn on_backend<B: DrawingBackend>(
 
 /// Mean of every `factor` × `factor` block of an RGB image `width` pixels wide.
 fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let rows = pixels.chunks_exact(width * 3 * factor);
+    let count = (factor * factor) as u32;
     let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
-    for block_row in rows {
-        for column in 0..width / factor {
-            for channel in 0..3 {
-                let at = |row: usize, offset: usize| {
-                    u32::from(block_row[(row * width + column * factor + offset) * 3 + channel])
-                };
-                let sum: u32 = (0..factor * factor).map(|i| at(i / factor, i % factor)).sum();
-                let count = (factor * factor) as u32;
-                small.push(((sum + count / 2) / count) as u8);
-            }
+    let mut sums = vec![0_u32; width * 3];
+    for rows in pixels.chunks_exact(width * 3 * factor) {
+        sums.fill(0);
+        for row in rows.chunks_exact(width * 3) {
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value));
+        }
+        for block in sums.chunks_exact(3 * factor) {
+            let mean = |channel: usize| {
+                let sum: u32 = block.iter().skip(channel).step_by(3).sum();
+                ((sum + count / 2) / count) as u8
+            };
+            small.extend([mean(0), mean(1), mean(2)]);
         }
     }
     small

@@ -21,8 +21,10 @@ mod states;
 mod subject;
 mod theme;
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use canvas::FONT;
@@ -130,40 +132,60 @@ pub fn draw_head(diagnosis: &Diagnosis, (layer, head): Head, folder: &Path) -> R
     Ok(written)
 }
 
+/// Figures are drawn side by side, two at most and where their bitmaps take no more bytes than this.
+const SIDE_BY_SIDE: u64 = 256 << 20;
+
+/// A figure that can be drawn from another thread: its name, its size, and how.
+type Drawing<'a> = (&'a str, (u32, u32), Box<dyn Fn(&mut dyn canvas::Canvas) + Send + Sync + 'a>);
+
 fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut written = Vec::new();
-    let mut save = |name: &str, size, draw: &dyn Fn(&mut dyn canvas::Canvas)| -> Result<()> {
-        let path = folder.join(name);
-        canvas::write(&path, size, draw)?;
-        written.extend(["svg", "png"].map(|extension| path.with_extension(extension)));
-        Ok(())
-    };
+    let mut figures: Vec<Drawing<'_>> = Vec::new();
     for (name, figure) in CURVES.into_iter().filter(|(name, _)| wanted(name)) {
         let figure = figure(diagnosis);
-        save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     for (name, figure) in PREDICTED.into_iter().filter(|(name, _)| wanted(name)) {
         let Some(figure) = figure(diagnosis) else { continue };
-        save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     if let Some(figure) = wanted("causes_shares").then(|| causes::SharesFigure::new(diagnosis)).flatten() {
-        save("causes_shares", figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push(("causes_shares", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     if let Some(figure) = wanted("causes_heads").then(|| causes::PlacesFigure::new(diagnosis)).flatten() {
-        save("causes_heads", figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push(("causes_heads", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     if let Some(figure) = wanted("drift_pca").then(|| StatesFigure::new(diagnosis)).flatten() {
-        save("drift_pca", figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push(("drift_pca", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     for (name, quantity) in [("heads_logits", heads::LOGITS), ("heads_entropy", heads::ENTROPY)] {
         if let Some(figure) = wanted(name).then(|| HeadsFigure::new(diagnosis, quantity)).flatten() {
-            save(name, figure.size(), &|canvas| figure.draw(canvas))?;
+            figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
         }
     }
     if let Some(figure) = wanted("attention_maps").then(|| MapsFigure::new(diagnosis)).flatten() {
-        save("attention_maps", figure.size(), &|canvas| figure.draw(canvas))?;
+        figures.push(("attention_maps", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
-    Ok(written)
+    let save = |(name, size, draw): &Drawing<'_>| -> Result<[PathBuf; 2]> {
+        let path = folder.join(name);
+        canvas::write(&path, *size, &**draw)?;
+        Ok(["svg", "png"].map(|extension| path.with_extension(extension)))
+    };
+    // Neighbours in size take about as long.
+    let bytes = |&index: &usize| canvas::bitmap_bytes(figures[index].1);
+    let mut order: Vec<usize> = (0..figures.len()).collect();
+    order.sort_by_key(|index| Reverse(bytes(index)));
+    let mut written = Vec::new();
+    let mut rest = order.as_slice();
+    while !rest.is_empty() {
+        let pair = rest.len().min(2);
+        let fits = rest[..pair].iter().map(bytes).sum::<u64>() <= SIDE_BY_SIDE;
+        let (next, others) = rest.split_at(if fits { pair } else { 1 });
+        let drawn = |&index: &usize| Ok((index, save(&figures[index])?));
+        written.extend(next.par_iter().map(drawn).collect::<Result<Vec<_>>>()?);
+        rest = others;
+    }
+    written.sort_unstable_by_key(|(index, _)| *index);
+    Ok(written.into_iter().flat_map(|(_, paths)| paths).collect())
 }
 
 /// Draws the figures of a long run into `folder`, as [`draw_all`] does. Returns the paths.

@@ -49,12 +49,34 @@ pub fn evaluate_in_segments(
     window: ReferenceWindows,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<f32>> {
+    evaluate_in_segments_after(decoder, tokens, bos, window, &[], progress)
+}
+
+/// The same, bit for bit, from `own`: the losses of these tokens under the model's own attention, as [`evaluate`] gives them,
+/// or none. Those of the first window are among them where both are read in the same pieces, so that it is not read twice
+/// ([`ReferenceWindows::first_is_own`]).
+///
+/// # Errors
+/// As [`evaluate_in_segments`].
+pub fn evaluate_in_segments_after(
+    decoder: &Arc<Decoder>,
+    tokens: &[u32],
+    bos: Option<u32>,
+    window: ReferenceWindows,
+    own: &[f32],
+    progress: &dyn Fn(u64),
+) -> Result<Vec<f32>> {
     let plan = Segments::new(decoder, tokens, bos, window);
     let mut begins = vec![0];
     while let Some(next) = begins.last().and_then(|&begin| plan.after(begin)) {
         begins.push(next);
     }
     let mut nll = Vec::with_capacity(tokens.len());
+    let known = plan.end(0).saturating_sub(1);
+    if window.first_is_own(tokens.len()) && own.len() >= known && known > 0 {
+        nll.extend(&own[..known]);
+        begins.remove(0);
+    }
     for begins in begins.chunks(rayon::current_num_threads().max(1)) {
         let window = |&begin: &usize| -> Result<Vec<f32>> {
             let mut one = Segments {
@@ -105,6 +127,13 @@ impl ReferenceWindows {
         Self { length, stride: stride.unwrap_or(length / 2).max(1) }
     }
 
+    /// Whether the first window of a text of `tokens` tokens is read in the pieces in which [`evaluate`] reads its beginning, so
+    /// that losses under the model's own attention are the same, bit for bit: where it is the whole text, or ends with a piece.
+    pub fn first_is_own(&self, tokens: usize) -> bool {
+        let end = short(self.length).max(SHORTEST);
+        tokens <= end || end.is_multiple_of(PIECE)
+    }
+
     /// Fewest tokens before a token behind the first window.
     pub fn least_context(&self) -> u64 {
         self.length.saturating_sub(self.stride)
@@ -115,6 +144,10 @@ impl ReferenceWindows {
         let (least, most) = (grouped(self.least_context()), grouped(self.length));
         format!(", each token behind {least} to {most} others")
     }
+}
+
+fn short(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 /// The losses of [`evaluate_in_segments`], one piece after the other.
@@ -140,7 +173,6 @@ impl<'a> Segments<'a> {
         bos: Option<u32>,
         window: ReferenceWindows,
     ) -> Self {
-        let short = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
         let length = short(window.length).max(SHORTEST);
         let own = length - usize::from(bos.is_some());
         // The first token of a window has no loss.
@@ -253,6 +285,8 @@ pub fn evaluate(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[test]
@@ -276,6 +310,9 @@ mod tests {
             (9, 2, 1, Some(3)),
             (9, 8, 100, None),
             (1500, 1100, 550, None),
+            (1500, 1024, 512, Some(3)),
+            (1000, 1024, 512, Some(3)),
+            (1024, 1024, 512, Some(3)),
         ] {
             let window = ReferenceWindows { length, stride };
             let tokens = &text[..count];
@@ -291,6 +328,14 @@ mod tests {
             }
             let all = evaluate_in_segments(&decoder, tokens, bos, window, &|_| ()).expect("runs");
             assert_eq!(all, expected, "{count} tokens in {window:?}");
+            let (own, read) = (alone(tokens), AtomicU64::new(0));
+            let after = evaluate_in_segments_after(&decoder, tokens, bos, window, &own, &|_| {
+                read.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(after.expect("runs"), expected, "{count} tokens in {window:?}, after their own");
+            // What is known is not read again.
+            let whole = count as u64 <= window.length.max(SHORTEST as u64);
+            assert_eq!(whole && count > 1, read.into_inner() == 0, "{count} tokens in {window:?}");
             for first in [1, 2, count / 3, count / 2, count.saturating_sub(1)] {
                 let mut rest = Segments::new(&decoder, tokens, bos, window);
                 rest.pass_to(first);

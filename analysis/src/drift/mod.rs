@@ -11,8 +11,11 @@
 //! * [`PositionProbe`]: how much of `ln(1 + position)` a linear map reads out of the states. Observation 1 of the paper
 //!   says that it is there, and most at the start.
 //! * [`head_sinks`]: how much attention goes to the start tokens, by layer and head.
-//! * [`StateMoments`]: count, mean and scatter of a stream of states; all of the above but [`Pca::fit`] and
-//!   [`StateRegion::fit`] are made from them, so memory is O(hidden²) at any length, and shards merge.
+//! * [`StateMoments`]: count, mean and scatter of a stream of states of any length, at O(hidden²) memory; shards merge. What is
+//!   made of them (`of_moments`, [`PositionProbe`]) costs O(hidden³), which is for narrow models.
+//!
+//! Of a bounded number `n` of states the same follows at the cost of a thin SVD or of their products with each other,
+//! O(n²·hidden) for n < hidden: [`Pca::fit`], [`StateRegion::fit`], [`Mahalanobis::fit`], [`ProbeResult::of_states`].
 //!
 //! States that hold a NaN or ±inf stay out of a fit and are counted; they are themselves projected to NaN and at distance
 //! NaN.
@@ -21,6 +24,7 @@ mod mahalanobis;
 mod moments;
 mod pca;
 mod probe;
+mod probe_of_states;
 mod region;
 mod separation;
 mod sink;

@@ -13,7 +13,8 @@
 //! and test positions lie in the same range and are as many as the rule says, however the positions were sampled. (Counted by
 //! the position itself, a grid whose stride shares a divisor with the rule would have all of its states on one side.)
 //! R² is 1 for a perfect probe, 0 for one no better than the mean of the held-out positions, and below 0 for a worse one.
-//! Both sums come from the moments of `(x, y)`, so no state is kept.
+//! Both sums come from the moments of `(x, y)`, so no state is kept; [`ProbeResult::of_states`] is the same of a few states
+//! that are at hand, at a cost that does not grow with the cube of the width.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,35 @@ impl Default for ProbeRule {
     fn default() -> Self {
         Self { ridge: 1e-3, held_out_every: 4 }
     }
+}
+
+impl ProbeRule {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.ridge.is_finite() && self.ridge > 0.0 && self.held_out_every >= 2 {
+            return Ok(());
+        }
+        let expected = "a ridge above 0 and one in two or more positions held out";
+        Err(Error::mismatch(OPERATION, expected, format!("{self:?}")))
+    }
+
+    /// Whether the state of this index is held out.
+    pub(super) fn holds_out(&self, index: u64) -> bool {
+        index % self.held_out_every == self.held_out_every - 1
+    }
+}
+
+const OPERATION: &str = "position probe";
+
+/// Refuses positions that are not ascending, or not one for each state.
+pub(super) fn check_positions(positions: &[u64], states: ArrayView2<f32>) -> Result<()> {
+    if let Some(pair) = positions.windows(2).find(|pair| pair[0] >= pair[1]) {
+        let got = format!("{} after {}", pair[1], pair[0]);
+        return Err(Error::mismatch(OPERATION, "ascending positions", got));
+    }
+    if positions.len() == states.nrows() {
+        return Ok(());
+    }
+    Err(Error::mismatch(OPERATION, format!("{} positions", states.nrows()), positions.len()))
 }
 
 /// Streaming probe. Memory: 16·(hidden + 1)² bytes.
@@ -69,36 +99,21 @@ pub struct ProbeResult {
 impl PositionProbe {
     /// Empty, for states of width `hidden`.
     pub fn new(hidden: usize, rule: ProbeRule) -> Result<Self> {
-        if rule.ridge.is_finite() && rule.ridge > 0.0 && rule.held_out_every >= 2 {
-            let moments = StateMoments::new(hidden + 1);
-            Ok(Self { rule, train: moments.clone(), held_out: moments, non_finite: 0 })
-        } else {
-            let expected = "a ridge above 0 and one in two or more positions held out";
-            Err(Error::mismatch("position probe", expected, format!("{rule:?}")))
-        }
+        rule.check()?;
+        let moments = StateMoments::new(hidden + 1);
+        Ok(Self { rule, train: moments.clone(), held_out: moments, non_finite: 0 })
     }
 
     /// Adds states of shape [tokens, hidden] at these positions, in ascending order. `first_index` is the index of the first
     /// of them among all states that the probe sees: how many come before it, in other pushes and other shards.
     pub fn push(&mut self, first_index: u64, positions: &[u64], states: ArrayView2<f32>) -> Result<()> {
         let hidden = self.train.hidden() - 1;
-        check_width(states, hidden, "position probe")?;
-        if let Some(pair) = positions.windows(2).find(|pair| pair[0] >= pair[1]) {
-            let got = format!("{} after {}", pair[1], pair[0]);
-            return Err(Error::mismatch("position probe", "ascending positions", got));
-        }
-        if positions.len() != states.nrows() {
-            return Err(Error::mismatch(
-                "position probe",
-                format!("{} positions", states.nrows()),
-                positions.len(),
-            ));
-        }
+        check_width(states, hidden, OPERATION)?;
+        check_positions(positions, states)?;
         let (rows, values) = finite(states);
         self.non_finite += (states.nrows() - rows.len()) as u64;
         for (moments, side) in [(&mut self.train, false), (&mut self.held_out, true)] {
-            let every = self.rule.held_out_every;
-            let is_held_out = |row: usize| first_index.wrapping_add(row as u64) % every == every - 1;
+            let is_held_out = |row: usize| self.rule.holds_out(first_index.wrapping_add(row as u64));
             let chosen: Vec<usize> = (0..rows.len()).filter(|&i| is_held_out(rows[i]) == side).collect();
             let mut joint = Array2::zeros((chosen.len(), hidden + 1));
             for (mut joint, &i) in joint.rows_mut().into_iter().zip(&chosen) {
@@ -127,13 +142,12 @@ impl PositionProbe {
 
     /// Fits and tests the probe. Costs an eigendecomposition, O(hidden³). No state to fit to is an error.
     pub fn result(&self) -> Result<ProbeResult> {
-        let operation = "position probe";
         let hidden = self.train.hidden() - 1;
-        let mean = self.train.mean().ok_or(Error::NoData { operation })?;
+        let mean = self.train.mean().ok_or(Error::NoData { operation: OPERATION })?;
         let features = self.train.scatter().slice(s![..hidden, ..hidden]).to_owned();
         let penalty = self.rule.ridge * features.diag().sum() / hidden.max(1) as f64;
         let with_target = self.train.scatter().slice(s![..hidden, hidden]);
-        let (values, vectors) = linalg::symmetric_eigen(features, operation)?;
+        let (values, vectors) = linalg::symmetric_eigen(features, OPERATION)?;
         let mut along = vectors.dot(&with_target);
         along.zip_mut_with(&values, |along, &value| {
             let stiffness = value.max(0.0) + penalty;

@@ -32,3 +32,12 @@ pub fn centre(states: ArrayView2<f32>, operation: &'static str) -> Result<(Array
     let centred = states - &mean;
     Ok((mean, centred))
 }
+
+/// Makes differences from the mean 0 where all of them are as small as rounding of the mean: they are no directions.
+pub fn drop_rounding(mean: &Array1<f64>, centred: &mut Array2<f64>) {
+    let largest = centred.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let scale = mean.iter().fold(largest, |most, value| most.max(value.abs()));
+    if largest <= scale * 1e-12 {
+        centred.fill(0.0);
+    }
+}

@@ -43,9 +43,7 @@ impl LogitQuantiles {
         self.grid.check_head("quantiles of logits", layer, head)?;
         for (bin, logits) in by_distance(&self.grid.bins, query, first_key, logits)? {
             let sketch = &mut self.sketches[[layer, head, bin]];
-            for &logit in logits.iter().filter(|&&logit| logit != f32::NEG_INFINITY) {
-                sketch.push(logit);
-            }
+            sketch.extend(logits.iter().copied().filter(|&logit| logit != f32::NEG_INFINITY));
         }
         self.non_finite.note(query, broken(logits));
         Ok(())

@@ -262,11 +262,13 @@ impl Decoder {
             let first_position = cache.next_position();
             let asked = |t: &usize| plan.rows.contains(first_position + *t as u64);
             let wanted = |&head: &usize| plan.row_head.is_none_or(|only| only == (index, head));
+            let heads: Vec<usize> = (0..heads).filter(wanted).collect();
             for t in (0..tokens).filter(asked) {
-                for head in (0..heads).filter(wanted) {
-                    let runs = attention_row(&of(policies.index(head)), head, t);
-                    let position = first_position + t as u64;
-                    probe.attention_row(&AttentionRow { layer: index, head, position, runs: &runs });
+                let row = |&head: &usize| attention_row(&of(policies.index(head)), head, t);
+                let rows: Vec<_> = heads.par_iter().map(row).collect();
+                let position = first_position + t as u64;
+                for (&head, runs) in heads.iter().zip(&rows) {
+                    probe.attention_row(&AttentionRow { layer: index, head, position, runs });
                 }
             }
         }

@@ -4,10 +4,12 @@
 //! of all of them, and the region (mean and spread) of those after the first 64 tokens. Its radius is the 99th
 //! percentile of the distance of its own members: beyond it lies 1 % of the states within the training length. Mahalanobis distances are to the same
 //! members.
+//!
+//! The states are sampled: a few hundred at any length. What is computed of them costs the square of their number times their
+//! width, never the cube of the width.
 
 use lm_infinite_analysis::drift::{
-    Mahalanobis, Pca, PositionProbe, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation,
-    StateMoments, StateRegion,
+    Mahalanobis, Pca, ProbeResult, ProbeRule, Separation, Shrinkage, StartSeparation, StateRegion,
 };
 use lm_infinite_analysis::effect::{MeanEffect, block_length};
 use lm_infinite_analysis::{NonFinite, Proportion};
@@ -133,7 +135,7 @@ impl Frame {
         let spread = MeanEffect::of(&squares, SEED).map(|effect| [effect.low, effect.high]);
         distances.sort_by(f64::total_cmp);
         let radius = distances[(distances.len() * 99).div_ceil(100) - 1];
-        let mahalanobis = Mahalanobis::new(&StateMoments::of(rest.view()), Shrinkage::Oracle)?;
+        let mahalanobis = Mahalanobis::fit(rest.view(), Shrinkage::Oracle)?;
         let pca = Pca::fit(values.select(Axis(0), &rows(0, trained_length)).view(), 2)?;
         Ok(Some(Self { site: states.site, pca, region, radius, spread, mahalanobis, trained_length }))
     }
@@ -228,14 +230,13 @@ fn outside_share(outside: impl Iterator<Item = bool>) -> Option<Proportion> {
     Proportion::of_share(share, values.len().div_ceil(block_length(&values)) as u64)
 }
 
-/// The position probe of a few states of any width: they are first turned into their own span, of at most as many directions
-/// as there are states, which loses nothing and keeps the fit cheap. `None` without a finite state.
+/// The position probe of a few states of any width. `None` without a finite state to fit it to.
 fn probe(positions: &[u64], states: ArrayView2<f32>) -> Result<Option<ProbeResult>> {
-    let directions = states.nrows().min(states.ncols());
-    let Ok(span) = Pca::fit(states, directions) else { return Ok(None) };
-    let mut probe = PositionProbe::new(directions, ProbeRule { ridge: RIDGE, ..ProbeRule::default() })?;
-    probe.push(0, positions, span.project(states)?.mapv(|value| value as f32).view())?;
-    Ok(probe.result().ok())
+    let rule = ProbeRule { ridge: RIDGE, ..ProbeRule::default() };
+    match ProbeResult::of_states(rule, positions, states) {
+        Err(lm_infinite_analysis::Error::NoData { .. }) => Ok(None),
+        found => Ok(Some(found?)),
+    }
 }
 
 impl HiddenStates {
