@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{reader_gguf, reader_hf};
+use super::{gguf_folder, reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
@@ -87,8 +87,9 @@ pub(super) enum Format {
     Folder,
 }
 
-/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
-/// downloaded unless the cache of Hugging Face has it.
+/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file (any part of a split one), a
+/// folder with one such model in it, a Hugging Face folder, or `hf:org/name`, which is downloaded unless the cache of Hugging
+/// Face has it.
 ///
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
@@ -120,7 +121,10 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     let path = PathBuf::from(reference);
     let name = hub::name_of_path(&path);
     if path.is_dir() {
-        return Ok(Located { name, path, format: Format::Folder });
+        return Ok(match gguf_folder::model_in(&path)? {
+            Some(path) => Located { name, path, format: Format::Gguf },
+            None => Located { name, path, format: Format::Folder },
+        });
     }
     if path.is_file() {
         return match starts_like_gguf(&path)? {
@@ -153,7 +157,8 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
-    let (config, weights) = reader_gguf::read(&gguf)?;
+    let config = reader_gguf::config(&gguf)?;
+    let weights = reader_gguf::weights(&gguf, &config)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
     Ok(LoadedModel {
         name,

@@ -1,6 +1,7 @@
 //! From a name, file or folder to a decoder: one reader for each format and family fills [`crate::model`].
 
 mod check;
+mod gguf_folder;
 mod inspect;
 mod load;
 mod reader_gguf;
