@@ -23,7 +23,7 @@ CRATES = {
     "train": ["runtime"],
     ".": ["runtime", "analysis", "train"],
     "gui": [".", "analysis"],
-    "tests": [".", "analysis"],
+    "tests": [".", "analysis", "runtime"],
 }
 
 

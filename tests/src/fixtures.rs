@@ -8,7 +8,7 @@ pub mod one_cause;
 mod safetensors;
 mod vocabulary;
 
-pub use gguf::{GgufFile, Value};
+pub use gguf::{GgufFile, GgufTensor, Value};
 pub use llama::{TinyConfig, TinyLlama, float_bytes, write_json};
 pub use safetensors::SafetensorsFile;
 pub use vocabulary::Vocabulary;

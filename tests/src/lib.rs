@@ -37,9 +37,19 @@ mod docs;
 #[cfg(test)]
 mod fuzzed;
 #[cfg(test)]
+mod gguf_blocks;
+#[cfg(test)]
+mod gguf_metadata;
+#[cfg(test)]
+mod gguf_rope;
+#[cfg(test)]
+mod gguf_split;
+#[cfg(test)]
 mod goldens;
 #[cfg(test)]
 mod hub;
+#[cfg(test)]
+mod inspecting;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]
@@ -68,6 +78,8 @@ mod sessions;
 mod smollm2;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod splitters;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

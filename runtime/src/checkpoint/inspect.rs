@@ -9,12 +9,14 @@ use serde::Serialize;
 use super::load::{self, Format};
 use super::{reader_gguf, reader_hf};
 use crate::error::Result;
-use crate::formats::gguf::{Gguf, Metadata};
+use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
 use crate::model::config::{ModelConfig, PositionConfig, RopeLayout};
+use crate::model::weights::ModelWeights;
 use crate::note::Note;
+use crate::session::Decoder;
 use crate::tokenizer::{ChatTemplate, Tokenizer};
 
 /// A checkpoint, described.
@@ -66,8 +68,8 @@ pub struct TokenizerSummary {
     pub adds_bos: bool,
 }
 
-/// Describes what [`load`](super::load()) would load, without looking at the weights' values. Fails only where the
-/// files themselves are broken or missing.
+/// Describes what [`load`](super::load()) would load, by the same checks but that of the weights' values. Fails only where the
+/// files themselves are broken or missing; whatever else a run would refuse is [`Inspection::problem`].
 pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
     let located = load::locate(reference, cache)?;
     match located.format {
@@ -77,29 +79,33 @@ pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
 }
 
 fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
-    let gguf = Gguf::open(&path)?;
+    let mut gguf = Gguf::open(&path)?;
+    gguf.tensors = gguf.tensors.without_weights();
     let mut found = Findings::new(&gguf.tensors);
     found.notes.extend_from_slice(&gguf.notes);
     let config = found.keep(reader_gguf::config(&gguf));
     let config = config.map(|(config, notes)| {
         found.notes.extend(notes);
+        found.check_weights(&config, reader_gguf::weights(&gguf, &config));
         config
     });
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_gguf(&gguf.metadata, rows));
-    let has_template = has_template(&gguf.metadata);
+    let has_template = found.keep(ChatTemplate::from_gguf(&gguf.metadata)).flatten().is_some();
     Ok(found.into_inspection(name, path, "gguf", config, tokenizer, has_template))
 }
 
-fn has_template(metadata: &Metadata) -> bool {
-    metadata.contains("tokenizer.chat_template")
-}
-
 fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
-    let tensors = safetensors::open(&path)?;
+    let whole = safetensors::open(&path)?;
+    let mut folder = reader_hf::open(&path);
+    if let Ok(folder) = &mut folder {
+        folder.look_at_head(&whole)?;
+    }
+    let tensors = whole.without_weights();
     let mut found = Findings::new(&tensors);
-    let folder = found.keep(reader_hf::open(&path));
+    let folder = found.keep(folder);
     if let Some(folder) = &folder {
+        found.check_weights(&folder.config, folder.weights(&tensors));
         found.notes.extend_from_slice(&folder.notes);
     }
     let config = folder.map(|folder| folder.config);
@@ -131,6 +137,11 @@ impl Findings {
     /// Keeps the first error as the reason why the model cannot be run.
     fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.problem.get_or_insert(error.to_string()).clone()).ok()
+    }
+
+    /// Checks what a run checks of weights, all but their values.
+    fn check_weights(&mut self, config: &ModelConfig, weights: Result<ModelWeights>) {
+        self.keep(weights.and_then(|weights| Decoder::new(config.clone(), weights)));
     }
 
     fn into_inspection(
@@ -174,6 +185,9 @@ impl fmt::Display for Inspection {
             line("architecture", &config.architecture)?;
             line("positions", &position(&config.position))?;
             line("training length", &format_args!("{} tokens", config.trained_length))?;
+            if !config.sliding_windows.is_empty() {
+                line("windows by layer", &windows(&config.sliding_windows))?;
+            }
             line("layers", &config.layers)?;
             line(
                 "heads",
@@ -205,6 +219,21 @@ impl fmt::Display for Inspection {
         }
         Ok(())
     }
+}
+
+/// Runs of layers with the same window: `4096 (layers 0–31)`, `none (layer 32)`.
+fn windows(windows: &[Option<u64>]) -> String {
+    let mut runs = Vec::new();
+    let mut first = 0;
+    for run in windows.chunk_by(PartialEq::eq) {
+        let last = first + run.len() - 1;
+        let name = run[0].map_or_else(|| "none".to_owned(), |window| window.to_string());
+        let layers =
+            if first == last { format!("layer {first}") } else { format!("layers {first}–{last}") };
+        runs.push(format!("{name} ({layers})"));
+        first = last + 1;
+    }
+    runs.join(", ")
 }
 
 fn tied(tied: bool) -> &'static str {

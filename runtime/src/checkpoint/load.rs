@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{random_weights, reader_gguf, reader_hf};
+use super::{gguf_folder, random_weights, reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
@@ -87,8 +87,9 @@ pub(super) enum Format {
     Folder,
 }
 
-/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
-/// downloaded unless the cache of Hugging Face has it.
+/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file (any part of a split one), a
+/// folder with one such model in it, a Hugging Face folder, or `hf:org/name`, which is downloaded unless the cache of Hugging
+/// Face has it.
 ///
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
@@ -123,7 +124,10 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     let path = PathBuf::from(reference);
     let name = hub::name_of_path(&path);
     if path.is_dir() {
-        return Ok(Located { name, path, format: Format::Folder });
+        return Ok(match gguf_folder::model_in(&path)? {
+            Some(path) => Located { name, path, format: Format::Gguf },
+            None => Located { name, path, format: Format::Folder },
+        });
     }
     if path.is_file() {
         return match starts_like_gguf(&path)? {
@@ -156,7 +160,8 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
-    let (config, weights, notes) = reader_gguf::read(&gguf)?;
+    let (config, notes) = reader_gguf::config(&gguf)?;
+    let weights = reader_gguf::weights(&gguf, &config)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
     Ok(LoadedModel {
         name,
@@ -171,7 +176,9 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
 
 fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
     let mut folder = reader_hf::open(&path)?;
-    let weights = folder.weights(&safetensors::open(&path)?)?;
+    let tensors = safetensors::open(&path)?;
+    folder.look_at_head(&tensors)?;
+    let weights = folder.weights(&tensors)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
     Ok(LoadedModel {
         name,

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod check;
+mod gguf_folder;
 mod hf_rope;
 mod inspect;
 mod load;

@@ -257,8 +257,9 @@ fn random_matrix(index: u64, weight_type: WeightType, rows: usize, columns: usiz
                 WeightType::F16 => block.copy_from_slice(&f16::from_f64(even(number)).to_le_bytes()),
                 WeightType::Bf16 => block.copy_from_slice(&bf16::from_f64(even(number)).to_le_bytes()),
                 // The scale comes first; behind it 4 bits (8) of deviation √(2⁸ − 1)/√12 (√(2¹⁶ − 1)/√12) each.
-                WeightType::Quantized(dtype) => {
-                    let steps: f64 = if dtype == GgmlDType::Q4_0 { 16.0 } else { 256.0 };
+                WeightType::Quantized(_) | WeightType::Block(_) => {
+                    let steps: f64 =
+                        if weight_type == WeightType::Quantized(GgmlDType::Q4_0) { 16.0 } else { 256.0 };
                     let scale = DEVIATION / ((steps * steps - 1.0) / 12.0).sqrt();
                     block[..2].copy_from_slice(&f16::from_f64(scale).to_le_bytes());
                 }

@@ -38,9 +38,23 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
 }
 
 impl Folder {
-    /// Takes the decoder's weights out of the folder's tensors. Whether the output head is the embedding, transformers decides
-    /// by what is stored: with the flag set and two different tensors, it is not.
-    pub(super) fn weights(&mut self, tensors: &TensorTable) -> Result<ModelWeights> {
+    /// Whether the output head is the embedding, transformers decides by what is stored in `tensors`: with the flag set and two
+    /// different ones, it is not.
+    pub(super) fn look_at_head(&mut self, tensors: &TensorTable) -> Result<()> {
+        let names = reader_llama::hugging_face_names(tensors);
+        if self.config.tied_embeddings && reader_llama::has_another_head(tensors, names)? {
+            self.config.tied_embeddings = false;
+            self.notes.push(Note::warning(
+                "tie_word_embeddings",
+                "it is true, but the folder holds an embedding and another output head; both are used, as transformers 5 does \
+                 (its version 4 put the embedding in the place of the head)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes the decoder's weights out of the folder's tensors, after [`Self::look_at_head`].
+    pub(super) fn weights(&self, tensors: &TensorTable) -> Result<ModelWeights> {
         let flag = |key| {
             self.json.boolean(key).map(|set| if set == Some(true) { Bias::Required } else { Bias::None })
         };
@@ -57,14 +71,6 @@ impl Folder {
             }
         };
         let names = reader_llama::hugging_face_names(tensors);
-        if self.config.tied_embeddings && reader_llama::has_another_head(tensors, names)? {
-            self.config.tied_embeddings = false;
-            self.notes.push(Note::warning(
-                "tie_word_embeddings",
-                "it is true, but the folder holds an embedding and another output head; both are used, as transformers 5 does \
-                 (its version 4 put the embedding in the place of the head)",
-            ));
-        }
         reader_llama::weights(tensors, &self.config, names, biases)
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Names {
     down: &'static str,
     /// Ends of names of tensors that hold no weights of the decoder.
     ignored: &'static [&'static str],
+    /// Names of tensors that the configuration reads.
+    of_configuration: &'static [&'static str],
 }
 
 /// Names in GGUF files.
@@ -42,8 +44,9 @@ pub(super) const GGUF_NAMES: Names = Names {
     gate: "ffn_gate",
     up: "ffn_up",
     down: "ffn_down",
-    // Read by the configuration; old converters also wrote the plain frequencies.
-    ignored: &["rope_freqs.weight", "attn_rot_embd"],
+    // Old converters wrote the plain frequencies.
+    ignored: &["attn_rot_embd", "attn_rot_embd.weight"],
+    of_configuration: &["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"],
 };
 
 /// Names in Hugging Face's safetensors files.
@@ -62,6 +65,7 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
     up: "mlp.up_proj",
     down: "mlp.down_proj",
     ignored: &["rotary_emb.inv_freq"],
+    of_configuration: &[],
 };
 
 /// The same without what stands before them all: how the decoder without its output head is stored.
@@ -188,7 +192,9 @@ impl Reader<'_> {
 
     fn finish(&self, names: &Names, architecture: &str) -> Result<()> {
         let expected = |name: &str| {
-            self.used.contains(name) || names.ignored.iter().any(|ignored| name.ends_with(ignored))
+            self.used.contains(name)
+                || names.of_configuration.contains(&name)
+                || names.ignored.iter().any(|ignored| name.ends_with(ignored))
         };
         match self.tensors.iter().find(|(name, _)| !expected(name)) {
             None => Ok(()),

@@ -20,6 +20,7 @@ pub(super) fn first_non_finite(bytes: &[u8], weight_type: WeightType) -> Option<
         WeightType::Bf16 => u16::from_le_bytes([stored[0], stored[1]]) & 0x7f80 == 0x7f80,
         WeightType::Quantized(GgmlDType::Q8K) => f32_is_bad(stored),
         WeightType::Quantized(t) => f16_scales(t).iter().any(|&at| f16_is_bad(&stored[at..])),
+        WeightType::Block(format) => !format.is_finite(stored),
     };
     let blocks_per_task = TASK_BYTES / block_bytes;
     bytes
@@ -62,6 +63,7 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
+    use crate::model::block_format::BlockFormat;
 
     const BLOCK_TYPES: [GgmlDType; 11] = [
         GgmlDType::Q4_0,
@@ -89,6 +91,32 @@ mod tests {
             assert_eq!(first_non_finite(&brain, WeightType::Bf16), Some(700));
             assert_eq!(first_non_finite(&wide[..700 * 4], WeightType::F32), None);
         }
+    }
+
+    #[test]
+    fn the_scales_of_ggmls_other_formats_are_seen() {
+        for format in BlockFormat::ALL {
+            let (values, bytes) = format.block();
+            let mut stored = vec![0; 3 * bytes];
+            assert_eq!(first_non_finite(&stored, WeightType::Block(format)), None, "{format}");
+            // Every bit of the scale that makes it infinite or NaN, wherever it lies; the block is the last one.
+            let last = &mut stored[2 * bytes..];
+            match format {
+                BlockFormat::Mxfp4 => last[0] = 255,
+                BlockFormat::Iq1M => (last[55], last[53]) = (0x70, 0xc0),
+                BlockFormat::Tq1_0 => last[53] = 0x7c,
+                BlockFormat::Tq2_0 => last[65] = 0x7c,
+                _ => last[1] = 0x7c,
+            }
+            assert_eq!(first_non_finite(&stored, WeightType::Block(format)), Some(2 * values), "{format}");
+        }
+        // 2^125 · 12 is too large, 2^125 · 6 is not.
+        let mut block = [0u8; 17];
+        block[0] = 253;
+        block[9] = 0x75;
+        assert_eq!(first_non_finite(&block, WeightType::Block(BlockFormat::Mxfp4)), Some(0));
+        block[9] = 0x5d;
+        assert_eq!(first_non_finite(&block, WeightType::Block(BlockFormat::Mxfp4)), None);
     }
 
     #[test]

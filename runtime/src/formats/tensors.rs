@@ -27,6 +27,7 @@ impl std::fmt::Display for Element {
             Self::Weight(WeightType::F16) => f.write_str("F16"),
             Self::Weight(WeightType::Bf16) => f.write_str("BF16"),
             Self::Weight(WeightType::Quantized(t)) => write!(f, "{t:?}"),
+            Self::Weight(WeightType::Block(format)) => write!(f, "{format}"),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -70,12 +71,31 @@ pub struct TensorTable {
     /// File or folder that errors about missing tensors name.
     path: PathBuf,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Are weights of matrices looked at?
+    reads_weights: bool,
 }
 
 impl TensorTable {
     /// An empty table of the checkpoint at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), tensors: BTreeMap::new() }
+        Self { path: path.into(), tensors: BTreeMap::new(), reads_weights: true }
+    }
+
+    /// The same table, whose matrices are checked in all but their weights: for whoever asks whether a checkpoint can be
+    /// loaded, and does not load it.
+    #[must_use]
+    pub fn without_weights(self) -> Self {
+        Self { reads_weights: false, ..self }
+    }
+
+    /// Adds all tensors of `other`, another file of the same checkpoint.
+    pub fn extend(&mut self, other: Self) -> Result<()> {
+        other.tensors.into_iter().try_for_each(|(name, tensor)| self.insert(name, tensor))
+    }
+
+    /// Number of tensors.
+    pub fn count(&self) -> usize {
+        self.tensors.len()
     }
 
     /// Adds a tensor; a name may appear once.
@@ -110,12 +130,16 @@ impl TensorTable {
         let tensor = self.get(name)?;
         tensor.check_shape(name, &[rows, columns])?;
         let Element::Weight(weight_type) = tensor.element else {
-            let expected = "F32, F16, BF16 or a GGML block type from Q4_0 to Q8_K";
+            let expected =
+                "F32, F16, BF16, or a GGML block type (Q4_0 to Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4)";
             return Err(tensor.malformed(name, expected, &tensor.element));
         };
         let (block, _) = weight_type.block();
         let matrix = Matrix::new(tensor.bytes.clone(), tensor.range.clone(), weight_type, rows, columns)
             .ok_or_else(|| tensor.malformed(name, format!("columns in blocks of {block}"), columns))?;
+        if !self.reads_weights {
+            return Ok(matrix);
+        }
         if let Some(index) = finite::first_non_finite(matrix.bytes(), weight_type) {
             let (row, column) = (index / columns, index % columns);
             return Err(tensor.malformed(
@@ -142,7 +166,7 @@ impl TensorTable {
             Element::Weight(WeightType::Bf16) => {
                 halves().map(|bits| bf16::from_bits(bits).to_f32()).collect()
             }
-            Element::Weight(WeightType::Quantized(_)) | Element::Other(_) => {
+            Element::Weight(WeightType::Quantized(_) | WeightType::Block(_)) | Element::Other(_) => {
                 return Err(tensor.malformed(name, "F32, F16 or BF16", &tensor.element));
             }
         };

@@ -1,10 +1,12 @@
 //! Stored weights to f32, a run of rows at a time.
 //!
-//! The common formats are written out here, compiled per instruction set; the others go through candle's converters.
+//! The common formats are written out here, compiled per instruction set; the others go through candle's converters, and
+//! those that candle has not through [`blocks`](super::blocks).
 
 use candle_core::quantized::{GgmlDType, k_quants};
 use multiversion::multiversion;
 
+use super::blocks;
 use crate::model::weights::{Matrix, WeightType};
 
 /// Writes rows `first..first + out.len() / columns` of `matrix` to `out` as f32.
@@ -20,6 +22,7 @@ pub fn rows_to_f32(matrix: &Matrix, first: usize, out: &mut [f32]) {
         WeightType::Quantized(GgmlDType::Q4_1) => q4_1(bytes, out),
         WeightType::Quantized(GgmlDType::Q8_0) => q8_0(bytes, out),
         WeightType::Quantized(other) => by_candle(other, bytes, out),
+        WeightType::Block(format) => blocks::to_f32(format, bytes, out),
     }
 }
 
@@ -118,7 +121,7 @@ fn by_candle(format: GgmlDType, bytes: &[u8], out: &mut [f32]) {
     macro_rules! convert {
         ($($format:ident => $block:ident),+ $(,)?) => {
             match format {
-                $(GgmlDType::$format => blocks::<k_quants::$block>(bytes, out),)+
+                $(GgmlDType::$format => whole_blocks::<k_quants::$block>(bytes, out),)+
                 GgmlDType::F32 => floats(bytes, out),
                 GgmlDType::F16 => halves(bytes, out),
                 GgmlDType::BF16 => brains(bytes, out),
@@ -134,7 +137,7 @@ fn by_candle(format: GgmlDType, bytes: &[u8], out: &mut [f32]) {
     );
 }
 
-fn blocks<B: k_quants::GgmlType + Clone>(bytes: &[u8], out: &mut [f32]) {
+fn whole_blocks<B: k_quants::GgmlType + Clone>(bytes: &[u8], out: &mut [f32]) {
     let size = std::mem::size_of::<B>();
     let mut block = vec![B::zeros(); 1];
     for (bytes, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(B::BLCK_SIZE)) {
@@ -171,7 +174,7 @@ mod tests {
                 (vec![0.0; values.len()], vec![0.0; values.len()], vec![0.0; values.len()]);
             B::to_float(&stored, &mut expected);
             ours(bytes, &mut got);
-            blocks::<B>(bytes, &mut slow);
+            whole_blocks::<B>(bytes, &mut slow);
             assert_eq!(slow, expected);
             for (a, b) in got.iter().zip(&expected) {
                 assert!((a - b).abs() <= 1e-6 * b.abs().max(1.0), "{a} {b}");

@@ -38,7 +38,7 @@ pub fn rows_times_vector_at(
         WeightType::Quantized(GgmlDType::Q4_0) => q4_0(bytes, x, out),
         WeightType::Quantized(GgmlDType::Q4_1) => q4_1(bytes, x, out),
         WeightType::Quantized(GgmlDType::Q8_0) => q8_0(bytes, x, out),
-        WeightType::Quantized(_) => {
+        WeightType::Quantized(_) | WeightType::Block(_) => {
             let mut row = vec![0.0; matrix.columns()];
             for (r, out) in out.iter_mut().enumerate() {
                 rows_to_f32(matrix, first + r, &mut row);

@@ -10,6 +10,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod backward;
+pub(crate) mod blocks;
+mod codebooks;
 pub mod dequantize;
 pub mod elementwise;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -1,9 +1,11 @@
 //! What a decoder is, as data: configuration and weights. Readers fill both from files, a session runs them.
 
+pub mod block_format;
 pub mod config;
 pub(crate) mod identity;
 pub mod weights;
 
+pub use block_format::BlockFormat;
 pub use config::ModelConfig;
 pub use identity::ModelDigest;
 pub use weights::{LayerWeights, Matrix, ModelWeights, WeightType};

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::block_format::BlockFormat;
+
 /// Element type of a stored matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightType {
@@ -12,8 +14,10 @@ pub enum WeightType {
     F16,
     /// bfloat16.
     Bf16,
-    /// A GGML block format other than the floats above.
+    /// A GGML block format of candle, other than the floats above.
     Quantized(candle_core::quantized::GgmlDType),
+    /// A GGML block format that candle has not.
+    Block(BlockFormat),
 }
 
 impl WeightType {
@@ -23,6 +27,7 @@ impl WeightType {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
             Self::Quantized(t) => (t.block_size(), t.type_size()),
+            Self::Block(format) => format.block(),
         }
     }
 }

@@ -2,20 +2,17 @@
 
 use std::collections::HashMap;
 
+use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::NFC;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::chunks::Cut;
 use super::sentencepiece::{self, Merges, Piece};
-use super::{Specials, Tokenizer};
+use super::{Specials, Tokenizer, splitters};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Metadata;
+use crate::note::Note;
 
 const MODEL: &str = "tokenizer.ggml.model";
 const PRE: &str = "tokenizer.ggml.pre";
@@ -23,55 +20,17 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 const SCORES: &str = "tokenizer.ggml.scores";
+const BOS: &str = "tokenizer.ggml.bos_token_id";
+const EOS: &str = "tokenizer.ggml.eos_token_id";
+const ADDS_BOS: &str = "tokenizer.ggml.add_bos_token";
+const ADDS_EOS: &str = "tokenizer.ggml.add_eos_token";
 
-/// How a `gpt2` vocabulary splits a text before merging.
-struct Splitter {
-    /// Values of `tokenizer.ggml.pre`.
-    names: &'static [&'static str],
-    /// Every digit is a token of its own, before anything else.
-    single_digits: bool,
-    /// Replaces GPT-2's own expression.
-    expression: Option<&'static str>,
-    /// Words that are tokens are not put together from merges.
-    whole_words: bool,
-    /// Text is brought to Unicode's composed form first, as the family's own tokenizer does.
-    composed: bool,
-    /// A BOS is put first unless the file says otherwise.
-    adds_bos: bool,
-}
+/// The splitter of a file that names none.
+const SPLITTER_OF_NONE: &str = "gpt-2";
 
-const PLAIN: Splitter = Splitter {
-    names: &["gpt-2", "gpt2", "default"],
-    single_digits: false,
-    expression: None,
-    whole_words: false,
-    composed: false,
-    adds_bos: false,
-};
-
-const SPLITTERS: [Splitter; 4] = [
-    PLAIN,
-    Splitter { names: &["smollm", "starcoder"], single_digits: true, ..PLAIN },
-    Splitter {
-        names: &["llama-bpe", "llama3", "llama-v3"],
-        expression: Some(concat!(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
-            r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-        )),
-        whole_words: true,
-        adds_bos: true,
-        ..PLAIN
-    },
-    Splitter {
-        names: &["qwen2"],
-        expression: Some(concat!(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
-            r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-        )),
-        composed: true,
-        ..PLAIN
-    },
-];
+/// BOS and EOS of SentencePiece vocabularies whose file names none, as llama.cpp has them.
+const SENTENCEPIECE_BOS: u32 = 1;
+const SENTENCEPIECE_EOS: u32 = 2;
 
 /// What a token is for, as GGUF numbers it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,11 +55,13 @@ impl Tokenizer {
     /// The tokenizer of a GGUF file whose embedding has `rows` rows.
     ///
     /// Supported are `gpt2` vocabularies with one of the known splitters, and `llama` (SentencePiece). A file without
-    /// `tokenizer.ggml.pre` is split as GPT-2 does.
+    /// `tokenizer.ggml.pre` is split as GPT-2 does, and a note says so.
     pub fn from_gguf(metadata: &Metadata, rows: usize) -> Result<Self> {
-        let vocabulary = Vocabulary::read(metadata, rows)?;
-        let (mut inner, merges, cut, adds_bos) = match metadata.require(MODEL, metadata.text(MODEL)?)? {
-            "gpt2" => byte_pairs(&vocabulary)?,
+        let mut notes = Vec::new();
+        let vocabulary = Vocabulary::read(metadata, rows, &mut notes)?;
+        let model = metadata.require(MODEL, metadata.text(MODEL)?)?;
+        let (mut inner, merges, cut, adds_bos) = match model {
+            "gpt2" => byte_pairs(&vocabulary, &mut notes)?,
             "llama" => pieces(&vocabulary)?,
             other => {
                 let detail = format!("{}: supported are `gpt2` and `llama`", metadata.path().display());
@@ -118,19 +79,45 @@ impl Tokenizer {
         inner.add_tokens(added).map_err(|e| metadata.malformed(TOKENS, "tokens that can be added", e))?;
 
         let mut special = Specials {
-            bos: vocabulary.id("tokenizer.ggml.bos_token_id")?,
-            eos: vocabulary.id("tokenizer.ggml.eos_token_id")?,
-            adds_bos: metadata.boolean("tokenizer.ggml.add_bos_token")?.unwrap_or(adds_bos),
+            bos: vocabulary.id(BOS)?,
+            eos: vocabulary.id(EOS)?,
+            adds_bos: metadata.boolean(ADDS_BOS)?.unwrap_or(adds_bos),
             ..Specials::default()
         };
-        special.stop.extend(vocabulary.id("tokenizer.ggml.eot_token_id")?);
-        special.stop.extend(vocabulary.id("tokenizer.ggml.eom_token_id")?);
-        Ok(Self::assemble(inner, merges, cut, special, rows))
+        if model == "llama" {
+            for (key, id, default) in
+                [(BOS, &mut special.bos, SENTENCEPIECE_BOS), (EOS, &mut special.eos, SENTENCEPIECE_EOS)]
+            {
+                if !metadata.contains(key)
+                    && let Some(text) = vocabulary.texts.get(default as usize)
+                {
+                    *id = Some(default);
+                    let said =
+                        format!("not in the file; token {default}, {text:?}, is taken, as llama.cpp does");
+                    notes.push(Note::warning(key, said));
+                }
+            }
+        }
+        if special.adds_bos && special.bos.is_none() && metadata.contains(ADDS_BOS) {
+            notes.push(Note::warning(ADDS_BOS, "the file asks for a BOS and has none: none is put first"));
+        }
+        if metadata.boolean(ADDS_EOS)? == Some(true) {
+            notes.push(Note::new(ADDS_EOS, "the file asks for an EOS behind every text; none is put there"));
+        }
+        for key in ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"] {
+            match vocabulary.id(key) {
+                Ok(id) => special.stop.extend(id),
+                Err(error) => notes.push(Note::new(key, format!("passed over ({error})"))),
+            }
+        }
+        let mut tokenizer = Self::assemble(inner, merges, cut, special, rows);
+        tokenizer.notes = notes;
+        Ok(tokenizer)
     }
 }
 
 impl<'a> Vocabulary<'a> {
-    fn read(metadata: &'a Metadata, rows: usize) -> Result<Self> {
+    fn read(metadata: &'a Metadata, rows: usize, notes: &mut Vec<Note>) -> Result<Self> {
         let texts = metadata.require(TOKENS, metadata.texts(TOKENS)?)?;
         if texts.is_empty() || texts.len() > rows {
             let expected = format!("1 to {rows} tokens, the rows of the embedding");
@@ -153,25 +140,17 @@ impl<'a> Vocabulary<'a> {
                     numbers.len(),
                 ));
             }
-            Some(numbers) => numbers
-                .into_iter()
-                .map(|number| match number {
-                    1 => Ok(TokenType::Normal),
-                    2 => Ok(TokenType::Unknown),
-                    3 => Ok(TokenType::Control),
-                    4 => Ok(TokenType::UserDefined),
-                    5 => Ok(TokenType::Unused),
-                    6 => Ok(TokenType::Byte),
-                    other => Err(metadata.malformed(TYPES, "types from 1 to 6", other)),
-                })
-                .collect::<Result<_>>()?,
+            Some(numbers) => {
+                note_unknown_types(&numbers, notes);
+                numbers.into_iter().map(token_type).collect()
+            }
         };
         Ok(Self { metadata, texts, types, ids })
     }
 
-    /// A token id under `key`, if the file has it.
+    /// A token id under `key`, if the file has it; −1 is none.
     fn id(&self, key: &str) -> Result<Option<u32>> {
-        let id = self.metadata.integer(key)?;
+        let id = self.metadata.token(key)?;
         id.map(|id| match u32::try_from(id) {
             Ok(small) if (small as usize) < self.texts.len() => Ok(small),
             _ => Err(self.metadata.malformed(key, format!("an id below {}", self.texts.len()), id)),
@@ -180,17 +159,54 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
+/// The meaning of GGUF's number; as llama.cpp does, a token of no known type is one like others.
+fn token_type(number: i128) -> TokenType {
+    match number {
+        2 => TokenType::Unknown,
+        3 => TokenType::Control,
+        4 => TokenType::UserDefined,
+        5 => TokenType::Unused,
+        6 => TokenType::Byte,
+        _ => TokenType::Normal,
+    }
+}
+
+fn note_unknown_types(numbers: &[i128], notes: &mut Vec<Note>) {
+    let mut unknown = numbers.iter().enumerate().filter(|(_, number)| !(1..=6).contains(*number));
+    if let Some((id, number)) = unknown.next() {
+        let said = format!(
+            "{} tokens have types that GGUF does not define ({number} of token {id} is the first); they are taken as normal ones",
+            1 + unknown.count()
+        );
+        notes.push(Note::warning(TYPES, said));
+    }
+}
+
 /// A tokenizer, merges of our own, where texts may be cut, and whether a BOS is put first.
 type Built = (tokenizers::Tokenizer, Option<Merges>, Cut, bool);
 
 /// `gpt2`: byte-level BPE with a list of merges.
-fn byte_pairs(vocabulary: &Vocabulary<'_>) -> Result<Built> {
+fn byte_pairs(vocabulary: &Vocabulary<'_>, notes: &mut Vec<Note>) -> Result<Built> {
     let metadata = vocabulary.metadata;
-    let pre = metadata.text(PRE)?.unwrap_or("default");
-    let splitter = SPLITTERS.iter().find(|splitter| splitter.names.contains(&pre)).ok_or_else(|| {
-        let known: Vec<&str> = SPLITTERS.iter().flat_map(|splitter| splitter.names.iter().copied()).collect();
-        let detail = format!("{}: supported are {}", metadata.path().display(), known.join(", "));
+    let pre = metadata.text(PRE)?.unwrap_or_else(|| {
+        let said = "not in the file: the text is split as GPT-2 does, which is wrong for most other families (digits, \
+                    contractions, line breaks), and then so are the tokens; convert the model anew, or set the key";
+        notes.push(Note::warning(PRE, said));
+        SPLITTER_OF_NONE
+    });
+    if pre == "default" {
+        let said = "`default` is what llama.cpp takes where it does not know a model's own splitter";
+        notes.push(Note::warning(PRE, said));
+    }
+    let unsupported = |detail: String| {
+        let detail = format!("{}: {detail}", metadata.path().display());
         Error::unsupported(format!("tokenizer splitter `{pre}` ({PRE})"), detail)
+    };
+    if splitters::NOT_BYTE_LEVEL.contains(&pre) {
+        return Err(unsupported("its vocabulary is not one of bytes".into()));
+    }
+    let splitter = splitters::find(pre).ok_or_else(|| {
+        unsupported(format!("supported are {}", splitters::names().collect::<Vec<_>>().join(", ")))
     })?;
     let mut merges = Vec::new();
     for (rank, merge) in metadata.require(MERGES, metadata.texts(MERGES)?)?.into_iter().enumerate() {
@@ -214,18 +230,9 @@ fn byte_pairs(vocabulary: &Vocabulary<'_>) -> Result<Built> {
     if splitter.composed {
         inner.with_normalizer(Some(NFC)).map_err(bad)?;
     }
-    let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
-    if splitter.single_digits {
-        steps.push(Digits::new(true).into());
-    }
-    if let Some(expression) = splitter.expression {
-        let pattern = SplitPattern::Regex(expression.to_owned());
-        steps.push(Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(bad)?.into());
-    }
-    steps.push(ByteLevel::new(false, true, splitter.expression.is_none()).into());
-    inner.with_pre_tokenizer(Some(Sequence::new(steps)));
+    inner.with_pre_tokenizer(Some(splitter.build().map_err(bad)?));
     inner.with_decoder(Some(ByteLevel::default()));
-    Ok((inner, None, Cut::BeforeSpace, splitter.adds_bos))
+    Ok((inner, None, splitter.cut, splitter.adds_bos))
 }
 
 /// `llama`: SentencePiece.

@@ -12,6 +12,7 @@ mod gguf;
 mod huggingface;
 mod pieces;
 mod sentencepiece;
+mod splitters;
 mod stream;
 mod template;
 #[cfg(test)]
@@ -20,7 +21,10 @@ mod tests;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use tokenizers::{Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer, Token};
+use tokenizers::{
+    Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    Token,
+};
 
 pub(crate) use pieces::{Cutter, Piece};
 pub use stream::StreamDecoder;
@@ -173,6 +177,24 @@ impl Tokenizer {
             Some(merges) => Ok(merges.ids(word.get())?.into_iter().map(token).collect()),
             None => self.inner.get_model().tokenize(word.get()),
         }
+    }
+
+    /// The parts of `text` that tokens do not cross, as the vocabulary writes them (`Ġthe` for ` the` in byte-level ones). Texts
+    /// of special tokens are taken as text.
+    pub fn words(&self, text: &str) -> Result<Vec<String>> {
+        let split = || -> tokenizers::Result<Vec<String>> {
+            let mut normalized = NormalizedString::from(text);
+            if let Some(normalizer) = self.inner.get_normalizer() {
+                normalizer.normalize(&mut normalized)?;
+            }
+            let mut words = PreTokenizedString::from(normalized);
+            if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut words)?;
+            }
+            let words = words.get_splits(OffsetReferential::Normalized, OffsetType::None);
+            Ok(words.into_iter().map(|(word, ..)| word.to_owned()).collect())
+        };
+        split().map_err(|e| Error::input("tokenizer", e))
     }
 
     /// Text of `ids`, special tokens left out; bytes that are no UTF-8 become U+FFFD.

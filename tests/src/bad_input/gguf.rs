@@ -141,7 +141,21 @@ fn a_key_twice() {
 #[test]
 fn text_that_is_not_utf8() {
     let bytes = [&2u64.to_le_bytes()[..], &[b'a', 0xff]].concat();
-    refused_gguf(|file| file.set("general.name", Value::Raw(8, bytes)), &["general.name", "UTF-8"]);
+    for key in
+        ["general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.chat_template"]
+    {
+        refused_gguf(|file| file.set(key, Value::Raw(8, bytes.clone())), &[key, "UTF-8", "offset"]);
+    }
+    let tokens = [&8u32.to_le_bytes()[..], &1u64.to_le_bytes(), &bytes].concat();
+    refused_gguf(|file| file.set("tokenizer.ggml.tokens", Value::Raw(9, tokens)), &["tokens", "UTF-8"]);
+}
+
+#[test]
+fn booleans_that_are_none() {
+    refused_gguf(
+        |file| file.set("tokenizer.ggml.add_bos_token", Value::Raw(7, vec![2])),
+        &["add_bos_token", "0 or 1", "got 2"],
+    );
 }
 
 #[test]
@@ -274,12 +288,46 @@ fn rope_that_makes_no_sense() {
     refused_gguf(|file| file.set("llama.rope.dimension_count", 18), &["rope.dimension_count", "got 18"]);
     refused_gguf(|file| file.set("llama.rope.dimension_count", 5), &["rope.dimension_count", "got 5"]);
     refused_gguf(|file| file.set("llama.rope.freq_base", Value::F32(f32::NAN)), &["rope.freq_base", "NaN"]);
-    refused_gguf(|file| file.set("llama.rope.scaling.type", "longrope"), &["rope.scaling.type", "longrope"]);
+    refused_gguf(
+        |file| file.set("llama.rope.scaling.type", "su"),
+        &["rope.scaling.type", "longrope", "got su"],
+    );
+    refused_gguf(
+        |file| file.set("llama.rope.scaling.type", "longrope"),
+        &["rope_factors_short.weight", "none"],
+    );
     let scaled = |file: &mut crate::fixtures::GgufFile| {
         file.set("llama.rope.scaling.type", "linear");
         file.set("llama.rope.scaling.factor", Value::F32(-2.0));
     };
     refused_gguf(scaled, &["RoPE scaling", "-2"]);
+}
+
+#[test]
+fn numbers_of_other_families() {
+    for key in
+        ["logit_scale", "embedding_scale", "residual_scale", "attention.scale", "final_logit_softcapping"]
+    {
+        let key = format!("llama.{key}");
+        refused_gguf(|file| file.set(&key, Value::F32(0.75)), &[&key, "0.75", "not supported"]);
+    }
+    refused_gguf(
+        |file| file.set("llama.attention.causal", Value::Bool(false)),
+        &["attention.causal", "false"],
+    );
+    for key in ["attn_factor", "yarn_ext_factor", "yarn_log_multiplier"] {
+        let key = format!("llama.rope.scaling.{key}");
+        refused_gguf(|file| file.set(&key, Value::F32(0.5)), &[&key, "0.5", "not supported"]);
+    }
+    // Those that change nothing are fine.
+    let mut file = tiny().gguf(GgmlDType::F32);
+    file.set("llama.attention.scale", Value::F32(0.25));
+    file.set("llama.logit_scale", Value::F32(1.0));
+    file.set("llama.residual_scale", Value::F32(0.0));
+    file.set("llama.rope.scaling.yarn_ext_factor", Value::F32(-1.0));
+    let folder = folder();
+    let path = write(&folder, &file.bytes());
+    assert!(load(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).is_ok());
 }
 
 #[test]
@@ -290,7 +338,12 @@ fn architectures_that_are_not_supported() {
 
 #[test]
 fn types_that_are_not_supported() {
-    refused_gguf(|file| file.tensor("blk.0.attn_q.weight").type_id = 23, &["blk.0.attn_q.weight", "IQ4_XS"]);
+    refused_gguf(|file| file.tensor("blk.0.attn_q.weight").type_id = 40, &["blk.0.attn_q.weight", "NVFP4"]);
+    // 64 columns are no block of 256.
+    refused_gguf(
+        |file| file.tensor("blk.0.attn_q.weight").type_id = 23,
+        &["blk.0.attn_q.weight", "blocks of 256"],
+    );
     refused_gguf(
         |file| file.tensor("blk.0.attn_q.weight").type_id = 4000,
         &["blk.0.attn_q.weight", "GGML type 4000"],
@@ -322,6 +375,16 @@ fn weights_that_are_not_finite() {
         file.tensor("blk.1.ffn_gate.weight").data[..2].copy_from_slice(&[0xff, 0x7f]);
         let folder = folder();
         refused(&write(&folder, &file.bytes()), &["blk.1.ffn_gate.weight", "finite", "row 0"]);
+    }
+    // IQ4_NL and MXFP4, whose scale is NaN in the second block of the third row.
+    for (type_id, block, scale) in [(20, 18, &[0, 0x7c][..]), (39, 17, &[255][..])] {
+        let mut file = tiny().gguf(GgmlDType::F32);
+        let tensor = file.tensor("blk.1.ffn_gate.weight");
+        tensor.type_id = type_id;
+        tensor.data = vec![0; 96 * 2 * block];
+        tensor.data[5 * block..][..scale.len()].copy_from_slice(scale);
+        let folder = folder();
+        refused(&write(&folder, &file.bytes()), &["blk.1.ffn_gate.weight", "row 2, column 32"]);
     }
 }
 

@@ -62,9 +62,10 @@ fn bad_merges() {
 fn unknown_models_and_splitters() {
     refused_gguf(|file| file.set("tokenizer.ggml.model", "rwkv"), &["rwkv", "`gpt2` and `llama`"]);
     refused_gguf(
-        |file| file.set("tokenizer.ggml.pre", "tekken"),
-        &["tekken", "smollm", "llama-bpe", "qwen2"],
+        |file| file.set("tokenizer.ggml.pre", "no-such-splitter"),
+        &["no-such-splitter", "smollm", "llama-bpe", "qwen2", "tekken"],
     );
+    refused_gguf(|file| file.set("tokenizer.ggml.pre", "gemma4"), &["gemma4", "not one of bytes"]);
 }
 
 #[test]
@@ -76,9 +77,7 @@ fn token_lists_that_do_not_fit() {
     refused_gguf(|file| file.set("tokenizer.ggml.token_type", ints()), &["token_type", "got 3"]);
     refused_gguf(|file| file.set("tokenizer.ggml.tokens", ints()), &["tokens", "strings", "array"]);
     refused_gguf(|file| file.set("tokenizer.ggml.eos_token_id", 100_000), &["eos_token_id", "100000"]);
-    let mut types = vec![1; tiny().vocabulary.tokens.len()];
-    types[5] = 9;
-    refused_gguf(|file| file.set("tokenizer.ggml.token_type", Value::Ints(types)), &["token_type", "got 9"]);
+    refused_gguf(|file| file.set("tokenizer.ggml.bos_token_id", Value::I32(-2)), &["bos_token_id", "-2"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 use lm_infinite::policy::PolicySpec;
 use serde_json::{Value as Json, json};
 
-use crate::fixtures::{GgufFile, TinyConfig, TinyLlama, Value, Vocabulary};
+use crate::fixtures::{GgufFile, GgufTensor, TinyConfig, TinyLlama, Value, Vocabulary};
 
 /// Policies whose sessions are saved.
 pub const POLICIES: [&str; 4] = [
@@ -48,7 +48,59 @@ pub fn gguf() -> Vec<Vec<u8>> {
     half.set("llama.rope.scaling.factor", Value::F32(2.0));
     let mut pieces = tiny("llama", true).gguf(GgmlDType::Q8_0);
     sentencepiece(&mut pieces);
-    [plain, quantized, half, pieces].iter().map(GgufFile::bytes).collect()
+    let mut divided = in_blocks(&tiny("llama", true), &[20, 39]);
+    divided.tensors.push(GgufTensor {
+        name: "rope_freqs.weight".into(),
+        dimensions: vec![8],
+        type_id: 0,
+        data: (1..=8).flat_map(|divisor: u8| f32::from(divisor).to_le_bytes()).collect(),
+        offset: None,
+    });
+    divided.set("tokenizer.ggml.pre", "deepseek-llm");
+    let config = TinyConfig { hidden: 256, ..tiny("llama", true).config };
+    let wide = TinyLlama::with_vocabulary(config, Vocabulary::small(), 7);
+    let mut wide = in_blocks(&wide, &[16, 17, 18, 19, 21, 22, 23, 29, 34, 35]);
+    wide.set("tokenizer.ggml.pre", "falcon");
+    [plain, quantized, half, pieces, divided, wide].iter().map(GgufFile::bytes).collect()
+}
+
+/// A model whose matrices have GGML's types of these numbers in turn, where their rows are whole blocks. All bits are 0 but
+/// one of each scale.
+fn in_blocks(model: &TinyLlama, type_ids: &[u32]) -> GgufFile {
+    let mut file = model.gguf(GgmlDType::F32);
+    let mut types = type_ids.iter().cycle();
+    for tensor in file.tensors.iter_mut().filter(|tensor| tensor.dimensions.len() == 2) {
+        let type_id = *types.next().expect("a cycle");
+        // Values and bytes of a block, and the byte of it that holds the exponent of the scale.
+        let (values, bytes, scale) = match type_id {
+            16 => (256, 66, 1),
+            17 => (256, 74, 1),
+            18 => (256, 98, 1),
+            19 => (256, 50, 1),
+            20 => (32, 18, 1),
+            21 => (256, 110, 1),
+            22 => (256, 82, 1),
+            23 => (256, 136, 1),
+            29 => (256, 56, 55),
+            34 => (256, 54, 53),
+            35 => (256, 66, 65),
+            39 => (32, 17, 0),
+            other => panic!("{other} is no block type"),
+        };
+        if tensor.dimensions[0] % values == 0 {
+            let mut block = vec![0; bytes];
+            block[scale] = 0x20;
+            let count = tensor.dimensions.iter().product::<u64>() / values;
+            (tensor.type_id, tensor.data) = (type_id, block.repeat(count as usize));
+        }
+    }
+    file
+}
+
+/// The two parts of a GGUF model.
+pub fn split_gguf() -> [Vec<u8>; 2] {
+    let parts = tiny("llama", true).gguf(GgmlDType::F32).split(2);
+    [parts[0].bytes(), parts[1].bytes()]
 }
 
 /// Puts a SentencePiece vocabulary in the place of a byte-level one of the same size.

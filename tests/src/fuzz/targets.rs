@@ -70,6 +70,14 @@ fn models(folder: &Path) -> std::io::Result<Vec<Target>> {
         let whole = folder.clone();
         targets.push(file(name, folder.join(of_folder), files, MODEL, move |_| check_model(&whole)));
     }
+    for (name, mutated) in [("gguf-split", 0), ("gguf-split-second", 1)] {
+        let folder = own_folder(folder, name)?;
+        let parts = seeds::split_gguf();
+        let path = |part: usize| folder.join(format!("tiny-{:05}-of-00002.gguf", part + 1));
+        std::fs::write(path(1 - mutated), &parts[1 - mutated])?;
+        let (first, files) = (path(0), vec![parts[mutated].clone()]);
+        targets.push(file(name, path(mutated), files, MODEL, move |_| check_model(&first)));
+    }
     let sharded = own_folder(folder, "index")?;
     seeds::tiny("llama", true).write_sharded_folder(&sharded, "F32", 2);
     let index = sharded.join("model.safetensors.index.json");

@@ -5,6 +5,14 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// What a text is expected to be.
+pub(super) const UTF8: &str = "UTF-8";
+
+/// What a text has at `offset` instead.
+pub(super) fn invalid_byte(offset: usize) -> String {
+    format!("an invalid byte at offset {offset}")
+}
+
 /// A position in the bytes of one file.
 pub(super) struct Cursor<'a> {
     path: &'a Path,
@@ -73,14 +81,27 @@ impl<'a> Cursor<'a> {
         self.array(field).map(u64::from_le_bytes)
     }
 
+    /// A length in 64 bits and that many bytes, which are skipped.
+    pub(super) fn skip_text(&mut self, field: &str) -> Result<Range<usize>> {
+        let length = self.u64(field)?;
+        self.skip(length, field)
+    }
+
+    /// The text in `range`, or where its first byte lies that is no UTF-8.
+    pub(super) fn utf8(&self, range: Range<usize>) -> std::result::Result<&'a str, usize> {
+        let start = range.start;
+        std::str::from_utf8(&self.bytes[range]).map_err(|e| start + e.valid_up_to())
+    }
+
+    /// The same with every wrong byte replaced by U+FFFD.
+    pub(super) fn lossy(&self, range: Range<usize>) -> String {
+        String::from_utf8_lossy(&self.bytes[range]).into_owned()
+    }
+
     /// A length in 64 bits and that many bytes of UTF-8.
     pub(super) fn text(&mut self, field: &str) -> Result<&'a str> {
-        let length = self.u64(field)?;
-        let range = self.skip(length, field)?;
-        let start = range.start;
-        std::str::from_utf8(&self.bytes[range]).map_err(|e| {
-            self.malformed(field, "UTF-8", format!("an invalid byte at offset {}", start + e.valid_up_to()))
-        })
+        let range = self.skip_text(field)?;
+        self.utf8(range).map_err(|at| self.malformed(field, UTF8, invalid_byte(at)))
     }
 
     pub(super) fn malformed(&self, field: &str, expected: impl ToString, got: impl ToString) -> Error {

@@ -1,17 +1,25 @@
 //! The key/value part of a GGUF file, looked up by key and type.
 //!
-//! Arrays stay in the mapping: they are walked once to check them, and read when asked for.
+//! Arrays stay in the mapping: their lengths are walked once, and they are read when asked for. A value that is not what its
+//! type says is no error until somebody asks for it: files carry many that nobody needs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, UTF8, invalid_byte};
 use crate::error::{Error, Result};
 use crate::model::weights::Bytes;
+use crate::note::Note;
 
 /// Arrays of arrays deeper than this are refused; no known key has any.
 const DEEPEST_ARRAY: usize = 4;
+
+/// At most so many values that are passed over are named one by one.
+const MOST_NOTES: usize = 8;
+
+/// Ids that say "no such token": −1, and the same in 32 bits without a sign.
+const NO_TOKEN: [i128; 2] = [-1, u32::MAX as i128];
 
 /// A metadata value.
 #[derive(Clone, Debug)]
@@ -20,7 +28,16 @@ enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
-    Array { element: u32, count: usize, range: Range<usize> },
+    Array {
+        element: u32,
+        count: usize,
+        range: Range<usize>,
+    },
+    /// No value of its type, or one of several under the same key.
+    Bad {
+        expected: &'static str,
+        got: String,
+    },
 }
 
 /// Metadata of one file.
@@ -37,14 +54,35 @@ impl Metadata {
         let count = cursor.check_count(count, 13, "metadata count")?;
         let mut values = BTreeMap::new();
         for index in 0..count {
-            let key = cursor.text(&format!("key of metadata pair {index}"))?.to_owned();
+            // A key that is no UTF-8 is none that anybody asks for.
+            let key = cursor.skip_text(&format!("key of metadata pair {index}"))?;
+            let key = cursor.lossy(key);
             let value_type = cursor.u32(&key)?;
             let value = read_value(cursor, &key, value_type)?;
-            if values.insert(key.clone(), value).is_some() {
-                return Err(cursor.malformed(&key, "each key once", "a second one"));
+            if let Some(held) = values.get_mut(&key) {
+                *held = Value::Bad { expected: "each key once", got: "a second one".into() };
+            } else {
+                values.insert(key, value);
             }
         }
         Ok(Self { path: path.to_owned(), bytes: bytes.clone(), values })
+    }
+
+    /// Values that are not what their type says; a reader who needs one of them gets an error instead.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let mut bad = self.values.iter().filter_map(|(key, value)| match value {
+            Value::Bad { expected, got } => Some((key, expected, got)),
+            _ => None,
+        });
+        let said = |(key, expected, got): (&String, &&str, &String)| {
+            Note::new(key, format!("passed over, since nothing needs it: expected {expected}, got {got}"))
+        };
+        let mut notes: Vec<Note> = bad.by_ref().take(MOST_NOTES).map(said).collect();
+        let more = bad.count();
+        if more > 0 {
+            notes.push(Note::new("metadata", format!("{more} more values like these were passed over")));
+        }
+        notes
     }
 
     /// The file, for errors about its contents.
@@ -68,6 +106,15 @@ impl Metadata {
             Value::Integer(i) => u64::try_from(*i).ok(),
             _ => None,
         })
+    }
+
+    /// A token id, whatever it is; `None` where the file has none or says so by −1.
+    pub fn token(&self, key: &str) -> Result<Option<i128>> {
+        let id = self.lookup(key, "an integer", |value| match value {
+            Value::Integer(i) => Some(*i),
+            _ => None,
+        });
+        Ok(id?.filter(|id| !NO_TOKEN.contains(id)))
     }
 
     /// A float of either width, or an integer.
@@ -111,11 +158,13 @@ impl Metadata {
         })
     }
 
-    /// An array of floats.
+    /// An array of floats, or of integers.
     pub fn floats(&self, key: &str) -> Result<Option<Vec<f64>>> {
-        self.array(key, "an array of floats", &[F32, F64], |cursor, element| {
+        let types = [F32, F64, U8, I8, U16, I16, U32, I32, U64, I64];
+        self.array(key, "an array of floats", &types, |cursor, element| {
             match read_value(cursor, key, element)? {
                 Value::Float(v) => Ok(v),
+                Value::Integer(i) => Ok(i as f64),
                 other => Err(self.malformed(key, "a float", kind(&other))),
             }
         })
@@ -132,8 +181,11 @@ impl Metadata {
         expected: &str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>> {
-        let Some(value) = self.values.get(key) else { return Ok(None) };
-        read(value).map(Some).ok_or_else(|| self.malformed(key, expected, kind(value)))
+        match self.values.get(key) {
+            None => Ok(None),
+            Some(Value::Bad { expected, got }) => Err(self.malformed(key, expected, got)),
+            Some(value) => read(value).map(Some).ok_or_else(|| self.malformed(key, expected, kind(value))),
+        }
     }
 
     fn array<'a, T>(
@@ -150,6 +202,7 @@ impl Metadata {
                 // `count` elements were walked when the file was opened, so each has its bytes.
                 (0..*count).map(|_| read(&mut cursor, *element)).collect::<Result<_>>().map(Some)
             }
+            Value::Bad { expected, got } => Err(self.malformed(key, expected, got)),
             other => Err(self.malformed(key, expected, kind(other))),
         }
     }
@@ -176,6 +229,7 @@ fn kind(value: &Value) -> String {
         Value::Bool(v) => format!("the boolean {v}"),
         Value::Text(_) => "a string".into(),
         Value::Array { element, count, .. } => format!("an array of {count} values of type {element}"),
+        Value::Bad { got, .. } => got.clone(),
     }
 }
 
@@ -194,9 +248,15 @@ fn read_value(cursor: &mut Cursor<'_>, key: &str, value_type: u32) -> Result<Val
         BOOL => match cursor.u8(key)? {
             0 => Value::Bool(false),
             1 => Value::Bool(true),
-            other => return Err(cursor.malformed(key, "a boolean of 0 or 1", other)),
+            other => Value::Bad { expected: "a boolean of 0 or 1", got: other.to_string() },
         },
-        STRING => Value::Text(cursor.text(key)?.to_owned()),
+        STRING => {
+            let range = cursor.skip_text(key)?;
+            match cursor.utf8(range) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(at) => Value::Bad { expected: UTF8, got: invalid_byte(at) },
+            }
+        }
         ARRAY => {
             let element = cursor.u32(key)?;
             let count = cursor.u64(key)?;
@@ -222,7 +282,7 @@ fn skip_array(cursor: &mut Cursor<'_>, key: &str, element: u32, count: u64, dept
     match element {
         STRING => {
             for _ in 0..items {
-                cursor.text(key)?;
+                cursor.skip_text(key)?;
             }
         }
         ARRAY if depth == DEEPEST_ARRAY => {

@@ -1,237 +1,132 @@
-//! GGUF files, versions 2 and 3, little-endian: header, metadata and tensor directory over a mapping.
-//!
-//! Layout: magic, version, tensor count, metadata count, metadata pairs, tensor directory, padding to the alignment, data.
-//! Nothing is allocated by a number from the file that has not been checked against the file's length.
+//! GGUF: one file, or the parts of a split model.
 
 mod cursor;
+mod element;
+mod file;
 mod metadata;
+mod split;
 
-use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
-use candle_core::quantized::GgmlDType;
-
+pub use file::MAGIC;
 pub use metadata::Metadata;
+pub(crate) use split::PartName;
 
-use self::cursor::Cursor;
-use super::mapped;
-use super::tensors::{Element, StoredTensor, TensorTable};
+use self::file::GgufFile;
+use super::tensors::TensorTable;
 use crate::error::{Error, Result};
-use crate::model::weights::WeightType;
 use crate::note::Note;
 
-/// The first four bytes of every GGUF file.
-pub const MAGIC: [u8; 4] = *b"GGUF";
+/// At most so many missing files are named.
+const MOST_NAMES: usize = 8;
 
-/// Alignment of tensor data where the file does not give one.
-const DEFAULT_ALIGNMENT: u64 = 32;
-
-/// Alignments above a huge page serve no purpose; the limit keeps sums of offsets far from overflow.
-const LARGEST_ALIGNMENT: u64 = 1 << 30;
-
-/// A GGUF file that has been opened and whose directory has been checked.
+/// A model in the format: a file, or all parts of a split one, that have been opened and whose directories have been checked.
 pub struct Gguf {
-    /// Key/value pairs.
+    /// Key/value pairs, of the first part.
     pub metadata: Metadata,
-    /// The tensors, by name.
+    /// The tensors of all parts, by name.
     pub tensors: TensorTable,
-    /// What is odd about the file and was passed over.
+    /// What is odd about the files and was passed over.
     pub notes: Vec<Note>,
+    /// Which parts are not there.
+    lacking: Option<Lacking>,
 }
 
-/// A line of the tensor directory.
-struct Entry {
-    name: String,
-    shape: Vec<usize>,
-    element: Element,
-    /// Length in bytes; 0 where the type is unknown.
-    length: u64,
-    /// From the start of the data.
-    offset: u64,
+/// Parts that are not there: what was expected, and what is there.
+struct Lacking {
+    expected: String,
+    got: String,
 }
 
 impl Gguf {
-    /// Maps and checks the file at `path`.
+    /// Maps and checks the file at `path`, and the other parts of the model where it is one of several.
+    ///
+    /// # Errors
+    /// A file that is broken, and parts that do not belong together. Parts that are not there are told by
+    /// [`Gguf::check_whole`].
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = mapped::map(path)?;
-        let all = (*bytes).as_ref();
-        let mut cursor = Cursor::new(path, all);
-        if !all.starts_with(&MAGIC) {
-            let got = format!("{:?}", String::from_utf8_lossy(&all[..all.len().min(4)]));
-            return Err(Error::malformed(path, "magic", "\"GGUF\"", got));
-        }
-        cursor.skip(4, "magic")?;
-        let version = cursor.u32("version")?;
-        if !(2..=3).contains(&version) {
-            let got = match version.swap_bytes() {
-                2 | 3 => "a big-endian file".to_owned(),
-                _ => version.to_string(),
-            };
-            return Err(Error::malformed(path, "version", "2 or 3, little-endian", got));
-        }
-        let tensor_count = cursor.u64("tensor count")?;
-        let pair_count = cursor.u64("metadata count")?;
-        let metadata = Metadata::read(path, &bytes, &mut cursor, pair_count)?;
+        join(path, GgufFile::open(path)?)
+    }
 
-        // The shortest entry: an empty name (8 bytes), no dimensions (4), type (4), offset (8).
-        let tensor_count = cursor.check_count(tensor_count, 24, "tensor count")?;
-        let mut entries = Vec::new();
-        for index in 0..tensor_count {
-            entries.push(read_entry(&mut cursor, index)?);
-        }
+    fn of_one(file: GgufFile) -> Self {
+        let GgufFile { metadata, tensors, notes } = file;
+        Self { metadata, tensors, notes, lacking: None }
+    }
 
-        let alignment = metadata.integer("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
-        if !alignment.is_power_of_two() || !(8..=LARGEST_ALIGNMENT).contains(&alignment) {
-            let expected = format!("a power of two from 8 to {LARGEST_ALIGNMENT}");
-            return Err(metadata.malformed("general.alignment", expected, alignment));
+    /// Refuses a model of which parts are missing.
+    ///
+    /// # Errors
+    /// Which files are not there.
+    pub fn check_whole(&self) -> Result<()> {
+        match &self.lacking {
+            None => Ok(()),
+            Some(Lacking { expected, got }) => Err(self.metadata.malformed(split::COUNT, expected, got)),
         }
-        let data_start = (cursor.position() as u64).next_multiple_of(alignment);
-        let ranges = entries
-            .iter()
-            .map(|entry| tensor_range(path, entry, alignment, data_start, all.len()))
-            .collect::<Result<Vec<_>>>()?;
-        check_overlap(path, &entries, &ranges)?;
-
-        let file: Arc<Path> = path.into();
-        let mut tensors = TensorTable::new(path);
-        for (Entry { name, shape, element, .. }, range) in entries.into_iter().zip(ranges) {
-            let tensor = StoredTensor { path: file.clone(), bytes: bytes.clone(), range, element, shape };
-            tensors.insert(name, tensor)?;
-        }
-        Ok(Self { metadata, tensors, notes: Vec::new() })
     }
 }
 
-fn read_entry(cursor: &mut Cursor<'_>, index: usize) -> Result<Entry> {
-    let name = cursor.text(&format!("name of tensor {index}"))?.to_owned();
-    let field = format!("tensor `{name}`");
-    let dimensions = cursor.u32(&field)?;
-    if !(1..=4).contains(&dimensions) {
-        return Err(cursor.malformed(&field, "1 to 4 dimensions", dimensions));
-    }
-    // GGUF lists the contiguous dimension first.
-    let mut shape = Vec::with_capacity(4);
-    let mut elements = 1u64;
-    for _ in 0..dimensions {
-        let size = cursor.u64(&field)?;
-        elements = (size > 0)
-            .then(|| elements.checked_mul(size))
-            .flatten()
-            .filter(|&n| usize::try_from(n).is_ok())
-            .ok_or_else(|| {
-                cursor.malformed(&field, "a shape without zeros whose product fits 64 bits", size)
-            })?;
-        shape.insert(0, size as usize);
-    }
-    let type_id = cursor.u32(&field)?;
-    let offset = cursor.u64(&field)?;
-    let (element, length) = match weight_type(type_id) {
-        None => (Element::Other(type_name(type_id)), 0),
-        Some(weight_type) => {
-            let (block, block_bytes) = weight_type.block();
-            let columns = shape[shape.len() - 1];
-            if !columns.is_multiple_of(block) {
-                return Err(cursor.malformed(&field, format!("rows in blocks of {block} elements"), columns));
-            }
-            let length = (elements / block as u64).checked_mul(block_bytes as u64).ok_or_else(|| {
-                cursor.malformed(&field, "a length that fits 64 bits", format!("shape {shape:?}"))
-            })?;
-            (Element::Weight(weight_type), length)
+/// The model of which `given` is a file: alone, or with its other parts, as far as they are there.
+fn join(path: &Path, given: GgufFile) -> Result<Gguf> {
+    let count = match given.metadata.integer(split::COUNT)? {
+        None | Some(0 | 1) => return Ok(Gguf::of_one(given)),
+        Some(count) if count > split::MOST_PARTS => {
+            let expected = format!("at most {}", split::MOST_PARTS);
+            return Err(given.metadata.malformed(split::COUNT, expected, count));
         }
+        Some(count) => count,
     };
-    Ok(Entry { name, shape, element, length, offset })
-}
-
-fn tensor_range(
-    path: &Path,
-    entry: &Entry,
-    alignment: u64,
-    data_start: u64,
-    file: usize,
-) -> Result<Range<usize>> {
-    let field = || format!("tensor `{}`", entry.name);
-    if !entry.offset.is_multiple_of(alignment) {
-        return Err(Error::malformed(
-            path,
-            field(),
-            format!("an offset aligned to {alignment}"),
-            entry.offset,
-        ));
+    let Some((name, path)) = PartName::of(path) else {
+        let expected =
+            format!("a file name that ends in -00001-of-{count:05}.gguf, by which its other parts are found");
+        let got = format!("one of {count} parts, under another name");
+        return Ok(Gguf { lacking: Some(Lacking { expected, got }), ..Gguf::of_one(given) });
+    };
+    if name.count != count {
+        let expected = format!("{}, as in the name of the file", name.count);
+        return Err(given.metadata.malformed(split::COUNT, expected, count));
     }
-    let start = data_start.checked_add(entry.offset);
-    let end = start.and_then(|start| start.checked_add(entry.length));
-    match (start, end) {
-        // Both ends are at most the length of the file, so they fit.
-        (Some(start), Some(end)) if end <= file as u64 => Ok(start as usize..end as usize),
-        _ => Err(Error::malformed(
-            path,
-            field(),
-            format!("{} bytes of data at offset {} + {data_start}", entry.length, entry.offset),
-            format!("a file of {file} bytes"),
-        )),
-    }
-}
+    split::check_number(&given, name.number)?;
 
-fn check_overlap(path: &Path, entries: &[Entry], ranges: &[Range<usize>]) -> Result<()> {
-    let mut order: Vec<usize> = (0..entries.len()).filter(|&i| !ranges[i].is_empty()).collect();
-    order.sort_unstable_by_key(|&i| ranges[i].start);
-    for pair in order.windows(2) {
-        if ranges[pair[1]].start < ranges[pair[0]].end {
-            return Err(Error::malformed(
-                path,
-                format!("tensor `{}`", entries[pair[1]].name),
-                "data of its own",
-                format!("data that overlaps tensor `{}`", entries[pair[0]].name),
+    let (mut whole, mut given, mut missing, mut more) = (None::<Gguf>, Some(given), Vec::new(), 0);
+    for number in 1..=count {
+        let part = path.with_file_name(name.part(number));
+        let file = match given.take_if(|_| number == name.number) {
+            Some(given) => given,
+            None if part.is_file() => split::open_part(&part, number, count)?,
+            None if missing.len() < MOST_NAMES => {
+                missing.push(name.part(number));
+                continue;
+            }
+            None => {
+                more += 1;
+                continue;
+            }
+        };
+        match &mut whole {
+            None => whole = Some(Gguf::of_one(file)),
+            Some(whole) => {
+                whole.tensors.extend(file.tensors)?;
+                whole.notes.extend(file.notes);
+            }
+        }
+    }
+    let expected = format!("all {count} parts of the model");
+    let Some(mut whole) = whole else {
+        return Err(Error::malformed(path, split::COUNT, expected, "none of them"));
+    };
+    if !missing.is_empty() {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let got = format!("no file {}{more} beside it", missing.join(", "));
+        whole.lacking = Some(Lacking { expected, got });
+    } else if let Some(stated) = whole.metadata.integer(split::TENSORS)? {
+        let found = whole.tensors.count() as u64;
+        if found != stated {
+            return Err(whole.metadata.malformed(
+                split::TENSORS,
+                format!("{found}, those of all parts"),
+                stated,
             ));
         }
     }
-    Ok(())
-}
-
-/// The type behind GGML's number, of those that candle can compute with.
-fn weight_type(id: u32) -> Option<WeightType> {
-    Some(match id {
-        0 => WeightType::F32,
-        1 => WeightType::F16,
-        30 => WeightType::Bf16,
-        2 => WeightType::Quantized(GgmlDType::Q4_0),
-        3 => WeightType::Quantized(GgmlDType::Q4_1),
-        6 => WeightType::Quantized(GgmlDType::Q5_0),
-        7 => WeightType::Quantized(GgmlDType::Q5_1),
-        8 => WeightType::Quantized(GgmlDType::Q8_0),
-        9 => WeightType::Quantized(GgmlDType::Q8_1),
-        10 => WeightType::Quantized(GgmlDType::Q2K),
-        11 => WeightType::Quantized(GgmlDType::Q3K),
-        12 => WeightType::Quantized(GgmlDType::Q4K),
-        13 => WeightType::Quantized(GgmlDType::Q5K),
-        14 => WeightType::Quantized(GgmlDType::Q6K),
-        15 => WeightType::Quantized(GgmlDType::Q8K),
-        _ => return None,
-    })
-}
-
-/// Name of a GGML type that is not supported, for messages.
-fn type_name(id: u32) -> String {
-    let name = match id {
-        16 => "IQ2_XXS",
-        17 => "IQ2_XS",
-        18 => "IQ3_XXS",
-        19 => "IQ1_S",
-        20 => "IQ4_NL",
-        21 => "IQ3_S",
-        22 => "IQ2_S",
-        23 => "IQ4_XS",
-        24 => "I8",
-        25 => "I16",
-        26 => "I32",
-        27 => "I64",
-        28 => "F64",
-        29 => "IQ1_M",
-        34 => "TQ1_0",
-        35 => "TQ2_0",
-        39 => "MXFP4",
-        _ => return format!("GGML type {id}"),
-    };
-    name.to_owned()
+    Ok(whole)
 }

@@ -61,7 +61,7 @@ impl ChatTemplate {
         let Some(source) = metadata.text("tokenizer.chat_template")? else { return Ok(None) };
         let tokens = metadata.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
         let text = |key: &str| -> Result<String> {
-            let id = metadata.integer(key)?.and_then(|id| usize::try_from(id).ok());
+            let id = metadata.token(key)?.and_then(|id| usize::try_from(id).ok());
             Ok(id.and_then(|id| tokens.get(id).copied()).unwrap_or_default().to_owned())
         };
         Ok(Some(Self {
