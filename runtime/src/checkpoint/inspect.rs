@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::load::{self, Format};
 use super::{reader_gguf, reader_hf};
 use crate::error::Result;
-use crate::formats::gguf::{Gguf, Metadata};
+use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
@@ -86,17 +86,14 @@ fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     }
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_gguf(&gguf.metadata, rows));
-    let has_template = has_template(&gguf.metadata);
-    Ok(found.into_inspection(name, path, "gguf", config, tokenizer, has_template))
-}
-
-fn has_template(metadata: &Metadata) -> bool {
-    metadata.contains("tokenizer.chat_template")
+    let template = found.keep(ChatTemplate::from_gguf(&gguf.metadata)).flatten();
+    Ok(found.into_inspection(name, path, "gguf", config, tokenizer, template))
 }
 
 fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     let tensors = safetensors::open(&path)?;
     let mut found = Findings::new(&tensors);
+    found.notes.extend(safetensors::notes(&path, &tensors));
     let folder = found.keep(reader_hf::open(&path));
     if let Some(folder) = &folder {
         found.notes.extend(folder.notes()?);
@@ -104,8 +101,8 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     let config = folder.map(|folder| folder.config);
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_folder(&path, rows));
-    let has_template = found.keep(ChatTemplate::from_folder(&path)).flatten().is_some();
-    Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, has_template))
+    let template = found.keep(ChatTemplate::from_folder(&path)).flatten();
+    Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, template))
 }
 
 /// What has been found so far.
@@ -139,9 +136,10 @@ impl Findings {
         format: &'static str,
         config: Option<ModelConfig>,
         tokenizer: Option<Tokenizer>,
-        chat_template: bool,
+        template: Option<ChatTemplate>,
     ) -> Inspection {
         self.notes.extend(tokenizer.iter().flat_map(|tokenizer| tokenizer.notes().iter().cloned()));
+        self.notes.extend(template.iter().flat_map(|template| template.notes().iter().cloned()));
         let tokenizer = tokenizer.map(|tokenizer| TokenizerSummary {
             vocabulary: tokenizer.vocabulary_size(),
             bos: tokenizer.bos().and_then(|id| tokenizer.token_text(id)),
@@ -158,7 +156,7 @@ impl Findings {
             bytes: self.tensors.iter().map(|group| group.bytes).sum(),
             tensors: self.tensors,
             tokenizer,
-            chat_template,
+            chat_template: template.is_some(),
         }
     }
 }

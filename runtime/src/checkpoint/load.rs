@@ -6,7 +6,7 @@ use super::{reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
-use crate::formats::safetensors;
+use crate::formats::{mapped, safetensors};
 use crate::hub::{self, Cache};
 use crate::model::config::ModelConfig;
 use crate::model::identity::{self, ModelDigest};
@@ -87,8 +87,9 @@ pub(super) enum Format {
     Folder,
 }
 
-/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face folder, or `hf:org/name`, which is
-/// downloaded unless the cache of Hugging Face has it.
+/// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file, a Hugging Face
+/// folder, the folder of a repository in Hugging Face's cache, or `hf:org/name[@revision][:file.gguf]`, which is downloaded
+/// unless that cache has it.
 ///
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
@@ -104,7 +105,8 @@ pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
 pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     if let Some(repository) = reference.strip_prefix("hf:") {
         let path = hub::hugging_face(repository, cache)?;
-        return Ok(Located { name: reference.to_owned(), path, format: Format::Folder });
+        let format = if path.is_file() { Format::Gguf } else { Format::Folder };
+        return Ok(Located { name: reference.to_owned(), path, format });
     }
     if let Some(model) = hub::embedded(reference) {
         return Ok(Located { name: reference.to_owned(), path: model.folder(), format: Format::Folder });
@@ -117,7 +119,10 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
         }
         return Ok(Located { name: reference.to_owned(), path, format: Format::Gguf });
     }
-    let path = PathBuf::from(reference);
+    let mut path = PathBuf::from(reference);
+    if let Some(snapshot) = hub::snapshot_of(&path)? {
+        path = snapshot;
+    }
     let name = hub::name_of_path(&path);
     if path.is_dir() {
         return Ok(Located { name, path, format: Format::Folder });
@@ -147,18 +152,22 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
     use std::io::Read;
     let mut start = Vec::new();
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
-    file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
-    Ok(start == gguf::MAGIC)
+    file.take(256).read_to_end(&mut start).map_err(Error::io(path))?;
+    mapped::refuse_pointer(path, &start)?;
+    Ok(start.starts_with(&gguf::MAGIC))
 }
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
     let (config, weights) = reader_gguf::read(&gguf)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
+    let chat_template = ChatTemplate::from_gguf(&gguf.metadata)?;
+    let of_template = chat_template.as_ref().map_or(&[][..], ChatTemplate::notes);
     Ok(LoadedModel {
         name,
-        chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
-        notes: [&gguf.notes[..], &reader_gguf::notes(&gguf, &config)?, tokenizer.notes()].concat(),
+        notes: [&gguf.notes[..], &reader_gguf::notes(&gguf, &config)?, tokenizer.notes(), of_template]
+            .concat(),
+        chat_template,
         tokenizer,
         path,
         config,
@@ -168,12 +177,16 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
 
 fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
     let folder = reader_hf::open(&path)?;
-    let weights = folder.weights(&safetensors::open(&path)?)?;
+    let tensors = safetensors::open(&path)?;
+    let weights = folder.weights(&tensors)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
+    let chat_template = ChatTemplate::from_folder(&path)?;
+    let of_template = chat_template.as_ref().map_or(&[][..], ChatTemplate::notes);
     Ok(LoadedModel {
         name,
-        chat_template: ChatTemplate::from_folder(&path)?,
-        notes: [&folder.notes()?[..], tokenizer.notes()].concat(),
+        notes: [&safetensors::notes(&path, &tensors)[..], &folder.notes()?, tokenizer.notes(), of_template]
+            .concat(),
+        chat_template,
         tokenizer,
         config: folder.config,
         weights,

@@ -10,8 +10,11 @@ mod chunks;
 mod continuation;
 mod gguf;
 mod huggingface;
+mod merges_file;
 mod pieces;
 mod sentencepiece;
+mod sentencepiece_file;
+mod side_files;
 mod stream;
 mod template;
 #[cfg(test)]
