@@ -10,7 +10,8 @@ use lm_infinite_runtime::policy::parse_length;
 #[derive(Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct ModelArgs {
-    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, or hf:org/name
+    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, or
+    /// hf:org/name[@revision][:file.gguf]
     #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
     pub model: String,
     /// Training length in tokens, where the file's own is wrong
