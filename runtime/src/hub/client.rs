@@ -233,7 +233,8 @@ impl<'a> Client<'a> {
 
     /// Writes what `out` lacks of the `bytes` at `url`.
     fn download(&self, url: &str, out: &mut File, bytes: u64) -> Outcome<()> {
-        let mut idle = 0;
+        // A server may send the same part again and again: only what goes beyond all before counts.
+        let (mut idle, mut best) = (0, 0);
         loop {
             let length = |out: &File| out.metadata().map(|file| file.len()).map_err(|e| e.to_string());
             let before = length(out)?;
@@ -252,10 +253,12 @@ impl<'a> Client<'a> {
                 Err(Failure::Silent(reason)) => (reason, true),
             };
             let after = length(out)?;
-            idle = if after > before { 0 } else { idle + 1 };
+            idle = if after > best.max(before) { 0 } else { idle + 1 };
+            best = after.max(best).max(before);
             if idle >= ATTEMPTS || (silent && idle > 0) {
                 return Err(format!(
-                    "{reason}; {after} of {bytes} bytes are kept, from which the next attempt goes on"
+                    "expected {bytes} bytes: {reason}; {after} of {bytes} bytes are kept, from which the next \
+                     attempt goes on"
                 ));
             }
         }
@@ -322,7 +325,7 @@ impl<'a> Client<'a> {
         }
         match done == bytes {
             true => Ok(()),
-            false => Err(Failure::Broken(format!("expected {bytes} bytes, the server ended after {done}"))),
+            false => Err(Failure::Broken(format!("the server ended after {done}"))),
         }
     }
 }

@@ -211,7 +211,7 @@ impl SideFiles {
         if !decoder {
             self.added.retain(|id, _| !u32::try_from(*id).is_ok_and(|id| own.contains_key(&id)));
         }
-        let known = |text: &str| own.values().any(|token| token.content == text);
+        let known = |text: &str| own.values().find(|token| token.content == text);
         let mut stated = Vec::new();
         let mut tokens: Vec<AddedToken> = Vec::new();
         for (&id, (token, file)) in &self.added {
@@ -222,9 +222,17 @@ impl SideFiles {
         for text in
             NAMES.iter().filter_map(|name| self.special.named.get(*name)).chain(&self.special.additional)
         {
-            if !known(text) && !tokens.iter().any(|token| token.content == *text) {
-                let token = self.flags.get(text).cloned().unwrap_or_else(|| AddedToken::from(text, true));
-                tokens.push(token.special(true));
+            if tokens.iter().any(|token| token.content == *text) {
+                continue;
+            }
+            match known(text) {
+                // A token that has a special name is special, with the flags that it has.
+                Some(token) if !decoder => tokens.push(token.clone().special(true)),
+                Some(_) => {}
+                None => {
+                    let token = self.flags.get(text).cloned().unwrap_or_else(|| AddedToken::from(text, true));
+                    tokens.push(token.special(true));
+                }
             }
         }
         let new: Vec<String> = tokens

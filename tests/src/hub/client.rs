@@ -288,24 +288,21 @@ fn pointers_of_git_lfs_are_called_by_their_name() {
 #[test]
 fn weights_in_other_forms() {
     let folder = tempfile::tempdir().expect("a folder");
-    tiny().write_folder(folder.path(), "F64");
-    let path = folder.path().to_str().expect("UTF-8");
-    let nll = |output: &Output| -> serde_json::Value {
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
+    let read = |dtype: &str| {
+        tiny().write_folder(folder.path(), dtype);
+        let loaded = crate::support::load(folder.path());
+        let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
+        (loaded.digest().expect("a digest").weights, notes.join("\n"))
     };
-    let doubles = nll(&perplexity(crate::support::program().arg("--json"), path));
-    assert!(doubles["notes"].to_string().contains("stored as F64"), "{doubles}");
-    tiny().write_folder(folder.path(), "F32");
-    assert_eq!(nll(&perplexity(crate::support::program().arg("--json"), path))["runs"], doubles["runs"]);
+    let (doubles, said) = read("F64");
+    assert!(said.contains("stored as F64; they are rounded to F32"), "{said}");
+    assert_eq!(read("F32").0, doubles);
     // One file goes before several.
-    fs::write(
-        folder.path().join("model.safetensors.index.json"),
-        json!({"weight_map": {"x": "y.safetensors"}}).to_string(),
-    )
-    .expect("written");
-    let both = nll(&perplexity(crate::support::program().arg("--json"), path));
-    assert!(both["notes"].to_string().contains("model.safetensors is read"), "{both}");
+    let index = json!({"weight_map": {"x": "y.safetensors"}});
+    fs::write(folder.path().join("model.safetensors.index.json"), index.to_string()).expect("written");
+    let (both, said) = read("F32");
+    assert!(said.contains("model.safetensors is read; model.safetensors.index.json"), "{said}");
+    assert_eq!(both, doubles);
     for (name, parts) in [
         ("pytorch_model.bin", &["pytorch_model.bin", "save_pretrained"][..]),
         ("weights.safetensors", &["neither, but weights.safetensors"]),

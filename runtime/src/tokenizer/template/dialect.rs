@@ -130,7 +130,7 @@ fn percent_signs(words: &[(usize, Word<'_>)], is_statement: bool) -> Vec<Edit> {
                 let Some(product) = level.product else { return Vec::new() };
                 edits.push((product, 0, "(".into()));
                 edits.push((at, 1, format!(")|{PERCENT}((")));
-                level.open = true;
+                (level.open, level.end) = (true, at + 1);
                 begins = true;
             }
             // A power binds more than `%`.
@@ -207,6 +207,9 @@ mod tests {
             ("m.in % 2", "(m.in )|%(( 2))"),
             ("a // b % c", "(a // b )|%(( c))"),
             ("a] % b", "(a] )|%(( b))"),
+            ("- % = a", "(- )|%(()) = a"),
+            ("a % % b", "((a )|%(()) )|%(( b))"),
+            ("a %", "(a )|%(())"),
         ] {
             let source = format!("{{{{ {source} }}}}");
             let expected = format!("{{{{ {} }}}}", expected.replace("|%", &format!("|{PERCENT}")));
