@@ -11,20 +11,37 @@ use super::inputs::{self, Model};
 use super::output::{Output, say};
 use crate::error::Error;
 
+/// The messages that the chat template is given, if one is asked for.
+fn conversation(args: &Generate) -> anyhow::Result<Option<Vec<ChatMessage>>> {
+    let mut messages = match &args.messages {
+        Some(path) => ChatMessage::read_all(path)?,
+        None if args.chat || args.system.is_some() => {
+            vec![ChatMessage::new("user", inputs::prompt(args.prompt.as_deref(), &args.text)?)]
+        }
+        None => return Ok(None),
+    };
+    if let Some(system) = &args.system {
+        let twice = messages.iter().any(|message| message.role == "system");
+        anyhow::ensure!(!twice, "--system: the conversation has a system message already");
+        messages.insert(0, ChatMessage::new("system", system));
+    }
+    Ok(Some(messages))
+}
+
 /// Runs the command.
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     say(&model.loaded.notes);
     let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
-    let prompt = inputs::prompt(args.prompt.as_deref(), &args.text)?;
     let tokenizer = &model.loaded.tokenizer;
-    let tokens = if args.chat {
-        let template = model.loaded.chat_template.as_ref().ok_or_else(|| {
-            Error::unsupported("--chat", format!("the model {} has no chat template", model.loaded.name))
-        })?;
-        tokenizer.encode_without_bos(&template.render(&[ChatMessage::new("user", &prompt)], true)?)?
-    } else {
-        tokenizer.encode(&prompt)?
+    let tokens = match conversation(args)? {
+        Some(messages) => {
+            let template = model.loaded.chat_template.as_ref().ok_or_else(|| {
+                Error::unsupported("--chat", format!("the model {} has no chat template", model.loaded.name))
+            })?;
+            tokenizer.encode_without_bos(&template.render(&messages, true)?)?
+        }
+        None => tokenizer.encode(&inputs::prompt(args.prompt.as_deref(), &args.text)?)?,
     };
     let sampler = Sampler::new(SamplingParams {
         temperature: args.temperature,

@@ -127,9 +127,15 @@ pub fn progress(what: &str, total: u64, unit: &str) -> ProgressBar {
 /// The cache of models, which says on standard error what it fetches and, on a terminal, how far it is.
 pub fn cache() -> crate::Result<Cache> {
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} · {eta} left");
+    let style = ProgressStyle::with_template("{prefix}{wide_bar} {bytes}/{total_bytes} · {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     Ok(Cache::open()?.with_progress(move |progress| match progress {
+        Progress::File { name, number, of, bytes } => {
+            bar.reset();
+            bar.set_length(bytes);
+            bar.set_prefix(format!("{name} "));
+            bar.suspend(|| eprintln!("{number}/{of} {name} ({} MB)", grouped(bytes.div_ceil(1_000_000))));
+        }
         Progress::Said(words) => bar.suspend(|| eprintln!("{words}")),
         Progress::Bytes { done, total } => {
             bar.set_length(total);

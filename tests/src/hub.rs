@@ -1,102 +1,39 @@
 //! Models of Hugging Face: pulled from a server on this machine, found in its cache, and called by the names that users
 //! know them by.
 
+mod client;
+mod server;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
 use lm_infinite::checkpoint;
 use lm_infinite::hub::Cache;
 use serde_json::{Value, json};
 
+use self::server::{COMMIT, Manner, REPOSITORY, Server};
 use crate::fixtures::{TinyConfig, TinyLlama};
 use crate::support::program;
-
-const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
-const REPOSITORY: &str = "acme/tiny-llama";
 
 fn tiny() -> TinyLlama {
     TinyLlama::random(TinyConfig::default(), 0)
 }
 
-/// Serves the files of a folder as the hub does: a list of them, and each of them in ranges.
-fn serve(folder: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let folder = Arc::new(folder);
-    let thread = |name: &str| std::thread::Builder::new().name(name.into());
-    let listen = move || {
-        for stream in listener.incoming().flatten() {
-            let folder = Arc::clone(&folder);
-            // A client that goes away ends its own thread alone.
-            let answer = move || drop(answer_all(stream, &folder));
-            thread("hub connection").spawn(answer).expect("a thread");
-        }
-    };
-    std::thread::Builder::new().name("hub".into()).spawn(listen).expect("a thread");
-    endpoint
-}
-
-fn answer_all(stream: TcpStream, folder: &Path) -> std::io::Result<()> {
-    let mut out = stream.try_clone()?;
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(request) = lines.next().transpose()? {
-        let mut from = None;
-        for line in lines.by_ref() {
-            let line = line?.to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(range) = line.strip_prefix("range: bytes=") {
-                let (low, high) = range.split_once('-').unwrap_or((range, ""));
-                from = Some((low.parse::<usize>().unwrap_or(0), high.parse::<usize>().ok()));
-            }
-        }
-        let path = request.split(' ').nth(1).unwrap_or_default();
-        answer(&mut out, folder, path, from.unwrap_or((0, None)))?;
-    }
-    Ok(())
-}
-
-fn answer(
-    out: &mut TcpStream,
-    folder: &Path,
-    path: &str,
-    (low, high): (usize, Option<usize>),
-) -> std::io::Result<()> {
-    if path == format!("/api/models/{REPOSITORY}/revision/main") {
-        let names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name()));
-        let names = names.collect::<Result<Vec<_>, _>>()?;
-        let siblings: Vec<Value> =
-            names.iter().map(|name| json!({"rfilename": name.to_string_lossy()})).collect();
-        let body = json!({"siblings": siblings, "sha": COMMIT}).to_string();
-        return write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    }
-    let file = path.strip_prefix(&format!("/{REPOSITORY}/resolve/main/"));
-    let Some(Ok(bytes)) = file.map(|name| fs::read(folder.join(name))) else {
-        return write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    };
-    let part = &bytes[low.min(bytes.len())..high.map_or(bytes.len(), |high| (high + 1).min(bytes.len()))];
-    let last = (low + part.len()).saturating_sub(1);
-    // As the hub: files in Git have short digests, large ones the SHA-256 of their content; here one digest will do.
-    let etag = lm_infinite::digest::sha256(&bytes);
-    write!(
-        out,
-        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {low}-{last}/{}\r\n\
-         ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\n\r\n",
-        part.len(),
-        bytes.len()
-    )?;
-    out.write_all(part)
-}
-
 /// The program with a hub of its own.
 fn with_hub(endpoint: &str, home: &Path) -> Command {
     let mut program = program();
+    for name in [
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
+    ] {
+        program.env_remove(name);
+    }
     program.env("HF_ENDPOINT", endpoint).env("HF_HOME", home).env("LM_INFINITE_CACHE", home.join("ours"));
     program
 }
@@ -112,7 +49,7 @@ fn json_of(command: &mut Command) -> Value {
 fn a_repository_is_pulled_and_then_used_without_a_network() {
     let (served, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     tiny().write_sharded_folder(served.path(), "F32", 2);
-    let endpoint = serve(served.path().to_owned());
+    let endpoint = Server::new(served.path().to_owned(), Manner::default()).endpoint;
     let reference = format!("hf:{REPOSITORY}");
 
     let pulled = json_of(with_hub(&endpoint, home.path()).args(["models", "pull", &reference, "--json"]));
@@ -143,7 +80,7 @@ fn a_repository_is_pulled_and_then_used_without_a_network() {
 #[test]
 fn a_repository_that_is_not_there_is_refused_in_words() {
     let (served, home) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let endpoint = serve(served.path().to_owned());
+    let endpoint = Server::new(served.path().to_owned(), Manner::default()).endpoint;
     for (name, reason) in [
         ("hf:acme/other", "hf:acme/other"),
         ("hf:acme/tiny-llama", "the repository has no config.json"),

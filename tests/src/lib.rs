@@ -75,6 +75,8 @@ mod results;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod side_files;
+#[cfg(test)]
 mod smollm2;
 #[cfg(test)]
 mod snapshots;

@@ -91,8 +91,8 @@ fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     });
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_gguf(&gguf.metadata, rows));
-    let has_template = found.keep(ChatTemplate::from_gguf(&gguf.metadata)).flatten().is_some();
-    Ok(found.into_inspection(name, path, "gguf", config, tokenizer, has_template))
+    let template = found.keep(ChatTemplate::from_gguf(&gguf.metadata)).flatten();
+    Ok(found.into_inspection(name, path, "gguf", config, tokenizer, template))
 }
 
 fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
@@ -103,6 +103,7 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     }
     let tensors = whole.without_weights();
     let mut found = Findings::new(&tensors);
+    found.notes.extend(safetensors::notes(&path, &tensors));
     let folder = found.keep(folder);
     if let Some(folder) = &folder {
         found.check_weights(&folder.config, folder.weights(&tensors));
@@ -111,8 +112,8 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     let config = folder.map(|folder| folder.config);
     let rows = config.as_ref().map_or(usize::MAX, |config| config.vocabulary);
     let tokenizer = found.keep(Tokenizer::from_folder(&path, rows));
-    let has_template = found.keep(ChatTemplate::from_folder(&path)).flatten().is_some();
-    Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, has_template))
+    let template = found.keep(ChatTemplate::from_folder(&path)).flatten();
+    Ok(found.into_inspection(name, path, "safetensors", config, tokenizer, template))
 }
 
 /// What has been found so far.
@@ -151,9 +152,10 @@ impl Findings {
         format: &'static str,
         config: Option<ModelConfig>,
         tokenizer: Option<Tokenizer>,
-        chat_template: bool,
+        template: Option<ChatTemplate>,
     ) -> Inspection {
         self.notes.extend(tokenizer.iter().flat_map(|tokenizer| tokenizer.notes().iter().cloned()));
+        self.notes.extend(template.iter().flat_map(|template| template.notes().iter().cloned()));
         let tokenizer = tokenizer.map(|tokenizer| TokenizerSummary {
             vocabulary: tokenizer.vocabulary_size(),
             bos: tokenizer.bos().and_then(|id| tokenizer.token_text(id)),
@@ -170,7 +172,7 @@ impl Findings {
             bytes: self.tensors.iter().map(|group| group.bytes).sum(),
             tensors: self.tensors,
             tokenizer,
-            chat_template,
+            chat_template: template.is_some(),
         }
     }
 }

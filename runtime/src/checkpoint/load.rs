@@ -6,7 +6,7 @@ use super::{gguf_folder, random_weights, reader_gguf, reader_hf};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::formats::gguf::{self, Gguf};
-use crate::formats::safetensors;
+use crate::formats::{mapped, safetensors};
 use crate::hub::{self, Cache};
 use crate::model::config::ModelConfig;
 use crate::model::identity::{self, ModelDigest};
@@ -88,8 +88,8 @@ pub(super) enum Format {
 }
 
 /// Loads `reference`: an embedded name (`tiny-rope`), a pulled name (`smollm2`), a `.gguf` file (any part of a split one), a
-/// folder with one such model in it, a Hugging Face folder, or `hf:org/name`, which is downloaded unless the cache of Hugging
-/// Face has it.
+/// folder with one such model in it, a Hugging Face folder, the folder of a repository in Hugging Face's cache,
+/// `hf:org/name[@revision][:file.gguf]`, which is downloaded unless that cache has it, or `random:SHAPE[:TYPE]`.
 ///
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
@@ -108,7 +108,8 @@ pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
 pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
     if let Some(repository) = reference.strip_prefix("hf:") {
         let path = hub::hugging_face(repository, cache)?;
-        return Ok(Located { name: reference.to_owned(), path, format: Format::Folder });
+        let format = if path.is_file() { Format::Gguf } else { Format::Folder };
+        return Ok(Located { name: reference.to_owned(), path, format });
     }
     if let Some(model) = hub::embedded(reference) {
         return Ok(Located { name: reference.to_owned(), path: model.folder(), format: Format::Folder });
@@ -121,7 +122,10 @@ pub(super) fn locate(reference: &str, cache: &Cache) -> Result<Located> {
         }
         return Ok(Located { name: reference.to_owned(), path, format: Format::Gguf });
     }
-    let path = PathBuf::from(reference);
+    let mut path = PathBuf::from(reference);
+    if let Some(snapshot) = hub::snapshot_of(&path)? {
+        path = snapshot;
+    }
     let name = hub::name_of_path(&path);
     if path.is_dir() {
         return Ok(match gguf_folder::model_in(&path)? {
@@ -154,8 +158,9 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
     use std::io::Read;
     let mut start = Vec::new();
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
-    file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
-    Ok(start == gguf::MAGIC)
+    file.take(256).read_to_end(&mut start).map_err(Error::io(path))?;
+    mapped::refuse_pointer(path, &start)?;
+    Ok(start.starts_with(&gguf::MAGIC))
 }
 
 fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
@@ -163,10 +168,12 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     let (config, notes) = reader_gguf::config(&gguf)?;
     let weights = reader_gguf::weights(&gguf, &config)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
+    let chat_template = ChatTemplate::from_gguf(&gguf.metadata)?;
+    let of_template = chat_template.as_ref().map_or(&[][..], ChatTemplate::notes);
     Ok(LoadedModel {
         name,
-        chat_template: ChatTemplate::from_gguf(&gguf.metadata)?,
-        notes: [&gguf.notes[..], &notes, tokenizer.notes()].concat(),
+        notes: [&gguf.notes[..], &notes, tokenizer.notes(), of_template].concat(),
+        chat_template,
         tokenizer,
         path,
         config,
@@ -180,10 +187,13 @@ fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
     folder.look_at_head(&tensors)?;
     let weights = folder.weights(&tensors)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
+    let chat_template = ChatTemplate::from_folder(&path)?;
+    let of_template = chat_template.as_ref().map_or(&[][..], ChatTemplate::notes);
     Ok(LoadedModel {
         name,
-        chat_template: ChatTemplate::from_folder(&path)?,
-        notes: [&folder.notes[..], tokenizer.notes()].concat(),
+        notes: [&safetensors::notes(&path, &tensors)[..], &folder.notes, tokenizer.notes(), of_template]
+            .concat(),
+        chat_template,
         tokenizer,
         config: folder.config,
         weights,

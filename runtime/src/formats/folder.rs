@@ -14,3 +14,15 @@ pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 pub const GENERATION_CONFIG_FILE: &str = "generation_config.json";
 /// The chat template, where it has a file of its own.
 pub const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// The same in the file of a processor.
+pub const TEMPLATE_JSON_FILE: &str = "chat_template.json";
+/// Special tokens, as older versions of transformers wrote them.
+pub const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
+/// Tokens beside the vocabulary, as older versions of transformers wrote them.
+pub const ADDED_TOKENS_FILE: &str = "added_tokens.json";
+/// The vocabulary of SentencePiece.
+pub const SENTENCEPIECE_FILE: &str = "tokenizer.model";
+/// The vocabulary of byte-level BPE without its merges.
+pub const VOCABULARY_FILE: &str = "vocab.json";
+/// The merges of byte-level BPE.
+pub const MERGES_FILE: &str = "merges.txt";

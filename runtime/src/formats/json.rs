@@ -86,6 +86,16 @@ impl Json {
         self.values.get(key).filter(|value| !value.is_null())
     }
 
+    /// Is there such a key, be its value `null`?
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// All keys and values.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     fn typed<'a, T>(
         &'a self,
         key: &str,

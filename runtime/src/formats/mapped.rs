@@ -28,7 +28,23 @@ pub(crate) fn map(path: &Path) -> Result<Bytes> {
     // excluded from in here. Nothing read from the mapping is trusted as an invariant: `Matrix` checks lengths once and
     // every later use is bounds-checked against the length of the mapping, which does not change.
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
+    refuse_pointer(path, &map)?;
     Ok(Arc::new(map))
+}
+
+/// How a Git LFS pointer begins (the specification of Git LFS, version 1).
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+
+/// Longest pointer, by the same specification.
+const LONGEST_POINTER: usize = 1024;
+
+/// Refuses what a clone without Git LFS leaves in the place of a large file.
+pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.len() < LONGEST_POINTER && bytes.starts_with(POINTER) {
+        let got = "a Git LFS pointer, not the file; fetch it with `git lfs pull`";
+        return Err(Error::malformed(path, "file", "the file itself", got));
+    }
+    Ok(())
 }
 
 /// Largest JSON or template file that is read into memory; tokenizers of 256k entries take about 35 MB.
@@ -36,26 +52,28 @@ const LARGEST_TEXT: u64 = 256 << 20;
 
 /// The text of a small file (configuration, tokenizer, template), with a limit on its size.
 pub(crate) fn read_small(path: &Path) -> Result<String> {
-    let bytes = match embedded_file(path) {
-        Some(bytes) => bytes.to_vec(),
-        None => read_at_most(path, LARGEST_TEXT)?,
-    };
-    String::from_utf8(bytes).map_err(|e| {
+    String::from_utf8(read_small_bytes(path)?).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::malformed(path, "file", "UTF-8", format!("an invalid byte at offset {at}"))
     })
 }
 
-fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
+/// [`read_small`] of a file that is no text.
+pub(crate) fn read_small_bytes(path: &Path) -> Result<Vec<u8>> {
+    if let Some(bytes) = embedded_file(path) {
+        return Ok(bytes.to_vec());
+    }
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
     if !metadata.is_file() {
         return Err(Error::malformed(path, "file", "a regular file", "something else"));
     }
-    if metadata.len() > limit {
-        let expected = format!("at most {limit} bytes");
+    if metadata.len() > LARGEST_TEXT {
+        let expected = format!("at most {LARGEST_TEXT} bytes");
         return Err(Error::malformed(path, "file", expected, format!("{} bytes", metadata.len())));
     }
-    std::fs::read(path).map_err(Error::io(path))
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    refuse_pointer(path, &bytes)?;
+    Ok(bytes)
 }
 
 /// Is there a file at `path`, on disk or embedded?

@@ -8,4 +8,5 @@ pub mod gguf;
 pub(crate) mod json;
 pub(crate) mod mapped;
 pub(crate) mod safetensors;
+pub(crate) mod sentencepiece_model;
 pub mod tensors;

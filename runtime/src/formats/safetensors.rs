@@ -15,6 +15,7 @@ use super::mapped;
 use super::tensors::{Element, StoredTensor, TensorTable};
 use crate::error::{Error, Result};
 use crate::model::weights::WeightType;
+use crate::note::Note;
 
 /// The length of the header comes first, in so many bytes.
 const LENGTH_BYTES: usize = 8;
@@ -25,7 +26,8 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Files that hold the weights of the folder, in the order of their names.
+/// Files that hold the weights of the folder, in the order of their names. Of one file and several with an index, the one
+/// file is taken, as transformers does.
 pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(WEIGHTS_FILE);
     let index = folder.join(WEIGHTS_INDEX_FILE);
@@ -33,15 +35,60 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![single]);
     }
     if !mapped::exists(&index) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         return Err(Error::malformed(
             folder,
             "weights",
             format!("{WEIGHTS_FILE} or {WEIGHTS_INDEX_FILE}"),
-            "neither",
+            without_weights(names.iter().map(String::as_str)),
         ));
     }
     let shards: BTreeSet<String> = read_index(&index)?.into_values().collect();
     Ok(shards.into_iter().map(|shard| folder.join(shard)).collect())
+}
+
+/// What there is instead, where no file of `names` holds weights that are read, and what to do about it.
+pub(crate) fn without_weights<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut others: Vec<&str> = names
+        .filter(|name| {
+            let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+            matches!(extension, Some("bin" | "pt" | "pth" | "safetensors" | "gguf"))
+        })
+        .collect();
+    others.sort_unstable();
+    let listed = match others.as_slice() {
+        [] => return "neither".to_owned(),
+        [first, second, third, .., last] => format!("{first}, {second}, {third}, … {last}"),
+        few => few.join(", "),
+    };
+    let pickled = |name: &&&str| !name.ends_with(".safetensors") && !name.ends_with(".gguf");
+    match others.iter().find(pickled) {
+        Some(_) => format!(
+            "{listed}: weights as PyTorch pickles them are not read, since opening them can run code; convert them, with \
+             transformers: `AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)`"
+        ),
+        None => format!("neither, but {listed}"),
+    }
+}
+
+/// What there is to say of the weights of `folder`, whose tensors are `tensors`.
+pub(crate) fn notes(folder: &Path, tensors: &TensorTable) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if mapped::exists(&folder.join(WEIGHTS_FILE)) && mapped::exists(&folder.join(WEIGHTS_INDEX_FILE)) {
+        let said = format!(
+            "{WEIGHTS_FILE} is read; {WEIGHTS_INDEX_FILE}, which names others, is not, as in transformers"
+        );
+        notes.push(Note::warning("weights", said));
+    }
+    let doubles = tensors.iter().filter(|(_, tensor)| tensor.element == Element::Double).count();
+    if doubles > 0 {
+        let said =
+            format!("{doubles} tensors are stored as F64; they are rounded to F32, in which is computed");
+        notes.push(Note::new("weights", said));
+    }
+    notes
 }
 
 /// Which shard holds each tensor. Names of shards are names of files in the same folder, nothing else.
@@ -185,6 +232,7 @@ fn element(dtype: Dtype) -> Element {
         Dtype::F32 => Element::Weight(WeightType::F32),
         Dtype::F16 => Element::Weight(WeightType::F16),
         Dtype::BF16 => Element::Weight(WeightType::Bf16),
+        Dtype::F64 => Element::Double,
         other => Element::Other(format!("{other:?}")),
     }
 }

@@ -16,6 +16,8 @@ use crate::model::weights::{Bytes, Matrix, WeightType};
 pub enum Element {
     /// One that matrices can have.
     Weight(WeightType),
+    /// F64, which is rounded to F32 when it is read.
+    Double,
     /// Any other, by the name the format gives it: listed, never read.
     Other(String),
 }
@@ -28,6 +30,7 @@ impl std::fmt::Display for Element {
             Self::Weight(WeightType::Bf16) => f.write_str("BF16"),
             Self::Weight(WeightType::Quantized(t)) => write!(f, "{t:?}"),
             Self::Weight(WeightType::Block(format)) => write!(f, "{format}"),
+            Self::Double => f.write_str("F64"),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -56,6 +59,14 @@ impl StoredTensor {
     /// Its bytes as they are stored, with their type and shape.
     pub(crate) fn stored(&self) -> (&Element, &[usize], &[u8]) {
         (&self.element, &self.shape, &(*self.bytes).as_ref()[self.range.clone()])
+    }
+
+    /// Values of an F64 tensor, rounded; those beyond F32 become infinite.
+    fn doubles(&self) -> impl Iterator<Item = f32> {
+        let stored = &(*self.bytes).as_ref()[self.range.clone()];
+        stored
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
     }
 
     fn check_shape(&self, name: &str, shape: &[usize]) -> Result<()> {
@@ -129,13 +140,20 @@ impl TensorTable {
     pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
         let tensor = self.get(name)?;
         tensor.check_shape(name, &[rows, columns])?;
-        let Element::Weight(weight_type) = tensor.element else {
-            let expected =
-                "F32, F16, BF16, or a GGML block type (Q4_0 to Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4)";
-            return Err(tensor.malformed(name, expected, &tensor.element));
+        let (bytes, range, weight_type): (Bytes, _, _) = match &tensor.element {
+            Element::Weight(weight_type) => (tensor.bytes.clone(), tensor.range.clone(), *weight_type),
+            Element::Double => {
+                let rounded: Vec<u8> = tensor.doubles().flat_map(f32::to_le_bytes).collect();
+                let range = 0..rounded.len();
+                (Arc::new(rounded), range, WeightType::F32)
+            }
+            Element::Other(_) => {
+                let expected = "F64, F32, F16, BF16, or a GGML block type (Q4_0 to Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4)";
+                return Err(tensor.malformed(name, expected, &tensor.element));
+            }
         };
         let (block, _) = weight_type.block();
-        let matrix = Matrix::new(tensor.bytes.clone(), tensor.range.clone(), weight_type, rows, columns)
+        let matrix = Matrix::new(bytes, range, weight_type, rows, columns)
             .ok_or_else(|| tensor.malformed(name, format!("columns in blocks of {block}"), columns))?;
         if !self.reads_weights {
             return Ok(matrix);
@@ -166,8 +184,9 @@ impl TensorTable {
             Element::Weight(WeightType::Bf16) => {
                 halves().map(|bits| bf16::from_bits(bits).to_f32()).collect()
             }
+            Element::Double => tensor.doubles().collect(),
             Element::Weight(WeightType::Quantized(_) | WeightType::Block(_)) | Element::Other(_) => {
-                return Err(tensor.malformed(name, "F32, F16 or BF16", &tensor.element));
+                return Err(tensor.malformed(name, "F64, F32, F16 or BF16", &tensor.element));
             }
         };
         match values.iter().position(|value| !value.is_finite()) {

@@ -15,6 +15,17 @@ pub const VARIABLE: &str = "LM_INFINITE_CACHE";
 pub enum Progress<'a> {
     /// A step in words.
     Said(&'a str),
+    /// A file comes next, of which the bytes are told.
+    File {
+        /// Its name.
+        name: &'a str,
+        /// Which of the files it is, from 1 on.
+        number: usize,
+        /// How many files there are.
+        of: usize,
+        /// Its length.
+        bytes: u64,
+    },
     /// So many bytes of a file of `total` bytes are here.
     Bytes {
         /// Bytes so far.

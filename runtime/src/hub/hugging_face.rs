@@ -1,101 +1,134 @@
-//! Repositories of Hugging Face, through its own cache, so that models which other programs have downloaded are found.
+//! Models of Hugging Face: from its cache if it has all of one, else from the network into that cache.
 
 use std::path::PathBuf;
 
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
-use hf_hub::{CacheRepo, Repo};
-
-use super::cache::{Cache, Progress};
+use super::cache::Cache;
+use super::hf_cache::HuggingFace;
+use super::repository::Repository;
+use super::wanted;
 use crate::error::{Error, Result};
-use crate::formats::folder::{
-    CONFIG_FILE, GENERATION_CONFIG_FILE, TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE,
-    WEIGHTS_INDEX_FILE,
-};
-use crate::formats::safetensors;
 
-/// Files that are taken if the repository has them.
-const OPTIONAL: [&str; 3] = [TOKENIZER_CONFIG_FILE, GENERATION_CONFIG_FILE, TEMPLATE_FILE];
-
-/// The folder of `repository` (`org/name`, checked) with everything that loading needs.
-pub(super) fn fetch(repository: &str, cache: &Cache) -> Result<PathBuf> {
-    let refuse = |reason: String| Error::input(format!("model `hf:{repository}`"), reason);
-    let repo = Repo::model(repository.to_owned());
-    let cached = hf_hub::Cache::from_env().repo(repo.clone());
-    let api = ApiBuilder::from_env().build().map_err(|e| refuse(e.to_string()))?.repo(repo);
-    // Without a connection there is no list of files; then the cache has to have them.
-    let remote: std::result::Result<Vec<String>, String> = api
-        .info()
-        .map(|info| info.siblings.into_iter().map(|sibling| sibling.rfilename).collect())
-        .map_err(|e| e.to_string());
-    let source = Source { api, cached, remote, cache };
-
-    let config = source.get(CONFIG_FILE).map_err(refuse)?;
-    source.get(TOKENIZER_FILE).map_err(refuse)?;
-    for name in OPTIONAL {
-        if source.has(name) {
-            source.get(name).map_err(refuse)?;
-        }
+/// The folder of `repository` with everything that loading needs, or the file of it that is asked for.
+pub(super) fn fetch(repository: &Repository, cache: &Cache) -> Result<PathBuf> {
+    let hub = HuggingFace::from_environment()?;
+    let folder = hub.folder(repository);
+    if let Some(commit) = folder.commit(&repository.revision)
+        && let Some(found) = wanted::complete(&folder.snapshot(&commit), repository)?
+    {
+        return Ok(found);
     }
-    if source.has(WEIGHTS_FILE) {
-        source.get(WEIGHTS_FILE).map_err(refuse)?;
-    } else {
-        let index = source.get(WEIGHTS_INDEX_FILE).map_err(refuse)?;
-        for shard in safetensors::shards_of_index(&index)? {
-            source.get(&shard).map_err(refuse)?;
-        }
+    if hub.offline {
+        let reason =
+            format!("HF_HUB_OFFLINE is set, and the cache {} does not have all of it", hub.cache.display());
+        return Err(Error::input(format!("model `{repository}`"), reason));
     }
-    config.parent().map(PathBuf::from).ok_or_else(|| refuse("the cache has no folder for it".into()))
+    download(repository, cache, &hub)
 }
 
-/// A repository and what is known of it.
-struct Source<'a> {
-    cache: &'a Cache,
-    api: ApiRepo,
-    cached: CacheRepo,
-    /// Names of the files of the repository, or why they are not known.
-    remote: std::result::Result<Vec<String>, String>,
+#[cfg(not(feature = "hf"))]
+fn download(repository: &Repository, _: &Cache, hub: &HuggingFace) -> Result<PathBuf> {
+    let detail = format!(
+        "this program was built without the feature `hf`, and the cache {} does not have all of {repository}",
+        hub.cache.display()
+    );
+    Err(Error::unsupported("downloading", detail))
 }
 
-impl Source<'_> {
-    fn has(&self, name: &str) -> bool {
-        match &self.remote {
-            Ok(files) => files.iter().any(|file| file == name),
-            Err(_) => self.cached.get(name).is_some(),
-        }
-    }
+#[cfg(feature = "hf")]
+fn download(repository: &Repository, cache: &Cache, hub: &HuggingFace) -> Result<PathBuf> {
+    use std::collections::BTreeSet;
 
-    fn get(&self, name: &str) -> std::result::Result<PathBuf, String> {
-        if let Some(path) = self.cached.get(name) {
-            return Ok(path);
+    use super::client::Client;
+    use crate::formats::folder::{CONFIG_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
+    use crate::formats::safetensors;
+
+    let refuse = |reason: String| Error::input(format!("model `{repository}`"), reason);
+    let client = Client::new(hub, cache);
+    let listing = client.list(repository).map_err(|reason| {
+        let cache = hub.cache.display();
+        refuse(format!("the cache {cache} does not have all of it, and it could not be asked for: {reason}"))
+    })?;
+    let folder = hub.folder(repository);
+    let commit = &listing.commit;
+    let named: BTreeSet<&str> = listing.files().collect();
+    let has = |name: &str| named.contains(name);
+    let bring = |files: &[&str], before: usize, of: usize| -> Result<PathBuf> {
+        let mut last = PathBuf::new();
+        for (at, file) in files.iter().enumerate() {
+            let place = [before + at + 1, of];
+            let fetched = client.fetch(repository, commit, &folder, file, place);
+            last = fetched.map_err(|reason| refuse(format!("{file}: {reason}")))?;
         }
-        match &self.remote {
-            Err(e) => Err(format!("{name} is not in the cache, and huggingface could not be reached: {e}")),
-            Ok(_) if !self.has(name) => Err(format!("the repository has no {name}")),
-            Ok(_) => {
-                let download = Download { cache: self.cache, done: 0, total: 0 };
-                self.api.download_with_progress(name, download).map_err(|e| format!("{name}: {e}"))
+        Ok(last)
+    };
+    let target = match &repository.file {
+        Some(file) => {
+            if !has(file) {
+                let others: Vec<&str> =
+                    named.iter().copied().filter(|name| name.ends_with(".gguf")).collect();
+                return Err(refuse(format!(
+                    "the repository has no {file}; its .gguf files are {}",
+                    or_none(&others)
+                )));
             }
+            let parts = wanted::parts(file).unwrap_or_else(|| BTreeSet::from([file.clone()]));
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            bring(&parts, 0, parts.len())?;
+            folder.snapshot(commit).join(file)
+        }
+        None => {
+            if !has(CONFIG_FILE) {
+                return Err(refuse(without_config(repository, &named)));
+            }
+            let vocabulary = wanted::VOCABULARIES.iter().find(|files| files.iter().all(|file| has(file)));
+            let Some(vocabulary) = vocabulary else {
+                let reason =
+                    "the repository has no tokenizer.json, tokenizer.model, or vocab.json with merges.txt";
+                return Err(refuse(reason.to_owned()));
+            };
+            let small = [CONFIG_FILE].into_iter().chain(vocabulary.iter().copied());
+            let mut files: Vec<&str> =
+                small.chain(wanted::BESIDE.into_iter().filter(|name| has(name))).collect();
+            if has(WEIGHTS_FILE) {
+                files.push(WEIGHTS_FILE);
+                bring(&files, 0, files.len())?;
+            } else if has(WEIGHTS_INDEX_FILE) {
+                let index = bring(&[WEIGHTS_INDEX_FILE], 0, files.len() + 1)?;
+                let shards = safetensors::shards_of_index(&index)?;
+                files.extend(shards.iter().map(String::as_str));
+                bring(&files, 1, files.len() + 1)?;
+            } else {
+                return Err(refuse(safetensors::without_weights(named.iter().copied())));
+            }
+            folder.snapshot(commit)
+        }
+    };
+    if !repository.is_commit() {
+        let reference = folder.reference(&repository.revision);
+        let parent = reference.parent().map_or_else(PathBuf::new, PathBuf::from);
+        std::fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
+        std::fs::write(&reference, commit).map_err(Error::io(&reference))?;
+    }
+    Ok(target)
+}
+
+/// What to do about a repository that is no folder of Hugging Face's own kind.
+#[cfg(feature = "hf")]
+fn without_config(repository: &Repository, named: &std::collections::BTreeSet<&str>) -> String {
+    let files: Vec<&str> = named.iter().copied().filter(|name| name.ends_with(".gguf")).collect();
+    match files.as_slice() {
+        [] => "the repository has no config.json".to_owned(),
+        [first, ..] => {
+            let named = repository.named();
+            format!(
+                "the repository has no config.json, but .gguf files: name one, as in hf:{named}:{first}; there are {}",
+                or_none(&files)
+            )
         }
     }
 }
 
-/// Tells a cache what the hub's client tells.
-struct Download<'a> {
-    cache: &'a Cache,
-    done: u64,
-    total: u64,
-}
-
-impl hf_hub::api::Progress for Download<'_> {
-    fn init(&mut self, size: usize, filename: &str) {
-        self.total = size as u64;
-        self.cache.tell(Progress::Said(&format!("downloading {filename}")));
-    }
-
-    fn update(&mut self, size: usize) {
-        self.done += size as u64;
-        self.cache.tell(Progress::Bytes { done: self.done, total: self.total });
-    }
-
-    fn finish(&mut self) {}
+#[cfg(feature = "hf")]
+fn or_none(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

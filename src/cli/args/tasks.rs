@@ -15,7 +15,7 @@ pub struct Generate {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The prompt [default: the text; of the embedded text the first 1000 characters]
-    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "texts")]
     pub prompt: Option<String>,
     /// Which text.
     #[command(flatten)]
@@ -38,6 +38,12 @@ pub struct Generate {
     /// Put the prompt into the model's chat template, as a user's message
     #[arg(long)]
     pub chat: bool,
+    /// What the system says before the user's message; implies --chat
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// A conversation in place of the prompt: a JSON list of {"role", "content"}; implies --chat
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "texts"])]
+    pub messages: Option<PathBuf>,
 }
 
 /// `passkey`

@@ -1,7 +1,7 @@
 //! Small valid files of every kind that this program reads.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
 use lm_infinite::policy::PolicySpec;
@@ -201,6 +201,82 @@ pub fn generation_config() -> Vec<Vec<u8>> {
     json_files(&[json!({"bos_token_id": 0, "eos_token_id": 1}), json!({"eos_token_id": [1, 2, 3]})])
 }
 
+/// A file of `goldens/side_files/`.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/side_files").join(name)
+}
+
+/// Its content.
+pub fn golden_file(name: &str) -> Vec<Vec<u8>> {
+    vec![std::fs::read(golden(name)).expect("a golden")]
+}
+
+/// A field of bytes of a Protocol Buffers message.
+pub fn bytes_field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 0x80).expect("a short field");
+    [&[number << 3 | 2, length], bytes].concat()
+}
+
+/// `tokenizer.model`: a trained one, and one of a few pieces.
+pub fn sentencepiece_models() -> Vec<Vec<u8>> {
+    let piece = |text: &str, score: f32, kind: u8| {
+        let mut piece = bytes_field(1, text.as_bytes());
+        piece.push(2 << 3 | 5);
+        piece.extend(score.to_le_bytes());
+        piece.extend([3 << 3, kind]);
+        bytes_field(1, &piece)
+    };
+    let pieces = [
+        piece("<unk>", 0.0, 2),
+        piece("<s>", 0.0, 3),
+        piece("</s>", 0.0, 3),
+        piece("<|endoftext|>", 0.0, 4),
+        piece("▁", -1.0, 1),
+        piece("t", -2.0, 1),
+        piece("h", -2.0, 1),
+        piece("e", -2.0, 1),
+        piece("▁t", -3.0, 5),
+        piece("he", -4.0, 1),
+        piece("▁the", -5.0, 1),
+    ];
+    // BPE; no spaces taken away.
+    let few = [pieces.concat(), bytes_field(2, &[3 << 3, 2]), bytes_field(3, &[4 << 3, 0])].concat();
+    [golden_file("tokenizer.model"), vec![few]].concat()
+}
+
+/// `added_tokens.json`.
+pub fn added_tokens() -> Vec<Vec<u8>> {
+    json_files(&[json!({"<s>": 400, "é日": 401, " the": 402}), json!({"the": 7})])
+}
+
+/// `special_tokens_map.json`.
+pub fn special_tokens() -> Vec<Vec<u8>> {
+    let token =
+        json!({"content": "<pad>", "lstrip": true, "rstrip": false, "single_word": true, "normalized": true});
+    json_files(&[
+        json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": token}),
+        json!({"unk_token": "<unk>", "additional_special_tokens": ["é", token], "mask_token": false}),
+    ])
+}
+
+/// `tokenizer_config.json` with tokens.
+pub fn added_tokens_decoder() -> Vec<Vec<u8>> {
+    let token = |text: &str| json!({"content": text, "lstrip": true, "rstrip": true, "special": true});
+    let decoder = json!({"600": token("<|endoftext|>"), "1": token("<s>"), "700": token("the")});
+    json_files(&[
+        json!({"added_tokens_decoder": decoder, "tokenizer_class": "LlamaTokenizerFast", "legacy": false}),
+        json!({"add_prefix_space": false, "add_bos_token": false, "eos_token": "<|endoftext|>"}),
+    ])
+}
+
+/// Conversations.
+pub fn messages() -> Vec<Vec<u8>> {
+    json_files(&[
+        json!([{"role": "system", "content": "é"}, {"role": "user", "content": "\\ \"a\" \n"}]),
+        json!([{"content": "", "role": "assistant"}]),
+    ])
+}
+
 /// Chat templates.
 pub fn templates() -> Vec<Vec<u8>> {
     [
@@ -213,6 +289,8 @@ pub fn templates() -> Vec<Vec<u8>> {
          m.content.split(' ')[0].upper() -%}{%- endfor -%}{{ ns.text[:5] }}{{ strftime_now('%d %b %Y') | length }}",
         "{% macro part(m, n=3) %}{{ m.role * n }}{{ '%05d' | format(n) }}{{ m | tojson(indent=2) }}{% endmacro %}\
          {{ part(messages[0]) }}{{ range(10) | join(', ') }}{{ 'abc'.replace('b', 'x').center(9) }}",
+        "{% for m in messages %}{% generation %}{{ '%s: %5d%%|%r' % (m.role, loop.index, m) }}{% endgeneration %}{% break %}{% endfor %}\
+         {{ '%(a)06.2f' % {'a': 7 % 3} }}{{ 'a,b'.rsplit(',', maxsplit=1) | tojson(indent=1, sort_keys=true) }}{{ tools is none }}",
     ]
     .map(|text| text.as_bytes().to_vec())
     .into()

@@ -8,7 +8,7 @@ use lm_infinite::checkpoint::{self, LoadedModel};
 use lm_infinite::hub::Cache;
 use lm_infinite::policy::{PolicySpec, parse_length, region};
 use lm_infinite::session::{Decoder, Session};
-use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
+use lm_infinite::tokenizer::{ChatMessage, ChatTemplate, Tokenizer};
 use lm_infinite::{qasper, text};
 
 use super::{Outcome, Target, file, results, seeds};
@@ -31,6 +31,7 @@ const TRAINED: u64 = 4096;
 /// Where `folder` cannot be written.
 pub fn all(folder: &Path) -> std::io::Result<Vec<Target>> {
     let mut targets = models(folder)?;
+    targets.extend(tokenizers(folder)?);
     targets.push(words("policy", seeds::policies(), check_policy));
     targets.extend(texts(folder)?);
     targets.push(snapshots(folder)?);
@@ -89,6 +90,50 @@ fn models(folder: &Path) -> std::io::Result<Vec<Target>> {
     Ok(targets)
 }
 
+/// Vocabularies without a `tokenizer.json`, the files beside them, and conversations.
+fn tokenizers(folder: &Path) -> std::io::Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for (name, of_folder, base, files) in [
+        ("sentencepiece", "tokenizer.model", &["tokenizer.model"][..], seeds::sentencepiece_models()),
+        ("vocabulary", "vocab.json", &["vocab.json", "merges.txt"], seeds::golden_file("vocab.json")),
+        ("merges", "merges.txt", &["vocab.json", "merges.txt"], seeds::golden_file("merges.txt")),
+        ("added-tokens", "added_tokens.json", &["tokenizer.json"], seeds::added_tokens()),
+        ("special-tokens", "special_tokens_map.json", &["tokenizer.model"], seeds::special_tokens()),
+        (
+            "added-tokens-decoder",
+            "tokenizer_config.json",
+            &["tokenizer.model"],
+            seeds::added_tokens_decoder(),
+        ),
+    ] {
+        let folder = own_folder(folder, name)?;
+        for file in base {
+            std::fs::copy(seeds::golden(file), folder.join(file))?;
+        }
+        let whole = folder.clone();
+        targets.push(file(name, folder.join(of_folder), files, MODEL, move |_| check_tokenizer(&whole)));
+    }
+    let messages = own_folder(folder, "messages")?.join("messages.json");
+    let check = |path: &Path| match ChatMessage::read_all(path) {
+        Ok(messages) => Outcome::Accepted(format!("{messages:?}")),
+        Err(error) => Outcome::refused(error),
+    };
+    targets.push(file("messages", messages, seeds::messages(), TEXT, check));
+    Ok(targets)
+}
+
+/// Reads a tokenizer and encodes texts.
+fn check_tokenizer(folder: &Path) -> Outcome {
+    match Tokenizer::from_folder(folder, 1000) {
+        Ok(tokenizer) => {
+            let mut told = format!("{:?} {:?} {:?}\n", tokenizer.notes(), tokenizer.bos(), tokenizer.eos());
+            encoded(&tokenizer, 1000, &mut told);
+            Outcome::Accepted(told)
+        }
+        Err(error) => Outcome::refused(error),
+    }
+}
+
 /// Bytes that a template may take: it is a program, so the limits of its interpreter decide, not its length.
 const TEMPLATE: [usize; 2] = [64 << 20, 64];
 
@@ -105,19 +150,7 @@ fn check_model(path: &Path) -> Outcome {
 fn used(loaded: LoadedModel) -> lm_infinite::Result<String> {
     let mut told = format!("{} {:?} {:?}\n", loaded.name, loaded.config, loaded.notes);
     let tokenizer = loaded.tokenizer;
-    for text in ["the é 日 <|endoftext|>the  \n", " is", ""] {
-        for ids in [tokenizer.encode(text), tokenizer.encode_continuation(text)] {
-            match ids.and_then(|ids| Ok((tokenizer.decode(&ids)?, ids))) {
-                Ok((text, ids)) => {
-                    assert!(ids.iter().all(|&id| (id as usize) < loaded.config.vocabulary), "{ids:?}");
-                    let mut stream = tokenizer.stream_after(&ids);
-                    let last: Vec<_> = ids.iter().map(|&id| stream.push(id)).collect();
-                    let _ = writeln!(told, "{ids:?} {text:?} {last:?}");
-                }
-                Err(error) => told += &error.to_string(),
-            }
-        }
-    }
+    encoded(&tokenizer, loaded.config.vocabulary, &mut told);
     if let Some(template) = &loaded.chat_template {
         told += &rendered(template);
     }
@@ -133,6 +166,23 @@ fn used(loaded: LoadedModel) -> lm_infinite::Result<String> {
         let _ = writeln!(told, "{bits:?}");
     }
     Ok(told)
+}
+
+/// Tokens of some texts, each smaller than `limit`, and their texts again.
+fn encoded(tokenizer: &Tokenizer, limit: usize, told: &mut String) {
+    for text in ["the é 日 <|endoftext|>the  \n", " is", ""] {
+        for ids in [tokenizer.encode(text), tokenizer.encode_continuation(text)] {
+            match ids.and_then(|ids| Ok((tokenizer.decode(&ids)?, ids))) {
+                Ok((text, ids)) => {
+                    assert!(ids.iter().all(|&id| (id as usize) < limit), "{ids:?}");
+                    let mut stream = tokenizer.stream_after(&ids);
+                    let last: Vec<_> = ids.iter().map(|&id| stream.push(id)).collect();
+                    let _ = writeln!(told, "{ids:?} {text:?} {last:?}");
+                }
+                Err(error) => *told += &error.to_string(),
+            }
+        }
+    }
 }
 
 fn rendered(template: &ChatTemplate) -> String {

@@ -1,10 +1,16 @@
 //! Refuses templates that could build a namespace which holds itself: printing it never ends, and takes the program with
 //! it. Namespaces are the only values of Jinja that change, so no value holds itself where no namespace is held at all.
 
+use super::blocks::{Word, blocks, words};
+
 /// Where a namespace is used in another way than by its attributes (`ns.count`, `ns['count']`), by which alone chat
 /// templates use them; the text around it.
 pub(super) fn held_namespace(source: &str) -> Option<String> {
-    let blocks: Vec<Vec<Word>> = blocks(source).into_iter().map(words).collect();
+    let blocks: Vec<Vec<Word>> = blocks(source)
+        .into_iter()
+        .map(|block| words(&source[block]).into_iter().map(|(_, word)| word))
+        .map(|words| words.filter(|word| !matches!(word, Word::Text(_))).collect())
+        .collect();
     let names: Vec<&str> = blocks.iter().filter_map(|block| constructed(block)).collect();
     for block in &blocks {
         let constructs = constructed(block).is_some();
@@ -57,105 +63,6 @@ fn constructed<'a>(block: &[Word<'a>]) -> Option<&'a str> {
         }
     }
     None
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word<'a> {
-    Name(&'a str),
-    Sign(char),
-}
-
-impl std::fmt::Display for Word<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Sign(sign) => write!(f, "{sign}"),
-        }
-    }
-}
-
-/// The insides of `{% … %}` and `{{ … }}`, without comments and without the text between blocks.
-fn blocks(source: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut rest = source;
-    while let Some(at) = rest.find('{') {
-        let open = &rest[at..];
-        if let Some(comment) = open.strip_prefix("{#") {
-            rest = comment.split_once("#}").map_or("", |(_, behind)| behind);
-        } else if open.starts_with("{%") || open.starts_with("{{") {
-            let end = if open.starts_with("{%") { "%}" } else { "}}" };
-            let length = end_of_block(&open[2..], end);
-            let block = &open[2..2 + length];
-            rest = open.get(2 + length + end.len()..).unwrap_or_default();
-            if words(block) == [Word::Name("raw")] {
-                rest = rest.split_once("endraw").map_or("", |(_, behind)| behind);
-            } else {
-                found.push(block);
-            }
-        } else {
-            rest = &open[1..];
-        }
-    }
-    found
-}
-
-/// Bytes before `end` outside strings and brackets; all, if it does not come.
-fn end_of_block(text: &str, end: &str) -> usize {
-    let (mut at, mut brackets) = (0, 0_i64);
-    while let Some(next) = text[at..].chars().next() {
-        if brackets == 0 && text[at..].starts_with(end) {
-            return at;
-        }
-        match next {
-            '\'' | '"' => {
-                at += string_length(&text[at..], next);
-                continue;
-            }
-            '(' | '[' | '{' => brackets += 1,
-            ')' | ']' | '}' => brackets -= 1,
-            _ => {}
-        }
-        at += next.len_utf8();
-    }
-    text.len()
-}
-
-/// Bytes of the string with which `text` begins, with its quotes.
-fn string_length(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, next) in text.char_indices().skip(1) {
-        match next {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if next == quote => return at + next.len_utf8(),
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// Names and signs of a block, without strings, spaces and the `-` or `+` at its edges.
-fn words(block: &str) -> Vec<Word<'_>> {
-    let block = block.strip_prefix(['-', '+']).unwrap_or(block);
-    let block = block.strip_suffix(['-', '+']).unwrap_or(block);
-    let mut words = Vec::new();
-    let mut at = 0;
-    while let Some(next) = block[at..].chars().next() {
-        let is_part = |c: char| c == '_' || c.is_alphanumeric();
-        if next == '\'' || next == '"' {
-            at += string_length(&block[at..], next);
-        } else if is_part(next) {
-            let length = block[at..].find(|c| !is_part(c)).unwrap_or(block.len() - at);
-            words.push(Word::Name(&block[at..at + length]));
-            at += length;
-        } else {
-            if !next.is_whitespace() {
-                words.push(Word::Sign(next));
-            }
-            at += next.len_utf8();
-        }
-    }
-    words
 }
 
 #[cfg(test)]
