@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::LoadedModel;
+use super::loaded::LoadedModel;
 use crate::error::{Error, Result};
+use crate::formats::folder::{ADAPTER_CONFIG_FILE as CONFIG_FILE, ADAPTER_FILE as WEIGHTS_FILE};
 use crate::formats::json::Json;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
@@ -16,10 +17,6 @@ use crate::kernels::dequantize::rows_to_f32;
 use crate::model::config::{PositionConfig, RopeLayout};
 use crate::model::weights::{LayerWeights, Linear, Matrix};
 use crate::note::Note;
-
-/// The file that says what the adapter is.
-pub(super) const CONFIG_FILE: &str = "adapter_config.json";
-const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// Fields that are read here, and those that change nothing about what an adapter computes. Any other is a variant of LoRA, which
 /// must be switched off.

@@ -6,6 +6,7 @@ mod gguf_folder;
 mod hf_rope;
 mod inspect;
 mod load;
+mod loaded;
 mod own_attention;
 mod random_weights;
 mod reader_gguf;
@@ -13,4 +14,5 @@ mod reader_hf;
 mod reader_llama;
 
 pub use inspect::{Inspection, TensorGroup, TokenizerSummary, inspect};
-pub use load::{LoadedModel, load};
+pub use load::load;
+pub use loaded::LoadedModel;

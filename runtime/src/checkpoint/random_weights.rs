@@ -11,15 +11,16 @@ use half::{bf16, f16};
 use rand_chacha::rand_core::RngCore;
 use rayon::prelude::*;
 
-use super::load::{self, LoadedModel};
+use super::loaded::LoadedModel;
 use super::own_attention;
 use crate::error::{Error, Result};
-use crate::hub::{Cache, DEFAULT_MODEL};
+use crate::hub::{self, DEFAULT_MODEL};
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, WeightType};
 use crate::note::Note;
 use crate::policy::PositionScaling;
 use crate::random::{self, Purpose};
+use crate::tokenizer::Tokenizer;
 
 /// What a reference begins with.
 pub(super) const SCHEME: &str = "random:";
@@ -169,7 +170,8 @@ pub(super) fn load(name: &str, reference: &str) -> Result<LoadedModel> {
     )];
     let windows = vec![shape.window; shape.layers];
     notes.extend(own_attention::set_windows(&mut config, "sliding_window", windows));
-    let tokenizer = load::load(DEFAULT_MODEL, &Cache::at("no-cache"))?.tokenizer;
+    let built_in = hub::embedded(DEFAULT_MODEL).ok_or_else(|| Error::input(DEFAULT_MODEL, "not built in"))?;
+    let tokenizer = Tokenizer::from_folder(&built_in.folder(), config.vocabulary)?;
     Ok(LoadedModel {
         name: name.to_owned(),
         path: name.into(),

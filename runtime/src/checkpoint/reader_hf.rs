@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::check::{self, FieldNames};
 use super::reader_llama::{self, Bias, Biases};
-use super::{adapter, hf_rope, own_attention};
+use super::{hf_rope, own_attention};
 use crate::error::{Error, Result};
-use crate::formats::folder::CONFIG_FILE;
+use crate::formats::folder::{ADAPTER_CONFIG_FILE, CONFIG_FILE};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig};
@@ -30,9 +30,9 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
     let json = Json::read(&folder.join(CONFIG_FILE))?;
     let mut notes = Vec::new();
     let config = config(&json, &mut notes)?;
-    if folder.join(adapter::CONFIG_FILE).exists() {
+    if folder.join(ADAPTER_CONFIG_FILE).exists() {
         let said = "an adapter lies in the folder; it is applied where `--adapter` names it";
-        notes.push(Note::new(adapter::CONFIG_FILE, said));
+        notes.push(Note::new(ADAPTER_CONFIG_FILE, said));
     }
     Ok(Folder { json, config, notes })
 }

@@ -6,6 +6,10 @@ pub const CONFIG_FILE: &str = "config.json";
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// The list of the files that hold the weights, where there are several.
 pub const WEIGHTS_INDEX_FILE: &str = "model.safetensors.index.json";
+/// What an adapter is, where one lies in the folder.
+pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+/// The weights of an adapter.
+pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
 /// The tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Special tokens and, mostly, the chat template.
