@@ -25,6 +25,8 @@ mod cli;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod diagnosis_shards;
