@@ -29,6 +29,8 @@ mod compare;
 #[cfg(test)]
 mod config_fields;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod diagnosis_shards;

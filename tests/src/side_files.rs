@@ -318,7 +318,7 @@ fn templates_stand_in_several_places() {
     let config = |value: Json| ("tokenizer_config.json", json!({"chat_template": value}));
     let processor = ("chat_template.json", json!({"chat_template": "P{{ messages[0].content }}"}));
     let fine = |text: &str| Ok((text.to_owned(), Vec::new()));
-    assert_eq!(prompt(&[processor.clone()], None), fine("Phi"));
+    assert_eq!(prompt(std::slice::from_ref(&processor), None), fine("Phi"));
     assert_eq!(prompt(&[config(json!("C"))], None), fine("C"));
     assert_eq!(prompt(&[config(json!("J"))], Some("J")), fine("J"));
     let list = json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]);

@@ -4,7 +4,6 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode};
@@ -12,11 +11,9 @@ use ureq::{Agent, Body};
 
 use super::cache::{Cache, Progress};
 use super::hf_cache::{HuggingFace, RepositoryFolder};
+use super::http::{Outcome, PATIENCE, absolute, encoded, header, is_timeout, refuse_status, unreachable};
 use super::repository::{Repository, is_commit, is_relative};
 use crate::digest;
-
-/// Longest wait for a name, a connection, an answer, or the next bytes of one.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longest list of files that is read.
 const LONGEST_LIST: u64 = 64 << 20;
@@ -26,9 +23,6 @@ const ATTEMPTS: usize = 3;
 
 /// Redirections between the name of a file and its place.
 const REDIRECTIONS: usize = 5;
-
-/// Reasons in words.
-type Outcome<T> = std::result::Result<T, String>;
 
 /// A client of one server.
 pub(super) struct Client<'a> {
@@ -330,72 +324,6 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A place that may be given without its server.
-fn absolute(from: &str, location: &str) -> String {
-    if location.contains("://") {
-        return location.to_owned();
-    }
-    let server = from.split('/').take(3).collect::<Vec<_>>().join("/");
-    format!("{server}/{}", location.trim_start_matches('/'))
-}
-
-/// Did something take too long?
-fn is_timeout(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::Timeout(_) => true,
-        ureq::Error::Io(e) => {
-            let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
-            matches!(e.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock)
-                || inner.is_some_and(is_timeout)
-        }
-        _ => false,
-    }
-}
-
-/// An error of the network in words.
-fn unreachable(place: &str, error: &ureq::Error) -> String {
-    match is_timeout(error) {
-        true => format!("{place}: no answer within {} s", PATIENCE.as_secs()),
-        false => format!("{place}: {error}"),
-    }
-}
-
-fn header(response: &Response<Body>, name: &str) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// What is wrong, where the status says that something is.
-fn refuse_status(response: &Response<Body>, has_token: bool) -> Outcome<()> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    let words = match (status, has_token) {
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, false) => {
-            "there is none of this name, or it needs a token: set HF_TOKEN"
-        }
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, true) => "the token in HF_TOKEN may not read it",
-        (StatusCode::NOT_FOUND, _) => "there is no such repository, revision or file",
-        (StatusCode::TOO_MANY_REQUESTS, _) => "too many requests; try again later",
-        _ => "the server refused",
-    };
-    let said = header(response, "x-error-message").map(|said| format!(": {said}")).unwrap_or_default();
-    Err(format!("{words} (HTTP {}){said}", status.as_u16()))
-}
-
-/// A name in a URL; `folders`: slashes stay.
-fn encoded(name: &str, folders: bool) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'/' if folders => out.push('/'),
-            byte if byte.is_ascii_alphanumeric() || b"._-~".contains(&byte) => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 /// Makes `link`, which is `file` in a snapshot, a link to `blob`; where there are no links, the blob is moved there.
 fn link_to(blob: &Path, link: &Path, file: &str) -> std::io::Result<()> {
     if let Some(folder) = link.parent() {
@@ -416,15 +344,4 @@ fn link_to(blob: &Path, link: &Path, file: &str) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = file;
     fs::rename(blob, link)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_encoded() {
-        assert_eq!(encoded("refs/pr/1", false), "refs%2Fpr%2F1");
-        assert_eq!(encoded("a b/é.gguf", true), "a%20b/%C3%A9.gguf");
-    }
 }

@@ -4,6 +4,8 @@ mod cache;
 #[cfg(feature = "hf")]
 mod client;
 mod hf_cache;
+#[cfg(feature = "hf")]
+mod http;
 mod hugging_face;
 mod known;
 mod list;

@@ -4,15 +4,18 @@
 use std::fmt::Write as _;
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
-use minijinja::{Error, State};
-
-use super::python::refuse;
+use minijinja::{Error, ErrorKind, State};
 
 /// Widest `indent`, in characters.
 const WIDEST_INDENT: i64 = 16;
 
 /// Deepest value: Python's own limit on recursion is about 1000.
 const DEEPEST: usize = 1000;
+
+/// An operation that cannot be done.
+pub(super) fn refuse(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason.into())
+}
 
 /// The filter.
 pub(super) fn to_json(

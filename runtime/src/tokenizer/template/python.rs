@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
-use minijinja::{Environment, Error, ErrorKind, State, context};
+use minijinja::{Environment, Error, State, context};
 
 use super::dialect::PERCENT;
-use super::json::to_json;
+use super::json::{refuse, to_json};
 
 /// Adds all of it.
 pub(super) fn extend(environment: &mut Environment<'_>) {
@@ -23,11 +23,6 @@ pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     // The engine's own is the debugging form of Rust: better none, which is refused in words.
     environment.remove_filter("pprint");
-}
-
-/// An operation that cannot be done.
-pub(super) fn refuse(reason: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, reason.into())
 }
 
 /// The operator `%`: printf formatting of a string, or the remainder.
