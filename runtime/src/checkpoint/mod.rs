@@ -3,6 +3,8 @@
 mod adapter;
 mod check;
 mod gguf_folder;
+mod gguf_keys;
+mod gguf_rope;
 mod hf_rope;
 mod inspect;
 mod load;

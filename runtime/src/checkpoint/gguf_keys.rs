@@ -1,0 +1,50 @@
+//! Metadata of a GGUF file under the prefix of its architecture.
+
+use super::check;
+use crate::error::{Error, Result};
+use crate::formats::gguf::Metadata;
+
+/// Metadata under the prefix of an architecture.
+pub(super) struct Keys<'a> {
+    pub metadata: &'a Metadata,
+    pub architecture: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    pub fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    pub fn integer(&self, key: &str) -> Result<Option<u64>> {
+        self.metadata.integer(&self.name(key))
+    }
+
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.metadata.number(&self.name(key))
+    }
+
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>> {
+        self.metadata.boolean(&self.name(key))
+    }
+
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        self.metadata.text(&self.name(key))
+    }
+
+    pub fn require_integer(&self, key: &str) -> Result<u64> {
+        self.metadata.require(&self.name(key), self.integer(key)?)
+    }
+
+    pub fn width(&self, key: &str) -> Result<usize> {
+        check::size(self.metadata.path(), &self.name(key), self.require_integer(key)?, check::WIDTHS)
+    }
+
+    pub fn unsupported(&self, key: &str, got: impl ToString) -> Error {
+        let detail = format!("{}: it is {}", self.metadata.path().display(), got.to_string());
+        Error::unsupported(format!("`{}`", self.name(key)), detail)
+    }
+
+    pub fn malformed(&self, key: &str, expected: impl ToString, got: impl ToString) -> Error {
+        self.metadata.malformed(&self.name(key), expected, got)
+    }
+}
