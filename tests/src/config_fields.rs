@@ -266,7 +266,7 @@ fn notes_reach_every_command() {
             "--text",
             "text.txt",
             "--tokens",
-            "64",
+            "600",
             "--policy",
             "vanilla",
             "--policy",
