@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::note::Note;
-use lm_infinite_runtime::policy::PolicySpec;
+use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::text::Text;
 
 use super::inputs::Model;
@@ -52,11 +52,14 @@ pub fn forecast(model: &Model, policies: &[PolicySpec], tokens: u64) -> anyhow::
         return Ok(None);
     }
     let cost = measure(model, tokens)?;
+    let under = match policies {
+        [only] => only.label.clone(),
+        many => format!("{} policies", many.len()),
+    };
+    let time = about(needed(&cost, model, policies, tokens));
     let said = format!(
-        "about {}: {} tokens within the training length, and under {} policies",
-        about(needed(&cost, model, policies, tokens)),
-        grouped(tokens),
-        policies.len()
+        "about {time}: {} within the training length, and under {under}",
+        crate::words::tokens(tokens)
     );
     Ok(Some(Note::new("time", said)))
 }
@@ -143,5 +146,7 @@ fn measure(model: &Model, farthest: u64) -> anyhow::Result<ReadingCost> {
 fn needed(cost: &ReadingCost, model: &Model, policies: &[PolicySpec], tokens: u64) -> Duration {
     let windows = ReferenceWindows::of(&model.loaded.config, tokens);
     let runs: Duration = policies.iter().map(|spec| cost.of_run(&spec.policy, tokens)).sum();
-    (runs + cost.of_reference(windows, tokens)).mul_f64(1.0 + BESIDE)
+    let read = policies.iter().any(|spec| spec.policy == AttentionPolicy::default())
+        && windows.first_is_own(usize::try_from(tokens).unwrap_or(usize::MAX));
+    (runs + cost.of_reference(windows, tokens, read)).mul_f64(1.0 + BESIDE)
 }

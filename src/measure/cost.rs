@@ -1,8 +1,8 @@
 //! What reading will cost on this machine, before it is done: measured on a few passes over the beginning of a text.
 //!
-//! A token costs a number of multiplications that does not depend on where it stands, and every key that it attends to costs the same
-//! again and again. Two passes of as many tokens tell the two apart: one over an empty cache, one behind keys that were
-//! put into the cache without being read.
+//! A pass over the weights costs the same for any number of tokens, a token a number of multiplications that does not depend on
+//! where it stands, and every key that it attends to the same again and again. Three passes tell them apart: a few tokens,
+//! more of them, and as many behind keys that were put into the cache without being read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,10 @@ const PASS: usize = 256;
 const SHORT_PASS: usize = 64;
 /// Tokens that tell which, and that bring the weights into memory.
 const FIRST: usize = 8;
+/// Tokens of a pass that shows what a pass costs by itself.
+const FEW: usize = 16;
+/// Tokens of a pass where a text is read: what a session takes at once.
+const WHOLE: f64 = 512.0;
 /// What the first tokens may take for long passes.
 const QUICK: Duration = Duration::from_millis(250);
 /// Keys before the second pass, at most.
@@ -42,9 +46,10 @@ impl ReadingCost {
     /// quick model 600.
     ///
     /// # Errors
-    /// Fewer than 72 tokens; as [`Session::score`].
+    /// Fewer than 88 tokens; as [`Session::score`].
     pub fn measure(decoder: &Arc<Decoder>, tokens: &[u32], farthest: u64) -> Result<Self> {
-        if tokens.len() < FIRST + SHORT_PASS {
+        let begin = FIRST + FEW;
+        if tokens.len() < begin + SHORT_PASS {
             return Err(Error::input(
                 "text",
                 format!("{} tokens are too few to measure a speed", tokens.len()),
@@ -53,10 +58,11 @@ impl ReadingCost {
         let config = decoder.config().clone();
         let mut session = Session::new(decoder.clone(), AttentionPolicy::default())?;
         let first = timed(&mut session, &tokens[..FIRST])?;
-        let pass = if first < QUICK { PASS.min(tokens.len() - FIRST) } else { SHORT_PASS };
-        let text = &tokens[FIRST..FIRST + pass];
+        let few = timed(&mut session, &tokens[FIRST..begin])?.as_secs_f64();
+        let pass = if first < QUICK { PASS.min(tokens.len() - begin) } else { SHORT_PASS };
+        let text = &tokens[begin..begin + pass];
         let near = timed(&mut session, text)?.as_secs_f64();
-        let read = (FIRST + pass) as u64;
+        let read = (begin + pass) as u64;
         let keys = KEYS.min(farthest.saturating_sub(read));
         let per_pair = match session.passage(0..read) {
             Ok(passage) if keys >= read => {
@@ -65,13 +71,17 @@ impl ReadingCost {
                 }
                 let before = session.position();
                 let far = timed(&mut session, text)?.as_secs_f64();
-                ((far - near) / (pass as f64 * (before - FIRST as u64) as f64)).max(0.0)
+                ((far - near) / (pass as f64 * (before - begin as u64) as f64)).max(0.0)
             }
             // Nothing is far, or layers with windows of their own hold too little: all keys are as near.
             _ => 0.0,
         };
-        let own = pass as f64 * (FIRST as f64 + pass as f64 / 2.0) * per_pair;
-        Ok(Self { per_token: (near - own).max(0.0) / pass as f64, per_pair, config })
+        let own = pass as f64 * (begin as f64 + pass as f64 / 2.0) * per_pair;
+        let near = (near - own).max(0.0);
+        // A pass cannot cost less by itself than nothing, nor more than the small one did.
+        let per_token = ((near - few) / (pass - FEW) as f64).clamp(0.0, near / pass as f64);
+        let by_itself = (near - per_token * pass as f64).clamp(0.0, few);
+        Ok(Self { per_token: per_token + by_itself / WHOLE, per_pair, config })
     }
 
     /// Of a run over `tokens` tokens under `policy`.
@@ -88,11 +98,12 @@ impl ReadingCost {
         self.seconds(tokens as f64, pairs)
     }
 
-    /// Of the reference of a text of `tokens` tokens.
-    pub fn of_reference(&self, windows: ReferenceWindows, tokens: u64) -> Duration {
+    /// Of the reference of a text of `tokens` tokens; where the model's own attention is `read` anyway, of all windows but the
+    /// first.
+    pub fn of_reference(&self, windows: ReferenceWindows, tokens: u64, read: bool) -> Duration {
         let length = windows.length.min(tokens);
         let more = tokens.saturating_sub(length).div_ceil(windows.stride.max(1));
-        let count = (1 + more) as f64;
+        let count = (u64::from(!read) + more) as f64;
         self.seconds(count * length as f64, count * (length as f64).powi(2) / 2.0)
     }
 
@@ -136,8 +147,9 @@ mod tests {
             10.0 + (2.0 * 50.005 + 0.995) / 3.0,
         );
         let windows = ReferenceWindows { length: 1000, stride: 500 };
-        close(cost(vec![]).of_reference(windows, 2000), 3.0 + 3.0 * 0.5);
-        close(cost(vec![]).of_reference(windows, 400), 0.4 + 0.08);
+        close(cost(vec![]).of_reference(windows, 2000, false), 3.0 + 3.0 * 0.5);
+        close(cost(vec![]).of_reference(windows, 400, false), 0.4 + 0.08);
+        close(cost(vec![]).of_reference(windows, 2000, true), 2.0 + 2.0 * 0.5);
         assert_eq!(cost(vec![]).of_run(&vanilla, 0), Duration::ZERO);
     }
 
@@ -148,6 +160,6 @@ mod tests {
         let tokens: Vec<u32> = (0..300).map(|at| at * 7 % 97).collect();
         let cost = ReadingCost::measure(&decoder, &tokens, 2000).expect("a cost");
         assert!(cost.of_run(&AttentionPolicy::default(), 1000) > Duration::ZERO);
-        assert!(ReadingCost::measure(&decoder, &tokens[..71], 2000).is_err());
+        assert!(ReadingCost::measure(&decoder, &tokens[..87], 2000).is_err());
     }
 }
