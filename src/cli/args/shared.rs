@@ -10,8 +10,8 @@ use lm_infinite_runtime::policy::parse_length;
 #[derive(Clone, Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct ModelArgs {
-    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, hf:org/name[@revision][:file.gguf], or
-    /// random:SHAPE[:TYPE], a published shape with random weights (see `bench --random`)
+    /// An embedded or pulled name (`models list`), a .gguf file, a Hugging Face folder, `hf:org/name[@revision][:file.gguf]`, or
+    /// `random:SHAPE[:TYPE]`, a published shape with random weights (see `bench --random`)
     #[arg(long, default_value = DEFAULT_MODEL, value_name = "MODEL")]
     pub model: String,
     /// Add a LoRA adapter, a folder that PEFT wrote, to the weights of the model
