@@ -1,7 +1,7 @@
 //! Stored weights to f32, a run of rows at a time.
 //!
 //! The common formats are written out here, compiled per instruction set; the others go through candle's converters, and
-//! those that candle has not through [`blocks`](super::blocks).
+//! those that candle has not through `blocks`.
 
 use candle_core::quantized::{GgmlDType, k_quants};
 use multiversion::multiversion;
