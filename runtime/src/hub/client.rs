@@ -102,10 +102,15 @@ impl<'a> Client<'a> {
         if let Some(range) = range {
             request = request.header("Range", range);
         }
-        if let Some(token) = self.hub.token.as_ref().filter(|_| url.starts_with(&self.hub.endpoint)) {
+        if let Some(token) = self.hub.token.as_ref().filter(|_| self.is_ours(url)) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         request.call()
+    }
+
+    /// Whether `url` is a place of the server that the token is for, and not of one whose name begins alike.
+    fn is_ours(&self, url: &str) -> bool {
+        url.strip_prefix(self.hub.endpoint.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The files of `repository`.
