@@ -16,6 +16,9 @@ use crate::words::{about, grouped};
 /// Multiply-adds below which a diagnosis takes seconds, and is begun without a word.
 const SECONDS: f64 = 2e11;
 
+/// Fewest tokens, of all policies together, of which it is worth to say how long they take: measuring reads 150 of them.
+const WORTH: u64 = 3000;
+
 /// What a diagnosis costs beside reading, as a part of it.
 const BESIDE: f64 = 0.2;
 
@@ -45,10 +48,11 @@ pub struct Chosen {
     pub note: Note,
 }
 
-/// How long `policies` over `tokens` tokens will take, where that is more than seconds.
+/// How long `policies` over `tokens` tokens will take, where that is more than seconds, and much more than measuring it.
 pub fn forecast(model: &Model, policies: &[PolicySpec], tokens: u64) -> anyhow::Result<Option<Note>> {
     let parameters = model.loaded.config.block_parameters() as f64;
-    if parameters * tokens as f64 * (policies.len() + 2) as f64 <= SECONDS {
+    let all = tokens.saturating_mul(policies.len() as u64 + 1);
+    if all < WORTH || parameters * all as f64 <= SECONDS {
         return Ok(None);
     }
     let cost = measure(model, tokens)?;

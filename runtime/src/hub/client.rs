@@ -110,7 +110,8 @@ impl<'a> Client<'a> {
 
     /// Whether `url` is a place of the server that the token is for, and not of one whose name begins alike.
     fn is_ours(&self, url: &str) -> bool {
-        url.strip_prefix(self.hub.endpoint.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        url.strip_prefix(self.hub.endpoint.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The files of `repository`.
