@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::load::{self, Format};
-use super::{reader_gguf, reader_hf};
-use crate::error::Result;
+use super::{random_weights, reader_gguf, reader_hf};
+use crate::error::{Error, Result};
 use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
@@ -71,6 +71,10 @@ pub struct TokenizerSummary {
 /// Describes what [`load`](super::load()) would load, by the same checks but that of the weights' values. Fails only where the
 /// files themselves are broken or missing; whatever else a run would refuse is [`Inspection::problem`].
 pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
+    if reference.starts_with(random_weights::SCHEME) {
+        let reason = "its weights are drawn when it is loaded: there is no file to describe";
+        return Err(Error::input(format!("model `{reference}`"), reason));
+    }
     let located = load::locate(reference, cache)?;
     match located.format {
         Format::Gguf => inspect_gguf(located.name, located.path),

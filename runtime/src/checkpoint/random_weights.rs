@@ -152,11 +152,10 @@ const TYPES: [(&str, WeightType); 5] = [
 /// A shape or type that is not known, named with those that are.
 pub(super) fn load(name: &str, reference: &str) -> Result<LoadedModel> {
     let (shape, type_name) = reference.split_once(':').unwrap_or((reference, TYPES[0].0));
-    let find = |known: &Shape| known.name == shape;
     let refuse = |what: &str, known: Vec<&str>| {
         Error::input(format!("model `{name}`"), format!("{what}; known are {}", known.join(", ")))
     };
-    let shape = SHAPES.iter().find(|known| find(known)).ok_or_else(|| {
+    let shape = SHAPES.iter().find(|known| known.name == shape).ok_or_else(|| {
         let known = SHAPES.iter().map(|known| known.name).collect();
         refuse(&format!("no shape `{shape}`"), known)
     })?;
@@ -324,5 +323,7 @@ mod tests {
             let message = load("random:x", reference).expect_err(part).to_string();
             assert!(message.contains(part), "{message}");
         }
+        let inspected = crate::checkpoint::inspect("random:smollm2-135m", &hub::Cache::at("no-cache"));
+        assert!(inspected.expect_err("no file").to_string().contains("no file to describe"));
     }
 }
