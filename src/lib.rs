@@ -22,7 +22,7 @@ pub use lm_infinite_train as train;
 pub use error::{Error, Result};
 pub use measure::{
     ablation, bench, calibrate, causes, compare, cost, diagnose, evaluate, long_run, machine, method,
-    needles, passkey, prediction, qasper, scores,
+    needles, passkey, prediction, qasper, reference_bias, scores,
 };
 
 /// The program in the README compiles.

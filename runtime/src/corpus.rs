@@ -28,6 +28,8 @@ pub struct Sample {
     pub repeated_from: Option<u64>,
     /// What there is to say: files that were left out, a text shorter than what was asked for, one that repeats.
     pub notes: Vec<Note>,
+    /// Where documents start in the text, in bytes; none where documents were drawn.
+    document_bytes: Vec<u64>,
 }
 
 impl Sample {
@@ -38,6 +40,30 @@ impl Sample {
             Some((first, rest)) if bos == Some(*first) => rest,
             _ => &self.tokens,
         }
+    }
+
+    /// Positions of the tokens with which documents start: files, lines of JSON, or what at least two empty lines set apart. None
+    /// where documents were drawn again, which would count one twice. They are found by the text that tokens decode to: near, where
+    /// a tokenizer does not give the text back, and none, where it gives back more than was read.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn document_starts(&self, tokenizer: &Tokenizer) -> Result<Vec<u64>> {
+        if self.document_bytes.len() < 2 {
+            return Ok(self.document_bytes.iter().map(|_| 0).collect());
+        }
+        let (mut decoder, mut decoded, mut starts) = (tokenizer.stream(), 0, Vec::new());
+        let mut bytes = self.document_bytes.iter().peekable();
+        for (position, &token) in (0..).zip(&self.tokens) {
+            decoded += decoder.push(token)?.len() as u64;
+            while bytes.next_if(|&&start| start < decoded).is_some() {
+                starts.push(position);
+            }
+        }
+        if decoded > self.read.bytes {
+            starts.clear();
+        }
+        Ok(starts)
     }
 }
 
@@ -94,6 +120,7 @@ fn first(text: &Text, tokenizer: &Tokenizer, wanted: Option<u64>, repeat: Option
         return Err(Error::input("--tokens", "at least 2 are needed for one prediction"));
     }
     let mut stream = TokenStream::new(text.clone(), tokenizer, wanted, repeat);
+    stream.keep_document_starts();
     let tokens =
         stream.take(wanted.map_or(usize::MAX, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX)))?;
     if tokens.len() < 2 {
@@ -102,7 +129,12 @@ fn first(text: &Text, tokenizer: &Tokenizer, wanted: Option<u64>, repeat: Option
         return Err(Error::input("text", reason));
     }
     let mark = stream.mark();
-    Ok(Sample { tokens, read: mark.text, repeated_from: mark.repeats_from, notes: text.notes() })
+    let document_bytes = match mark.repeats_from {
+        None => stream.document_starts().to_vec(),
+        Some(_) => Vec::new(),
+    };
+    let (read, repeated_from) = (mark.text, mark.repeats_from);
+    Ok(Sample { tokens, read, repeated_from, notes: text.notes(), document_bytes })
 }
 
 /// How many tokens `text` has, counted in memory that does not grow with it.

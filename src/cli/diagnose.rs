@@ -17,6 +17,7 @@ use crate::diagnose::{
 use crate::error::Error;
 use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments_after};
 use crate::long_run::Shard;
+use crate::reference_bias::ReferenceBias;
 use crate::results::{RunInfo, Source, Target};
 
 /// Policies that are compared where none are asked for: the model as it is, each part of the fix, and the fix.
@@ -68,6 +69,7 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     sample.notes.extend(notes);
     say(&sample.notes);
     let tokens = &sample.tokens;
+    let documents = sample.document_starts(&model.loaded.tokenizer)?;
     if args.budget.is_none() {
         say(budget::forecast(&model, &policies, tokens.len() as u64)?.as_slice());
     }
@@ -88,7 +90,8 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
     match args.shard {
         None => {
             let target = Target::new::<Diagnosis>(args.out.as_deref(), name)?;
-            let mut diagnosis = diagnose(&model, tokens, &policies, args.bucket, args.loss_margin)?;
+            let plan = Plan { documents, bucket: args.bucket, margin: args.loss_margin };
+            let mut diagnosis = diagnose(&model, tokens, &policies, plan)?;
             (diagnosis.repeated_from, diagnosis.notes) = (sample.repeated_from, sample.notes.clone());
             diagnosis.causes = causes::find(&model, tokens, &diagnosis, which_causes, cli.seed)?;
             diagnosis.predicted = args
@@ -101,19 +104,24 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         }
         Some(shard) => {
             let target = Target::new::<DiagnosisShard>(args.out.as_deref(), name)?;
-            let part = measure_shard(&model, tokens, &policies, args.bucket, shard)?;
+            let mut part = measure_shard(&model, tokens, &policies, args.bucket, shard)?;
+            part.documents = documents;
             output.finish(&part, &info()?, target.path())
         }
     }
 }
 
-fn diagnose(
-    model: &Model,
-    tokens: &[u32],
-    policies: &[PolicySpec],
+/// How losses are judged and shown.
+struct Plan {
+    /// Positions at which documents start.
+    documents: Vec<u64>,
+    /// Width of the bins of positions, where it was asked for.
     bucket: Option<u64>,
+    /// In nats.
     margin: f64,
-) -> anyhow::Result<Diagnosis> {
+}
+
+fn diagnose(model: &Model, tokens: &[u32], policies: &[PolicySpec], plan: Plan) -> anyhow::Result<Diagnosis> {
     let (config, count) = (&model.loaded.config, tokens.len() as u64);
     let window = ReferenceWindows::of(config, count);
     let read = |spec: &PolicySpec| -> anyhow::Result<(RunInput, Measurements)> {
@@ -141,9 +149,11 @@ fn diagnose(
     let done = |position| bar.set_position(position);
     let reference =
         evaluate_in_segments_after(&model.decoder, tokens, task::bos(model), window, losses, &done)?;
+    let bias = ReferenceBias::measure(&model.decoder, tokens, task::bos(model), window, &reference)?;
     bar.finish_and_clear();
-    let mut builder =
-        DiagnosisBuilder::new(&model.loaded.name, config, count, reference, bucket).with_loss_margin(margin);
+    let mut builder = DiagnosisBuilder::new(&model.loaded.name, config, count, reference, plan.bucket)
+        .with_loss_margin(plan.margin)
+        .with_documents(plan.documents);
     for (index, spec) in policies.iter().enumerate() {
         let (input, measured) = match known.take_if(|_| own == Some(index)) {
             Some(known) => known,
@@ -151,7 +161,7 @@ fn diagnose(
         };
         builder.push(input, measured)?;
     }
-    Ok(builder.finish())
+    Ok(Diagnosis { reference_bias: bias, ..builder.finish() })
 }
 
 fn measure_shard(
@@ -185,6 +195,7 @@ fn measure_shard(
         tokens: count,
         bucket,
         shard,
+        documents: Vec::new(),
         runs,
         reference,
     })

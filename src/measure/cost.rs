@@ -14,6 +14,7 @@ use lm_infinite_runtime::session::{Decoder, Session};
 use crate::diagnose::Collector;
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
+use crate::reference_bias::{self, ReferenceBias};
 
 /// Tokens of a pass, and of one where even that takes seconds.
 const PASS: usize = 256;
@@ -103,7 +104,8 @@ impl ReadingCost {
     pub fn of_reference(&self, windows: ReferenceWindows, tokens: u64, read: bool) -> Duration {
         let length = windows.length.min(tokens);
         let more = tokens.saturating_sub(length).div_ceil(windows.stride.max(1));
-        let count = (u64::from(!read) + more) as f64;
+        let bias = if ReferenceBias::is_measured(windows, tokens) { reference_bias::WINDOWS } else { 0 };
+        let count = (u64::from(!read) + more + bias) as f64;
         self.seconds(count * length as f64, count * (length as f64).powi(2) / 2.0)
     }
 
@@ -147,9 +149,11 @@ mod tests {
             10.0 + (2.0 * 50.005 + 0.995) / 3.0,
         );
         let windows = ReferenceWindows { length: 1000, stride: 500 };
-        close(cost(vec![]).of_reference(windows, 2000, false), 3.0 + 3.0 * 0.5);
+        close(cost(vec![]).of_reference(windows, 1100, false), 2.0 + 2.0 * 0.5);
+        // And two more, which say what so coarse a reference misses.
+        close(cost(vec![]).of_reference(windows, 2000, false), 5.0 + 5.0 * 0.5);
         close(cost(vec![]).of_reference(windows, 400, false), 0.4 + 0.08);
-        close(cost(vec![]).of_reference(windows, 2000, true), 2.0 + 2.0 * 0.5);
+        close(cost(vec![]).of_reference(windows, 2000, true), 4.0 + 4.0 * 0.5);
         assert_eq!(cost(vec![]).of_run(&vanilla, 0), Duration::ZERO);
     }
 

@@ -15,4 +15,5 @@ pub mod needles;
 pub mod passkey;
 pub mod prediction;
 pub mod qasper;
+pub mod reference_bias;
 pub mod scores;

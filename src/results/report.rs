@@ -125,6 +125,7 @@ fn render(
         "start_apart": START_APART,
         "reference": loss(diagnosis.reference_nll),
         "context": diagnosis.reference_window.map_or(String::new(), |windows| windows.words()),
+        "bias": diagnosis.reference_bias.map(|bias| bias.words()),
         "goes_beyond": diagnosis.tokens > diagnosis.trained_length,
         "heads": diagnosis.config.heads * diagnosis.config.layers,
         "layers": diagnosis.config.layers,

@@ -74,3 +74,42 @@ fn a_text_without_a_prediction_is_refused() {
         assert!(message.contains(reason), "{message}");
     }
 }
+
+#[test]
+fn documents_start_where_their_first_tokens_stand() {
+    let tokenizer = load(std::path::Path::new("tiny-rope")).tokenizer;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("text.jsonl");
+    let document =
+        |at: usize| format!("Document {at} ends é after {} words. {}", at * at, "On it goes. ".repeat(at));
+    let line = |at| format!("{}\n", serde_json::json!({ "text": document(at) }));
+    std::fs::write(&path, (0..30).map(line).collect::<String>()).expect("written");
+    let text = Text::open(&[&path]).expect("it is there");
+    for wanted in [None, Some(300), Some(2000)] {
+        let sample = corpus::tokens(&text, &tokenizer, wanted, None).expect("tokens");
+        let starts = sample.document_starts(&tokenizer).expect("found");
+        assert!(wanted.is_some() || starts.len() == 30, "{starts:?}");
+        for (at, &start) in starts.iter().enumerate() {
+            let behind = &sample.tokens[start as usize..sample.tokens.len().min(start as usize + 12)];
+            let behind = tokenizer.decode(behind).expect("text");
+            let begins = format!("Document {at} ");
+            // A token may hold the end of one and the begin of the next.
+            let near = behind.find(&begins).or_else(|| begins.contains(behind.trim()).then_some(0));
+            assert!(near.is_some_and(|at| at < 8), "{behind:?} for document {at} at {start}");
+        }
+    }
+    // Drawn again, a document would count twice.
+    let repeated = corpus::tokens(&text, &tokenizer, Some(20_000), Some(1)).expect("tokens");
+    assert!(repeated.repeated_from.is_some());
+    assert_eq!(repeated.document_starts(&tokenizer).expect("none"), [0; 0]);
+    // One document has one start; a tokenizer that gives back more than it read has none.
+    let one = Text::from_memory("text", "just one");
+    let starts = |text: &Text, tokenizer| {
+        corpus::tokens(text, tokenizer, None, None)
+            .expect("tokens")
+            .document_starts(tokenizer)
+            .expect("found")
+    };
+    assert_eq!(starts(&one, &tokenizer), [0]);
+    assert_eq!(starts(&Text::from_memory("text", TEXT), &load(&tiny("tied")).tokenizer), [0; 0]);
+}

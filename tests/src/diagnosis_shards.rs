@@ -78,14 +78,27 @@ fn arrays_are_close(ours: &RunMeasurement, wanted: &RunMeasurement) {
     }
 }
 
+/// The beginning of the built-in text as lines of JSON, a document of 1,500 bytes each.
+fn documents(path: &Path) {
+    let (mut text, mut lines) = (lm_infinite::text::EMBEDDED_TEXT, String::new());
+    for _ in 0..40 {
+        let (document, rest) = text.split_at(text.floor_char_boundary(1500));
+        lines += &format!("{}\n", serde_json::json!({ "text": document }));
+        text = rest;
+    }
+    std::fs::write(path, lines).expect("written");
+}
+
 #[test]
 fn three_shards_are_the_whole_diagnosis() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
+    documents(&folder.join("text.jsonl"));
     let (a, b) = ("lm-infinite", "window:window=64");
     let diagnose = |policies: [&str; 2], more: &[&str]| {
         let policies = ["--policy", policies[0], "--policy", policies[1]];
-        run(folder, &[&["diagnose", "--tokens", TOKENS], &policies[..], more].concat())
+        let text = ["diagnose", "--text", "text.jsonl", "--tokens", TOKENS];
+        run(folder, &[&text, &policies[..], more].concat())
     };
     done(&diagnose([a, b], &["--out", "whole"]));
     // In another order of policies, too.
@@ -97,6 +110,8 @@ fn three_shards_are_the_whole_diagnosis() {
     let (_, wanted) = read(&folder.join("whole")).expect("a diagnosis");
     let (info, ours) = read(&folder.join("merged")).expect("a diagnosis");
     assert_eq!((info.kind.as_str(), info.command[1].as_str()), ("diagnosis", "merge"));
+    let number = wanted.runs[0].loss.documents;
+    assert!(number.is_some_and(|number| (8..=40).contains(&number)), "{number:?} documents");
     assert_eq!(ours.reference_per_token, wanted.reference_per_token, "segments are the same, bit for bit");
     for (ours, wanted) in ours.runs.iter().zip(&wanted.runs) {
         arrays_are_close(ours, wanted);

@@ -5,13 +5,14 @@
 //! come from a bootstrap over blocks that are long enough for the measured autocorrelation.
 //!
 //! * [`block_length`]: how long blocks have to be.
-//! * [`MeanEffect`]: the mean and its 95 % interval.
+//! * [`MeanEffect`]: the mean and its 95 % interval, also over documents ([`MeanEffect::of_documents`]).
 //! * [`Verdict`]: `fails`, `holds` or `undecided` against a margin, and how many values would decide.
 //! * [`Onset`]: where the mean changes, with an interval.
 //! * [`rejections`]: which of many hypotheses are rejected at a false discovery rate.
 
 mod block;
 mod discovery;
+mod documents;
 mod mean;
 mod onset;
 mod resample;

@@ -60,6 +60,10 @@ pub(super) struct EncodedPieces {
     enough: bool,
     ready: VecDeque<Encoded>,
     side_by_side: usize,
+    /// Bytes that were read.
+    read: u64,
+    /// Where documents start among them, if that is kept.
+    starts: Option<Vec<u64>>,
 }
 
 impl EncodedPieces {
@@ -67,7 +71,18 @@ impl EncodedPieces {
     pub fn new(parts: Parts, tokenizer: &Tokenizer) -> Self {
         let cutter = Cutter::new(tokenizer, 0);
         let (begun, ended, enough) = (false, false, false);
-        Self { parts, cutter, begun, ended, enough, ready: VecDeque::new(), side_by_side: 1 }
+        let ready = VecDeque::new();
+        Self { parts, cutter, begun, ended, enough, ready, side_by_side: 1, read: 0, starts: None }
+    }
+
+    /// From now on keeps where documents start.
+    pub fn keep_starts(&mut self) {
+        self.starts.get_or_insert_default();
+    }
+
+    /// Where documents start in what was read, in bytes, if that was kept.
+    pub fn starts(&self) -> &[u64] {
+        self.starts.as_deref().unwrap_or_default()
     }
 
     /// One piece with these tokens, which are those of a whole document.
@@ -145,7 +160,13 @@ impl EncodedPieces {
                 return Err(Error::input("text", reason));
             }
             match self.parts.next()? {
-                Some(part) => self.cutter.push(&part.text, part.starts_document),
+                Some(part) => {
+                    if let Some(starts) = self.starts.as_mut().filter(|_| part.starts_document) {
+                        starts.push(self.read);
+                    }
+                    self.read += part.text.len() as u64;
+                    self.cutter.push(&part.text, part.starts_document);
+                }
                 None => self.ended = true,
             }
         }

@@ -69,6 +69,16 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
         }
     }
 
+    /// From here on keeps where documents of the text start.
+    pub(super) fn keep_document_starts(&mut self) {
+        self.pieces.keep_starts();
+    }
+
+    /// Where documents start in what was read of the text, in bytes, where that was kept; nothing once documents are drawn.
+    pub(super) fn document_starts(&self) -> &[u64] {
+        self.pieces.starts()
+    }
+
     /// Where the next token will come from.
     pub fn mark(&self) -> Mark {
         let mut mark = self.mark.clone();

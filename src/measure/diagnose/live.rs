@@ -18,6 +18,7 @@ pub struct Live {
     decoder: Arc<Decoder>,
     tokens: Arc<[u32]>,
     reference: Vec<f32>,
+    documents: Vec<u64>,
     runs: Vec<LiveRun>,
 }
 
@@ -52,7 +53,14 @@ impl Live {
             })
         };
         let runs = policies.into_iter().map(run).collect::<Result<_>>()?;
-        Ok(Self { name: name.into(), decoder, tokens, reference, runs })
+        Ok(Self { name: name.into(), decoder, tokens, reference, documents: Vec::new(), runs })
+    }
+
+    /// The positions at which documents of the text start, as for [`DiagnosisBuilder::with_documents`].
+    #[must_use]
+    pub fn with_documents(mut self, starts: Vec<u64>) -> Self {
+        self.documents = starts;
+        self
     }
 
     /// Tokens that every policy has read.
@@ -96,7 +104,8 @@ impl Live {
     /// As [`Collector::finish`] and [`DiagnosisBuilder::push`].
     pub fn diagnosis(&self) -> Result<Diagnosis> {
         let (config, tokens) = (self.decoder.config(), self.tokens.len() as u64);
-        let mut builder = DiagnosisBuilder::new(&self.name, config, tokens, self.reference.clone(), None);
+        let mut builder = DiagnosisBuilder::new(&self.name, config, tokens, self.reference.clone(), None)
+            .with_documents(self.documents.clone());
         for run in &self.runs {
             let input = RunInput {
                 policy: run.spec.label.clone(),

@@ -35,6 +35,10 @@ pub struct LossVerdict {
     pub onset: Option<TokenOnset>,
     /// Where nothing is decided: about how many tokens from [`LossVerdict::from`] on would decide it.
     pub tokens_needed: Option<u64>,
+    /// From how many documents the tokens come, where the interval is one over documents too
+    /// ([`MeanEffect::of_documents`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u64>,
     /// Of a loss that is not finite: that it fails before, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finite_part: Option<FinitePart>,
@@ -54,42 +58,45 @@ pub struct FinitePart {
 impl FinitePart {
     /// In words.
     pub fn words(&self) -> String {
-        format!("before that it {}", fails(self.effect, self.from, self.onset))
+        format!("before that it {}", fails(&above(self.effect, None, self.from), self.onset))
     }
 }
 
 /// `fails: +2.40 nats (…) …; begins at token 348 (279 to 352)`
-fn fails(effect: MeanEffect, from: u64, onset: TokenOnset) -> String {
+fn fails(above: &str, onset: TokenOnset) -> String {
     let [low, high] = onset.interval.map(grouped);
-    format!("fails: {}; begins at token {} ({low} to {high})", above(effect, from), grouped(onset.at))
+    format!("fails: {above}; begins at token {} ({low} to {high})", grouped(onset.at))
 }
 
-fn above(effect: MeanEffect, from: u64) -> String {
+fn above(effect: MeanEffect, documents: Option<u64>, from: u64) -> String {
     format!(
-        "{:+.2} nats ({:+.2} to {:+.2}, n = {}) against the same tokens within the training length, from token {} on",
+        "{:+.2} nats ({:+.2} to {:+.2}, n = {}{}) against the same tokens within the training length, from token {} on",
         effect.mean,
         effect.low,
         effect.high,
         grouped(effect.n as u64),
+        documents.map_or(String::new(), |number| format!(" in {} documents", grouped(number))),
         grouped(from),
     )
 }
 
 impl LossVerdict {
-    /// The verdict on `excess`, the differences of tokens 1..n, from token `from` on.
+    /// The verdict on `excess`, the differences of tokens 1..n, from token `from` on. `documents` are the positions at which
+    /// documents start.
     pub(super) fn new(
         excess: &[f64],
+        documents: &[u64],
         from: u64,
         margin: f64,
         non_finite: NonFinite,
     ) -> (Self, Option<Break>) {
         let from = from.max(1);
         if non_finite.any() {
-            return Self::not_finite(excess, from, margin, non_finite.first);
+            return Self::not_finite(excess, documents, from, margin, non_finite.first);
         }
         let skipped = usize::try_from(from - 1).unwrap_or(usize::MAX);
         let compared = excess.get(skipped..).unwrap_or_default();
-        let Some(effect) = MeanEffect::of(compared, SEED) else {
+        let Some((effect, mut number)) = over_documents(compared, documents, from) else {
             return (Self { from, ..Self::default() }, None);
         };
         let mut verdict = Verdict::new(effect, margin);
@@ -97,10 +104,11 @@ impl LossVerdict {
         // A failure that comes late is a small part of the mean over all, and makes its interval wide.
         for part in LATE {
             let late = compared.len() - compared.len() / part;
-            let Some(effect) = MeanEffect::of(&compared[late..], SEED) else { continue };
+            let first = from + late as u64;
+            let Some((effect, of)) = over_documents(&compared[late..], documents, first) else { continue };
             if verdict.decision != Decision::Fails && effect.mean - LATE_WIDER * effect.half_width() > margin
             {
-                (verdict, begin) = (Verdict::new(effect, margin), from + late as u64);
+                (verdict, begin, number) = (Verdict::new(effect, margin), first, of);
             }
         }
         let outcome = Outcome::from(verdict.decision);
@@ -111,15 +119,22 @@ impl LossVerdict {
             Break { position: onset.at, nll: Some(mean), threshold: margin }
         });
         let tokens_needed = verdict.values_needed.map(|values| values as u64);
-        let effect = Some(verdict.effect);
-        (Self { outcome, effect, from: begin, onset, tokens_needed, finite_part: None }, breaks)
+        let (effect, documents) = (Some(verdict.effect), number.map(|number| number as u64));
+        (Self { outcome, effect, from: begin, onset, tokens_needed, documents, finite_part: None }, breaks)
     }
 
     /// Of losses that are not finite, the first one that of token `first`: with the verdict on those before it, if that is a
     /// failure.
-    fn not_finite(excess: &[f64], from: u64, margin: f64, first: Option<u64>) -> (Self, Option<Break>) {
+    fn not_finite(
+        excess: &[f64],
+        documents: &[u64],
+        from: u64,
+        margin: f64,
+        first: Option<u64>,
+    ) -> (Self, Option<Break>) {
         let before = first.and_then(|first| usize::try_from(first.saturating_sub(1)).ok()).unwrap_or(0);
-        let (before, _) = Self::new(&excess[..before.min(excess.len())], from, margin, NonFinite::default());
+        let before = &excess[..before.min(excess.len())];
+        let (before, _) = Self::new(before, documents, from, margin, NonFinite::default());
         let part = before.effect.zip(before.onset);
         let finite_part = part.map(|(effect, onset)| FinitePart { effect, from: before.from, onset });
         let position = finite_part.map(|part| part.onset.at).or(first);
@@ -132,9 +147,9 @@ impl LossVerdict {
         let Some(effect) = self.effect else {
             return format!("undecided: too few tokens can be compared from token {} on", grouped(self.from));
         };
-        let above = above(effect, self.from);
+        let above = above(effect, self.documents, self.from);
         match (self.outcome, self.onset, self.tokens_needed) {
-            (Outcome::Fails, Some(onset), _) => fails(effect, self.from, onset),
+            (Outcome::Fails, Some(onset), _) => fails(&above, onset),
             (Outcome::Undecided, _, Some(needed)) => {
                 let needed = grouped(needed.next_multiple_of(1000));
                 format!(
@@ -144,6 +159,13 @@ impl LossVerdict {
             (outcome, ..) => format!("{outcome}: {above}; the margin is {margin}"),
         }
     }
+}
+
+/// The mean of `values`, those of token `first` and the ones behind it, and from how many of the documents that start at these
+/// positions they come, where the interval is one over documents too.
+fn over_documents(values: &[f64], documents: &[u64], first: u64) -> Option<(MeanEffect, Option<usize>)> {
+    let within = documents.iter().filter_map(|start| usize::try_from(start.checked_sub(first)?).ok());
+    MeanEffect::of_documents(values, &within.collect::<Vec<_>>(), SEED)
 }
 
 /// Where `excess`, the differences of tokens 1..n that fail from token `from` on, begins to: the change of its mean; where what
@@ -185,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_rise_fails_where_it_begins_and_none_holds() {
-        let (verdict, breaks) = LossVerdict::new(&excess(999, 1.0), 256, LOSS_MARGIN, NonFinite::default());
+        let (verdict, breaks) =
+            LossVerdict::new(&excess(999, 1.0), &[], 256, LOSS_MARGIN, NonFinite::default());
         let onset = verdict.onset.expect("it fails");
         assert_eq!((verdict.outcome, breaks.map(|at| at.position)), (Outcome::Fails, Some(onset.at)));
         assert!(
@@ -196,24 +219,25 @@ mod tests {
         // A second, larger step is not the begin.
         let mut twice = excess(499, 0.6);
         twice[1499..].iter_mut().for_each(|value| *value += 3.0);
-        let (verdict, _) = LossVerdict::new(&twice, 256, LOSS_MARGIN, NonFinite::default());
+        let (verdict, _) = LossVerdict::new(&twice, &[], 256, LOSS_MARGIN, NonFinite::default());
         let onset = verdict.onset.expect("it fails");
         assert!(onset.at.abs_diff(500) < 30, "{onset:?}");
         // Nor is the end of a high beginning.
         let mut falling = excess(255, 2.0);
         falling[1200..].iter_mut().for_each(|value| *value -= 1.5);
-        let (verdict, _) = LossVerdict::new(&falling, 256, LOSS_MARGIN, NonFinite::default());
+        let (verdict, _) = LossVerdict::new(&falling, &[], 256, LOSS_MARGIN, NonFinite::default());
         assert_eq!(verdict.onset.map(|onset| onset.at), Some(256));
         for rise in [0.0, 0.05, -0.5] {
             let (verdict, breaks) =
-                LossVerdict::new(&excess(255, rise), 256, LOSS_MARGIN, NonFinite::default());
+                LossVerdict::new(&excess(255, rise), &[], 256, LOSS_MARGIN, NonFinite::default());
             assert_eq!((verdict.outcome, breaks), (Outcome::Holds, None), "{rise}");
         }
     }
 
     #[test]
     fn near_the_margin_it_says_how_much_text_would_decide() {
-        let (verdict, breaks) = LossVerdict::new(&excess(255, 0.19), 256, LOSS_MARGIN, NonFinite::default());
+        let (verdict, breaks) =
+            LossVerdict::new(&excess(255, 0.19), &[], 256, LOSS_MARGIN, NonFinite::default());
         assert_eq!((verdict.outcome, breaks), (Outcome::Undecided, None));
         assert!(verdict.tokens_needed > Some(2000), "{verdict:?}");
         assert!(verdict.words(LOSS_MARGIN).contains("tokens from there on would decide"));
@@ -222,12 +246,12 @@ mod tests {
     #[test]
     fn without_tokens_beyond_nothing_is_said_and_nan_is_an_outcome() {
         for n in [0, 1, 255, 260] {
-            let (verdict, breaks) = LossVerdict::new(&noise(n), 256, LOSS_MARGIN, NonFinite::default());
+            let (verdict, breaks) = LossVerdict::new(&noise(n), &[], 256, LOSS_MARGIN, NonFinite::default());
             assert_eq!((verdict.outcome, verdict.effect, breaks), (Outcome::Undecided, None, None), "{n}");
             assert!(verdict.words(LOSS_MARGIN).contains("too few tokens can be compared from token 256 on"));
         }
         let lost = NonFinite { count: 3, first: Some(700) };
-        let (verdict, breaks) = LossVerdict::new(&excess(255, 0.0), 256, LOSS_MARGIN, lost);
+        let (verdict, breaks) = LossVerdict::new(&excess(255, 0.0), &[], 256, LOSS_MARGIN, lost);
         assert_eq!((verdict.outcome, breaks.map(|at| at.position)), (Outcome::NotFinite, Some(700)));
         assert_eq!((verdict.effect, verdict.finite_part), (None, None));
     }
@@ -237,7 +261,7 @@ mod tests {
         let mut values = excess(255, 1.0);
         values[1199..1300].fill(f64::NAN);
         let lost = NonFinite { count: 101, first: Some(1200) };
-        let (verdict, breaks) = LossVerdict::new(&values, 256, LOSS_MARGIN, lost);
+        let (verdict, breaks) = LossVerdict::new(&values, &[], 256, LOSS_MARGIN, lost);
         let part = verdict.finite_part.expect("it fails before");
         assert_eq!((verdict.outcome, verdict.effect, verdict.onset), (Outcome::NotFinite, None, None));
         assert_eq!(breaks.map(|at| (at.position, at.nll)), Some((part.onset.at, None)));
@@ -248,8 +272,32 @@ mod tests {
         // With nothing before, or nothing to hold it against, there is no more to say.
         for (values, first) in [(&values[..], 200), (&[], 1200)] {
             let lost = NonFinite { count: 1, first: Some(first) };
-            let (verdict, breaks) = LossVerdict::new(values, 256, LOSS_MARGIN, lost);
+            let (verdict, breaks) = LossVerdict::new(values, &[], 256, LOSS_MARGIN, lost);
             assert_eq!((verdict.finite_part, breaks.map(|at| at.position)), (None, Some(first)));
         }
+    }
+
+    #[test]
+    fn a_rise_in_one_of_many_documents_does_not_speak_for_the_others() {
+        // Every document has a level of its own, some high, on average above the margin.
+        let levels = [0.9, -0.3, 1.1, -0.4, 0.1, 1.2, -0.5, 0.9, -0.2, 0.4, 0.0, 0.5];
+        let mut values = noise(255 + 12 * 150);
+        values[..255].fill(0.0);
+        let mut starts = vec![0];
+        for (at, level) in levels.iter().enumerate() {
+            let begin = 255 + at * 150;
+            values[begin..begin + 150].iter_mut().for_each(|value| *value += level);
+            starts.push(begin as u64 + 1);
+        }
+        let verdict =
+            |starts: &[u64]| LossVerdict::new(&values, starts, 256, LOSS_MARGIN, NonFinite::default()).0;
+        let (with, without) = (verdict(&starts), verdict(&[]));
+        assert_eq!((with.outcome, with.documents), (Outcome::Undecided, Some(12)));
+        let width = |verdict: &LossVerdict| verdict.effect.map_or(0.0, |effect| effect.half_width());
+        assert!(width(&with) >= width(&without), "{with:?} {without:?}");
+        let words = with.words(LOSS_MARGIN);
+        assert!(words.contains("n = 1,800 in 12 documents)"), "{words}");
+        // A few say nothing.
+        assert_eq!(verdict(&starts[..6]).documents, None);
     }
 }

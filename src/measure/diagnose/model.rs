@@ -20,6 +20,7 @@ use crate::causes::Causes;
 use crate::error::{Error, Result};
 use crate::evaluate::ReferenceWindows;
 use crate::prediction::Predicted;
+use crate::reference_bias::ReferenceBias;
 
 /// All runs of one model over one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Diagnosis {
     /// training length apart.
     #[serde(default)]
     pub reference_window: Option<ReferenceWindows>,
+    /// Where these windows are coarse: what that does to the reference, if it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_bias: Option<ReferenceBias>,
     /// Loss by position of the model on the same text when it never goes past its training length
     /// ([`evaluate_in_segments`](crate::evaluate::evaluate_in_segments)).
     pub reference: Vec<NllBucket>,
@@ -240,6 +244,8 @@ pub struct RunInput {
 #[derive(Debug)]
 pub struct DiagnosisBuilder {
     diagnosis: Diagnosis,
+    /// Positions at which documents start.
+    documents: Vec<u64>,
     losses: NllByPosition,
     frames: Vec<Frame>,
 }
@@ -266,6 +272,7 @@ impl DiagnosisBuilder {
             trained_length: plan.trained_length,
             loss_margin: LOSS_MARGIN,
             reference_window: Some(ReferenceWindows::of(config, tokens)),
+            reference_bias: None,
             reference: losses.buckets(tokens),
             reference_nll: losses.mean(),
             reference_non_finite_tokens: losses.non_finite().count,
@@ -282,7 +289,7 @@ impl DiagnosisBuilder {
             predicted: None,
             reference_per_token: reference,
         };
-        Self { diagnosis, losses: empty, frames: Vec::new() }
+        Self { diagnosis, documents: Vec::new(), losses: empty, frames: Vec::new() }
     }
 
     /// Adds a run over the same text.
@@ -376,6 +383,14 @@ impl DiagnosisBuilder {
         self
     }
 
+    /// The positions at which documents of the text start: intervals of losses are over documents too, for the runs that are
+    /// added from now on.
+    #[must_use]
+    pub fn with_documents(mut self, starts: Vec<u64>) -> Self {
+        self.documents = starts;
+        self
+    }
+
     /// The diagnosis of all runs.
     pub fn finish(self) -> Diagnosis {
         self.diagnosis
@@ -393,7 +408,8 @@ impl DiagnosisBuilder {
         let known = if *reference_non_finite_tokens == 0 { reference_per_token.as_slice() } else { &[] };
         let differences = nll.iter().zip(known).map(|(nll, reference)| f64::from(nll - reference));
         let excess: Vec<f64> = differences.collect();
-        LossVerdict::new(&excess, self.breaks_from(attention), *loss_margin, non_finite)
+        let from = self.breaks_from(attention);
+        LossVerdict::new(&excess, &self.documents, from, *loss_margin, non_finite)
     }
 
     /// First position at which a loss can break. A window shorter than the training length may break a model as soon as it

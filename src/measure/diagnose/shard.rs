@@ -30,6 +30,9 @@ pub struct DiagnosisShard {
     pub bucket: Option<u64>,
     /// Which part.
     pub shard: Shard,
+    /// Positions at which documents of the whole text start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<u64>,
     /// One per policy, in the order asked for.
     pub runs: Vec<ShardRun>,
     /// Losses of the part's tokens within the training length, in nats; kept beside the JSON form, which leaves it out.
@@ -168,7 +171,8 @@ impl DiagnosisShard {
         }
         let reference = parts.iter().flat_map(|(part, _)| part.reference.iter().copied()).collect();
         let (config, tokens) = (&first.config, first.tokens);
-        let mut builder = DiagnosisBuilder::new(&first.model, config, tokens, reference, first.bucket);
+        let mut builder = DiagnosisBuilder::new(&first.model, config, tokens, reference, first.bucket)
+            .with_documents(first.documents.clone());
         let policies = parts.iter().map(|(_, runs)| runs.len()).min().unwrap_or(0);
         for index in 0..policies {
             let runs: Vec<&ShardRun> = parts.iter().map(|(_, runs)| runs[index]).collect();

@@ -29,6 +29,7 @@ impl Diagnosis {
                     "onset": run.loss.onset,
                     "from": run.loss.from,
                     "n": run.loss.effect.map(|effect| effect.n),
+                    "documents": run.loss.documents,
                     "block": run.loss.effect.map(|effect| effect.block),
                     "margin": self.loss_margin,
                     "tokens_needed": run.loss.tokens_needed,
@@ -51,6 +52,7 @@ impl Diagnosis {
             "trained_length": self.trained_length,
             "reference_nll": self.reference_nll,
             "reference_window": self.reference_window,
+            "reference_bias": self.reference_bias,
             "reference_non_finite_tokens": self.reference_non_finite_tokens,
             "reference_first_non_finite": self.reference_first_non_finite,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
@@ -82,6 +84,7 @@ impl Diagnosis {
             text.push_str(&format!(
                 "read in windows of the training length, this text costs {nll:.3} nats{context}\n"
             ));
+            text.extend(self.reference_bias.map(|bias| format!("  {}\n", bias.words())));
         }
         if self.reference_non_finite_tokens > 0 {
             text.push_str(&format!(

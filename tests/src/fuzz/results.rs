@@ -237,6 +237,7 @@ fn shards(folder: &Path) -> io::Result<Target> {
             tokens: tokens.len() as u64,
             bucket: None,
             shard,
+            documents: vec![0, 3],
             runs: vec![run_of_shard(&decoder, &tokens, &spec, shard, &|_| ()).expect("runs")],
             reference: reference_of_shard(&decoder, &tokens, None, shard, &|_| ()).expect("runs"),
         }
