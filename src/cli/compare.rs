@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Context;
 use lm_infinite_analysis::Proportion;
+use lm_infinite_analysis::nll::BandBucket;
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::PolicySpec;
@@ -236,7 +237,7 @@ fn result(comparison: &Comparison, rounds: u16) -> anyhow::Result<TaskResult> {
             data["runs"] = runs(comparison);
             data
         })?,
-        tables: vec![table],
+        tables: vec![table, table_by_position(comparison)],
         charts: vec![
             ("compare".into(), Chart::Rows(rows(comparison, rounds))),
             ("loss_by_position".into(), Chart::Points(loss_by_position(comparison, *segments, *tokens))),
@@ -336,40 +337,52 @@ fn rows(comparison: &Comparison, rounds: u16) -> Rows {
 
 /// The loss of each method by doublings of the position.
 fn loss_by_position(comparison: &Comparison, segments: u64, tokens: u64) -> Points {
-    let trained = comparison.trained_length;
-    let edges: Vec<u64> = lengths(trained, tokens.saturating_sub(1));
-    let end = |at: usize| edges.get(at + 1).copied().unwrap_or(tokens);
-    let series = |method: &Compared| {
-        let mean = |at: usize| {
-            let inside = |bucket: &&lm_infinite_analysis::nll::BandBucket| {
-                bucket.from >= edges[at] && bucket.to.is_some_and(|to| to <= end(at))
-            };
-            let (mut sum, mut count) = (0.0, 0.0);
-            for bucket in method.loss.excess.iter().filter(inside) {
-                // A bucket with a loss that is not finite has no mean, and neither has what holds it.
-                let weight = bucket.to.unwrap_or(bucket.from) as f64 - bucket.from as f64;
-                sum += weight * bucket.nll.unwrap_or(f64::NAN);
-                count += weight;
-            }
-            (count > 0.0).then_some(sum / count)
-        };
-        PointSeries {
-            name: method.policy.clone(),
-            values: (0..edges.len()).map(mean).collect(),
-            intervals: Vec::new(),
-        }
+    let range = |bucket: &BandBucket| {
+        format!("{}–{}", short(bucket.from), short(bucket.to.unwrap_or(tokens).min(tokens)))
     };
+    let series = |method: &Compared| PointSeries {
+        name: method.policy.clone(),
+        // A loss that is not finite is no missing one.
+        values: method.loss.doublings.iter().map(|bucket| Some(bucket.nll.unwrap_or(f64::NAN))).collect(),
+        intervals: method
+            .loss
+            .doublings
+            .iter()
+            .map(|bucket| bucket.band.map(|(low, high)| [low, high]))
+            .collect(),
+    };
+    let doublings = comparison.methods.first().map_or(&[][..], |method| &method.loss.doublings);
     Points {
         title: format!("Loss above the same tokens within the training length, {}", comparison.model),
-        note: format!(
-            "means over {segments} segments; intervals of the whole are in compare.csv; ×: not finite"
-        ),
+        note: format!("means over {segments} segments; bars: 95 % intervals over segments; ×: not finite"),
         x_label: "position (tokens)".into(),
         y_label: "loss above reference (nats)".into(),
-        x: (0..edges.len()).map(|at| format!("{}–{}", short(edges[at]), short(end(at)))).collect(),
+        x: doublings.iter().map(range).collect(),
         at: Vec::new(),
         logarithmic: false,
         from_zero: false,
         series: comparison.methods.iter().map(series).collect(),
     }
+}
+
+/// The same as a table.
+fn table_by_position(comparison: &Comparison) -> Table {
+    let columns =
+        ["policy", "from_token", "to_token", "excess_nats", "excess_low", "excess_high", "non_finite_tokens"];
+    let mut table = Table::new("loss_by_position", &columns);
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for method in &comparison.methods {
+        for bucket in &method.loss.doublings {
+            table.rows.push(vec![
+                method.policy.clone(),
+                bucket.from.to_string(),
+                bucket.to.unwrap_or(comparison.tokens).min(comparison.tokens).to_string(),
+                number(bucket.nll),
+                number(bucket.band.map(|band| band.0)),
+                number(bucket.band.map(|band| band.1)),
+                bucket.non_finite.count.to_string(),
+            ]);
+        }
+    }
+    table
 }

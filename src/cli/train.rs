@@ -116,6 +116,7 @@ fn options(args: &Train, seed: u64) -> TrainOptions {
                 Position::Alibi => TrainPosition::Alibi,
                 Position::None => TrainPosition::None,
             },
+            rope_base: args.rope_base,
             hidden: args.hidden,
             layers: args.layers,
             heads: args.heads,

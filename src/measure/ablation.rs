@@ -75,6 +75,9 @@ pub struct AblationRun {
     pub excess: Vec<BandBucket>,
     /// The same of all tokens beyond the training length; `None` where there is none. Without a mean where one is not finite.
     pub beyond: Option<BandBucket>,
+    /// The same of the training length and of each doubling of it; none in results of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doublings: Vec<BandBucket>,
     /// Tokens, over all segments, whose loss above the reference is NaN or infinite.
     pub non_finite: u64,
     /// The smallest position of one in its segment.
@@ -106,10 +109,12 @@ pub fn ablation(
     }
     let bins = Bins::linear_then_doubling(trained.saturating_mul(32), plan.tokens as u64, BINS);
     let sides = Bins::new(if trained > 0 { vec![0, trained] } else { vec![0] })?;
+    let doublings = doublings(trained, plan.tokens as u64);
+    let doublings = Bins::new(std::iter::once(0).chain(doublings).collect())?;
     let empty = |bins: &Bins| DocumentBootstrap::new(bins.clone(), REPLICATES, plan.seed);
     let mut all = Vec::new();
     for _ in &plan.policies {
-        all.push((empty(&bins)?, empty(&sides)?, NonFinite::default()));
+        all.push(([empty(&bins)?, empty(&sides)?, empty(&doublings)?], NonFinite::default()));
     }
     let starts = starts(tokens.len(), body, plan.segments, plan.seed);
     let window = ReferenceWindows::of(decoder.config(), plan.tokens as u64);
@@ -120,23 +125,23 @@ pub fn ablation(
         sum += reference.iter().map(|&nll| f64::from(nll)).sum::<f64>();
         count += reference.len() as u64;
         reference_broken.note_all(1, &reference, |nll| !nll.is_finite());
-        for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(&mut all) {
+        for (spec, (bootstraps, non_finite)) in plan.policies.iter().zip(&mut all) {
             let nll = evaluate(decoder, &spec.policy, &text, None, &|_| ())?.nll;
             let excess: Vec<f32> =
                 nll.iter().zip(&reference).map(|(nll, reference)| nll - reference).collect();
             non_finite.note_all(1, &excess, |value| !value.is_finite());
-            by_position.push(segment, 1, &excess);
-            by_side.push(segment, 1, &excess);
+            bootstraps.iter_mut().for_each(|bootstrap| bootstrap.push(segment, 1, &excess));
             progress();
         }
     }
     let mut runs = Vec::new();
-    for (spec, (by_position, by_side, non_finite)) in plan.policies.iter().zip(all) {
+    let seen = |bucket: &BandBucket| bucket.nll.is_some() || bucket.non_finite.any();
+    for (spec, ([by_position, by_side, by_doubling], non_finite)) in plan.policies.iter().zip(all) {
         runs.push(AblationRun {
             policy: spec.label.clone(),
             excess: by_position.bands(LEVEL)?,
-            beyond: (by_side.bands(LEVEL)?.into_iter().nth(1))
-                .filter(|bucket| bucket.nll.is_some() || bucket.non_finite.any()),
+            beyond: by_side.bands(LEVEL)?.into_iter().nth(1).filter(seen),
+            doublings: by_doubling.bands(LEVEL)?.into_iter().skip(1).filter(seen).collect(),
             non_finite: non_finite.count,
             first_non_finite: non_finite.first,
         });
@@ -152,6 +157,12 @@ pub fn ablation(
         reference_non_finite_tokens: reference_broken.count,
         runs,
     })
+}
+
+/// The training length and its doublings below `tokens`.
+fn doublings(trained: u64, tokens: u64) -> impl Iterator<Item = u64> {
+    let doubled = std::iter::successors(Some(trained), |length| length.checked_mul(2));
+    doubled.take_while(move |&length| length > 0 && length < tokens)
 }
 
 /// Where at most `count` segments of `length` tokens begin in a text of `tokens`, none over another: overlapping ones would say

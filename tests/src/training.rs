@@ -21,6 +21,7 @@ fn options(position: TrainPosition) -> TrainOptions {
             intermediate: 24,
             vocabulary: 300,
             length: LENGTH,
+            ..Shape::default()
         },
         steps: 12,
         batch: 40,
@@ -98,9 +99,13 @@ fn a_training_that_has_not_made_a_step_can_be_resumed() {
 
 #[test]
 fn training_and_runtime_compute_the_same_logits() {
-    for position in [TrainPosition::Rope, TrainPosition::Alibi, TrainPosition::None] {
+    let positions =
+        [TrainPosition::Rope, TrainPosition::Alibi, TrainPosition::None].map(|one| (one, 10_000.0));
+    for (position, base) in positions.into_iter().chain([(TrainPosition::Rope, 500.0)]) {
         let folder = tempfile::tempdir().expect("a folder");
-        train(options(position), folder.path());
+        let mut options = options(position);
+        options.shape.rope_base = base;
+        train(options, folder.path());
         let model = folder.path().join("model");
         let (header, trained, _) = checkpoint::load(&model.join(checkpoint::FILE)).expect("a checkpoint");
         let loaded = load(&model);

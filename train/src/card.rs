@@ -8,9 +8,9 @@ pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> Str
     let options = &header.options;
     let shape = &options.shape;
     let position = match shape.position {
-        TrainPosition::Rope => "RoPE, base 10,000",
-        TrainPosition::Alibi => "ALiBi",
-        TrainPosition::None => "none (NoPE)",
+        TrainPosition::Rope => format!("RoPE, base {}", shape.rope_base),
+        TrainPosition::Alibi => "ALiBi".to_owned(),
+        TrainPosition::None => "none (NoPE)".to_owned(),
     };
     let mut sources: Vec<String> = Vec::new();
     for source in &header.sources {

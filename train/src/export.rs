@@ -37,7 +37,7 @@ pub fn description(folder: &Path, options: &TrainOptions, tokenizer: &str) -> Re
         "head_dim": config.head_dim,
         "max_position_embeddings": config.trained_length,
         "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
+        "rope_theta": options.shape.rope_base,
         "hidden_act": "silu",
         "tie_word_embeddings": true,
         "attention_bias": false,

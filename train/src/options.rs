@@ -12,7 +12,7 @@ use crate::error::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainPosition {
-    /// Rotary, base 10,000, over whole heads.
+    /// Rotary, over whole heads, with [`Shape::rope_base`].
     Rope,
     /// Attention with linear biases.
     Alibi,
@@ -25,6 +25,9 @@ pub enum TrainPosition {
 pub struct Shape {
     /// How positions enter attention.
     pub position: TrainPosition,
+    /// Base of the rotary frequencies `base^(−2j/d)` (Su et al. 2021); without meaning for other encodings.
+    #[serde(default = "rope_base")]
+    pub rope_base: f64,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Number of blocks.
@@ -74,6 +77,7 @@ impl Default for Shape {
     fn default() -> Self {
         Self {
             position: TrainPosition::Rope,
+            rope_base: rope_base(),
             hidden: 128,
             layers: 6,
             heads: 4,
@@ -104,6 +108,11 @@ impl Default for TrainOptions {
     }
 }
 
+/// That of the RoPE paper, and of checkpoints of trainings that knew no other.
+fn rope_base() -> f64 {
+    10_000.0
+}
+
 impl Shape {
     /// The decoder of this shape.
     pub fn config(&self) -> ModelConfig {
@@ -121,7 +130,7 @@ impl Shape {
             mlp: Mlp::SwiGlu,
             position: match self.position {
                 TrainPosition::Rope => PositionConfig::Rope {
-                    theta: 10_000.0,
+                    theta: self.rope_base,
                     dim: head_dim,
                     layout: RopeLayout::HalfSplit,
                     scaling: PositionScaling::None,
@@ -168,6 +177,14 @@ impl TrainOptions {
             "--heads",
             "heads of an even width, which RoPE turns in pairs",
             &shape.heads,
+        )?;
+        let base = shape.rope_base;
+        require(base > 1.0 && base.is_finite(), "--rope-base", "a number above 1", &base)?;
+        require(
+            rope || base == rope_base(),
+            "--rope-base",
+            "none where positions are not rotated (--position rope)",
+            &base,
         )?;
         require(
             (1..=1 << 16).contains(&shape.intermediate),
@@ -231,6 +248,10 @@ mod tests {
         assert!(refused(|o| o.shape.heads = 128).contains("even"));
         assert!(refused(|o| o.shape.kv_heads = 3).contains("--kv-heads"));
         assert!(refused(|o| o.shape.length = 1).contains("--length"));
+        assert!(refused(|o| o.shape.rope_base = f64::NAN).contains("--rope-base"));
+        assert!(refused(|o| o.shape.rope_base = 1.0).contains("--rope-base"));
+        let alibi = refused(|o| (o.shape.position, o.shape.rope_base) = (TrainPosition::Alibi, 500.0));
+        assert!(alibi.contains("--rope-base"), "{alibi}");
         assert!(refused(|o| o.learning_rate = f64::NAN).contains("--learning-rate"));
         assert!(refused(|o| o.passkey = 1.5).contains("--passkey"));
         TrainOptions::default().validate().unwrap();

@@ -31,6 +31,9 @@ pub struct Train {
     /// Position encoding
     #[arg(long, value_enum, default_value_t = Position::Rope)]
     pub position: Position,
+    /// Base of the rotary frequencies
+    #[arg(long, default_value_t = 10_000.0, value_name = "BASE")]
+    pub rope_base: f64,
     /// Training length, in tokens
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub length: u64,
