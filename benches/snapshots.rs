@@ -11,7 +11,7 @@ use std::time::Instant;
 use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::hub::Cache;
 use lm_infinite::machine::{peak_rss_bytes, reset_peak_rss, rss_bytes};
-use lm_infinite::model::Matrix;
+use lm_infinite::model::{Linear, Matrix};
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::{Decoder, Session, Storage};
 use lm_infinite::{Error, Result, checkpoint, corpus, text};
@@ -73,7 +73,7 @@ fn digest_rate(loaded: &LoadedModel) -> Result<()> {
     let values = vec![0.5; hidden * config.intermediate];
     let matrix =
         |rows, columns| Matrix::from_f32(&values, rows, columns).ok_or(Error::input("matrix", "its shape"));
-    layer.gate.weight = matrix(config.intermediate, hidden)?;
+    layer.gate = Some(Linear { weight: matrix(config.intermediate, hidden)?, bias: None });
     layer.up.weight = matrix(config.intermediate, hidden)?;
     layer.down.weight = matrix(hidden, config.intermediate)?;
     let bytes = 3.0 * 4.0 * values.len() as f64;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lm_infinite::model::config::{Mlp, Norm, PositionConfig, RopeLayout};
+use lm_infinite::model::config::{Mlp, Norm, PositionConfig, Residual, RopeLayout};
 use lm_infinite::model::weights::Linear;
 use lm_infinite::model::{LayerWeights, Matrix, ModelConfig, ModelWeights};
 use lm_infinite::policy::{PolicySpec, PositionScaling};
@@ -35,19 +35,27 @@ fn weights(config: &ModelConfig) -> Option<ModelWeights> {
     let embedding = numbers.matrix(config.vocabulary, hidden)?;
     let layers = (0..config.layers).map(|_| {
         Some(LayerWeights {
-            attention_norm: vec![1.0; hidden],
+            attention_norm: vec![1.0; hidden].into(),
             query: numbers.linear(queries, hidden)?,
             key: numbers.linear(keys, hidden)?,
             value: numbers.linear(keys, hidden)?,
             output: numbers.linear(hidden, queries)?,
-            mlp_norm: vec![1.0; hidden],
-            gate: numbers.linear(inner, hidden)?,
+            query_key_norm: None,
+            mlp_norm: Some(vec![1.0; hidden].into()),
+            gate: Some(numbers.linear(inner, hidden)?),
             up: numbers.linear(inner, hidden)?,
             down: numbers.linear(hidden, inner)?,
         })
     });
     let layers = layers.collect::<Option<Vec<_>>>()?;
-    Some(ModelWeights { head: embedding.clone(), embedding, layers, final_norm: vec![1.0; hidden] })
+    Some(ModelWeights {
+        head: embedding.clone(),
+        embedding,
+        embedding_norm: None,
+        layers,
+        final_norm: vec![1.0; hidden].into(),
+        head_bias: None,
+    })
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,6 +70,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         intermediate: 64,
         norm: Norm::Rms { epsilon: 1e-5 },
         mlp: Mlp::SwiGlu,
+        residual: Residual::Sequential,
+        clip_qkv: None,
+        query_key_norm: false,
         position: PositionConfig::Rope {
             theta: 10_000.0,
             dim: 8,

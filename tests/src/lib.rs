@@ -37,6 +37,8 @@ mod diagnosis_shards;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod fuzzed;
 #[cfg(test)]
 mod gguf_blocks;

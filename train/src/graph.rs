@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var};
-use lm_infinite_runtime::model::config::{ModelConfig, Norm};
+use lm_infinite_runtime::model::config::ModelConfig;
 use lm_infinite_runtime::policy::PositionScaling;
 use lm_infinite_runtime::position::PositionEncoding;
 
@@ -27,7 +27,7 @@ impl Graph {
     pub fn new(config: &ModelConfig, length: usize) -> crate::Result<Self> {
         let encoding = PositionEncoding::new(config, PositionScaling::None)?;
         let positions = Arc::new(TrainPositions::new(&encoding, length));
-        let Norm::Rms { epsilon } = config.norm;
+        let epsilon = config.norm.epsilon();
         Ok(Self {
             layers: config.layers,
             epsilon,

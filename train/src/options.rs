@@ -2,7 +2,7 @@
 //! resumed is the run that was started.
 
 use lm_infinite_runtime::Error;
-use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use lm_infinite_runtime::policy::PositionScaling;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +128,9 @@ impl Shape {
             intermediate: self.intermediate,
             norm: Norm::Rms { epsilon: 1e-5 },
             mlp: Mlp::SwiGlu,
+            residual: Residual::Sequential,
+            clip_qkv: None,
+            query_key_norm: false,
             position: match self.position {
                 TrainPosition::Rope => PositionConfig::Rope {
                     theta: self.rope_base,
@@ -136,7 +139,7 @@ impl Shape {
                     scaling: PositionScaling::None,
                     long_rope: None,
                 },
-                TrainPosition::Alibi => PositionConfig::Alibi,
+                TrainPosition::Alibi => PositionConfig::ALIBI,
                 TrainPosition::None => PositionConfig::None,
             },
             tied_embeddings: true,

@@ -167,7 +167,7 @@ mod tests {
                 assert!(logits.iter().all(|logit| (logit - actual).abs() < 1e-5), "{actual} {logits:?}");
             }
         }
-        let alibi = PositionEncoding::Alibi { slopes: alibi_slopes(4) };
+        let alibi = PositionEncoding::Alibi { slopes: alibi_slopes(4, 8.0) };
         for seen in of(40, &AttentionPolicy::default(), &alibi, &plan(16, 100)) {
             let seen = seen.expect("keys");
             for (actual, logits) in seen.actual.iter().zip(seen.logits.chunks(6)) {

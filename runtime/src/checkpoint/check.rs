@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::model::config::{ModelConfig, Norm, PositionConfig};
+use crate::model::config::{ModelConfig, PositionConfig};
 use crate::policy::AttentionPolicy;
 
 /// Sizes beyond these belong to no decoder; products of two of them fit 64 bits.
@@ -58,7 +58,7 @@ pub(super) fn check(path: &Path, config: &ModelConfig, names: &FieldNames<'_>) -
             &config.head_dim,
         );
     }
-    let Norm::Rms { epsilon } = config.norm;
+    let epsilon = config.norm.epsilon();
     if !(epsilon.is_finite() && (0.0..1.0).contains(&epsilon)) {
         return refuse(names.epsilon, "a number from 0 to 1".into(), &epsilon);
     }

@@ -13,6 +13,19 @@ use crate::policy::{LongRopeFactors, PositionScaling};
 /// RoPE's base where the file gives none, as transformers has it for all model types that are read.
 const DEFAULT_THETA: f64 = 10_000.0;
 
+/// What a model type calls its fields, and which dimensions it rotates.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    /// Of the base, at the top of the file.
+    pub theta: &'static str,
+    /// Of the part of each head that is rotated, at the top of the file, and what it is where no field says so; `None` where the
+    /// model type rotates whole heads whatever the file says.
+    pub part: Option<(&'static str, f64)>,
+}
+
+/// Those of Llama and most others.
+pub(super) const NAMES: Names = Names { theta: "rope_theta", part: None };
+
 /// Fields about RoPE of one configuration.
 struct Fields<'a> {
     /// The file.
@@ -29,6 +42,7 @@ struct Fields<'a> {
 /// Fields that are malformed or contradict each other; scalings that are not known.
 pub(super) fn read(
     top: &Json,
+    names: Names,
     head_dim: usize,
     max_length: u64,
     notes: &mut Vec<Note>,
@@ -45,9 +59,21 @@ pub(super) fn read(
         let detail = format!("{}: a RoPE of its own for layers of `{nested}`", top.path().display());
         return Err(Error::unsupported("RoPE that differs from layer to layer", detail));
     }
-    let theta = fields.number("rope_theta")?.unwrap_or(DEFAULT_THETA);
+    let theta = fields.number(names.theta, "rope_theta")?.unwrap_or(DEFAULT_THETA);
     let scaling = fields.scaling()?;
-    if let Some(part) = fields.number("partial_rotary_factor")?.filter(|&part| part != 1.0) {
+    if let Some((name, default)) = names.part {
+        let part = fields.number(name, "partial_rotary_factor")?.unwrap_or(default);
+        // As Python's `int` rounds.
+        let dim = (head_dim as f64 * part) as usize;
+        if !(part > 0.0 && part <= 1.0) || dim == 0 || !dim.is_multiple_of(2) {
+            let expected = format!("a part of a head of {head_dim} that has an even number of dimensions");
+            return Err(top.malformed(name, expected, part));
+        }
+        let long_rope = long_rope(&fields, scaling, dim)?;
+        return Ok(PositionConfig::Rope { theta, dim, layout: RopeLayout::HalfSplit, scaling, long_rope });
+    }
+    const PART: &str = "partial_rotary_factor";
+    if let Some(part) = fields.number(PART, PART)?.filter(|&part| part != 1.0) {
         if scaling != PositionScaling::None {
             let detail = format!("{}: partial_rotary_factor = {part}", top.path().display());
             return Err(Error::unsupported("RoPE scaling over a part of each head", detail));
@@ -59,11 +85,15 @@ pub(super) fn read(
             ),
         ));
     }
-    let long_rope = match scaling {
-        PositionScaling::LongRope { .. } => Some(fields.long_rope(head_dim)?),
-        _ => None,
-    };
+    let long_rope = long_rope(&fields, scaling, head_dim)?;
     Ok(PositionConfig::Rope { theta, dim: head_dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
+}
+
+fn long_rope(fields: &Fields<'_>, scaling: PositionScaling, dim: usize) -> Result<Option<LongRope>> {
+    match scaling {
+        PositionScaling::LongRope { .. } => fields.long_rope(dim).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// An object that is not empty.
@@ -95,11 +125,11 @@ fn kind(rope: &Json) -> Result<&str> {
 }
 
 impl Fields<'_> {
-    /// A number of the object that holds, or of the file's top.
-    fn number(&self, key: &str) -> Result<Option<f64>> {
-        match self.rope.as_ref().map(|rope| rope.number(key)).transpose()?.flatten() {
+    /// A number of the object that holds, or of the file's top, by its name in either.
+    fn number(&self, top: &str, within: &str) -> Result<Option<f64>> {
+        match self.rope.as_ref().map(|rope| rope.number(within)).transpose()?.flatten() {
             Some(value) => Ok(Some(value)),
-            None => self.top.number(key),
+            None => self.top.number(top),
         }
     }
 

@@ -255,7 +255,8 @@ fn position(position: &PositionConfig) -> String {
             };
             format!("RoPE, base {theta}, {dim} dimensions, {layout}, {scaling}")
         }
-        PositionConfig::Alibi => "ALiBi".into(),
+        PositionConfig::Alibi { max: 8.0 } => "ALiBi".into(),
+        PositionConfig::Alibi { max } => format!("ALiBi, slopes down to 2^−{max}"),
         PositionConfig::None => "none".into(),
     }
 }

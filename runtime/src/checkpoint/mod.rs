@@ -2,7 +2,10 @@
 
 mod adapter;
 mod check;
+mod families;
+mod gguf_families;
 mod gguf_folder;
+mod gguf_fused;
 mod gguf_keys;
 mod gguf_rope;
 mod hf_rope;
@@ -14,6 +17,7 @@ mod random_weights;
 mod reader_gguf;
 mod reader_hf;
 mod reader_llama;
+mod taken;
 
 pub use inspect::{Inspection, TensorGroup, TokenizerSummary, inspect};
 pub use load::load;

@@ -31,7 +31,7 @@ pub(super) fn set_windows(config: &mut ModelConfig, field: &str, windows: Vec<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{Mlp, Norm, PositionConfig};
+    use crate::model::config::{Mlp, Norm, PositionConfig, Residual};
 
     fn config() -> ModelConfig {
         ModelConfig {
@@ -45,6 +45,9 @@ mod tests {
             intermediate: 4,
             norm: Norm::Rms { epsilon: 1e-6 },
             mlp: Mlp::SwiGlu,
+            residual: Residual::Sequential,
+            clip_qkv: None,
+            query_key_norm: false,
             position: PositionConfig::None,
             tied_embeddings: true,
             trained_length: 32_768,

@@ -15,7 +15,7 @@ use super::loaded::LoadedModel;
 use super::own_attention;
 use crate::error::{Error, Result};
 use crate::hub::{self, DEFAULT_MODEL};
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, WeightType};
 use crate::note::Note;
 use crate::policy::PositionScaling;
@@ -195,6 +195,9 @@ fn config(shape: &Shape) -> ModelConfig {
         intermediate: shape.intermediate,
         norm: Norm::Rms { epsilon: shape.epsilon },
         mlp: Mlp::SwiGlu,
+        residual: Residual::Sequential,
+        clip_qkv: None,
+        query_key_norm: false,
         position: PositionConfig::Rope {
             theta: shape.theta,
             dim: shape.head_dim,
@@ -223,20 +226,22 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
     let mut layers = Vec::new();
     for _ in 0..config.layers {
         layers.push(LayerWeights {
-            attention_norm: vec![1.0; config.hidden],
+            attention_norm: vec![1.0; config.hidden].into(),
             query: biased(matrix(queries, config.hidden)?),
             key: biased(matrix(keys, config.hidden)?),
             value: biased(matrix(keys, config.hidden)?),
             output: plain(matrix(config.hidden, queries)?),
-            mlp_norm: vec![1.0; config.hidden],
-            gate: plain(matrix(config.intermediate, config.hidden)?),
+            query_key_norm: None,
+            mlp_norm: Some(vec![1.0; config.hidden].into()),
+            gate: Some(plain(matrix(config.intermediate, config.hidden)?)),
             up: plain(matrix(config.intermediate, config.hidden)?),
             down: plain(matrix(config.hidden, config.intermediate)?),
         });
     }
     let head =
         if config.tied_embeddings { embedding.clone() } else { matrix(config.vocabulary, config.hidden)? };
-    Some(ModelWeights { embedding, layers, final_norm: vec![1.0; config.hidden], head })
+    let final_norm = vec![1.0; config.hidden].into();
+    Some(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
 }
 
 /// Elements even on the grid of the type, with the deviation [`DEVIATION`].

@@ -1,47 +1,54 @@
-//! Configuration of GGUF files of the architectures `llama` and `qwen2`.
+//! Configuration of GGUF files: metadata under the names of llama.cpp, for the architectures of [`gguf_families`].
 
 use super::check::{self, FieldNames};
+use super::gguf_families::{self, Architecture, Parallel, Position};
 use super::gguf_keys::Keys;
-use super::reader_llama::{self, Bias, Biases};
-use super::{gguf_rope, own_attention};
+use super::reader_llama::{self, Biases};
+use super::taken::Bias;
+use super::{gguf_fused, gguf_rope, own_attention};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Gguf;
-use crate::model::config::{Mlp, ModelConfig, Norm, RopeLayout};
+use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
 
 /// Weights of the decoder that `config` describes.
 pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights> {
+    let architecture = architecture(gguf)?;
+    if architecture.fused {
+        return gguf_fused::weights(&gguf.tensors, config, architecture);
+    }
     let biases = Biases {
-        attention_input: if config.architecture == "qwen2" { Bias::Required } else { Bias::IfPresent },
+        attention_input: if architecture.biased { Bias::Required } else { Bias::IfPresent },
         attention_output: Bias::IfPresent,
         mlp: Bias::IfPresent,
     };
     reader_llama::weights(&gguf.tensors, config, &reader_llama::GGUF_NAMES, biases)
 }
 
+/// Which architecture the file names.
+fn architecture(gguf: &Gguf) -> Result<&'static Architecture> {
+    const KEY: &str = "general.architecture";
+    let metadata = &gguf.metadata;
+    let name = metadata.require(KEY, metadata.text(KEY)?)?;
+    gguf_families::of(name).ok_or_else(|| {
+        let detail = format!("{}: supported are {}", metadata.path().display(), gguf_families::names());
+        Error::unsupported(format!("GGUF architecture `{name}`"), detail)
+    })
+}
+
 /// Configuration, and what is to be said of it; refuses a model of which parts are missing.
 pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     gguf.check_whole()?;
     let metadata = &gguf.metadata;
-    let architecture =
-        metadata.require("general.architecture", metadata.text("general.architecture")?)?.to_owned();
-    let layout = match architecture.as_str() {
-        // Converters reorder the rows of query and key for this architecture, and for no other.
-        "llama" => RopeLayout::Interleaved,
-        "qwen2" => RopeLayout::HalfSplit,
-        other => {
-            let detail = format!("{}: supported are `llama` and `qwen2`", metadata.path().display());
-            return Err(Error::unsupported(format!("GGUF architecture `{other}`"), detail));
-        }
-    };
-    let keys = Keys { metadata, architecture: &architecture };
+    let architecture = architecture(gguf)?;
+    let keys = Keys { metadata, architecture: architecture.name };
     if keys.integer("expert_count")?.is_some_and(|experts| experts > 0) {
         let detail = format!("{}: {} is not 0", metadata.path().display(), keys.name("expert_count"));
         return Err(Error::unsupported("a mixture of experts", detail));
     }
 
-    refuse_scales(&keys)?;
+    refuse_scales(&keys, architecture)?;
 
     let hidden = keys.width("embedding_length")?;
     let heads = keys.width("attention.head_count")?;
@@ -60,8 +67,17 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     let layer_count = keys.require_integer("block_count")?;
     let trained_length = keys.require_integer("context_length")?;
     let mut notes = Vec::new();
-    let position = gguf_rope::read(gguf, &keys, (head_dim, layout), trained_length, &mut notes)?;
-    let epsilon_key = keys.name("attention.layer_norm_rms_epsilon");
+    let position = match architecture.position {
+        Position::Rope(layout) => {
+            gguf_rope::read(gguf, &keys, (head_dim, layout), trained_length, &mut notes)?
+        }
+        Position::Alibi => PositionConfig::ALIBI,
+        Position::AlibiOfMetadata => alibi(&keys)?,
+    };
+    let epsilon_key = keys.name(match architecture.layer_norm {
+        true => "attention.layer_norm_epsilon",
+        false => "attention.layer_norm_rms_epsilon",
+    });
     let epsilon = metadata.require(&epsilon_key, metadata.number(&epsilon_key)?)?;
 
     let mut config = ModelConfig {
@@ -72,8 +88,14 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         kv_heads,
         head_dim,
         intermediate: keys.width("feed_forward_length")?,
-        norm: Norm::Rms { epsilon: epsilon as f32 },
-        mlp: Mlp::SwiGlu,
+        norm: match architecture.layer_norm {
+            true => Norm::Layer { epsilon: epsilon as f32 },
+            false => Norm::Rms { epsilon: epsilon as f32 },
+        },
+        mlp: architecture.mlp,
+        residual: residual(&keys, architecture)?,
+        clip_qkv: clip_qkv(&keys)?,
+        query_key_norm: architecture.query_key_norm,
         position,
         tied_embeddings: !gguf.tensors.contains("output.weight"),
         sliding_windows: Vec::new(),
@@ -83,7 +105,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
             trained_length,
             check::LENGTHS,
         )? as u64,
-        architecture: architecture.clone(),
+        architecture: architecture.name.to_owned(),
     };
     let names = FieldNames {
         heads: &keys.name("attention.head_count"),
@@ -116,8 +138,43 @@ fn vocabulary(gguf: &Gguf, keys: &Keys<'_>) -> Result<usize> {
     }
 }
 
+/// ALiBi with the end of its slopes; files of models without it say 0.
+fn alibi(keys: &Keys<'_>) -> Result<PositionConfig> {
+    const KEY: &str = "attention.max_alibi_bias";
+    match keys.number(KEY)? {
+        Some(max) if max.is_finite() && max > 0.0 => Ok(PositionConfig::Alibi { max }),
+        Some(max) => Err(keys.unsupported(KEY, max)),
+        None => Err(keys.malformed(KEY, "a positive number", "no such key")),
+    }
+}
+
+fn residual(keys: &Keys<'_>, architecture: &Architecture) -> Result<Residual> {
+    let parallel = match architecture.parallel {
+        Parallel::Never => false,
+        Parallel::Always => true,
+        // llama.cpp's default.
+        Parallel::OfMetadata => keys.boolean("use_parallel_residual")?.unwrap_or(true),
+    };
+    Ok(if parallel { Residual::Parallel } else { Residual::Sequential })
+}
+
+/// What queries, keys and values are clamped to; 0 stands for nothing. Other architectures than MPT were refused before.
+fn clip_qkv(keys: &Keys<'_>) -> Result<Option<f32>> {
+    const KEY: &str = "attention.clamp_kqv";
+    match keys.number(KEY)?.filter(|&most| most != 0.0) {
+        Some(most) if most.is_finite() && most > 0.0 => Ok(Some(most as f32)),
+        Some(most) => Err(keys.malformed(KEY, "a positive number", most)),
+        None => Ok(None),
+    }
+}
+
 /// Refuses numbers by which other families multiply, or bound, what this decoder leaves alone.
-fn refuse_scales(keys: &Keys<'_>) -> Result<()> {
+fn refuse_scales(keys: &Keys<'_>, architecture: &Architecture) -> Result<()> {
+    let of_mpt = ["attention.clamp_kqv", "attention.max_alibi_bias"];
+    let is_read = |key: &str| {
+        of_mpt.contains(&key) && architecture.position == Position::AlibiOfMetadata
+            || key == "use_parallel_residual" && architecture.parallel == Parallel::OfMetadata
+    };
     // With the value, beside 0, that changes nothing.
     for (key, neutral) in [
         ("logit_scale", 1.0),
@@ -131,12 +188,13 @@ fn refuse_scales(keys: &Keys<'_>) -> Result<()> {
         ("attn_logit_softcapping", 0.0),
         ("final_logit_softcapping", 0.0),
     ] {
-        if let Some(value) = keys.number(key)?.filter(|&value| value != 0.0 && value != neutral) {
+        let value = keys.number(key)?.filter(|_| !is_read(key));
+        if let Some(value) = value.filter(|&value| value != 0.0 && value != neutral) {
             return Err(keys.unsupported(key, value));
         }
     }
     for (key, neutral) in [("attention.causal", true), ("use_parallel_residual", false)] {
-        if let Some(value) = keys.boolean(key)?.filter(|&value| value != neutral) {
+        if let Some(value) = keys.boolean(key)?.filter(|&value| value != neutral && !is_read(key)) {
             return Err(keys.unsupported(key, value));
         }
     }

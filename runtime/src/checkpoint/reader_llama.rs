@@ -1,11 +1,10 @@
-//! Weights of the Llama family (Llama, Mistral, SmolLM2, TinyLlama, Qwen2), under the names of either format.
+//! Weights of the Llama family (Llama, Mistral, SmolLM2, TinyLlama, Qwen2, Qwen3), under the names of either format.
 
-use std::collections::BTreeSet;
-
-use crate::error::{Error, Result};
+use super::taken::{Bias, TakenTensors};
+use crate::error::Result;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::ModelConfig;
-use crate::model::weights::{LayerWeights, Linear, ModelWeights};
+use crate::model::weights::{LayerWeights, ModelWeights};
 
 /// What one format calls the tensors, without `.weight` and `.bias`.
 pub(super) struct Names {
@@ -18,6 +17,8 @@ pub(super) struct Names {
     query: &'static str,
     key: &'static str,
     value: &'static str,
+    query_norm: &'static str,
+    key_norm: &'static str,
     output: &'static str,
     mlp_norm: &'static str,
     gate: &'static str,
@@ -39,6 +40,8 @@ pub(super) const GGUF_NAMES: Names = Names {
     query: "attn_q",
     key: "attn_k",
     value: "attn_v",
+    query_norm: "attn_q_norm",
+    key_norm: "attn_k_norm",
     output: "attn_output",
     mlp_norm: "ffn_norm",
     gate: "ffn_gate",
@@ -59,6 +62,8 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
     query: "self_attn.q_proj",
     key: "self_attn.k_proj",
     value: "self_attn.v_proj",
+    query_norm: "self_attn.q_norm",
+    key_norm: "self_attn.k_norm",
     output: "self_attn.o_proj",
     mlp_norm: "post_attention_layernorm",
     gate: "mlp.gate_proj",
@@ -72,6 +77,13 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
 const HUGGING_FACE_BASE_NAMES: Names =
     Names { embedding: "embed_tokens", final_norm: "norm", block: "layers", ..HUGGING_FACE_NAMES };
 
+impl Names {
+    /// Of the embedding and of the output head, without `.weight`.
+    pub(super) fn embedding_and_head(&self) -> [&'static str; 2] {
+        [self.embedding, self.head]
+    }
+}
+
 /// The names that the tensors of a Hugging Face folder have.
 pub(super) fn hugging_face_names(tensors: &TensorTable) -> &'static Names {
     let has = |names: &Names| tensors.contains(&format!("{}.0.{}.weight", names.block, names.query));
@@ -80,28 +92,6 @@ pub(super) fn hugging_face_names(tensors: &TensorTable) -> &'static Names {
     } else {
         &HUGGING_FACE_NAMES
     }
-}
-
-/// Are an embedding and an output head stored, and do they differ?
-pub(super) fn has_another_head(tensors: &TensorTable, names: &Names) -> Result<bool> {
-    let name = |role: &str| format!("{role}.weight");
-    let (embedding, head) = (name(names.embedding), name(names.head));
-    if !(tensors.contains(&embedding) && tensors.contains(&head)) {
-        return Ok(false);
-    }
-    let (embedding, head) = (tensors.get(&embedding)?, tensors.get(&head)?);
-    Ok(embedding.stored() != head.stored())
-}
-
-/// Whether a matrix has a bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bias {
-    /// The configuration says so.
-    Required,
-    /// The format does not say; the tensor's presence does.
-    IfPresent,
-    /// The configuration says there is none.
-    None,
 }
 
 /// Biases of a checkpoint.
@@ -123,7 +113,7 @@ pub(super) fn weights(
     names: &Names,
     biases: Biases,
 ) -> Result<ModelWeights> {
-    let mut reader = Reader { tensors, used: BTreeSet::new() };
+    let mut reader = TakenTensors::new(tensors);
     let &ModelConfig { hidden, vocabulary, intermediate, layers, .. } = config;
     let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
 
@@ -137,73 +127,29 @@ pub(super) fn weights(
     let mut blocks = Vec::new();
     for layer in 0..layers {
         let name = |role: &str| format!("{}.{layer}.{role}", names.block);
+        let query_key_norm = match config.query_key_norm {
+            true => {
+                let mut of = |role| reader.vector(&format!("{}.weight", name(role)), config.head_dim);
+                Some([of(names.query_norm)?, of(names.key_norm)?])
+            }
+            false => None,
+        };
         blocks.push(LayerWeights {
-            attention_norm: reader.norm(&name(names.attention_norm), hidden)?,
+            attention_norm: reader.norm(&name(names.attention_norm), hidden, Bias::None)?,
             query: reader.linear(&name(names.query), queries, hidden, biases.attention_input)?,
             key: reader.linear(&name(names.key), keys, hidden, biases.attention_input)?,
             value: reader.linear(&name(names.value), keys, hidden, biases.attention_input)?,
             output: reader.linear(&name(names.output), hidden, queries, biases.attention_output)?,
-            mlp_norm: reader.norm(&name(names.mlp_norm), hidden)?,
-            gate: reader.linear(&name(names.gate), intermediate, hidden, biases.mlp)?,
+            query_key_norm,
+            mlp_norm: Some(reader.norm(&name(names.mlp_norm), hidden, Bias::None)?),
+            gate: Some(reader.linear(&name(names.gate), intermediate, hidden, biases.mlp)?),
             up: reader.linear(&name(names.up), intermediate, hidden, biases.mlp)?,
             down: reader.linear(&name(names.down), hidden, intermediate, biases.mlp)?,
         });
     }
-    let final_norm = reader.norm(names.final_norm, hidden)?;
-    let head = if config.tied_embeddings {
-        reader.used.insert(format!("{}.weight", names.head));
-        embedding.clone()
-    } else {
-        reader.linear(names.head, vocabulary, hidden, Bias::None)?.weight
-    };
-    reader.finish(names, &config.architecture)?;
-    Ok(ModelWeights { embedding, layers: blocks, final_norm, head })
-}
-
-/// Takes tensors out of a table and remembers which.
-struct Reader<'a> {
-    tensors: &'a TensorTable,
-    used: BTreeSet<String>,
-}
-
-impl Reader<'_> {
-    fn norm(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
-        let weight = format!("{name}.weight");
-        let values = self.tensors.vector(&weight, length)?;
-        self.used.insert(weight);
-        Ok(values)
-    }
-
-    fn linear(&mut self, name: &str, rows: usize, columns: usize, bias: Bias) -> Result<Linear> {
-        let (weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
-        let weight = self.tensors.matrix(&weight_name, rows, columns)?;
-        self.used.insert(weight_name);
-        let wanted = match bias {
-            Bias::Required => true,
-            Bias::IfPresent => self.tensors.contains(&bias_name),
-            Bias::None => false,
-        };
-        let bias = wanted.then(|| self.tensors.vector(&bias_name, rows)).transpose()?;
-        if wanted {
-            self.used.insert(bias_name);
-        }
-        Ok(Linear { weight, bias })
-    }
-
-    fn finish(&self, names: &Names, architecture: &str) -> Result<()> {
-        let expected = |name: &str| {
-            self.used.contains(name)
-                || names.of_configuration.contains(&name)
-                || names.ignored.iter().any(|ignored| name.ends_with(ignored))
-        };
-        match self.tensors.iter().find(|(name, _)| !expected(name)) {
-            None => Ok(()),
-            Some((name, tensor)) => Err(Error::malformed(
-                &*tensor.path,
-                format!("tensor `{name}`"),
-                format!("no such tensor in a `{architecture}` decoder of this configuration"),
-                format!("{} {:?}", tensor.element, tensor.shape),
-            )),
-        }
-    }
+    let final_norm = reader.norm(names.final_norm, hidden, Bias::None)?;
+    let head = reader.head(names.head, config, &embedding)?;
+    reader.finish(names.ignored, names.of_configuration, &config.architecture)?;
+    let (embedding_norm, head_bias) = (None, None);
+    Ok(ModelWeights { embedding, embedding_norm, layers: blocks, final_norm, head, head_bias })
 }

@@ -81,6 +81,23 @@ pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mu
     });
 }
 
+/// `out = activation(up(x))`, in place. `x`: [tokens, columns]; `out`: [tokens, intermediate].
+pub fn activated(up: &Linear, activation: fn(&mut [f32]), x: &[f32], out: &mut [f32]) {
+    let (columns, rows) = (up.weight.columns(), up.weight.rows());
+    let tokens = x.len() / columns;
+    assert_eq!(out.len(), tokens * rows, "output shape");
+    let activations = activations(x, columns, tokens);
+    let out = Columns::new(out, rows);
+    let tiles: Vec<_> = tiles(up, out).collect();
+    tiles.into_par_iter().for_each(|tile| {
+        // SAFETY: as in `forward`.
+        unsafe {
+            tile.multiply(x, &activations);
+            (0..tokens).for_each(|token| activation(out.row(token, tile.first, tile.count)));
+        }
+    });
+}
+
 fn activations<'a>(x: &'a [f32], columns: usize, tokens: usize) -> Vec<Activations<'a>> {
     if tokens <= VECTOR_TOKENS { x.chunks_exact(columns).map(Activations::new).collect() } else { Vec::new() }
 }
@@ -134,10 +151,15 @@ fn with_tile<R>(matrix: &Matrix, first: usize, count: usize, f: impl FnOnce(View
     })
 }
 
-/// Per token the log-sum-exp of all logits `x · matrixᵀ` and the logit of `targets[token]`, in tiles of the vocabulary,
-/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns]. The log-sum-exp is NaN where a logit is NaN or
-/// +inf, and −inf where all are −inf.
-pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Vec<(f32, f32)> {
+/// Per token the log-sum-exp of all logits `x · matrixᵀ + bias` and the logit of `targets[token]`, in tiles of the vocabulary,
+/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns]; `bias`: `[rows]`. The log-sum-exp is NaN where a logit is NaN
+/// or +inf, and −inf where all are −inf.
+pub fn log_sum_exp_and_target(
+    matrix: &Matrix,
+    bias: Option<&[f32]>,
+    x: &[f32],
+    targets: &[u32],
+) -> Vec<(f32, f32)> {
     const TILE: usize = 512;
     let (tokens, columns, rows) = (targets.len(), matrix.columns(), matrix.rows());
     let parts: Vec<Vec<(f32, f32, Option<f32>)>> = (0..rows.div_ceil(TILE))
@@ -155,6 +177,10 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
                     false,
                 );
             });
+            if let Some(bias) = bias {
+                let bias = &bias[first..first + count];
+                logits.chunks_exact_mut(count).for_each(|row| super::elementwise::add(row, bias));
+            }
             logits
                 .chunks_exact_mut(count)
                 .zip(targets)
@@ -179,10 +205,15 @@ pub fn log_sum_exp_and_target(matrix: &Matrix, x: &[f32], targets: &[u32]) -> Ve
         .collect()
 }
 
-/// All logits of one token. `x`: `[columns]`; `out`: `[rows]`.
-pub fn logits(matrix: &Matrix, x: &[f32], out: &mut [f32]) {
+/// All logits of one token. `x`: `[columns]`; `bias` and `out`: `[rows]`.
+pub fn logits(matrix: &Matrix, bias: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
     let x = Activations::new(x);
-    out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| rows_times_vector(matrix, i * 1024, &x, out));
+    out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| {
+        rows_times_vector(matrix, i * 1024, &x, out);
+        if let Some(bias) = bias {
+            super::elementwise::add(out, &bias[i * 1024..][..out.len()]);
+        }
+    });
 }
 
 #[cfg(test)]
@@ -224,12 +255,22 @@ mod tests {
         let head = layer(rows, columns, false).weight;
         let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.7).sin()).collect();
         let targets = [0, 600, 1099];
-        for (token, (lse, target)) in log_sum_exp_and_target(&head, &x, &targets).into_iter().enumerate() {
-            let mut all = vec![0.0; rows];
-            logits(&head, &x[token * columns..][..columns], &mut all);
-            let expected = all.iter().map(|&w| (w as f64).exp()).sum::<f64>().ln();
-            assert!((lse as f64 - expected).abs() < 1e-5);
-            assert!((target - all[targets[token] as usize]).abs() < 1e-5);
+        let bias: Vec<f32> = (0..rows).map(|row| (row as f32 * 0.9).cos()).collect();
+        for bias in [None, Some(&bias[..])] {
+            let parts = log_sum_exp_and_target(&head, bias, &x, &targets);
+            for (token, (lse, target)) in parts.into_iter().enumerate() {
+                let mut all = vec![0.0; rows];
+                logits(&head, None, &x[token * columns..][..columns], &mut all);
+                if let Some(bias) = bias {
+                    all.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
+                }
+                let mut with = vec![0.0; rows];
+                logits(&head, bias, &x[token * columns..][..columns], &mut with);
+                assert_eq!(with, all);
+                let expected = all.iter().map(|&w| (w as f64).exp()).sum::<f64>().ln();
+                assert!((lse as f64 - expected).abs() < 1e-5);
+                assert!((target - all[targets[token] as usize]).abs() < 1e-5);
+            }
         }
     }
 }

@@ -27,6 +27,15 @@ pub struct ModelConfig {
     pub norm: Norm,
     /// Activation and shape of the MLP.
     pub mlp: Mlp,
+    /// How attention and MLP are added to the residual stream.
+    #[serde(default, skip_serializing_if = "Residual::is_sequential")]
+    pub residual: Residual,
+    /// Queries, keys and values are clamped to ±this before positions enter (MPT's `clip_qkv`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_qkv: Option<f32>,
+    /// Every head of queries and of keys is normalized (RMS over `head_dim`) before positions enter (Qwen3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub query_key_norm: bool,
     /// How positions enter attention.
     pub position: PositionConfig,
     /// The output head is the embedding.
@@ -49,6 +58,38 @@ pub enum Norm {
         /// Added to the mean square.
         epsilon: f32,
     },
+    /// `(x − mean(x)) / sqrt(var(x) + epsilon) · weight + bias` (Ba et al. 2016).
+    Layer {
+        /// Added to the variance.
+        epsilon: f32,
+    },
+}
+
+impl Norm {
+    /// What is added below the root.
+    pub fn epsilon(self) -> f32 {
+        match self {
+            Self::Rms { epsilon } | Self::Layer { epsilon } => epsilon,
+        }
+    }
+}
+
+/// How a block adds to the residual stream `x`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Residual {
+    /// `x += attention(norm(x))`, then `x += mlp(norm'(x))`.
+    #[default]
+    Sequential,
+    /// `x += attention(norm(x)) + mlp(norm'(x))` (GPT-J, GPT-NeoX, Falcon). Without a norm of the MLP's own, it reads what
+    /// attention reads.
+    Parallel,
+}
+
+impl Residual {
+    fn is_sequential(&self) -> bool {
+        *self == Self::Sequential
+    }
 }
 
 /// Feed-forward block.
@@ -57,6 +98,17 @@ pub enum Norm {
 pub enum Mlp {
     /// `down(silu(gate(x)) · up(x))`.
     SwiGlu,
+    /// `down(gelu(up(x)))` with the normal distribution function itself (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// The same with its approximation by tanh.
+    GeluTanh,
+}
+
+impl Mlp {
+    /// Does it have a gate?
+    pub fn is_gated(self) -> bool {
+        self == Self::SwiGlu
+    }
 }
 
 /// Position encoding as the checkpoint defines it.
@@ -78,9 +130,22 @@ pub enum PositionConfig {
         long_rope: Option<LongRope>,
     },
     /// Attention with linear biases (Press et al. 2022).
-    Alibi,
+    Alibi {
+        /// The slopes end at 2^−this; 8 in the paper.
+        #[serde(default = "slopes_end")]
+        max: f64,
+    },
     /// No position encoding.
     None,
+}
+
+fn slopes_end() -> f64 {
+    8.0
+}
+
+impl PositionConfig {
+    /// ALiBi with the slopes of the paper.
+    pub const ALIBI: Self = Self::Alibi { max: 8.0 };
 }
 
 /// What a checkpoint says about LongRoPE (Ding et al. 2024, arXiv 2402.13753).
@@ -126,6 +191,7 @@ impl ModelConfig {
     /// Weights in the matrices of all blocks: what a token costs in multiplications, attention and vocabulary aside.
     pub fn block_parameters(&self) -> u64 {
         let attention = 2 * self.hidden * (self.heads + self.kv_heads) * self.head_dim;
-        (self.layers * (attention + 3 * self.hidden * self.intermediate)) as u64
+        let matrices = if self.mlp.is_gated() { 3 } else { 2 };
+        (self.layers * (attention + matrices * self.hidden * self.intermediate)) as u64
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;
-use super::weights::{LayerWeights, Linear, Matrix, ModelWeights};
+use super::weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights};
 use crate::digest::{self, Hasher};
 
 /// Bytes of a tensor that one thread hashes at a time.
@@ -64,29 +64,38 @@ pub(crate) fn of_configuration(config: &ModelConfig) -> String {
 
 /// The digest of all tensors. Reads every byte of them, on all threads.
 pub(crate) fn of_weights(weights: &ModelWeights) -> String {
-    let ModelWeights { embedding, layers, final_norm, head } = weights;
+    let ModelWeights { embedding, embedding_norm, layers, final_norm, head, head_bias } = weights;
     let mut tensors = vec![Tensor::matrix("embedding", embedding)];
+    if let Some(norm) = embedding_norm {
+        Tensor::norm(&mut tensors, "embedding_norm".to_owned(), norm);
+    }
     for (index, layer) in layers.iter().enumerate() {
-        let LayerWeights { attention_norm, query, key, value, output, mlp_norm, gate, up, down } = layer;
+        let LayerWeights { attention_norm, query, key, value, query_key_norm, .. } = layer;
+        let LayerWeights { output, mlp_norm, gate, up, down, .. } = layer;
         let name = |role: &str| format!("{index}.{role}");
-        tensors.push(Tensor::vector(name("attention_norm"), attention_norm));
-        tensors.push(Tensor::vector(name("mlp_norm"), mlp_norm));
-        for (role, Linear { weight, bias }) in [
-            ("query", query),
-            ("key", key),
-            ("value", value),
-            ("output", output),
-            ("gate", gate),
-            ("up", up),
-            ("down", down),
-        ] {
+        Tensor::norm(&mut tensors, name("attention_norm"), attention_norm);
+        if let Some(norm) = mlp_norm {
+            Tensor::norm(&mut tensors, name("mlp_norm"), norm);
+        }
+        if let Some([of_query, of_key]) = query_key_norm {
+            tensors.push(Tensor::vector(name("query_norm"), of_query));
+            tensors.push(Tensor::vector(name("key_norm"), of_key));
+        }
+        let gate = gate.as_ref().map(|gate| ("gate", gate));
+        let inputs = [("query", query), ("key", key), ("value", value), ("output", output)];
+        for (role, Linear { weight, bias }) in
+            inputs.into_iter().chain(gate).chain([("up", up), ("down", down)])
+        {
             tensors.push(Tensor::matrix(name(role), weight));
             if let Some(bias) = bias {
                 tensors.push(Tensor::vector(name(&format!("{role}.bias")), bias));
             }
         }
     }
-    tensors.push(Tensor::vector("final_norm", final_norm));
+    Tensor::norm(&mut tensors, "final_norm".to_owned(), final_norm);
+    if let Some(bias) = head_bias {
+        tensors.push(Tensor::vector("head.bias", bias));
+    }
     if std::ptr::eq(head.bytes(), embedding.bytes()) {
         tensors.push(Tensor { name: "head is the embedding".into(), bytes: Data::Vector(&[]) });
     } else {
@@ -112,6 +121,13 @@ impl<'a> Tensor<'a> {
         let (name, kind) = (name.as_ref(), matrix.weight_type());
         let name = format!("{name} {kind:?} [{}, {}]", matrix.rows(), matrix.columns());
         Self { name, bytes: Data::Matrix(matrix.bytes()) }
+    }
+
+    fn norm(tensors: &mut Vec<Self>, name: String, NormWeights { weight, bias }: &'a NormWeights) {
+        if let Some(bias) = bias {
+            tensors.push(Self::vector(format!("{name}.bias"), bias));
+        }
+        tensors.push(Self::vector(name, weight));
     }
 
     fn vector(name: impl AsRef<str>, values: &'a [f32]) -> Self {
@@ -180,18 +196,23 @@ mod tests {
         let changes: Vec<Change<'_>> = vec![
             Box::new(|weights| weights.embedding = flip(&weights.embedding, weights.embedding.rows())),
             Box::new(|weights| weights.head = flip(&weights.head, weights.head.rows())),
-            Box::new(|weights| weights.final_norm[0] = -weights.final_norm[0]),
-            Box::new(|weights| weights.layers[1].mlp_norm[3] += 1e-6),
+            Box::new(|weights| weights.final_norm.weight[0] = -weights.final_norm.weight[0]),
+            Box::new(|weights| weights.final_norm.bias = Some(vec![0.0; weights.final_norm.weight.len()])),
+            Box::new(|weights| weights.layers[1].mlp_norm.as_mut().expect("it").weight[3] += 1e-6),
+            Box::new(|weights| weights.layers[1].mlp_norm = None),
+            Box::new(|weights| weights.layers[1].query_key_norm = Some([vec![1.0; 32], vec![1.0; 32]])),
+            Box::new(|weights| weights.embedding_norm = Some(weights.final_norm.clone())),
+            Box::new(|weights| weights.head_bias = Some(vec![0.0; 1024])),
             Box::new(|weights| weights.layers.swap(0, 1)),
             Box::new(|weights| {
-                let gate = &mut weights.layers[0].gate.weight;
+                let gate = &mut weights.layers[0].gate.as_mut().expect("it").weight;
                 *gate = flip(gate, gate.rows() / 2);
             }),
             Box::new(|weights| {
                 let layer = &mut weights.layers[0];
-                std::mem::swap(&mut layer.gate, &mut layer.up);
+                std::mem::swap(layer.gate.as_mut().expect("it"), &mut layer.up);
             }),
-            Box::new(|weights| weights.layers[0].down.bias = Some(vec![0.0; weights.final_norm.len()])),
+            Box::new(|weights| weights.layers[0].down.bias = Some(vec![0.0; 128])),
         ];
         for (index, change) in changes.iter().enumerate() {
             let mut changed = weights.clone();

@@ -8,4 +8,4 @@ pub mod weights;
 pub use block_format::BlockFormat;
 pub use config::ModelConfig;
 pub use identity::ModelDigest;
-pub use weights::{LayerWeights, Matrix, ModelWeights, WeightType};
+pub use weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights, WeightType};

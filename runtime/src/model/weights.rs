@@ -90,6 +90,24 @@ impl Matrix {
         &(*self.bytes).as_ref()[self.range.clone()]
     }
 
+    /// `count` rows from `first` on, of the same bytes; `None` where there are fewer.
+    pub fn slice(&self, first: usize, count: usize) -> Option<Self> {
+        let end = first.checked_add(count).filter(|&end| end <= self.rows)?;
+        let at = |row: usize| self.range.start + row * self.row_bytes();
+        Self::new(self.bytes.clone(), at(first)..at(end), self.weight_type, count, self.columns)
+    }
+
+    /// A copy of these rows, in this order; `None` where one is missing.
+    pub fn gather(&self, rows: impl Iterator<Item = usize>) -> Option<Self> {
+        let (width, mut bytes, mut count) = (self.row_bytes(), Vec::new(), 0);
+        for row in rows {
+            bytes.extend_from_slice(self.bytes().get(row * width..(row + 1) * width)?);
+            count += 1;
+        }
+        let range = 0..bytes.len();
+        Self::new(Arc::new(bytes), range, self.weight_type, count, self.columns)
+    }
+
     /// Bytes of one row.
     pub fn row_bytes(&self) -> usize {
         let (block, block_bytes) = self.weight_type.block();
@@ -103,11 +121,26 @@ impl std::fmt::Debug for Matrix {
     }
 }
 
+/// Weights of a norm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormWeights {
+    /// Factors. `[width]`
+    pub weight: Vec<f32>,
+    /// What is added behind them, where the norm has it. `[width]`
+    pub bias: Option<Vec<f32>>,
+}
+
+impl From<Vec<f32>> for NormWeights {
+    fn from(weight: Vec<f32>) -> Self {
+        Self { weight, bias: None }
+    }
+}
+
 /// Weights of one block. Names follow the roles, not any checkpoint.
 #[derive(Clone, Debug)]
 pub struct LayerWeights {
     /// `[hidden]`
-    pub attention_norm: Vec<f32>,
+    pub attention_norm: NormWeights,
     /// [heads · head_dim, hidden]
     pub query: Linear,
     /// [kv_heads · head_dim, hidden]
@@ -116,10 +149,12 @@ pub struct LayerWeights {
     pub value: Linear,
     /// [hidden, heads · head_dim]
     pub output: Linear,
-    /// `[hidden]`
-    pub mlp_norm: Vec<f32>,
-    /// [intermediate, hidden]
-    pub gate: Linear,
+    /// Of queries and of keys, where they are normalized. `[head_dim]`
+    pub query_key_norm: Option<[Vec<f32>; 2]>,
+    /// `[hidden]`; `None` where the MLP reads what attention reads.
+    pub mlp_norm: Option<NormWeights>,
+    /// [intermediate, hidden]; `None` where the MLP has no gate.
+    pub gate: Option<Linear>,
     /// [intermediate, hidden]
     pub up: Linear,
     /// [hidden, intermediate]
@@ -140,10 +175,14 @@ pub struct Linear {
 pub struct ModelWeights {
     /// [vocabulary, hidden]
     pub embedding: Matrix,
+    /// Of what the embedding gives, where it is normalized (BLOOM). `[hidden]`
+    pub embedding_norm: Option<NormWeights>,
     /// One per block.
     pub layers: Vec<LayerWeights>,
     /// `[hidden]`
-    pub final_norm: Vec<f32>,
+    pub final_norm: NormWeights,
     /// [vocabulary, hidden]; the embedding itself where embeddings are tied.
     pub head: Matrix,
+    /// Added to the logits, where the head has it (GPT-J). `[vocabulary]`
+    pub head_bias: Option<Vec<f32>>,
 }

@@ -66,10 +66,13 @@ impl PositionEncoding {
                 }
                 Ok((Self::Rope(rope), end))
             }
-            PositionConfig::Alibi => match scaling {
-                PositionScaling::None => Ok((Self::Alibi { slopes: alibi_slopes(config.heads) }, u64::MAX)),
+            PositionConfig::Alibi { max } => match scaling {
+                PositionScaling::None => {
+                    Ok((Self::Alibi { slopes: alibi_slopes(config.heads, *max) }, u64::MAX))
+                }
                 PositionScaling::Linear { factor } => {
-                    let slopes = alibi_slopes(config.heads).iter().map(|slope| slope / factor).collect();
+                    let slopes =
+                        alibi_slopes(config.heads, *max).iter().map(|slope| slope / factor).collect();
                     Ok((Self::Alibi { slopes }, u64::MAX))
                 }
                 other => Err(Error::unsupported(
@@ -149,7 +152,7 @@ mod tests {
         for encoding in [
             PositionEncoding::Rope(Rope::new(10_000.0, 8, PositionScaling::None)),
             PositionEncoding::Rope(Rope::new(10_000.0, 4, yarn)),
-            PositionEncoding::Alibi { slopes: alibi_slopes(3) },
+            PositionEncoding::Alibi { slopes: alibi_slopes(3, 8.0) },
             PositionEncoding::None,
         ] {
             let logits = encoding.logits_at(2, &query, &keys, &distances);

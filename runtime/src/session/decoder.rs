@@ -8,11 +8,11 @@ use crate::attention::{Inputs, Shape, attend_heads, attention_row, counterfactua
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
-use crate::kernels::elementwise::{add, rms_norm, to_half_split};
+use crate::kernels::elementwise::{add, clamp, gelu, gelu_tanh, layer_norm, rms_norm, to_half_split};
 use crate::kernels::linear;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
-use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
+use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights};
 use crate::policy::{LayerPolicies, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::{
@@ -134,7 +134,7 @@ impl Decoder {
         Ok(self.finish(&stream))
     }
 
-    /// Rows of the embedding, [tokens, hidden].
+    /// Rows of the embedding, normalized where the model does so, [tokens, hidden].
     ///
     /// # Errors
     /// A token that is not in the vocabulary.
@@ -149,6 +149,10 @@ impl Decoder {
         let mut stream = vec![0.0; tokens.len() * hidden];
         for (&token, row) in tokens.iter().zip(stream.chunks_exact_mut(hidden)) {
             rows_to_f32(&self.weights.embedding, token as usize, row);
+        }
+        if let Some(norm) = &self.weights.embedding_norm {
+            let embedded = stream.clone();
+            self.norm(&embedded, norm, &mut stream);
         }
         Ok(stream)
     }
@@ -171,10 +175,20 @@ impl Decoder {
         self.norm(stream, &layer.attention_norm, normed);
         let attended = self.attention(index, layer, normed, cache, pass, plan, probe)?;
         linear::forward(&[&layer.output], &attended, &mut [&mut *update]);
-        add(stream, update);
-        self.norm(stream, &layer.mlp_norm, normed);
-        match self.config.mlp {
-            Mlp::SwiGlu => linear::swiglu(&layer.gate, &layer.up, normed, gate, up),
+        let sequential = self.config.residual == Residual::Sequential;
+        if sequential {
+            add(stream, update);
+        }
+        if let Some(norm) = &layer.mlp_norm {
+            self.norm(stream, norm, normed);
+        }
+        if !sequential {
+            add(stream, update);
+        }
+        match (&layer.gate, self.config.mlp) {
+            (Some(weights), _) => linear::swiglu(weights, &layer.up, normed, gate, up),
+            (None, Mlp::GeluTanh) => linear::activated(&layer.up, gelu_tanh, normed, gate),
+            (None, Mlp::Gelu | Mlp::SwiGlu) => linear::activated(&layer.up, gelu, normed, gate),
         }
         linear::forward(&[&layer.down], gate, &mut [&mut *update]);
         add(stream, update);
@@ -191,19 +205,21 @@ impl Decoder {
     /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; self.config.vocabulary];
-        linear::logits(&self.weights.head, hidden, &mut logits);
+        linear::logits(&self.weights.head, self.weights.head_bias.as_deref(), hidden, &mut logits);
         logits
     }
 
     /// Negative log-likelihood, in nats, of `targets[i]` after hidden state `i` of `hidden` ([targets, hidden]).
     pub fn nll(&self, hidden: &[f32], targets: &[u32]) -> Vec<f32> {
-        let parts = linear::log_sum_exp_and_target(&self.weights.head, hidden, targets);
+        let ModelWeights { head, head_bias, .. } = &self.weights;
+        let parts = linear::log_sum_exp_and_target(head, head_bias.as_deref(), hidden, targets);
         parts.into_iter().map(|(log_sum_exp, target)| log_sum_exp - target).collect()
     }
 
-    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+    fn norm(&self, x: &[f32], NormWeights { weight, bias }: &NormWeights, out: &mut [f32]) {
         match self.config.norm {
             Norm::Rms { epsilon } => rms_norm(x, weight, epsilon, out),
+            Norm::Layer { epsilon } => layer_norm(x, weight, bias.as_deref(), epsilon, out),
         }
     }
 
@@ -231,6 +247,15 @@ impl Decoder {
             normed,
             &mut [&mut queries, &mut keys, &mut values],
         );
+        if let Some(most) = self.config.clip_qkv {
+            [&mut queries, &mut keys, &mut values].into_iter().for_each(|all| clamp(all, most));
+        }
+        if let Some(weights) = &layer.query_key_norm {
+            for (heads, weight) in [&mut queries, &mut keys].into_iter().zip(weights) {
+                let projected = heads.clone();
+                rms_norm(&projected, weight, self.config.norm.epsilon(), heads);
+            }
+        }
         if let PositionConfig::Rope { dim, layout: RopeLayout::Interleaved, .. } = self.config.position {
             let mut spare = vec![0.0; dim];
             for head in queries.chunks_exact_mut(head_dim).chain(keys.chunks_exact_mut(head_dim)) {
@@ -375,20 +400,50 @@ fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
     };
     matrix("embedding".into(), &weights.embedding, vocabulary, hidden)?;
     matrix("head".into(), &weights.head, vocabulary, hidden)?;
-    vector("final norm".into(), weights.final_norm.len(), hidden)?;
+    let norm = |name: String, norm: &NormWeights| {
+        vector(name.clone(), norm.weight.len(), hidden)?;
+        match (&norm.bias, config.norm) {
+            (None, _) => Ok(()),
+            (Some(bias), Norm::Layer { .. }) => vector(format!("{name}, bias"), bias.len(), hidden),
+            (Some(_), Norm::Rms { .. }) => {
+                refuse(format!("{name}, bias"), "none of an RMS norm".into(), "one".into())
+            }
+        }
+    };
+    norm("final norm".into(), &weights.final_norm)?;
+    weights.embedding_norm.as_ref().map_or(Ok(()), |own| norm("embedding norm".into(), own))?;
+    weights.head_bias.as_ref().map_or(Ok(()), |bias| vector("head, bias".into(), bias.len(), vocabulary))?;
     for (index, layer) in weights.layers.iter().enumerate() {
         let linear = |name: &str, linear: &Linear, rows: usize, columns: usize| {
             let name = format!("{name} of layer {index}");
             matrix(name.clone(), &linear.weight, rows, columns)?;
             linear.bias.as_ref().map_or(Ok(()), |bias| vector(format!("{name}, bias"), bias.len(), rows))
         };
-        vector(format!("attention norm of layer {index}"), layer.attention_norm.len(), hidden)?;
-        vector(format!("mlp norm of layer {index}"), layer.mlp_norm.len(), hidden)?;
+        norm(format!("attention norm of layer {index}"), &layer.attention_norm)?;
+        match &layer.mlp_norm {
+            Some(own) => norm(format!("mlp norm of layer {index}"), own)?,
+            None if config.residual == Residual::Parallel => {}
+            None => return refuse(format!("mlp norm of layer {index}"), "one".into(), "none".into()),
+        }
+        if layer.query_key_norm.is_some() != config.query_key_norm {
+            let (expected, got) = if config.query_key_norm { ("some", "none") } else { ("none", "some") };
+            return refuse(format!("query and key norm of layer {index}"), expected.into(), got.into());
+        }
+        for weight in layer.query_key_norm.iter().flatten() {
+            vector(format!("query or key norm of layer {index}"), weight.len(), head_dim)?;
+        }
         linear("query", &layer.query, heads * head_dim, hidden)?;
         linear("key", &layer.key, kv_heads * head_dim, hidden)?;
         linear("value", &layer.value, kv_heads * head_dim, hidden)?;
         linear("attention output", &layer.output, hidden, heads * head_dim)?;
-        linear("gate", &layer.gate, intermediate, hidden)?;
+        match (&layer.gate, config.mlp.is_gated()) {
+            (Some(gate), true) => linear("gate", gate, intermediate, hidden)?,
+            (None, false) => {}
+            (gate, _) => {
+                let (expected, got) = if gate.is_some() { ("none", "one") } else { ("one", "none") };
+                return refuse(format!("gate of layer {index}"), expected.into(), got.into());
+            }
+        }
         linear("up", &layer.up, intermediate, hidden)?;
         linear("down", &layer.down, hidden, intermediate)?;
     }

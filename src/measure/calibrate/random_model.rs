@@ -1,6 +1,6 @@
 //! Models with random weights: they learned nothing, so they have nothing to lose beyond any length.
 
-use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, RopeLayout};
+use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use lm_infinite_runtime::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
 use lm_infinite_runtime::policy::PositionScaling;
 use lm_infinite_train::parameters::{self, Parameter};
@@ -36,6 +36,9 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
         intermediate: INTERMEDIATE,
         norm: Norm::Rms { epsilon: 1e-5 },
         mlp: Mlp::SwiGlu,
+        residual: Residual::Sequential,
+        clip_qkv: None,
+        query_key_norm: false,
         position: PositionConfig::Rope {
             theta: 10_000.0,
             dim: head_dim,
@@ -70,20 +73,27 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
             return Err(Error::input("random model", format!("a block of {} parameters", block.len())));
         };
         layers.push(LayerWeights {
-            attention_norm: attention_norm.values.clone(),
+            attention_norm: attention_norm.values.clone().into(),
             query: linear(qkv, 0, HIDDEN)?,
             key: linear(qkv, HIDDEN, HIDDEN)?,
             value: linear(qkv, 2 * HIDDEN, HIDDEN)?,
             output: linear(output, 0, HIDDEN)?,
-            mlp_norm: mlp_norm.values.clone(),
-            gate: linear(gate_up, 0, INTERMEDIATE)?,
+            query_key_norm: None,
+            mlp_norm: Some(mlp_norm.values.clone().into()),
+            gate: Some(linear(gate_up, 0, INTERMEDIATE)?),
             up: linear(gate_up, INTERMEDIATE, INTERMEDIATE)?,
             down: linear(down, 0, HIDDEN)?,
         });
     }
     let embedding = rows(embedding, 0, vocabulary)?;
-    let weights =
-        ModelWeights { head: embedding.clone(), embedding, layers, final_norm: final_norm.values.clone() };
+    let weights = ModelWeights {
+        head: embedding.clone(),
+        embedding,
+        embedding_norm: None,
+        layers,
+        final_norm: final_norm.values.clone().into(),
+        head_bias: None,
+    };
     Ok((config, weights))
 }
 

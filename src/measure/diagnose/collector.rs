@@ -269,7 +269,7 @@ impl Probe for Collector {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use lm_infinite_runtime::model::config::{Mlp, Norm, PositionConfig};
+    use lm_infinite_runtime::model::config::{Mlp, Norm, PositionConfig, Residual};
     use lm_infinite_runtime::policy::Region;
     use lm_infinite_runtime::probe::KeyRun;
 
@@ -285,6 +285,9 @@ pub(super) mod tests {
             intermediate: 8,
             norm: Norm::Rms { epsilon: 1e-5 },
             mlp: Mlp::SwiGlu,
+            residual: Residual::Sequential,
+            clip_qkv: None,
+            query_key_norm: false,
             position: PositionConfig::None,
             tied_embeddings: true,
             trained_length,

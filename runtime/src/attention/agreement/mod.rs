@@ -245,7 +245,7 @@ fn encodings(heads: usize, head_dim: usize) -> Vec<PositionEncoding> {
     vec![
         PositionEncoding::Rope(Rope::new(10_000.0, head_dim, PositionScaling::None)),
         PositionEncoding::Rope(Rope::new(10_000.0, head_dim / 2, yarn)),
-        PositionEncoding::Alibi { slopes: alibi_slopes(heads) },
+        PositionEncoding::Alibi { slopes: alibi_slopes(heads, 8.0) },
         PositionEncoding::None,
     ]
 }

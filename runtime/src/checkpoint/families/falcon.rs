@@ -1,0 +1,143 @@
+//! Falcon with RoPE: attention and MLP side by side behind one norm (7B) or two (40B, 180B, 11B), few key/value heads, one matrix for
+//! queries, keys and values. Falcon with ALiBi (falcon-rw) is refused: transformers rounds its biases to bfloat16 and divides
+//! them by the root of the head's width.
+
+use super::fields::Fields;
+use super::{Family, prefix};
+use crate::checkpoint::check::{self, FieldNames};
+use crate::checkpoint::hf_rope;
+use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
+use crate::error::{Error, Result};
+use crate::formats::json::Json;
+use crate::formats::tensors::TensorTable;
+use crate::model::config::{ModelConfig, Norm, Residual};
+use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::note::Note;
+
+/// How it is read.
+pub(super) const FAMILY: Family = Family {
+    model_types: &["falcon"],
+    config,
+    embedding_and_head: |tensors| [format!("{}{TABLE}", prefix(tensors, BASE, TABLE)), HEAD.into()],
+    weights,
+};
+
+const BASE: &str = "transformer.";
+const TABLE: &str = "word_embeddings";
+const HEAD: &str = "lm_head";
+
+fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
+    let json = fields.json;
+    if fields.flag("alibi", false)? {
+        let detail = format!("{}: alibi = true", json.path().display());
+        return Err(Error::unsupported("Falcon with ALiBi", detail));
+    }
+    let hidden = fields.width("hidden_size", 4544)?;
+    let heads = fields.width("num_attention_heads", 71)?;
+    let head_dim = check::derived_head_dim(json.path(), "num_attention_heads", hidden, heads)?;
+    let new = fields.flag("new_decoder_architecture", false)?;
+    // As transformers decides: the field counts in the newer architecture alone.
+    let kv_heads = match (new, fields.flag("multi_query", true)?) {
+        (true, _) => match json.integer("num_kv_heads")? {
+            Some(given) => check::size(json.path(), "num_kv_heads", given, check::WIDTHS)?,
+            None => heads,
+        },
+        (false, true) => 1,
+        (false, false) => heads,
+    };
+    const POSITIONS: &str = "max_position_embeddings";
+    let trained_length = fields.length_of([POSITIONS, POSITIONS], 2048)?;
+    const LAYERS: &str = "num_hidden_layers";
+    let config = ModelConfig {
+        architecture: "falcon".into(),
+        vocabulary: fields.width("vocab_size", 65_024)?,
+        hidden,
+        layers: fields.layers_of([LAYERS, LAYERS], 32)?,
+        heads,
+        kv_heads,
+        head_dim,
+        intermediate: match json.integer("ffn_hidden_size")? {
+            Some(given) => check::size(json.path(), "ffn_hidden_size", given, check::WIDTHS)?,
+            None => 4 * hidden,
+        },
+        norm: Norm::Layer { epsilon: fields.number("layer_norm_epsilon", 1e-5)? as f32 },
+        mlp: fields.activation("activation", "gelu")?,
+        residual: match new || fields.flag("parallel_attn", true)? {
+            true => Residual::Parallel,
+            false => Residual::Sequential,
+        },
+        clip_qkv: None,
+        query_key_norm: false,
+        position: hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
+        tied_embeddings: fields.flag("tie_word_embeddings", true)?,
+        trained_length,
+        sliding_windows: Vec::new(),
+    };
+    let names = FieldNames {
+        heads: "num_attention_heads",
+        kv_heads: "num_kv_heads",
+        head_dim: "hidden_size",
+        epsilon: "layer_norm_epsilon",
+        rope_theta: "rope_theta",
+        rope_dim: "hidden_size",
+    };
+    check::check(json.path(), &config, &names)?;
+    Ok(config)
+}
+
+/// Names of the norms of attention and MLP; one where both read the same.
+fn norms(json: &Json) -> Result<(&'static str, Option<&'static str>)> {
+    let flag = |key, default| json.boolean(key).map(|given| given.unwrap_or(default));
+    let new = flag("new_decoder_architecture", false)?;
+    if !flag("parallel_attn", true)? {
+        if new {
+            let expected = "true with new_decoder_architecture";
+            return Err(json.malformed("parallel_attn", expected, false));
+        }
+        return Ok(("input_layernorm", Some("post_attention_layernorm")));
+    }
+    match json.integer("num_ln_in_parallel_attn")?.unwrap_or(if new { 2 } else { 1 }) {
+        2 if new => Ok(("ln_attn", Some("ln_mlp"))),
+        1 => Ok(("input_layernorm", None)),
+        other => {
+            Err(json.malformed("num_ln_in_parallel_attn", "1, or 2 with new_decoder_architecture", other))
+        }
+    }
+}
+
+fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<ModelWeights> {
+    let &ModelConfig { hidden, vocabulary, intermediate, .. } = config;
+    let bias = if json.boolean("bias")? == Some(true) { Bias::Required } else { Bias::None };
+    let (attention_norm, mlp_norm) = norms(json)?;
+    let mut taken = TakenTensors::new(tensors);
+    let base = prefix(tensors, BASE, TABLE);
+    let embedding = taken.linear(&format!("{base}{TABLE}"), vocabulary, hidden, Bias::None)?.weight;
+    let mut layers = Vec::new();
+    for layer in 0..config.layers {
+        let name = |role: &str| format!("{base}h.{layer}.{role}");
+        let fused = name("self_attention.query_key_value");
+        let [query, key, value] = taken.fused(&fused, config, FusedRows::Groups, bias)?;
+        layers.push(LayerWeights {
+            attention_norm: taken.norm(&name(attention_norm), hidden, Bias::Required)?,
+            query,
+            key,
+            value,
+            query_key_norm: None,
+            output: taken.linear(&name("self_attention.dense"), hidden, hidden, bias)?,
+            mlp_norm: mlp_norm
+                .map(|mlp_norm| taken.norm(&name(mlp_norm), hidden, Bias::Required))
+                .transpose()?,
+            gate: None,
+            up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, bias)?,
+            down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, bias)?,
+        });
+    }
+    let final_norm = taken.norm(&format!("{base}ln_f"), hidden, Bias::Required)?;
+    let head = taken.head(HEAD, config, &embedding)?;
+    taken.finish(
+        &["rotary_emb.inv_freq", "self_attention.maybe_rotary.inv_freq"],
+        &[],
+        &config.architecture,
+    )?;
+    Ok(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+}

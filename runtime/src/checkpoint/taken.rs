@@ -1,0 +1,157 @@
+//! Tensors that a reader takes out of a checkpoint. One that is left over is an error: a checkpoint that has more than its family's
+//! tensors is computed differently.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::formats::tensors::TensorTable;
+use crate::model::config::ModelConfig;
+use crate::model::weights::{Linear, Matrix, NormWeights};
+
+/// Whether a matrix or a norm has a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bias {
+    /// The configuration says so.
+    Required,
+    /// The format does not say; the tensor's presence does.
+    IfPresent,
+    /// The configuration says there is none.
+    None,
+}
+
+/// How the rows of queries, keys and values lie in one matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FusedRows {
+    /// All queries, all keys, all values.
+    Blocks,
+    /// For each key/value head the queries of its group, its key, its value.
+    Groups,
+}
+
+/// Takes tensors out of a table and remembers which.
+pub(super) struct TakenTensors<'a> {
+    tensors: &'a TensorTable,
+    used: BTreeSet<String>,
+}
+
+impl<'a> TakenTensors<'a> {
+    /// Nothing taken yet.
+    pub(super) fn new(tensors: &'a TensorTable) -> Self {
+        Self { tensors, used: BTreeSet::new() }
+    }
+
+    /// A vector by its whole name.
+    pub(super) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
+        let values = self.tensors.vector(name, length)?;
+        self.used.insert(name.to_owned());
+        Ok(values)
+    }
+
+    fn bias(&mut self, name: &str, length: usize, bias: Bias) -> Result<Option<Vec<f32>>> {
+        let name = format!("{name}.bias");
+        let wanted = match bias {
+            Bias::Required => true,
+            Bias::IfPresent => self.tensors.contains(&name),
+            Bias::None => false,
+        };
+        wanted.then(|| self.vector(&name, length)).transpose()
+    }
+
+    /// A norm, without `.weight` and `.bias`.
+    pub(super) fn norm(&mut self, name: &str, length: usize, bias: Bias) -> Result<NormWeights> {
+        let weight = self.vector(&format!("{name}.weight"), length)?;
+        Ok(NormWeights { weight, bias: self.bias(name, length, bias)? })
+    }
+
+    /// A matrix and its bias, without `.weight` and `.bias`.
+    pub(super) fn linear(&mut self, name: &str, rows: usize, columns: usize, bias: Bias) -> Result<Linear> {
+        let weight_name = format!("{name}.weight");
+        let weight = self.tensors.matrix(&weight_name, rows, columns)?;
+        self.used.insert(weight_name);
+        Ok(Linear { weight, bias: self.bias(name, rows, bias)? })
+    }
+
+    /// Queries, keys and values from one matrix. Blocks stay where they are; the rows of groups are copied.
+    pub(super) fn fused(
+        &mut self,
+        name: &str,
+        config: &ModelConfig,
+        rows: FusedRows,
+        bias: Bias,
+    ) -> Result<[Linear; 3]> {
+        let &ModelConfig { heads, kv_heads, head_dim, hidden, .. } = config;
+        let counts = [heads, kv_heads, kv_heads].map(|heads| heads * head_dim);
+        let whole = self.linear(name, counts.iter().sum(), hidden, bias)?;
+        let group = config.group();
+        // One group is made of blocks.
+        let blocks = rows == FusedRows::Blocks || kv_heads == 1;
+        // Heads of a group before the first of each kind, and how many of it there are.
+        let kinds = [(0, group), (group, 1), (group + 1, 1)];
+        let firsts = [0, counts[0], counts[0] + counts[1]];
+        let of = |kind: usize| -> Option<Linear> {
+            let (before, per_group) = kinds[kind];
+            let indices: Vec<usize> = match blocks {
+                true => (firsts[kind]..firsts[kind] + counts[kind]).collect(),
+                false => (0..kv_heads)
+                    .flat_map(|of_group| {
+                        (0..per_group).map(move |head| of_group * (group + 2) + before + head)
+                    })
+                    .flat_map(|head| head * head_dim..(head + 1) * head_dim)
+                    .collect(),
+            };
+            let weight = match blocks {
+                true => whole.weight.slice(firsts[kind], counts[kind])?,
+                false => whole.weight.gather(indices.iter().copied())?,
+            };
+            let bias = whole.bias.as_ref().map(|bias| indices.iter().map(|&row| bias[row]).collect());
+            Some(Linear { weight, bias })
+        };
+        match (of(0), of(1), of(2)) {
+            (Some(query), Some(key), Some(value)) => Ok([query, key, value]),
+            // Its shape was checked.
+            _ => Err(Error::input(format!("tensor {name}"), "its rows cannot be split")),
+        }
+    }
+
+    /// The output head: the embedding where both are one, which then need not be stored.
+    pub(super) fn head(&mut self, name: &str, config: &ModelConfig, embedding: &Matrix) -> Result<Matrix> {
+        if config.tied_embeddings {
+            self.used.insert(format!("{name}.weight"));
+            return Ok(embedding.clone());
+        }
+        Ok(self.linear(name, config.vocabulary, config.hidden, Bias::None)?.weight)
+    }
+
+    /// Refuses what was not taken, but for tensors whose names end with one of `ignored`, and those that `of_configuration` names.
+    pub(super) fn finish(
+        &self,
+        ignored: &[&str],
+        of_configuration: &[&str],
+        architecture: &str,
+    ) -> Result<()> {
+        let expected = |name: &str| {
+            self.used.contains(name)
+                || of_configuration.contains(&name)
+                || ignored.iter().any(|ignored| name.ends_with(ignored))
+        };
+        match self.tensors.iter().find(|(name, _)| !expected(name)) {
+            None => Ok(()),
+            Some((name, tensor)) => Err(Error::malformed(
+                &*tensor.path,
+                format!("tensor `{name}`"),
+                format!("no such tensor in a `{architecture}` decoder of this configuration"),
+                format!("{} {:?}", tensor.element, tensor.shape),
+            )),
+        }
+    }
+}
+
+/// Are an embedding and an output head stored, and do they differ? Names are without `.weight`.
+pub(super) fn has_another_head(tensors: &TensorTable, [embedding, head]: [&str; 2]) -> Result<bool> {
+    let [embedding, head] = [embedding, head].map(|role| format!("{role}.weight"));
+    if !(tensors.contains(&embedding) && tensors.contains(&head)) {
+        return Ok(false);
+    }
+    let (embedding, head) = (tensors.get(&embedding)?, tensors.get(&head)?);
+    Ok(embedding.stored() != head.stored())
+}

@@ -1,0 +1,97 @@
+"""Writes this folder: python build.py, with transformers 5.
+
+A folder for each case: a random decoder as transformers writes it (float32), and its own answers with float64 weights:
+`logits.npy` [40, 97] to the tokens of `../tiny_llama/tokens.npy`, and `greedy.npy`, the 40 tokens that it takes to be the
+likeliest behind the first eight of them.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+HERE = pathlib.Path(__file__).parent
+TOKENS = torch.tensor(np.load(HERE.parent / "tiny_llama" / "tokens.npy").astype(np.int64))[None]
+WORDS = {"vocab_size": 97, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+# Heads that are no power of two.
+NEOX = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 80, "max_position_embeddings": 16}
+FALCON = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6, "max_position_embeddings": 16}
+MPT = {"d_model": 48, "n_heads": 6, "n_layers": 2, "max_seq_len": 64}
+QWEN3 = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "intermediate_size": 40, "max_position_embeddings": 16,
+}
+
+# Name: (model type, fields).
+CASES = {
+    "gptj": ("GPTJConfig", {"n_embd": 48, "n_layer": 2, "n_head": 3, "rotary_dim": 8, "n_positions": 64}),
+    "mpt": ("MptConfig", MPT | {"attn_config": {"clip_qkv": 0.7, "alibi_bias_max": 8, "attn_impl": "torch"}}),
+    "mpt_other_slopes": ("MptConfig", MPT | {"attn_config": {"alibi_bias_max": 4}}),
+    "gpt_neox": ("GPTNeoXConfig", NEOX),
+    "gpt_neox_sequential": (
+        "GPTNeoXConfig",
+        NEOX | {
+            "use_parallel_residual": False, "attention_bias": False, "hidden_act": "gelu_new",
+            "rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    "falcon_7b": ("FalconConfig", FALCON),
+    "falcon_40b": ("FalconConfig", FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon_one_norm": (
+        "FalconConfig", FALCON | {"new_decoder_architecture": True, "num_kv_heads": 3, "num_ln_in_parallel_attn": 1, "bias": True},
+    ),
+    "falcon_sequential": ("FalconConfig", FALCON | {"multi_query": False, "parallel_attn": False, "bias": True}),
+    "bloom": ("BloomConfig", {"hidden_size": 48, "n_layer": 2, "n_head": 6, "seq_length": 16}),
+    "qwen3": ("Qwen3Config", QWEN3),
+    "qwen3_tied_bias": ("Qwen3Config", QWEN3 | {"tie_word_embeddings": True, "attention_bias": True}),
+}
+
+
+def draw(model):
+    """Weights large enough that attention, norms and biases all show in the logits."""
+    for name, parameter in model.named_parameters():
+        size = 0.35 if parameter.ndim == 2 else 0.2
+        middle = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+        parameter.data = middle + size * torch.randn(parameter.shape)
+
+
+def answers(folder):
+    """Logits, the likeliest tokens, and by how much the likeliest was ahead at its closest."""
+    stored = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
+    with torch.no_grad():
+        logits, text, margin = stored(TOKENS, use_cache=False).logits[0], TOKENS[:, :8], np.inf
+        for _ in range(40):
+            best = stored(text, use_cache=False).logits[0, -1].topk(2)
+            margin = min(margin, (best.values[0] - best.values[1]).item())
+            text = torch.cat([text, best.indices[None, :1]], dim=1)
+    return logits, text[0, 8:], margin
+
+
+def main():
+    for name, (kind, fields) in CASES.items():
+        config = getattr(transformers, kind)(**WORDS | fields)
+        folder = HERE / name
+        # Weights whose text no rounding to float32 can change.
+        for attempt in range(100):
+            torch.manual_seed(100 * sum(map(ord, name)) + attempt)
+            model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+            draw(model)
+            shutil.rmtree(folder, ignore_errors=True)
+            model.save_pretrained(folder)
+            (folder / "generation_config.json").unlink(missing_ok=True)
+            logits, text, margin = answers(folder)
+            if margin > 3e-3:
+                break
+        np.save(folder / "logits.npy", logits.float().numpy())
+        np.save(folder / "greedy.npy", text.numpy().astype(np.uint32))
+        size = (folder / "model.safetensors").stat().st_size
+        print(f"{name}: {size} bytes, logits to {logits.abs().max():.1f}, least margin {margin:.1e}")
+    versions = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]}
+    (HERE / "versions.json").write_text(json.dumps(versions) + "\n")
+
+
+main()

@@ -1,0 +1,381 @@
+//! Every family of models against transformers: `tests/goldens/families`, whose script says how they were made.
+
+mod gguf;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lm_infinite::model::config::PositionConfig;
+use lm_infinite::session::Session;
+use ndarray::ArrayD;
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::compare::{Tolerance, assert_close, line};
+use crate::fixtures::{SafetensorsFile, float_bytes, write_json};
+use crate::support::{decoder, golden, load, nll, program, read_npy, score, session, tiny, tiny_tokens};
+
+const CASES: [&str; 12] = [
+    "gptj",
+    "mpt",
+    "mpt_other_slopes",
+    "gpt_neox",
+    "gpt_neox_sequential",
+    "falcon_7b",
+    "falcon_40b",
+    "falcon_one_norm",
+    "falcon_sequential",
+    "bloom",
+    "qwen3",
+    "qwen3_tied_bias",
+];
+
+/// f32 against f64 over two layers; logits reach 10.
+const LOGITS: Tolerance = Tolerance { absolute: 2e-4, relative: 1e-5 };
+
+/// A checkpoint in memory: configuration, and shape and values of the tensors.
+#[derive(Clone)]
+struct Stored {
+    config: Value,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Stored {
+    fn read(name: &str) -> Self {
+        let folder = golden(&format!("families/{name}"));
+        let bytes = fs::read(folder.join("model.safetensors")).expect("weights");
+        let file = SafeTensors::deserialize(&bytes).expect("weights");
+        let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+            let values = view.data().chunks_exact(4);
+            let values = values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            (name, (view.shape().to_vec(), values))
+        };
+        let text = fs::read_to_string(folder.join("config.json")).expect("a configuration");
+        Self {
+            config: serde_json::from_str(&text).expect("JSON"),
+            tensors: file.tensors().into_iter().map(tensor).collect(),
+        }
+    }
+
+    fn write(&self) -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_json(&folder.path().join("config.json"), &self.config);
+        fs::copy(tiny("tied").join("tokenizer.json"), folder.path().join("tokenizer.json")).expect("copied");
+        let mut file = SafetensorsFile::default();
+        for (name, (shape, values)) in &self.tensors {
+            file.push(name, "F32", shape, &float_bytes(values, "F32"));
+        }
+        file.write(&folder.path().join("model.safetensors"));
+        folder
+    }
+}
+
+fn logits(path: &Path, tokens: &[u32]) -> Vec<f32> {
+    let mut session = session(&decoder(path), "vanilla");
+    tokens
+        .iter()
+        .flat_map(|&token| {
+            session.feed(&[token], None).expect("a known token");
+            session.logits().expect("logits after a token")
+        })
+        .collect()
+}
+
+#[test]
+fn every_family_computes_what_transformers_computes() {
+    let tokens = tiny_tokens();
+    let folders = fs::read_dir(golden("families")).expect("a folder").filter_map(|entry| entry.ok());
+    let stored = folders.filter(|entry| entry.path().join("config.json").exists()).count();
+    assert_eq!(stored, CASES.len(), "every case is tried");
+    for name in CASES {
+        let folder = Stored::read(name).write();
+        let loaded = load(folder.path());
+        assert!(loaded.notes.is_empty(), "{name}: {:?}", loaded.notes);
+        let want = read_npy::<f32>(&format!("families/{name}/logits.npy"));
+        let got = ArrayD::from_shape_vec(want.raw_dim(), logits(folder.path(), &tokens));
+        assert_close(name, &got.expect("one row a token"), &want, LOGITS);
+        let decoder = decoder(folder.path());
+        let losses = nll(&want, &tokens[1..]);
+        for cut in [1, 3, 7, 40] {
+            let got = score(&mut session(&decoder, "vanilla"), &tokens, cut);
+            assert_close(&format!("{name}, cut {cut}"), line(&got), line(&losses), LOGITS);
+        }
+    }
+}
+
+#[test]
+fn the_likeliest_text_is_that_of_transformers() {
+    let tokens = tiny_tokens();
+    for name in CASES {
+        let folder = Stored::read(name).write();
+        let want: Vec<u32> = read_npy::<u32>(&format!("families/{name}/greedy.npy")).into_iter().collect();
+        let mut session = session(&decoder(folder.path()), "vanilla");
+        session.feed(&tokens[..8], None).expect("known tokens");
+        let mut got = Vec::new();
+        for _ in &want {
+            let logits = session.logits().expect("logits");
+            let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("a token");
+            got.push(best as u32);
+            session.feed(&got[got.len() - 1..], None).expect("a known token");
+        }
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+/// Attention does not know families, so its policies are held against the dense specification without them
+/// (`attention::agreement`); here, that whole models go through them in any cut.
+#[test]
+fn policies_run_on_every_family_in_any_cut() {
+    let tokens: Vec<u32> = tiny_tokens().into_iter().cycle().take(90).collect();
+    for name in CASES {
+        let folder = Stored::read(name).write();
+        let decoder = decoder(folder.path());
+        let rotary = matches!(decoder.config().position, PositionConfig::Rope { .. });
+        let mut policies = vec!["window:window=8", "lambda:start=2,window=7", "lm-infinite:start=3,window=8"];
+        policies.extend([
+            "lm-infinite-topk:start=2,window=8,k=3,from_layer=1",
+            "ceiling:ceiling=9",
+            "pi:factor=4",
+        ]);
+        if rotary {
+            policies.extend(["ntk:factor=4", "yarn:factor=4", "self-extend:group=3,window=4", "dca:chunk=8"]);
+        }
+        for policy in policies {
+            let whole = score(&mut session(&decoder, policy), &tokens, tokens.len());
+            assert!(whole.iter().all(|loss| loss.is_finite()), "{name} under {policy}");
+            for cut in [1, 5, 16] {
+                let got = score(&mut session(&decoder, policy), &tokens, cut);
+                let tolerance = Tolerance { absolute: 1e-3, relative: 1e-4 };
+                assert_close(&format!("{name}, {policy}, cut {cut}"), line(&got), line(&whole), tolerance);
+            }
+        }
+        // A window that holds everything is none.
+        let vanilla = score(&mut session(&decoder, "vanilla"), &tokens, 16);
+        for policy in ["window:window=90", "lm-infinite:start=4,window=90"] {
+            let got = score(&mut session(&decoder, policy), &tokens, 16);
+            assert_close(&format!("{name}, {policy}"), line(&got), line(&vanilla), LOGITS);
+        }
+    }
+}
+
+#[test]
+fn a_decoder_stored_without_its_head_is_read_where_both_are_one() {
+    let tokens = tiny_tokens();
+    for (name, base) in [("mpt", "transformer."), ("falcon_40b", "transformer."), ("bloom", "transformer.")] {
+        let mut stored = Stored::read(name);
+        let whole = logits(stored.write().path(), &tokens);
+        let rename = |(name, tensor): (String, _)| (name.trim_start_matches(base).to_owned(), tensor);
+        stored.tensors = stored.tensors.into_iter().map(rename).collect();
+        assert_eq!(logits(stored.write().path(), &tokens), whole, "{name}");
+    }
+}
+
+#[test]
+fn a_head_that_differs_from_a_tied_embedding_is_used_and_told() {
+    let mut stored = Stored::read("bloom");
+    let embedding = stored.tensors["transformer.word_embeddings.weight"].clone();
+    let tokens = tiny_tokens();
+    let tied = logits(stored.write().path(), &tokens);
+    stored.tensors.insert("lm_head.weight".into(), embedding.clone());
+    assert_eq!(logits(stored.write().path(), &tokens), tied, "the same, stored twice");
+    let half = embedding.1.iter().map(|value| value / 2.0).collect();
+    stored.tensors.insert("lm_head.weight".into(), (embedding.0, half));
+    let folder = stored.write();
+    let halves: Vec<f32> = tied.iter().map(|logit| logit / 2.0).collect();
+    assert_close("half a head", line(&logits(folder.path(), &tokens)), line(&halves), LOGITS);
+    assert!(load(folder.path()).notes.iter().any(|note| note.field == "tie_word_embeddings"));
+}
+
+/// What loading says of a folder that cannot be.
+fn refusal(folder: &Path) -> String {
+    let inspected = program().args(["models", "inspect"]).arg(folder).output().expect("it starts");
+    let inspected = String::from_utf8_lossy(&inspected.stdout).into_owned();
+    let error = lm_infinite::checkpoint::load(folder.to_str().expect("UTF-8"), &crate::support::cache())
+        .err()
+        .unwrap_or_else(|| panic!("it was loaded: {inspected}"))
+        .to_string();
+    let told = inspected.lines().find_map(|line| line.strip_prefix("cannot run")).map(str::trim);
+    assert!(
+        told.is_some_and(|told| error.contains(told) || told.contains(&error)),
+        "{error} but {inspected}"
+    );
+    error
+}
+
+#[test]
+fn a_wrong_shape_a_missing_tensor_and_one_too_many_are_named() {
+    for name in CASES {
+        let whole = Stored::read(name);
+        let all: Vec<String> = whole.tensors.keys().cloned().collect();
+        // All kinds of the first block, and what is not in a block.
+        let is_looked_at = |name: &&String| !name.contains(".1.");
+        for tensor in all.iter().filter(is_looked_at) {
+            let mut missing = whole.clone();
+            missing.tensors.remove(tensor);
+            let error = refusal(missing.write().path());
+            assert!(
+                error.contains(tensor.as_str()) || error.contains("none of this name"),
+                "{name} {tensor}: {error}"
+            );
+            let mut misshaped = whole.clone();
+            let (shape, values) = misshaped.tensors.get_mut(tensor).expect("it");
+            shape[0] += 1;
+            values.resize(shape.iter().product(), 0.0);
+            let error = refusal(misshaped.write().path());
+            assert!(error.contains(tensor.as_str()) && error.contains("shape"), "{name} {tensor}: {error}");
+        }
+        let mut more = whole.clone();
+        more.tensors.insert("transformer.h.0.attn.surprise".into(), (vec![2], vec![0.0; 2]));
+        let error = refusal(more.write().path());
+        assert!(error.contains("surprise") && error.contains("no such tensor"), "{name}: {error}");
+        let mut broken = whole.clone();
+        broken.tensors.values_mut().next().expect("one").1[1] = f32::NAN;
+        let path = broken.write();
+        let loaded =
+            lm_infinite::checkpoint::load(path.path().to_str().expect("UTF-8"), &crate::support::cache());
+        assert!(loaded.err().is_some_and(|error| error.to_string().contains("finite")), "{name}");
+    }
+}
+
+#[test]
+fn what_would_be_computed_otherwise_is_refused_by_its_field() {
+    for (name, field, value) in [
+        ("gptj", "rotary_dim", json!(7)),
+        ("gptj", "rotary_dim", json!(null)),
+        ("gptj", "rotary_dim", json!(64)),
+        ("gptj", "activation_function", json!("relu")),
+        ("gptj", "n_head", json!(5)),
+        ("gptj", "n_head", json!(0)),
+        ("gptj", "layer_norm_epsilon", json!(-1.0)),
+        ("mpt", "no_bias", json!(false)),
+        ("mpt", "logit_scale", json!("inv_sqrt_d_model")),
+        ("mpt", "expansion_ratio", json!(8)),
+        ("mpt", "attn_config.alibi", json!(false)),
+        ("mpt", "attn_config.qk_ln", json!(true)),
+        ("mpt", "attn_config.prefix_lm", json!(true)),
+        ("mpt", "attn_config.softmax_scale", json!(0.5)),
+        ("mpt", "attn_config.attn_type", json!("multiquery_attention")),
+        ("mpt", "attn_config.alibi_bias_max", json!(0)),
+        ("mpt", "attn_config.clip_qkv", json!(-3)),
+        ("gpt_neox", "hidden_act", json!("silu")),
+        ("gpt_neox", "rope_parameters", json!({"partial_rotary_factor": 0.2})),
+        ("gpt_neox", "rope_parameters", json!({"partial_rotary_factor": 1.5})),
+        ("falcon_7b", "alibi", json!(true)),
+        ("falcon_40b", "num_ln_in_parallel_attn", json!(3)),
+        ("falcon_40b", "parallel_attn", json!(false)),
+        ("falcon_40b", "num_kv_heads", json!(4)),
+        ("bloom", "apply_residual_connection_post_layernorm", json!(true)),
+        ("qwen3", "hidden_act", json!("gelu")),
+    ] {
+        let mut stored = Stored::read(name);
+        let mut place = &mut stored.config;
+        for part in field.split('.') {
+            place = &mut place[part];
+        }
+        *place = value.clone();
+        let error = refusal(stored.write().path());
+        let last = field.rsplit('.').next().expect("a field");
+        let known = [last, "rotary_pct", "ALiBi", "multihead_attention"];
+        assert!(known.iter().any(|word| error.contains(word)), "{name}, {field} = {value}: {error}");
+    }
+    let mut other = Stored::read("gptj");
+    other.config["model_type"] = json!("gpt_surprise");
+    let error = refusal(other.write().path());
+    assert!(error.contains("gpt_surprise") && error.contains("gpt_neox") && error.contains("mpt"), "{error}");
+}
+
+#[test]
+fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() {
+    let notes = |stored: &Stored| -> Vec<String> {
+        load(stored.write().path()).notes.iter().map(ToString::to_string).collect()
+    };
+    let mut stored = Stored::read("mpt");
+    stored.config["attn_config"]["attn_impl"] = json!("triton");
+    assert!(notes(&stored).iter().any(|note| note.contains("triton")), "{:?}", notes(&stored));
+    // Files of older versions have other names for the same.
+    let mut stored = Stored::read("gpt_neox");
+    let want = logits(stored.write().path(), &tiny_tokens());
+    stored.config.as_object_mut().expect("an object").remove("rope_parameters");
+    let fields = [
+        ("rotary_pct", json!(0.25)),
+        ("rotary_emb_base", json!(10_000)),
+        ("tie_word_embeddings", json!(false)),
+    ];
+    fields.into_iter().for_each(|(field, value)| stored.config[field] = value);
+    assert_eq!(logits(stored.write().path(), &tiny_tokens()), want);
+    stored.config["rotary_pct"] = json!(0.5);
+    assert_ne!(logits(stored.write().path(), &tiny_tokens()), want);
+    // BLOOM's own field of the length is not known to transformers.
+    let mut stored = Stored::read("bloom");
+    assert_eq!(load(stored.write().path()).config.trained_length, 16);
+    stored.config.as_object_mut().expect("an object").remove("seq_length");
+    assert!(notes(&stored).iter().any(|note| note.contains("2048")), "{:?}", notes(&stored));
+    // The causal mask of old files is no weight.
+    let mut stored = Stored::read("gptj");
+    stored.tensors.insert("transformer.h.0.attn.bias".into(), (vec![1, 1, 2, 2], vec![1.0; 4]));
+    stored.tensors.insert("transformer.h.0.attn.masked_bias".into(), (vec![1], vec![-1e9]));
+    load(stored.write().path());
+}
+
+/// The whole program on one of them.
+#[test]
+fn a_diagnosis_and_a_text_come_out_of_the_program() {
+    for name in ["gptj", "mpt", "qwen3"] {
+        let folder = Stored::read(name).write();
+        let out = folder.path().join("out");
+        let text = folder.path().join("text.txt");
+        fs::write(&text, "some words of a text, and some more of them. ".repeat(30)).expect("written");
+        let path: PathBuf = folder.path().to_owned();
+        let run = program()
+            .arg("diagnose")
+            .arg("--model")
+            .arg(&path)
+            .arg("--text")
+            .arg(&text)
+            .args([
+                "--tokens",
+                "200",
+                "--policy",
+                "vanilla",
+                "--policy",
+                "lm-infinite:start=2,window=10",
+                "--out",
+            ])
+            .arg(&out)
+            .output()
+            .expect("it starts");
+        assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+        assert!(out.join("report.html").is_file());
+        let run = program()
+            .arg("generate")
+            .arg("--model")
+            .arg(&path)
+            .args(["--prompt", "some words", "--tokens", "5", "--temperature", "0"])
+            .output()
+            .expect("it starts");
+        assert!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+}
+
+/// A session of each kind goes on from its snapshot.
+#[test]
+fn sessions_of_every_family_go_on_from_a_snapshot() {
+    let tokens = tiny_tokens();
+    for name in CASES {
+        let folder = Stored::read(name).write();
+        let decoder = decoder(folder.path());
+        let policy = "lm-infinite:start=2,window=8";
+        let mut whole = session(&decoder, policy);
+        let expected = score(&mut whole, &tokens, 10);
+        let mut first = session(&decoder, policy);
+        first.score(&tokens[..20], None).expect("known tokens");
+        let path = folder.path().join("snapshot");
+        first.save(&path).expect("written");
+        let spec = lm_infinite::policy::PolicySpec::parse(policy, 16).expect("a policy");
+        let mut second = Session::restore(decoder.clone(), spec.policy, &path).expect("the same model");
+        let rest = second.score(&tokens[20..], None).expect("known tokens").nll;
+        assert_close(name, line(&rest), line(&expected[20 - 1..][..rest.len()]), LOGITS);
+    }
+}

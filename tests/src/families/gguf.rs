@@ -1,0 +1,226 @@
+//! The same weights as GGUF, under the names and in the order of rows that llama.cpp's converter gives them.
+
+use std::path::Path;
+
+use super::{CASES, LOGITS, Stored, logits};
+use crate::compare::{assert_close, line};
+use crate::fixtures::{GgufFile, GgufTensor, Value, Vocabulary, float_bytes};
+use crate::support::{load, tiny_tokens};
+
+/// Fields of a configuration.
+struct Fields<'a>(&'a serde_json::Value);
+
+impl Fields<'_> {
+    fn number(&self, names: &[&str]) -> usize {
+        names.iter().find_map(|name| self.0[name].as_u64()).expect("one of the names") as usize
+    }
+}
+
+/// llama.cpp writes no GPT-J.
+fn architecture(name: &str) -> Option<&'static str> {
+    [("gpt_neox", "gptneox"), ("falcon", "falcon"), ("mpt", "mpt"), ("bloom", "bloom"), ("qwen3", "qwen3")]
+        .into_iter()
+        .find_map(|(family, architecture)| name.starts_with(family).then_some(architecture))
+}
+
+/// Names without what stands before them all, in the order in which they are replaced.
+const NAMES: [(&str, &str); 33] = [
+    ("transformer.word_embeddings_layernorm", "token_embd_norm"),
+    ("transformer.word_embeddings", "token_embd"),
+    ("transformer.wte", "token_embd"),
+    ("gpt_neox.embed_in", "token_embd"),
+    ("model.embed_tokens", "token_embd"),
+    ("transformer.ln_f", "output_norm"),
+    ("transformer.norm_f", "output_norm"),
+    ("gpt_neox.final_layer_norm", "output_norm"),
+    ("model.norm", "output_norm"),
+    ("embed_out", "output"),
+    ("lm_head", "output"),
+    ("transformer.blocks", "blk"),
+    ("transformer.h", "blk"),
+    ("gpt_neox.layers", "blk"),
+    ("model.layers", "blk"),
+    ("attn.Wqkv", "attn_qkv"),
+    ("self_attention.query_key_value", "attn_qkv"),
+    ("attention.query_key_value", "attn_qkv"),
+    ("attn.out_proj", "attn_output"),
+    ("self_attention.dense", "attn_output"),
+    ("attention.dense", "attn_output"),
+    ("self_attn.o_proj", "attn_output"),
+    ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"),
+    ("input_layernorm", "attn_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+    // Of Falcon's two norms the MLP's is the first.
+    ("ln_attn", "attn_norm_2"),
+    ("ln_mlp", "attn_norm"),
+    ("norm_1", "attn_norm"),
+    ("norm_2", "ffn_norm"),
+    ("mlp.dense_h_to_4h", "ffn_up"),
+    ("mlp.dense_4h_to_h", "ffn_down"),
+    ("ffn.", "mlp."),
+];
+
+const PROJECTIONS: [(&str, &str); 6] = [
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+
+fn gguf_name(name: &str) -> String {
+    NAMES.iter().chain(&PROJECTIONS).fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+}
+
+/// Rows from groups (each key/value head's queries, its key, its value) to blocks.
+fn blocks(shape: &[usize], values: &[f32], heads: usize, kv_heads: usize) -> Vec<f32> {
+    let group = heads / kv_heads;
+    let row = values.len() / shape[0];
+    let head = shape[0] / (heads + 2 * kv_heads) * row;
+    let of = |first: usize, count: usize| {
+        (0..kv_heads).flat_map(move |g| (0..count).map(move |h| g * (group + 2) + first + h))
+    };
+    let order = of(0, group).chain(of(group, 1)).chain(of(group + 1, 1));
+    order.flat_map(|at| values[at * head..(at + 1) * head].iter().copied()).collect()
+}
+
+fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
+    let architecture = architecture(name)?;
+    let fields = Fields(&stored.config);
+    let heads = fields.number(&["num_attention_heads", "n_head", "n_heads"]);
+    let hidden = fields.number(&["hidden_size", "d_model"]);
+    let kv_heads = match architecture {
+        "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
+        "falcon" if stored.config["multi_query"] == true => 1,
+        "qwen3" => fields.number(&["num_key_value_heads"]),
+        _ => heads,
+    };
+    let mut file = GgufFile::new();
+    file.set("general.architecture", architecture);
+    let key = |name: &str| format!("{architecture}.{name}");
+    let intermediate = stored.config["intermediate_size"].as_u64().map_or(4 * hidden, |width| width as usize);
+    let positions = ["max_position_embeddings", "max_seq_len", "seq_length"];
+    file.set(&key("block_count"), fields.number(&["num_hidden_layers", "n_layers", "n_layer"]));
+    file.set(&key("context_length"), fields.number(&positions));
+    file.set(&key("embedding_length"), hidden);
+    file.set(&key("feed_forward_length"), intermediate);
+    file.set(&key("attention.head_count"), heads);
+    file.set(&key("attention.head_count_kv"), kv_heads);
+    match architecture {
+        "qwen3" => {
+            file.set(&key("attention.layer_norm_rms_epsilon"), Value::F32(1e-6));
+            file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
+            file.set(&key("attention.value_length"), fields.number(&["head_dim"]));
+        }
+        _ => file.set(&key("attention.layer_norm_epsilon"), Value::F32(1e-5)),
+    }
+    if architecture == "gptneox" {
+        let rope = &stored.config["rope_parameters"];
+        let part = rope["partial_rotary_factor"].as_f64().expect("a part");
+        file.set(&key("rope.dimension_count"), ((hidden / heads) as f64 * part) as usize);
+        file.set(&key("rope.freq_base"), Value::F32(rope["rope_theta"].as_f64().expect("a base") as f32));
+        let parallel = stored.config["use_parallel_residual"].as_bool().expect("a flag");
+        file.set(&key("use_parallel_residual"), Value::Bool(parallel));
+    }
+    if architecture == "mpt" {
+        let attention = &stored.config["attn_config"];
+        let max = attention["alibi_bias_max"].as_f64().expect("a number");
+        file.set(&key("attention.max_alibi_bias"), Value::F32(max as f32));
+        if let Some(clip) = attention["clip_qkv"].as_f64() {
+            file.set(&key("attention.clamp_kqv"), Value::F32(clip as f32));
+        }
+    }
+    Vocabulary::new().write_gguf(&mut file);
+    for (tensor, (shape, values)) in &stored.tensors {
+        let grouped = tensor.contains("query_key_value");
+        let values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
+        file.tensors.push(GgufTensor {
+            name: gguf_name(tensor),
+            dimensions: shape.iter().rev().map(|&size| size as u64).collect(),
+            type_id: 0,
+            data: float_bytes(&values, "F32"),
+            offset: None,
+        });
+    }
+    Some(file)
+}
+
+/// What llama.cpp does not compute as transformers does, or what it does not write.
+fn is_written(name: &str) -> bool {
+    // Its Falcon is always parallel; its GPT-NeoX has one activation.
+    architecture(name).is_some() && !["falcon_sequential", "gpt_neox_sequential"].contains(&name)
+}
+
+#[test]
+fn the_same_weights_as_gguf_give_the_same_logits() {
+    let tokens = tiny_tokens();
+    let mut tried = 0;
+    for name in CASES.into_iter().filter(|name| is_written(name)) {
+        let stored = Stored::read(name);
+        let file = gguf(name, &stored).expect("an architecture");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.gguf");
+        file.write(&path);
+        let (ours, theirs) = (load(&path).config, load(stored.write().path()).config);
+        assert_eq!(
+            (ours.mlp, ours.norm, &ours.position),
+            (theirs.mlp, theirs.norm, &theirs.position),
+            "{name}"
+        );
+        assert_eq!((ours.residual, ours.clip_qkv), (theirs.residual, theirs.clip_qkv), "{name}");
+        let want = logits(stored.write().path(), &tokens);
+        assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
+        tried += 1;
+    }
+    assert_eq!(tried, 9);
+}
+
+fn refusal(path: &Path) -> String {
+    let loaded = lm_infinite::checkpoint::load(path.to_str().expect("UTF-8"), &crate::support::cache());
+    loaded.err().expect("refused").to_string()
+}
+
+#[test]
+fn what_a_gguf_file_lacks_or_has_too_much_of_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.gguf");
+    for name in CASES.into_iter().filter(|name| is_written(name)) {
+        let whole = gguf(name, &Stored::read(name)).expect("an architecture");
+        for index in 0..whole.tensors.len() {
+            let tensor = whole.tensors[index].name.clone();
+            // A bias that is missing is none, and of Falcon's two norms the first alone is one.
+            if tensor.ends_with(".bias") || tensor.contains("attn_norm_2") || tensor == "output.weight" {
+                continue;
+            }
+            let mut file = whole.clone();
+            file.tensors.remove(index);
+            file.write(&path);
+            let error = refusal(&path);
+            assert!(
+                error.contains("tensor") || error.contains("token_embd"),
+                "{name} without {tensor}: {error}"
+            );
+        }
+        let mut more = whole.clone();
+        let mut surprise = whole.tensors[0].clone();
+        surprise.name = "blk.0.surprise.weight".into();
+        more.tensors.push(surprise);
+        more.write(&path);
+        assert!(refusal(&path).contains("surprise"), "{name}");
+        for (key, value) in [("attn_logit_softcapping", Value::F32(30.0)), ("expert_count", Value::U32(4))] {
+            let mut other = whole.clone();
+            other.set(&format!("{}.{key}", architecture(name).expect("one")), value);
+            other.write(&path);
+            assert!(
+                refusal(&path).contains(if key == "expert_count" { "experts" } else { key }),
+                "{name} {key}"
+            );
+        }
+    }
+    let mut mpt = gguf("mpt", &Stored::read("mpt")).expect("an architecture");
+    mpt.set("mpt.attention.max_alibi_bias", Value::F32(0.0));
+    mpt.write(&path);
+    assert!(refusal(&path).contains("max_alibi_bias"));
+}
