@@ -15,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::compare::{Tolerance, assert_close, line};
 use crate::fixtures::{SafetensorsFile, float_bytes, write_json};
-use crate::support::{decoder, golden, load, nll, program, read_npy, score, session, tiny, tiny_tokens};
+use crate::support::{
+    decoder, golden, load, made_up_tokens, nll, program, read_npy, score, session, tiny, tiny_tokens,
+};
 
 const CASES: [&str; 12] = [
     "gptj",
@@ -92,7 +94,8 @@ fn every_family_computes_what_transformers_computes() {
     for name in CASES {
         let folder = Stored::read(name).write();
         let loaded = load(folder.path());
-        assert!(loaded.notes.is_empty(), "{name}: {:?}", loaded.notes);
+        // transformers passes one of these fields over.
+        assert_eq!(loaded.notes.len(), usize::from(name == "mpt_other_slopes"), "{name}: {:?}", loaded.notes);
         let want = read_npy::<f32>(&format!("families/{name}/logits.npy"));
         let got = ArrayD::from_shape_vec(want.raw_dim(), logits(folder.path(), &tokens));
         assert_close(name, &got.expect("one row a token"), &want, LOGITS);
@@ -128,7 +131,8 @@ fn the_likeliest_text_is_that_of_transformers() {
 /// (`attention::agreement`); here, that whole models go through them in any cut.
 #[test]
 fn policies_run_on_every_family_in_any_cut() {
-    let tokens: Vec<u32> = tiny_tokens().into_iter().cycle().take(90).collect();
+    // No passage comes twice: its clamped keys would be equal, and top-k's choice among them a matter of rounding.
+    let tokens = made_up_tokens(90);
     for name in CASES {
         let folder = Stored::read(name).write();
         let decoder = decoder(folder.path());
@@ -140,7 +144,12 @@ fn policies_run_on_every_family_in_any_cut() {
             "pi:factor=4",
         ]);
         if rotary {
-            policies.extend(["ntk:factor=4", "yarn:factor=4", "self-extend:group=3,window=4", "dca:chunk=8"]);
+            policies.extend([
+                "ntk:factor=4",
+                "yarn:factor=4",
+                "self-extend:group=3,window=4",
+                "dca:chunk=8,local=4",
+            ]);
         }
         for policy in policies {
             let whole = score(&mut session(&decoder, policy), &tokens, tokens.len());

@@ -116,3 +116,24 @@ fn an_eos_that_is_asked_for_behind_texts_is_told() {
     let model = loaded(|file| file.set("tokenizer.ggml.add_eos_token", Value::Bool(true)));
     assert_eq!(notes(&model, "tokenizer.ggml.add_eos_token").len(), 1);
 }
+
+#[test]
+fn a_number_for_each_layer_is_one_where_all_are_equal() {
+    let keys = [("attention.head_count", 4), ("attention.head_count_kv", 2), ("feed_forward_length", 96)];
+    let model = loaded(|file| {
+        for (key, value) in keys {
+            file.set(&format!("llama.{key}"), Value::Ints(vec![value; 2]));
+        }
+    });
+    assert_eq!(model.config, loaded(|_| ()).config);
+    for array in [vec![], vec![4, 2], vec![-1, -1]] {
+        let mut file = TinyLlama::random(TinyConfig::default(), 2).gguf(GgmlDType::F32);
+        file.set("llama.attention.head_count", Value::Ints(array.clone()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tiny.gguf");
+        file.write(&path);
+        let refused = checkpoint::load(path.to_str().expect("UTF-8"), &Cache::at("no-cache")).err();
+        let refused = refused.expect("refused").to_string();
+        assert!(refused.contains("head_count") && refused.contains("every layer"), "{array:?}: {refused}");
+    }
+}

@@ -145,6 +145,17 @@ fn a_folder_with_one_model_is_that_model() {
 }
 
 #[test]
+fn a_folder_with_weights_of_both_formats_says_which_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tiny = TinyLlama::random(TinyConfig::default(), 2);
+    tiny.write_folder(folder.path(), "F32");
+    assert_eq!(load(folder.path()).notes, []);
+    tiny.gguf(GgmlDType::F32).write(&folder.path().join("tiny.gguf"));
+    let notes = load(folder.path()).notes;
+    assert!(notes.len() == 1 && notes[0].said.contains("`tiny.gguf`, which is not read"), "{notes:?}");
+}
+
+#[test]
 fn a_folder_without_a_model_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     assert!(refused(folder.path()).contains("config.json"));

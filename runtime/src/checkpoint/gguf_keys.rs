@@ -15,8 +15,22 @@ impl<'a> Keys<'a> {
         format!("{}.{key}", self.architecture)
     }
 
+    /// An integer, or one for each layer, where all are equal.
     pub fn integer(&self, key: &str) -> Result<Option<u64>> {
-        self.metadata.integer(&self.name(key))
+        let name = self.name(key);
+        if !self.metadata.is_array(&name) {
+            return self.metadata.integer(&name);
+        }
+        let all = self.metadata.integers(&name)?.unwrap_or_default();
+        let first = all.first().and_then(|&first| u64::try_from(first).ok());
+        match first.filter(|_| all.iter().all(|one| *one == all[0])) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let expected = "an integer, or an array of the same one for every layer";
+                let got: String = format!("an array: {all:?}").chars().take(60).collect();
+                Err(self.malformed(key, expected, got))
+            }
+        }
     }
 
     pub fn number(&self, key: &str) -> Result<Option<f64>> {

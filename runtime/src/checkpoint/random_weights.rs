@@ -69,7 +69,7 @@ const LLAMA_2_7B: Shape = Shape {
 };
 
 /// As the models' configurations have been published.
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 8] = [
     LLAMA_2_7B,
     Shape {
         name: "llama-2-13b",
@@ -110,6 +110,18 @@ const SHAPES: [Shape; 7] = [
         theta: 1e6,
         epsilon: 1e-6,
         positions: 32_768,
+        ..LLAMA_2_7B
+    },
+    Shape {
+        name: "qwen3-8b",
+        architecture: "qwen3",
+        vocabulary: 151_936,
+        layers: 36,
+        kv_heads: 8,
+        intermediate: 12_288,
+        theta: 1e6,
+        epsilon: 1e-6,
+        positions: 40_960,
         ..LLAMA_2_7B
     },
     Shape {
@@ -197,7 +209,7 @@ fn config(shape: &Shape) -> ModelConfig {
         mlp: Mlp::SwiGlu,
         residual: Residual::Sequential,
         clip_qkv: None,
-        query_key_norm: false,
+        query_key_norm: shape.architecture == "qwen3",
         position: PositionConfig::Rope {
             theta: shape.theta,
             dim: shape.head_dim,
@@ -231,7 +243,9 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
             key: biased(matrix(keys, config.hidden)?),
             value: biased(matrix(keys, config.hidden)?),
             output: plain(matrix(config.hidden, queries)?),
-            query_key_norm: None,
+            query_key_norm: config
+                .query_key_norm
+                .then(|| [vec![1.0; config.head_dim], vec![1.0; config.head_dim]]),
             mlp_norm: Some(vec![1.0; config.hidden].into()),
             gate: Some(plain(matrix(config.intermediate, config.hidden)?)),
             up: plain(matrix(config.intermediate, config.hidden)?),
@@ -310,6 +324,7 @@ mod tests {
             ("llama-3-8b", 8030),
             ("mistral-7b", 7242),
             ("qwen2.5-7b", 7616),
+            ("qwen3-8b", 8190),
             ("tinyllama-1.1b", 1100),
             ("smollm2-135m", 135),
         ] {
@@ -324,7 +339,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_answered_with_what_is() {
-        for (reference, part) in [("qwen3-8b", "llama-2-7b"), ("llama-2-7b:q9", "q4_0"), ("", "mistral-7b")] {
+        for (reference, part) in
+            [("gpt-oss-20b", "llama-2-7b"), ("llama-2-7b:q9", "q4_0"), ("", "mistral-7b")]
+        {
             let message = load("random:x", reference).expect_err(part).to_string();
             assert!(message.contains(part), "{message}");
         }

@@ -82,6 +82,18 @@ pub(crate) fn notes(folder: &Path, tensors: &TensorTable) -> Vec<Note> {
         );
         notes.push(Note::warning("weights", said));
     }
+    let is_gguf = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        name.ends_with(".gguf") && !name.starts_with('.')
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    if let Some(gguf) = entries.filter(is_gguf).map(|entry| entry.file_name()).min() {
+        let said = format!(
+            "the folder also holds `{}`, which is not read; give the file itself to read it",
+            gguf.to_string_lossy()
+        );
+        notes.push(Note::new("weights", said));
+    }
     let doubles = tensors.iter().filter(|(_, tensor)| tensor.element == Element::Double).count();
     if doubles > 0 {
         let said =

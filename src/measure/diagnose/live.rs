@@ -7,8 +7,9 @@ use lm_infinite_runtime::policy::PolicySpec;
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
 
+use super::builder::{DiagnosisBuilder, RunInput};
 use super::collector::Collector;
-use super::model::{Diagnosis, DiagnosisBuilder, RunInput};
+use super::model::Diagnosis;
 use crate::error::Result;
 use crate::machine;
 

@@ -6,6 +6,7 @@
 //! of a part of the text.
 
 mod bands;
+mod builder;
 mod collector;
 mod drift;
 mod factors;
@@ -36,6 +37,7 @@ pub(crate) use plan::{COUNTERFACTUAL_DISTANCES, COUNTERFACTUAL_KEYS};
 pub(crate) use summary::first_broken;
 
 pub use bands::HeadBand;
+pub use builder::{DiagnosisBuilder, RunInput};
 pub use collector::{Collector, Measurements};
 pub use drift::{ProjectedState, SiteDrift};
 pub use factors::{DriftFactor, EntropyFactor, FactorVerdict, Factors, LargestExcess, LogitFactor};
@@ -44,9 +46,7 @@ pub use head_effects::HeadEffect;
 pub use heads::HeadReport;
 pub use live::Live;
 pub use loss::{FinitePart, LOSS_MARGIN, LossVerdict};
-pub use model::{
-    BinEdges, Curves, Diagnosis, DiagnosisBuilder, LogitQuantile, RunArrays, RunInput, RunMeasurement,
-};
+pub use model::{BinEdges, Curves, Diagnosis, LogitQuantile, RunArrays, RunMeasurement};
 pub use onset::TokenOnset;
 pub use outcome::Outcome;
 pub use plan::{MeasurementPlan, START_TOKENS};

@@ -9,8 +9,9 @@ use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::{Decoder, Session};
 use serde::{Deserialize, Serialize};
 
+use super::builder::{DiagnosisBuilder, RunInput};
 use super::collector::Collector;
-use super::model::{Diagnosis, DiagnosisBuilder, RunInput};
+use super::model::Diagnosis;
 use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::evaluate::{PIECE, ReferenceWindows, Segments};

@@ -96,7 +96,7 @@ fn heads_that_do_not_divide() {
 
 #[test]
 fn what_is_not_supported_is_said() {
-    refused_config(|config| config["model_type"] = json!("mamba"), &["mamba", "llama, mistral and qwen2"]);
+    refused_config(|config| config["model_type"] = json!("mamba"), &["mamba", "llama, mistral, qwen2"]);
     refused_field("hidden_act", json!("gelu"), &["hidden_act", "silu", "gelu"]);
     refused_config(
         |config| config["quantization_config"] = json!({"bits": 4}),

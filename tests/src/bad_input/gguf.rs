@@ -332,7 +332,7 @@ fn numbers_of_other_families() {
 
 #[test]
 fn architectures_that_are_not_supported() {
-    refused_gguf(|file| file.set("general.architecture", "mamba"), &["mamba", "`llama` and `qwen2`"]);
+    refused_gguf(|file| file.set("general.architecture", "mamba"), &["mamba", "`llama`, `qwen2`"]);
     refused_gguf(|file| file.set("llama.expert_count", 8), &["experts"]);
 }
 

@@ -54,8 +54,8 @@ const NAMES: [(&str, &str); 33] = [
     // Of Falcon's two norms the MLP's is the first.
     ("ln_attn", "attn_norm_2"),
     ("ln_mlp", "attn_norm"),
-    ("norm_1", "attn_norm"),
-    ("norm_2", "ffn_norm"),
+    (".norm_1", ".attn_norm"),
+    (".norm_2", ".ffn_norm"),
     ("mlp.dense_h_to_4h", "ffn_up"),
     ("mlp.dense_4h_to_h", "ffn_down"),
     ("ffn.", "mlp."),
@@ -132,7 +132,8 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
             file.set(&key("attention.clamp_kqv"), Value::F32(clip as f32));
         }
     }
-    Vocabulary::new().write_gguf(&mut file);
+    let words = (0..fields.number(&["vocab_size"])).map(|id| id.to_string()).collect();
+    Vocabulary { tokens: words, merges: Vec::new() }.write_gguf(&mut file);
     for (tensor, (shape, values)) in &stored.tensors {
         let grouped = tensor.contains("query_key_value");
         let values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };

@@ -101,6 +101,13 @@ fn of_attention(attention: &Json, head_dim: usize, notes: &mut Vec<Note>) -> Res
     if !(max.is_finite() && max > 0.0) {
         return Err(attention.malformed("alibi_bias_max", "a positive number", max));
     }
+    if max != 8.0 {
+        let said = format!(
+            "the slopes of ALiBi end at 2^−{max}, as in the code that MPT was trained with (llm-foundry) and in llama.cpp; transformers \
+             passes the field over and ends them at 2^−8"
+        );
+        notes.push(Note::warning("attn_config.alibi_bias_max", said));
+    }
     // 0 stands for none, as it does there.
     let clip = attention.number("clip_qkv")?.filter(|&clip| clip != 0.0);
     match clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {

@@ -108,6 +108,11 @@ impl Metadata {
         })
     }
 
+    /// Is there an array under this key?
+    pub fn is_array(&self, key: &str) -> bool {
+        matches!(self.values.get(key), Some(Value::Array { .. }))
+    }
+
     /// A token id, whatever it is; `None` where the file has none or says so by −1.
     pub fn token(&self, key: &str) -> Result<Option<i128>> {
         let id = self.lookup(key, "an integer", |value| match value {
