@@ -81,7 +81,7 @@ pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mu
     });
 }
 
-/// `out = activation(up(x))`, in place. `x`: [tokens, columns]; `out`: [tokens, intermediate].
+/// `out = activation(up(x))`; the activation works in place. `x`: [tokens, columns]; `out`: [tokens, intermediate].
 pub fn activated(up: &Linear, activation: fn(&mut [f32]), x: &[f32], out: &mut [f32]) {
     let (columns, rows) = (up.weight.columns(), up.weight.rows());
     let tokens = x.len() / columns;
