@@ -296,6 +296,21 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
 }
 
 #[test]
+fn inspection_says_what_a_block_is_made_of() {
+    for (name, words) in [
+        ("gptj", "LayerNorm, GELU (tanh), attention and MLP side by side"),
+        ("mpt", "LayerNorm, GELU, queries, keys and values within ±0.7"),
+        ("qwen3", "RMSNorm, SwiGLU, queries and keys normalized"),
+    ] {
+        let folder = Stored::read(name).write();
+        let told = program().args(["models", "inspect"]).arg(folder.path()).output().expect("it starts");
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let block = told.lines().find_map(|line| line.strip_prefix("block")).map(str::trim);
+        assert_eq!(block, Some(words), "{told}");
+    }
+}
+
+#[test]
 fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() {
     let notes = |stored: &Stored| -> Vec<String> {
         load(stored.write().path()).notes.iter().map(ToString::to_string).collect()

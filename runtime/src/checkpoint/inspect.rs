@@ -13,7 +13,7 @@ use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
-use crate::model::config::{ModelConfig, PositionConfig, RopeLayout};
+use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
 use crate::session::Decoder;
@@ -199,6 +199,7 @@ impl fmt::Display for Inspection {
                 "heads",
                 &format_args!("{} (key/value: {}), {} wide", config.heads, config.kv_heads, config.head_dim),
             )?;
+            line("block", &block(config))?;
             line("hidden", &config.hidden)?;
             line("intermediate", &config.intermediate)?;
             line("embedding", &format_args!("{} rows, {}", config.vocabulary, tied(config.tied_embeddings)))?;
@@ -225,6 +226,30 @@ impl fmt::Display for Inspection {
         }
         Ok(())
     }
+}
+
+/// What a block is made of: `LayerNorm, GELU (tanh), attention and MLP side by side`.
+fn block(config: &ModelConfig) -> String {
+    let norm = match config.norm {
+        Norm::Rms { .. } => "RMSNorm",
+        Norm::Layer { .. } => "LayerNorm",
+    };
+    let mlp = match config.mlp {
+        Mlp::SwiGlu => "SwiGLU",
+        Mlp::Gelu => "GELU",
+        Mlp::GeluTanh => "GELU (tanh)",
+    };
+    let mut parts = vec![norm.to_owned(), mlp.to_owned()];
+    if config.residual == Residual::Parallel {
+        parts.push("attention and MLP side by side".to_owned());
+    }
+    if config.query_key_norm {
+        parts.push("queries and keys normalized".to_owned());
+    }
+    if let Some(most) = config.clip_qkv {
+        parts.push(format!("queries, keys and values within ±{most}"));
+    }
+    parts.join(", ")
 }
 
 /// Runs of layers with the same window: `4096 (layers 0–31)`, `none (layer 32)`.

@@ -201,9 +201,14 @@ pub fn generation_config() -> Vec<Vec<u8>> {
     json_files(&[json!({"bos_token_id": 0, "eos_token_id": 1}), json!({"eos_token_id": [1, 2, 3]})])
 }
 
+/// Where all goldens are.
+pub fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
+}
+
 /// A file of `goldens/side_files/`.
 pub fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/side_files").join(name)
+    goldens().join("side_files").join(name)
 }
 
 /// Its content.

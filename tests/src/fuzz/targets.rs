@@ -71,6 +71,23 @@ fn models(folder: &Path) -> std::io::Result<Vec<Target>> {
         let whole = folder.clone();
         targets.push(file(name, folder.join(of_folder), files, MODEL, move |_| check_model(&whole)));
     }
+    for (name, family) in [
+        ("config-gptj", "gptj"),
+        ("config-mpt", "mpt"),
+        ("config-gpt-neox", "gpt_neox"),
+        ("config-falcon", "falcon_40b"),
+        ("config-bloom", "bloom"),
+        ("config-qwen3", "qwen3"),
+    ] {
+        let folder = own_folder(folder, name)?;
+        let goldens = seeds::goldens();
+        let of_family = goldens.join("families").join(family);
+        std::fs::copy(of_family.join("model.safetensors"), folder.join("model.safetensors"))?;
+        std::fs::copy(goldens.join("tiny_llama/tied/tokenizer.json"), folder.join("tokenizer.json"))?;
+        let files = vec![std::fs::read(of_family.join("config.json"))?];
+        let whole = folder.clone();
+        targets.push(file(name, folder.join("config.json"), files, MODEL, move |_| check_model(&whole)));
+    }
     for (name, mutated) in [("gguf-split", 0), ("gguf-split-second", 1)] {
         let folder = own_folder(folder, name)?;
         let parts = seeds::split_gguf();
