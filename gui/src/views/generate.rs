@@ -8,7 +8,7 @@ use super::shown::Shown;
 use crate::command::Command;
 use crate::generation::{Controls, Generated, Generation, Piece, Request};
 use crate::inputs::Inputs;
-use crate::theme::{self, NAMES};
+use crate::theme;
 
 /// Prompt by default, in training lengths: where attention without the fix has long fallen apart.
 const PROMPT: u64 = 8;
@@ -125,11 +125,11 @@ fn result(ui: &mut Ui, request: &Request, generated: &Generated) {
             ui.label(RichText::new(format!(" {nll} nats ")).background_color(theme::loss(nll)));
         }
     });
-    let policies: Vec<_> = request.inputs.policies.iter().take(NAMES.len()).enumerate().collect();
+    let policies: Vec<_> = request.inputs.policies.iter().enumerate().collect();
     ui.columns(policies.len().max(1), |columns| {
         for ((side, spec), ui) in policies.into_iter().zip(columns) {
             ui.label(
-                RichText::new(format!("{}  {}", NAMES[side], spec.label))
+                RichText::new(format!("{}  {}", theme::name(side), spec.label))
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );

@@ -7,7 +7,7 @@ use super::ask::question::{Asked, Question};
 use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
-use crate::theme::{self, NAMES};
+use crate::theme;
 
 /// What the bar shows.
 pub struct Bar<'a> {
@@ -15,7 +15,7 @@ pub struct Bar<'a> {
     pub settings: &'a Settings,
     /// Models that can be used at once.
     pub models: &'a [&'static str],
-    /// That of the model, once it is known.
+    /// That of the model that the bar names, once it is known.
     pub trained_length: Option<u64>,
     /// Of the run.
     pub progress: Option<&'a Progress>,
@@ -116,7 +116,7 @@ fn policy(
     refused: &mut Option<String>,
     trained_length: Option<u64>,
 ) {
-    let name = NAMES[side];
+    let name = theme::name(side);
     let label =
         ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
     let chosen = text.split(':').next().unwrap_or_default().to_owned();

@@ -8,6 +8,7 @@
 mod bands;
 mod collector;
 mod drift;
+mod extent;
 mod factors;
 mod head;
 mod head_effects;

@@ -12,12 +12,19 @@ const BELOW: f32 = 36.0;
 /// Room for its name above it.
 const ABOVE: f32 = 20.0;
 
-/// The squares of A and B in an area of this width and height, and the height that they take with their axes.
-pub fn squares(corner: Pos2, width: f32, height: f32) -> ([Rect; 2], f32) {
+/// Squares of so many maps, two in a row, in an area of this width; a row is as high as the area at most. With the height that
+/// they take with their axes.
+pub fn squares(corner: Pos2, width: f32, height: f32, count: usize) -> (Vec<Rect>, f32) {
     let side = (width / 2.0 - LEFT).min(height - ABOVE - BELOW).max(120.0);
-    let square =
-        |at: f32| Rect::from_min_size(corner + vec2(LEFT + at * (LEFT + side), ABOVE), vec2(side, side));
-    ([square(0.0), square(1.0)], side + ABOVE + BELOW)
+    let row = side + ABOVE + BELOW;
+    let square = |at: usize| {
+        let (across, down) = ((at % 2) as f32, (at / 2) as f32);
+        Rect::from_min_size(
+            corner + vec2(LEFT + across * (LEFT + side), ABOVE + down * row),
+            vec2(side, side),
+        )
+    };
+    ((0..count).map(square).collect(), row * count.div_ceil(2) as f32)
 }
 
 /// A map on screen: tokens to points and back.
@@ -149,9 +156,11 @@ mod tests {
     #[test]
     fn the_squares_are_equal_and_do_not_overlap() {
         for (width, height) in [(900.0, 500.0), (400.0, 900.0), (2000.0, 300.0), (0.0, 0.0)] {
-            let ([a, b], taken) = squares(pos2(10.0, 20.0), width, height);
-            assert_eq!(a.size(), b.size());
-            assert!(a.right() + 20.0 < b.left() && a.bottom() < 20.0 + taken);
+            let (all, taken) = squares(pos2(10.0, 20.0), width, height, 3);
+            let [a, b, c] = all[..] else { panic!("three") };
+            assert_eq!((a.size(), a.size()), (b.size(), c.size()));
+            assert!(a.right() + 20.0 < b.left() && a.bottom() < c.top() && c.bottom() < 20.0 + taken);
+            assert_eq!(a.left(), c.left());
         }
     }
 

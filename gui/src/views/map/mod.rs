@@ -1,4 +1,4 @@
-//! Attention maps of the chosen head, A and B side by side: the overview of the run at once, and every logit of a place of at
+//! Attention maps of the chosen head, one for each policy: the overview of the run at once, and every logit of a place of at
 //! most 512 × 512 tokens, computed for that place.
 
 mod layout;
@@ -28,7 +28,7 @@ use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
-use crate::theme::{self, NAMES, SIDES};
+use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 use crate::words::grouped;
 
@@ -46,7 +46,8 @@ struct Maps {
     /// The text it belongs to: another one is looked at from afar.
     tokens: u64,
     since: Option<(Viewport, Instant)>,
-    queries: [WindowQuery; 2],
+    /// One for each policy that can be asked.
+    queries: Vec<WindowQuery>,
     pictures: Pictures,
 }
 
@@ -77,9 +78,9 @@ impl Pane for Maps {
         self.bring_into_view(shown.mark, tokens);
         let viewport = self.viewport();
         self.compute(ctx, shown, head, viewport);
-        let windows = [0, 1].map(|side| self.window(side, head).cloned());
-        let windows = [windows[0].as_ref(), windows[1].as_ref()];
-        self.pictures.update(ctx, shown.diagnosis, windows, head, viewport, self.controls.scale);
+        let sides = 0..shown.diagnosis.runs.len();
+        let windows: Vec<_> = sides.map(|side| self.window(side, head).cloned()).collect();
+        self.pictures.update(ctx, shown.diagnosis, &windows, head, viewport, self.controls.scale);
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
@@ -91,13 +92,14 @@ impl Pane for Maps {
             let mut controls = self.controls;
             toolbar::show(ui, shown, head, &mut controls, commands);
             let viewport = self.viewport();
-            let ([a, b], height) = squares(
+            let (rects, height) = squares(
                 ui.cursor().min,
                 ui.available_width(),
                 (ui.clip_rect().bottom() - ui.cursor().min.y - AROUND).max(220.0),
+                shown.diagnosis.runs.len(),
             );
             ui.allocate_exact_size(egui::vec2(ui.available_width(), height), Sense::hover());
-            for (side, rect) in [a, b].into_iter().enumerate() {
+            for (side, rect) in rects.into_iter().enumerate() {
                 self.map(ui, shown, head, Plane { rect, viewport }, side, &mut controls, commands);
             }
             if controls != self.controls {
@@ -137,6 +139,8 @@ impl Maps {
 
     /// Has the place that is shown computed, once it has been shown for a moment.
     fn compute(&mut self, ctx: &Context, shown: &Shown<'_>, at: (usize, usize), viewport: Viewport) {
+        self.queries
+            .resize_with(shown.inputs.map_or(0, |inputs| inputs.policies.len()), WindowQuery::default);
         for query in &mut self.queries {
             query.poll();
             query.keep_only(shown.inputs);
@@ -159,7 +163,7 @@ impl Maps {
             ctx.request_repaint_after(left);
             return;
         }
-        for (side, query) in self.queries.iter_mut().enumerate().take(inputs.policies.len()) {
+        for (side, query) in self.queries.iter_mut().enumerate() {
             let question = Question { inputs: inputs.clone(), side, request: request.clone() };
             query.ask(question, theme::wake(ctx));
         }
@@ -167,9 +171,8 @@ impl Maps {
 
     /// The answer for one side, if it is of this head under this run.
     fn window(&self, side: usize, (layer, head): (usize, usize)) -> Option<&Arc<AttentionWindow>> {
-        self.queries[side]
-            .answer()
-            .filter(|window| (window.request.layer, window.request.head) == (layer, head))
+        let answer = self.queries.get(side)?.answer();
+        answer.filter(|window| (window.request.layer, window.request.head) == (layer, head))
     }
 
     /// One map, and what the pointer does on it.
@@ -189,23 +192,23 @@ impl Maps {
             return;
         };
         let tokens = diagnosis.tokens;
-        let name = RichText::new(format!("{}  {}", NAMES[side], run.policy))
+        let name = RichText::new(format!("{}  {}", theme::name(side), run.policy))
             .color(theme::side(ui.visuals(), side))
             .strong();
         let above = egui::vec2(plane.rect.width(), 18.0);
         let place = Rect::from_min_size(plane.rect.min - egui::vec2(0.0, 20.0), above);
-        // Not in the flow of the page: the area of both maps is taken already.
+        // Not in the flow of the page: the area of all maps is taken already.
         let mut title = ui.new_child(egui::UiBuilder::new().max_rect(place));
         title.add(egui::Label::new(name).truncate());
         let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
         paint::map(ui, &plane, texture, &policy, diagnosis.trained_length, tokens);
         let response = ui.interact(plane.rect, Id::unique(("attention map", side)), Sense::click_and_drag());
         response.widget_info(|| {
-            WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", NAMES[side]))
+            WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", theme::name(side)))
         });
         react(ui, &response, plane, tokens, controls, commands);
         if let Some(query) = shown.mark {
-            paint::mark(ui.painter(), &plane, query, SIDES[side]);
+            paint::mark(ui.painter(), &plane, query, theme::side(ui.visuals(), side));
         }
         if let Some(hover) = shown.hover {
             paint::crosshair(ui, &plane, hover.position, hover.key);
@@ -216,7 +219,7 @@ impl Maps {
     fn state(&self, ui: &mut Ui, shown: &Shown<'_>, head: (usize, usize), viewport: Viewport) {
         let pool = viewport.pool(shown.diagnosis.tokens);
         ui.horizontal_wrapped(|ui| {
-            let sides = shown.diagnosis.runs.len().min(2);
+            let sides = shown.diagnosis.runs.len();
             if (0..sides).all(|side| self.is_computed(shown, head, side, viewport)) {
                 ui.label(match pool {
                     1 => "Every logit, computed for this place.".to_owned(),
@@ -241,10 +244,10 @@ impl Maps {
             for (side, query) in self.queries.iter().enumerate() {
                 if let Some(share) = query.progress() {
                     ui.add(ProgressBar::new(share).desired_width(90.0).desired_height(8.0));
-                    ui.label(format!("{} is being computed", NAMES[side]));
+                    ui.label(format!("{} is being computed", theme::name(side)));
                 }
                 if let Some(failure) = query.failure() {
-                    ui.label(format!("{}: overview only. {failure}", NAMES[side]));
+                    ui.label(format!("{}: overview only. {failure}", theme::name(side)));
                 }
             }
         });
@@ -282,12 +285,12 @@ impl Maps {
                 ui.weak(title);
             }
             ui.end_row();
-            for (side, run) in shown.diagnosis.runs.iter().take(2).enumerate() {
+            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
                 let overview = Overview { bins: &shown.diagnosis.bins, run, head };
                 let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
                 let window = self.window(side, head).map(Arc::as_ref);
                 let reading = Reading::new(&policy, (query, key), window, overview.at(query, key));
-                ui.label(RichText::new(NAMES[side]).color(theme::side(ui.visuals(), side)).strong());
+                ui.label(RichText::new(theme::name(side)).color(theme::side(ui.visuals(), side)).strong());
                 ui.label(&distance);
                 ui.label(reading.effective_distance.map_or("–".to_owned(), grouped));
                 ui.label(reading.region);

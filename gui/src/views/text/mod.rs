@@ -22,7 +22,7 @@ use super::tokens;
 use crate::command::Command;
 use crate::inputs::Inputs;
 use crate::tab::Tab;
-use crate::theme::{self, NAMES};
+use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 
 /// Time between two frames that may go into breaking lines.
@@ -280,9 +280,10 @@ impl Text {
                 }
                 let head = head_name(head.unwrap_or_default());
                 match self.source {
-                    Some(query) => {
-                        ui.weak(format!("probability of {head}, from token {query}, under {}", NAMES[side]))
-                    }
+                    Some(query) => ui.weak(format!(
+                        "probability of {head}, from token {query}, under {}",
+                        theme::name(side)
+                    )),
                     None => {
                         ui.label("Point at a token, or click it, to see the attention of the head from it.")
                     }
@@ -305,7 +306,8 @@ impl Text {
                 let words =
                     loss(&run.arrays.nll, position).map_or("–".to_owned(), |nll| format!("{nll:.3} nats"));
                 ui.label(
-                    RichText::new(format!("{} {words}", NAMES[side])).color(theme::side(ui.visuals(), side)),
+                    RichText::new(format!("{} {words}", theme::name(side)))
+                        .color(theme::side(ui.visuals(), side)),
                 );
             }
             if let Some(window) = self.window() {
