@@ -201,6 +201,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     if settings.repeat {
         command.push("--repeat".to_owned());
     }
+    let sample = inputs.tokens.sample();
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(
         command,
@@ -210,6 +211,6 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
         inputs.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
         0,
     )
-    .with_text(&inputs.read, inputs.repeated_from, &inputs.notes)
+    .with_text(&sample.read, sample.repeated_from, &[inputs.notes.clone(), sample.notes].concat())
     .of_model(model.digest()?))
 }

@@ -42,10 +42,11 @@ impl Pane for Generate {
         let asked = std::mem::take(&mut self.asked);
         let Some(inputs) = shown.inputs else { return };
         let by_default = shown.diagnosis.trained_length.saturating_mul(PROMPT);
-        let prompt = self.controls.prompt.unwrap_or(by_default).clamp(1, (inputs.tokens.len() as u64).max(1));
+        let prompt = self.controls.prompt.unwrap_or(by_default).clamp(1, shown.diagnosis.tokens.max(1));
         self.controls.prompt = Some(prompt);
         // A small model is asked at once: an empty tab tells nobody what it is for.
-        if asked || (self.generation.is_new() && inputs.is_small()) {
+        let known = prompt <= inputs.tokens.len() as u64;
+        if asked || (self.generation.is_new() && inputs.is_small() && known) {
             let Controls { tokens, temperature, .. } = self.controls;
             let sampling = SamplingParams { temperature, ..SamplingParams::default() };
             let (inputs, prompt, tokens) = (inputs.clone(), prompt as usize, tokens as usize);

@@ -44,7 +44,7 @@ impl Pane for Theory {
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
-        ScrollArea::vertical().show(ui, |ui| {
+        ScrollArea::both().show(ui, |ui| {
             self.head(ui, shown);
             ui.separator();
             match (self.claims.answer(), self.claims.failure()) {

@@ -106,6 +106,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
         refused: &state.refused,
+        estimate: state.estimate(),
     };
     bar.show(ui, commands);
     if let Some(failure) = state.opening.failure() {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::policy::PolicySpec;
 use lm_infinite::results::RunInfo;
 
 use crate::export::Origin;
 use crate::inputs::Inputs;
 use crate::job::{Job, Progress};
 use crate::opening::Opening;
+use crate::pace;
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
@@ -19,6 +21,7 @@ use crate::views::heads::Heads;
 use crate::views::pane::Pane;
 use crate::views::registry;
 use crate::views::shown::{Hover, Shown};
+use crate::words::{grouped, size, time};
 
 /// A result folder that is on screen.
 #[derive(Clone)]
@@ -152,6 +155,29 @@ impl State {
         };
         let diagnosis = self.diagnosis.as_ref().filter(|_| model == self.settings.model)?;
         Some(diagnosis.trained_length)
+    }
+
+    /// What a run of what the run bar says would take, in words: known of a model that has been read with.
+    pub fn estimate(&self) -> String {
+        let Settings { model, tokens, policies, .. } = &self.settings;
+        let inputs = self.inputs.as_ref().filter(|inputs| inputs.settings.model == *model);
+        let Some(inputs) = inputs else {
+            return "Time and memory of a run are told once its model is loaded.".to_owned();
+        };
+        let config = inputs.decoder.config();
+        let specs = policies.iter().map(|text| PolicySpec::parse(text.trim(), config.trained_length));
+        let Ok(specs) = specs.collect::<Result<Vec<_>, _>>() else { return String::new() };
+        let memory = size(pace::bytes(config, &specs, *tokens));
+        let tokens = grouped(*tokens);
+        match inputs.paced(|pace| pace.seconds(config, &specs, 0, self.settings.tokens)) {
+            Some(seconds) => {
+                format!(
+                    "A run over {tokens} tokens takes about {} and {memory} beside the model.",
+                    time(seconds)
+                )
+            }
+            None => format!("A run over {tokens} tokens takes about {memory} beside the model."),
+        }
     }
 
     /// Tokens that were asked for in the run on screen.

@@ -63,7 +63,7 @@ impl Pane for Features {
             }
             let side = ((ui.available_width() - 30.0) / 2.0)
                 .min(ui.clip_rect().bottom() - ui.cursor().min.y - 250.0)
-                .max(200.0);
+                .max(160.0);
             let runs: Vec<_> = diagnosis.runs.iter().zip(clouds).enumerate().collect();
             for pair in runs.chunks(2) {
                 ui.horizontal_top(|ui| plots(ui, pair, site, self.controls.asinh, side));
@@ -217,6 +217,12 @@ fn numbers(ui: &mut Ui, diagnosis: &Diagnosis, site: usize) {
             |d| format!("{} → {}", number(d.mahalanobis_inside), number(d.mahalanobis_beyond)),
         ),
     ];
+    ScrollArea::horizontal()
+        .id_salt("features numbers")
+        .show(ui, |ui| numbers_ui(ui, diagnosis, site, &rows));
+}
+
+fn numbers_ui(ui: &mut Ui, diagnosis: &Diagnosis, site: usize, rows: &[Row]) {
     Grid::new("features numbers")
         .num_columns(1 + diagnosis.runs.len())
         .striped(true)
@@ -227,7 +233,7 @@ fn numbers(ui: &mut Ui, diagnosis: &Diagnosis, site: usize) {
                 ui.label(RichText::new(theme::name(side)).color(theme::side(ui.visuals(), side)).strong());
             }
             ui.end_row();
-            for (at, (name, help, value)) in rows.into_iter().enumerate() {
+            for (at, &(name, help, value)) in rows.iter().enumerate() {
                 ui.label(name).on_hover_text(help);
                 for run in &diagnosis.runs {
                     let words = run.drift.get(site).map_or("–".to_owned(), value);

@@ -16,7 +16,6 @@ use eframe::egui::{
     self, Context, Grid, Id, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo,
 };
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
-use lm_infinite::diagnose::Diagnosis;
 
 use self::layout::{Plane, squares};
 use self::model::Reading;
@@ -106,6 +105,9 @@ impl Pane for Maps {
                 commands.push(Command::Map(controls));
             }
             self.state(ui, shown, head, viewport);
+            if let Some(from) = shown.diagnosis.repeated_from {
+                ui.weak(format!("Dotted lines: the text repeats from token {}.", grouped(from)));
+            }
             if let Some(ends) = self.pictures.ends() {
                 paint::legend(ui, self.controls.scale, ends);
             }
@@ -146,7 +148,7 @@ impl Maps {
             query.keep_only(shown.inputs);
         }
         let request = viewport.request(at, shown.diagnosis.tokens);
-        let (Some(inputs), true) = (shown.inputs, may_be_computed(shown.diagnosis, &request)) else {
+        let (Some(inputs), true) = (shown.inputs, may_be_computed(shown, &request)) else {
             self.since = None;
             self.queries.iter_mut().for_each(WindowQuery::forget);
             return;
@@ -201,7 +203,8 @@ impl Maps {
         let mut title = ui.new_child(egui::UiBuilder::new().max_rect(place));
         title.add(egui::Label::new(name).truncate());
         let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
-        paint::map(ui, &plane, texture, &policy, diagnosis.trained_length, tokens);
+        let marks = (diagnosis.trained_length, diagnosis.repeated_from);
+        paint::map(ui, &plane, texture, &policy, marks, tokens);
         let response = ui.interact(plane.rect, Id::unique(("attention map", side)), Sense::click_and_drag());
         response.widget_info(|| {
             WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", theme::name(side)))
@@ -280,7 +283,7 @@ impl Maps {
             ui.label(format!("query {}, key {}", grouped(query), grouped(key)));
         }
         let distance = query.checked_sub(key).map_or("–".to_owned(), grouped);
-        Grid::new("readings").num_columns(6).striped(true).spacing([18.0, 3.0]).show(ui, |ui| {
+        let grid = |ui: &mut Ui| {
             for title in ["", "distance", "effective distance", "region", "logit", "probability"] {
                 ui.weak(title);
             }
@@ -298,6 +301,9 @@ impl Maps {
                 ui.label(reading.probability);
                 ui.end_row();
             }
+        };
+        ScrollArea::horizontal().id_salt("readings").show(ui, |ui| {
+            Grid::new("readings").num_columns(6).striped(true).spacing([18.0, 3.0]).show(ui, grid);
         });
     }
 }
@@ -338,10 +344,13 @@ fn react(
     }
 }
 
-/// Whether it is worth while: every logit always, tiles of many tokens only where both runs have been, and where not too much
+/// Whether it is worth while: every logit always, once its tokens are known, tiles of many tokens only where both runs have been, and where not too much
 /// has to be computed.
-fn may_be_computed(diagnosis: &Diagnosis, request: &WindowRequest) -> bool {
+fn may_be_computed(shown: &Shown<'_>, request: &WindowRequest) -> bool {
+    let diagnosis = shown.diagnosis;
+    let known = shown.inputs.map_or(0, |inputs| inputs.tokens.len() as u64);
     let read = diagnosis.runs.iter().map(|run| run.arrays.nll.len() as u64 + 1).min().unwrap_or(0);
     let many = request.queries.end - request.queries.start > MOST_POOLED;
-    request.pool == 1 || (read >= request.queries.end && !many)
+    let end = request.queries.end.max(request.keys.end);
+    end <= known && (request.pool == 1 || (read >= request.queries.end && !many))
 }

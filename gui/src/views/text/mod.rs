@@ -149,6 +149,9 @@ impl Text {
         self.choose_source(ctx, shown);
         let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
         let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
+        if query >= inputs.tokens.len() as u64 {
+            return;
+        }
         let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
         self.queries[side].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
     }
@@ -189,7 +192,7 @@ impl Text {
         let start = Instant::now();
         while (lines.done() as usize) < inputs.tokens.len() && start.elapsed() < BREAKING {
             let from = lines.done() as usize;
-            for &id in &inputs.tokens[from..inputs.tokens.len().min(from + PIECE)] {
+            for id in inputs.tokens.range(from..from + PIECE) {
                 let (width, ends) = width(&mut self.widths, inputs, id);
                 lines.push(usize::from(width), ends);
             }
@@ -295,7 +298,7 @@ impl Text {
     /// One line about the token under the pointer, or the marked one.
     fn reading(&self, ui: &mut Ui, shown: &Shown<'_>, inputs: &Inputs) {
         let at = shown.hover.map(|hover| hover.position).or(shown.mark);
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let Some(position) = at else {
                 ui.weak("Point at a token to read its losses.");
                 return;
