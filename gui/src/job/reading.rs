@@ -13,7 +13,7 @@ use lm_infinite::text::Text;
 use lm_infinite::{checkpoint, machine};
 
 use super::orders::Orders;
-use super::tokenizing::tokenize;
+use super::tokenizing::{Told, tokenize};
 use super::update::Update;
 use crate::inputs::{Inputs, is_small};
 use crate::pace;
@@ -74,9 +74,10 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
     std::thread::scope(|scope| {
         let beside = std::thread::Builder::new().name("tokenizer".to_owned());
         let tokenizing = beside.spawn_scoped(scope, || tokenize(&text, repeat, &inputs, worker))?;
+        // Where reading ends, be it in a panic, nobody wants more tokens.
+        let ends = Told(&inputs.tokens);
         let read = read(&inputs, orders, worker);
-        // Where reading failed, nobody wants more tokens.
-        inputs.tokens.fail();
+        drop(ends);
         let tokenized = tokenizing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         tokenized.and(read)
     })
@@ -127,7 +128,10 @@ fn read_of_length(
     let bos = inputs.tokenizer.bos().filter(|_| inputs.tokenizer.adds_bos());
     let mut reference = Segments::of_length(decoder, length, bos, windows);
     let ahead = usize::try_from(windows.length).unwrap_or(length);
-    worker.report(|progress| (progress.done, progress.total) = (0, length as u64));
+    let needs = pace::bytes(config, &inputs.policies, length as u64);
+    worker.report(|progress| {
+        (progress.done, progress.total, progress.needs) = (0, length as u64, Some(needs));
+    });
     phase("both policies read the text");
     let small = is_small(decoder);
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
@@ -158,6 +162,9 @@ fn read_of_length(
             pace.record(config, &inputs.policies, from as u64, position, took);
             pace.seconds(config, &inputs.policies, position, length as u64)
         });
+        // Diagnoses on the way take their share.
+        let shares = (worked + looked).as_secs_f64() / worked.as_secs_f64();
+        let left = left.map(|left| left * shares);
         worker.report(|progress| {
             (progress.done, progress.left, progress.memory) = (position, left, machine::rss_bytes());
             progress.per_second = position as f64 / worked.as_secs_f64();

@@ -6,7 +6,7 @@ use lm_infinite::text::Text;
 use super::update::Update;
 use crate::inputs::Inputs;
 use crate::task::Worker;
-use crate::text_tokens::{Sample, State};
+use crate::text_tokens::{Sample, State, TextTokens};
 
 /// Tokens between two looks at whether anybody wants more.
 const PIECE: u64 = 1 << 14;
@@ -21,7 +21,7 @@ pub fn tokenize(
 ) -> anyhow::Result<()> {
     // Whoever waits for tokens is told whatever happens, a panic included.
     let tokens = &inputs.tokens;
-    let _told = Told(inputs);
+    let _told = Told(tokens);
     let wanted = inputs.settings.tokens;
     let mut stream = TokenStream::new(text.clone(), &inputs.tokenizer, Some(wanted), repeat);
     loop {
@@ -42,11 +42,11 @@ pub fn tokenize(
     }
 }
 
-/// Says at its end that no more tokens will come.
-struct Told<'a>(&'a Inputs);
+/// Says at its end that no more tokens will come, unless these are all; then nobody goes on to make more, either.
+pub struct Told<'a>(pub &'a TextTokens);
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
-        self.0.tokens.fail();
+        self.0.fail();
     }
 }

@@ -1,5 +1,7 @@
 //! One prompt, both policies: how each continues it, side by side, every token coloured by its loss.
 
+use std::sync::Arc;
+
 use eframe::egui::{self, Button, Context, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
 use lm_infinite::sampler::SamplingParams;
 
@@ -9,6 +11,7 @@ use crate::command::Command;
 use crate::generation::{Controls, Generated, Generation, Piece, Request};
 use crate::inputs::Inputs;
 use crate::theme;
+use crate::words::grouped;
 
 /// Prompt by default, in training lengths: where attention without the fix has long fallen apart.
 const PROMPT: u64 = 8;
@@ -71,7 +74,18 @@ impl Pane for Generate {
             });
         }
         match self.generation.result() {
-            Some((request, generated)) => result(ui, request, generated),
+            Some((request, generated)) => {
+                if !Arc::ptr_eq(&request.inputs, inputs) {
+                    ui.colored_label(
+                        theme::BAD,
+                        "Of an earlier run. Generate goes on with the run on screen.",
+                    );
+                }
+                let (of, prompt) = (&request.inputs, grouped(request.prompt as u64));
+                let text = of.settings.text_name();
+                ui.weak(format!("{} goes on behind the first {prompt} tokens of {text}.", of.model));
+                result(ui, request, generated);
+            }
             None if self.generation.is_running() => {}
             None => {
                 ui.label(format!(

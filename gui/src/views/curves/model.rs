@@ -278,9 +278,9 @@ fn bounds(run: &RunMeasurement, head: Option<(usize, usize)>, axis: &Axis, lines
     }
     let mut below = Vec::new();
     for (number, (name, curve)) in curves.into_iter().enumerate() {
-        let points = curve.points().map(|(x, mean, _)| [x, mean]).filter(|&[_, y]| y >= LOWEST_BOUND);
-        let line = Line::new(Kind::Bound(number), name, axis, points);
-        if line.points.is_empty() {
+        let drawn = |[x, y]: [f64; 2]| [x, if y >= LOWEST_BOUND { y } else { f64::NAN }];
+        let line = Line::new(Kind::Bound(number), name, axis, with_gaps(curve).into_iter().map(drawn));
+        if line.pieces().next().is_none() {
             below.push(name);
         } else {
             lines.push(line);

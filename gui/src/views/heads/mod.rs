@@ -65,7 +65,8 @@ impl Heads {
                 ui.strong(format!("Curves: {}", head_name(head)));
                 let value = choice.measure.words(table.value(head));
                 ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
-                describe(ui, diagnosis, head);
+                let all = ScrollArea::horizontal().id_salt("chosen head");
+                all.show(ui, |ui| describe(ui, diagnosis, head));
             }
         }
         choice
