@@ -13,6 +13,7 @@ use lm_infinite::{checkpoint, figures};
 
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
+use crate::words::grouped;
 
 /// What becomes of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,15 @@ impl Export {
     }
 }
 
+/// What is said of the export of a part of the text.
+pub fn partial(diagnosis: &Diagnosis) -> String {
+    let (read, tokens) = (grouped(diagnosis.tokens_read()), grouped(diagnosis.tokens));
+    format!(
+        "Only {read} of {tokens} tokens have been read: figures and tables are marked as partial, and a result folder is not \
+         written."
+    )
+}
+
 fn figure(
     whole: &Diagnosis,
     name: &str,
@@ -130,10 +140,14 @@ fn figure(
     let head = head.filter(|_| figures::OF_HEADS.contains(&name));
     let one = head.and_then(|head| whole.of_head(head));
     let diagnosis = one.as_ref().unwrap_or(whole);
-    let suffix = match (head, &one) {
+    let mut suffix = match (head, &one) {
         (Some((layer, head)), Some(_)) => format!("_layer{layer}_head{head}"),
         _ => String::new(),
     };
+    if whole.is_partial() {
+        // Tables have no title that could say it.
+        suffix.push_str(&format!("_partial_{}_of_{}", whole.tokens_read(), whole.tokens));
+    }
     let target = |extension: &str| folder.join(format!("{name}{suffix}.{extension}"));
     if form != Form::Copy {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -160,6 +174,7 @@ fn figure(
 }
 
 fn everything(diagnosis: &Diagnosis, origin: &Origin, folder: &Path) -> anyhow::Result<Done> {
+    anyhow::ensure!(!diagnosis.is_partial(), partial(diagnosis));
     results::check::<Diagnosis>(folder, Diagnosis::KIND)?;
     let info = match origin {
         Origin::Inputs(inputs) => Arc::new(info(inputs, folder)?),
@@ -186,6 +201,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     if settings.repeat {
         command.push("--repeat".to_owned());
     }
+    let sample = inputs.tokens.sample();
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(
         command,
@@ -195,6 +211,6 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
         inputs.policies.iter().map(|spec| (spec.label.clone(), spec.policy.clone())),
         0,
     )
-    .with_text(&inputs.read, inputs.repeated_from, &inputs.notes)
+    .with_text(&sample.read, sample.repeated_from, &[inputs.notes.clone(), sample.notes].concat())
     .of_model(model.digest()?))
 }

@@ -132,7 +132,7 @@ impl Generation {
 
 fn generate(request: &Request, worker: &Worker<Message>) -> anyhow::Result<()> {
     let inputs = &request.inputs;
-    let prompt = &inputs.tokens[..request.prompt.min(inputs.tokens.len())];
+    let prompt = &inputs.tokens.range(0..request.prompt)[..];
     let stop: Vec<u32> = inputs.tokenizer.stop_tokens().collect();
     let (last, before) = prompt.split_last().ok_or_else(|| anyhow::anyhow!("the prompt is empty"))?;
     worker.report(|progress| progress.total = (prompt.len() * inputs.policies.len()) as u64);

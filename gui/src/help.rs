@@ -1,6 +1,9 @@
 //! The keys, over everything else.
 
-use eframe::egui::{self, Align2, Context, Grid, Key, Modifiers};
+use eframe::egui::{self, Align2, Context, Grid, Key, Modifiers, ScrollArea};
+
+/// Height that the title and the edges take.
+const FRAME: f32 = 60.0;
 
 /// Every key, and what it does.
 const KEYS: &[(&str, &str)] = &[
@@ -35,12 +38,14 @@ pub fn show(ctx: &Context, open: bool) -> bool {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
         .show(ctx, |ui| {
-            Grid::new("keys").num_columns(2).spacing([18.0, 6.0]).show(ui, |ui| {
-                for (keys, words) in KEYS {
-                    ui.strong(*keys);
-                    ui.label(*words);
-                    ui.end_row();
-                }
+            ScrollArea::vertical().max_height(ctx.content_rect().height() - FRAME).show(ui, |ui| {
+                Grid::new("keys").num_columns(2).spacing([18.0, 6.0]).show(ui, |ui| {
+                    for (keys, words) in KEYS {
+                        ui.strong(*keys);
+                        ui.label(*words);
+                        ui.end_row();
+                    }
+                });
             });
         });
     stays

@@ -1,14 +1,15 @@
 //! What a run reads, and with what: enough to measure more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lm_infinite::note::Note;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
-use lm_infinite::text::TextRead;
 use lm_infinite::tokenizer::Tokenizer;
 
+use crate::pace::Pace;
 use crate::settings::Settings;
+use crate::text_tokens::TextTokens;
 
 /// Models with at most this many parameters in their blocks are small.
 const SMALL: u64 = 20_000_000;
@@ -21,24 +22,27 @@ pub struct Inputs {
     pub decoder: Arc<Decoder>,
     /// What makes its tokens.
     pub tokenizer: Tokenizer,
-    /// The tokens that are read.
-    pub tokens: Arc<[u32]>,
+    /// The tokens that are read, as far as they are known.
+    pub tokens: TextTokens,
     /// A and B.
     pub policies: Vec<PolicySpec>,
     /// What the run bar said.
     pub settings: Settings,
-    /// What was read of the text.
-    pub read: TextRead,
-    /// Position from which on the text repeats.
-    pub repeated_from: Option<u64>,
-    /// What there is to say of the text.
+    /// What there is to say of the model.
     pub notes: Vec<Note>,
+    /// How long reading takes.
+    pub pace: Mutex<Pace>,
 }
 
 impl Inputs {
     /// Whether a second of work goes far.
     pub fn is_small(&self) -> bool {
         is_small(&self.decoder)
+    }
+
+    /// Asks, or tells, how long reading takes.
+    pub fn paced<T>(&self, with: impl FnOnce(&mut Pace) -> T) -> T {
+        with(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -16,10 +16,20 @@ pub enum Request {
     Dropped(Vec<PathBuf>),
 }
 
+/// A result folder, read.
+pub struct Results {
+    /// Name of the folder.
+    pub name: String,
+    /// What it says of itself.
+    pub info: RunInfo,
+    /// What it holds.
+    pub diagnosis: Diagnosis,
+}
+
 /// What it is.
 pub enum Opened {
     /// A result folder, read.
-    Results(Box<(RunInfo, Diagnosis)>),
+    Results(Box<Results>),
     /// Name of a model.
     Model(String),
     /// Path of a text.
@@ -71,7 +81,10 @@ impl Opening {
 }
 
 fn open(path: &Path, worker: &Worker<Opened>) -> anyhow::Result<()> {
-    worker.send(Opened::Results(Box::new(results::read(path)?)));
+    let (info, diagnosis) = results::read(path)?;
+    // A path that ends in `..` has no name.
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    worker.send(Opened::Results(Box::new(Results { name, info, diagnosis })));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lm_infinite::policy::PolicySpec;
 use serde::{Deserialize, Serialize};
 
 /// Longest text that the slider offers; typed lengths may be longer.
@@ -27,6 +28,27 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What these say otherwise than `other`, in words. Policies differ by what they mean for a model that was trained on
+    /// `trained` tokens, not by how they are written.
+    pub fn differences(&self, other: &Self, trained: u64) -> Vec<&'static str> {
+        let meaning = |text: &str| {
+            let text = text.trim();
+            PolicySpec::parse(text, trained).map_or_else(|_| text.to_owned(), |spec| spec.label)
+        };
+        let policy = |side: usize| meaning(&self.policies[side]) != meaning(&other.policies[side]);
+        let text =
+            self.pasted != other.pasted || (self.pasted.is_none() && self.text.trim() != other.text.trim());
+        let all = [
+            ("model", self.model != other.model),
+            ("text", text),
+            ("tokens", self.tokens != other.tokens),
+            ("repeat", self.repeat != other.repeat),
+            ("policy A", policy(0)),
+            ("policy B", policy(1)),
+        ];
+        all.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+
     /// What the text is called.
     pub fn text_name(&self) -> &str {
         match (&self.pasted, self.text.trim()) {
@@ -34,5 +56,48 @@ impl Settings {
             (None, "") => lm_infinite::text::EMBEDDED_TEXT_NAME,
             (None, path) => path,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_differ_by_what_they_mean() {
+        let settings = Settings {
+            model: "m".into(),
+            text: String::new(),
+            pasted: None,
+            tokens: 100,
+            repeat: false,
+            policies: ["vanilla".into(), "lm-infinite".into()],
+        };
+        let same = Settings {
+            text: " ".into(),
+            policies: ["vanilla ".into(), "lm-infinite:start=10,window=256".into()],
+            ..settings.clone()
+        };
+        assert!(same.differences(&settings, 256).is_empty());
+        assert_eq!(
+            same.differences(&settings, 512),
+            ["policy B"],
+            "of another model it means another window"
+        );
+        let other = Settings {
+            model: "n".into(),
+            text: "t".into(),
+            tokens: 99,
+            repeat: true,
+            policies: ["nonsense".into(), "window".into()],
+            ..settings.clone()
+        };
+        assert_eq!(
+            other.differences(&settings, 256),
+            ["model", "text", "tokens", "repeat", "policy A", "policy B"]
+        );
+        let pasted = Settings { pasted: Some("words".into()), text: "t".into(), ..settings.clone() };
+        assert_eq!(pasted.differences(&settings, 256), ["text"]);
+        assert!(pasted.differences(&Settings { text: String::new(), ..pasted.clone() }, 256).is_empty());
     }
 }

@@ -24,16 +24,45 @@ pub fn wake(ctx: &Context) -> Wake {
     Arc::new(move || ctx.request_repaint())
 }
 
-/// Names of the two policies.
-pub const NAMES: [&str; 2] = ["A", "B"];
+/// Names of policies, in their order.
+const NAMES: [&str; 26] = [
+    "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "U",
+    "V", "W", "X", "Y", "Z",
+];
 
-/// Of A and B: those of the figures.
-pub const SIDES: [Color32; 2] = [Color32::from_rgb(213, 94, 0), Color32::from_rgb(0, 114, 178)];
+/// What the policy at `side` is called: A, B and so on.
+pub fn name(side: usize) -> &'static str {
+    NAMES[side % NAMES.len()]
+}
+
+/// Of A, B and the others: those of the figures.
+pub const SIDES: [Color32; 9] = [
+    Color32::from_rgb(213, 94, 0),
+    Color32::from_rgb(0, 114, 178),
+    Color32::from_rgb(0, 158, 115),
+    Color32::from_rgb(204, 121, 167),
+    Color32::from_rgb(86, 180, 233),
+    Color32::from_rgb(230, 159, 0),
+    Color32::BLACK,
+    Color32::from_rgb(88, 44, 131),
+    Color32::from_rgb(127, 83, 44),
+];
 
 /// Words in the colour of a side: lighter on dark ground.
 pub fn side(visuals: &Visuals, side: usize) -> Color32 {
-    let color = SIDES[side];
-    if visuals.dark_mode { color.lerp_to_gamma(Color32::WHITE, 0.3) } else { color }
+    let color = SIDES[side % SIDES.len()];
+    let white = match lightness(color) {
+        _ if !visuals.dark_mode => return color,
+        ..50.0 => 0.8,
+        ..80.0 => 0.5,
+        _ => 0.3,
+    };
+    color.lerp_to_gamma(Color32::WHITE, white)
+}
+
+fn lightness(color: Color32) -> f32 {
+    let [r, g, b, _] = color.to_array().map(f32::from);
+    0.299 * r + 0.587 * g + 0.114 * b
 }
 
 /// What went wrong, and what a statement does not survive.
@@ -76,13 +105,23 @@ pub fn ramp(share: f32) -> Color32 {
 
 /// Black or white, whichever is read better on `background`.
 pub fn ink_on(background: Color32) -> Color32 {
-    let [r, g, b, _] = background.to_array().map(f32::from);
-    if 0.299 * r + 0.587 * g + 0.114 * b > 125.0 { Color32::BLACK } else { Color32::WHITE }
+    if lightness(background) > 125.0 { Color32::BLACK } else { Color32::WHITE }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_side_has_a_name_and_stands_out_on_both_grounds() {
+        assert_eq!([0, 1, 3, 25].map(name), ["A", "B", "D", "Z"]);
+        for (visuals, ground) in [(Visuals::dark(), 27.0), (Visuals::light(), 248.0)] {
+            for at in 0..SIDES.len() {
+                let contrast = (lightness(side(&visuals, at)) - ground).abs();
+                assert!(contrast > 70.0, "{at}: {contrast}");
+            }
+        }
+    }
 
     #[test]
     fn dearer_tokens_are_stronger() {

@@ -1,69 +1,21 @@
-//! The guided tour: six sentences, each with the view that shows it.
+//! The guided tour: six steps through the run on screen, with its numbers, each with the view that shows it.
+
+mod part;
+mod words;
 
 use eframe::egui::{
     self, Align2, Context, CornerRadius, Id, Key, LayerId, Modifiers, Order, Rect, Stroke, StrokeKind, Ui,
 };
 
+use lm_infinite::diagnose::Diagnosis;
+
+pub use self::part::Part;
+
+use self::words::words;
 use crate::theme;
 
-/// A part of the window that can be pointed at. Whoever draws it says where it is, with [`mark`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// Model, text and policies.
-    RunBar,
-    /// The head grid.
-    Heads,
-    /// One line per policy.
-    Verdicts,
-    /// The curve of the loss.
-    Loss,
-    /// The curve of logits.
-    Logits,
-    /// The curve of entropy.
-    Entropy,
-}
-
-/// What is said, and of what.
-pub struct Step {
-    /// A sentence.
-    pub words: &'static str,
-    /// What to look at.
-    pub part: Part,
-}
-
-/// All of the tour.
-pub const STEPS: [Step; 6] = [
-    Step {
-        part: Part::Loss,
-        words: "The loss breaks: past the dashed bar, the length that the model was trained on, A (orange) rises far \
-                above the reference (grey), the same text in windows of that length.",
-    },
-    Step {
-        part: Part::Logits,
-        words: "Logits on unseen distances: a query that looks further back than training ever showed gets logits \
-                larger than any in training.",
-    },
-    Step {
-        part: Part::Entropy,
-        words: "Entropy: the more keys a query sees, the thinner its attention is spread, so the curve of A keeps on \
-                rising.",
-    },
-    Step {
-        part: Part::Heads,
-        words: "Start tokens: many heads rest on the first few tokens; choose “mass on start tokens” to see which ones \
-                lose their hold when these are dropped.",
-    },
-    Step {
-        part: Part::RunBar,
-        words: "Mask and ceiling: policy B attends to the start tokens and a window of recent ones, and never tells the \
-                model of a distance beyond that window.",
-    },
-    Step {
-        part: Part::Verdicts,
-        words: "Flat again: under B nothing leaves the range of training, and the loss stays where it was, however long \
-                the text.",
-    },
-];
+/// What the steps are about, in their order.
+const STEPS: [Part; 6] = [Part::Loss, Part::Logits, Part::Entropy, Part::Heads, Part::RunBar, Part::Verdicts];
 
 /// Where the reader is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,18 +60,21 @@ impl Tour {
         if self != Self::Closed && escape() { Self::Closed } else { self }
     }
 
-    /// Draws the sentence, and a frame around what it is about; returns where the reader goes.
+    /// Draws what a step says of the run on screen, and a frame around what it is about; returns where the reader goes.
     #[must_use]
-    pub fn show(self, ctx: &Context) -> Self {
+    pub fn show(self, ctx: &Context, diagnosis: Option<&Diagnosis>) -> Self {
         let (title, words) = match self {
             Self::Closed => return self,
             Self::Offered => {
-                ("Tour".to_owned(), "New here? Six steps show how attention breaks, and what holds it.")
+                let words = "New here? Six steps show how attention breaks, and what holds it.";
+                ("Tour".to_owned(), words.to_owned())
             }
-            Self::At(step) => (format!("Tour, step {} of {}", step + 1, STEPS.len()), STEPS[step].words),
+            Self::At(step) => {
+                (format!("Tour, step {} of {}", step + 1, STEPS.len()), words(STEPS[step], diagnosis))
+            }
         };
         let target = match self {
-            Self::At(step) => ctx.data(|data| data.get_temp::<Rect>(Id::unique(STEPS[step].part))),
+            Self::At(step) => ctx.data(|data| data.get_temp::<Rect>(Id::unique(STEPS[step]))),
             _ => None,
         };
         if let Some(rect) = target {

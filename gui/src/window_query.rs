@@ -52,8 +52,8 @@ impl WindowQuery {
             };
             let spec =
                 inputs.policies.get(side).ok_or_else(|| anyhow::anyhow!("there is only one policy"))?;
-            let window =
-                AttentionWindow::read(&inputs.decoder, &spec.policy, &inputs.tokens, &request, &watch)?;
+            let tokens = inputs.tokens.range(0..request.queries.end as usize);
+            let window = AttentionWindow::read(&inputs.decoder, &spec.policy, &tokens, &request, &watch)?;
             if let Some(window) = window {
                 worker.send(Arc::new(window));
             }

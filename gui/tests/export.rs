@@ -109,6 +109,37 @@ fn everything_is_what_diagnose_writes() {
 }
 
 #[test]
+fn the_causes_of_an_opened_folder_are_exported_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (theirs, ours) = (folder.path().join("command"), folder.path().join("window"));
+    let out = theirs.display().to_string();
+    let arguments = [
+        "lm-infinite",
+        "diagnose",
+        "--tokens",
+        "700",
+        "--policy",
+        "vanilla",
+        "--policy",
+        "lm-infinite",
+        "--out",
+        &out,
+    ];
+    lm_infinite::cli::run(arguments.into_iter().map(Into::into));
+    assert!(theirs.join("causes.json").is_file(), "the command writes them");
+    let mut window = crate::common::window(&[&out]);
+    wait_for(&mut window, "the results", |window| window.state().diagnosis().is_some());
+    click(&mut window, "Export…");
+    type_into(&mut window, "Result folder", &ours.display().to_string());
+    click(&mut window, "Export everything");
+    wait_for(&mut window, "a folder", |window| says(window, "Written:"));
+    for name in ["causes.json", "causes_shares.csv"] {
+        let bytes = |folder: &Path| fs::read(folder.join(name)).expect("a file");
+        assert!(bytes(&ours) == bytes(&theirs), "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_told_and_nothing_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     // A file of the user's that has the name of one of ours.

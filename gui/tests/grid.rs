@@ -204,6 +204,26 @@ fn pointing_at_a_plot_reads_both_policies_in_all_plots() {
 }
 
 #[test]
+fn no_curve_reaches_over_a_gap() {
+    let reading = |without: std::ops::Range<usize>| {
+        let mut diagnosis = Diagnosis::clone(&made_up::diagnosis(3, 4));
+        for mean in &mut diagnosis.runs[0].curves.entropy.mean[without] {
+            *mean = None;
+        }
+        let mut curves = curves(Arc::new(diagnosis));
+        point_below(&mut curves, "Attention entropy by context length (nats)");
+        let readings = curves.query_all_by_label_contains("at ").filter_map(|node| node.value());
+        readings.filter(|text| text.starts_with("at ")).next_back().expect("a reading")
+    };
+    let bins = made_up::diagnosis(3, 4).runs[0].curves.entropy.mean.len();
+    assert!(!reading(0..0).contains("A –"), "the curve is there");
+    assert!(
+        reading(bins / 8..bins * 7 / 8).contains("A –"),
+        "no straight line stands for what was not measured"
+    );
+}
+
+#[test]
 fn losses_that_are_not_finite_are_told_beside_their_curve() {
     let mut diagnosis = Diagnosis::clone(&made_up::diagnosis(3, 4));
     diagnosis.runs[0].buckets[3].non_finite = 5;

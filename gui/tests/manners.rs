@@ -32,6 +32,43 @@ fn the_tour_points_at_six_views_and_can_be_left() {
 }
 
 #[test]
+fn the_tour_says_numbers_of_the_run_on_screen() {
+    let said = |policies: [&str; 2]| {
+        let mut window = after_run(&["--tokens", "1500", "--policy", policies[0], "--policy", policies[1]]);
+        window.get_by_label("Tour").click();
+        window.run_steps(3);
+        let diagnosis = window.state().diagnosis().expect("a result").clone();
+        let mut words = Vec::new();
+        for step in 1..=6 {
+            window.get_by_label(&format!("Tour, step {step} of 6"));
+            let all = window.query_all_by_label_contains(" ").filter_map(|node| node.value());
+            words.push(all.filter(|text| text.len() > 60).collect::<Vec<_>>().join("\n"));
+            window.get_by_label(if step < 6 { "Next" } else { "Done" }).click();
+            window.run_steps(3);
+        }
+        (diagnosis, words)
+    };
+    let effect = |diagnosis: &lm_infinite::diagnose::Diagnosis, run: usize| {
+        let effect = diagnosis.runs[run].loss.effect.expect("far beyond the training length").mean;
+        format!("{effect:+.2} nats per token against the reference").replace('-', "\u{2212}")
+    };
+    let (diagnosis, words) = said(["vanilla", "lm-infinite"]);
+    let onset = diagnosis.runs[0].loss.onset.expect("it breaks").at;
+    assert!(words[0].contains(&format!(
+        "The loss of A (vanilla) breaks from token {onset} on: {}",
+        effect(&diagnosis, 0)
+    )));
+    assert!(words[1].contains(&diagnosis.runs[0].factors.logits.verdict.words));
+    assert!(words[2].contains(&diagnosis.runs[0].factors.entropy.verdict.words));
+    assert!(words[4].contains("the first 10 tokens and the 256 most recent ones"));
+    assert!(words[5].contains(&effect(&diagnosis, 0)) && words[5].contains(&effect(&diagnosis, 1)));
+    // What does not break is not said to.
+    let (diagnosis, words) = said(["lm-infinite", "vanilla"]);
+    assert!(!words[0].contains("breaks") && words[0].contains(&effect(&diagnosis, 0)), "{}", words[0]);
+    assert!(words[4].contains("policy B is vanilla; it attends to every key, and caps no distance"));
+}
+
+#[test]
 fn keys_are_listed_and_light_and_dark_are_a_press_apart() {
     let mut window = after_run(&["--tokens", "600"]);
     window.key_press(eframe::egui::Key::F1);

@@ -141,6 +141,55 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
 }
 
 #[test]
+fn the_curve_of_logits_has_data_at_every_length_of_a_long_run() {
+    let mut window = opened("12k", "Curves");
+    let title = window.get_by_label("Largest logit up to a distance").rect();
+    let mut lengths = Vec::new();
+    for step in 0..24 {
+        // From the left edge of the plot to its right, in tokens that grow with the place.
+        let at = title.left_bottom() + Vec2::new(110.0 + 30.0 * step as f32, 90.0);
+        point_at(&mut window, at);
+        let readings = window.query_all_by_label_contains("at ").filter_map(|node| node.value());
+        let of_logits = readings.filter(|text| text.starts_with("at ")).nth(1).expect("a reading");
+        let tokens =
+            of_logits.split(": ").next().unwrap_or_default().trim_start_matches("at ").replace(',', "");
+        let tokens: u64 = tokens.parse().expect("a distance");
+        if (300..11_000).contains(&tokens) {
+            assert!(!of_logits.contains("A –"), "{of_logits}");
+            lengths.push(tokens);
+        }
+    }
+    assert!(lengths.len() >= 10, "{lengths:?}");
+    // Not a line between a few points: every octave beyond the training length has many of them.
+    let diagnosis = window.state().diagnosis().expect("a result");
+    let curve = &diagnosis.runs[0].curves.logits;
+    for octave in [256.0, 512.0, 1024.0, 2048.0, 4096.0] {
+        let inside = |x: &f64| (octave..2.0 * octave).contains(x);
+        let points = curve.x.iter().zip(&curve.mean).filter(|(x, mean)| inside(x) && mean.is_some()).count();
+        assert!(points >= 8, "{points} from {octave} on");
+    }
+}
+
+#[test]
+fn a_text_that_repeats_is_marked_in_the_map() {
+    let mut window = after_run(&["--tokens", "1k"]);
+    open(&mut window, "Map");
+    assert!(!says(&window, "Dotted lines: the text repeats"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("short.txt");
+    std::fs::write(&path, "A short text.\n\n\nAnother one, not much longer than it.\n").expect("written");
+    let text = path.to_str().expect("UTF-8");
+    let mut window = after_run(&["--tokens", "600", "--text", text, "--repeat"]);
+    open(&mut window, "Map");
+    let from = window.state().diagnosis().and_then(|diagnosis| diagnosis.repeated_from).expect("it repeats");
+    assert!(says(&window, &format!("Dotted lines: the text repeats from token {from}.")));
+    // Above every tab, and in the row of the run.
+    assert!(says(&window, &format!("the text repeats from token {from}")));
+    window.get_by_label("A  vanilla");
+    assert_eq!(window.query_all_by_label(&format!("600, repeats from {from}")).count(), 2);
+}
+
+#[test]
 fn features_tell_layer_and_numbers() {
     let mut window = opened("1k", "Features");
     assert!(says(&window, "position read out, R²") && says(&window, "the first 10 tokens"));

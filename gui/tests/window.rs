@@ -171,6 +171,29 @@ fn a_refused_parameter_is_told_in_words_and_changes_nothing() {
 }
 
 #[test]
+fn policies_that_are_joined_can_be_typed() {
+    let mut window = after_run(&["--tokens", "600"]);
+    let policy = |window: &Shown| window.state().memory().settings.expect("settings").policies[1].clone();
+    type_into(&mut window, "Policy B, as written", "lambda+self-extend:group=4");
+    window.key_press(eframe::egui::Key::Enter);
+    window.run_steps(3);
+    assert_eq!(policy(&window), "lambda+self-extend:group=4");
+    type_into(&mut window, "Policy B, as written", "lambda+nonsense");
+    window.key_press(eframe::egui::Key::Enter);
+    window.run_steps(3);
+    assert!(says(&window, "nonsense"));
+    assert_eq!(policy(&window), "lambda+self-extend:group=4", "what is refused changes nothing");
+    window.get_by_label("Run").click();
+    wait_for(&mut window, "a run of both", |window| {
+        finished(window)
+            && window
+                .state()
+                .diagnosis()
+                .is_some_and(|diagnosis| diagnosis.runs[1].policy.contains("self-extend"))
+    });
+}
+
+#[test]
 fn both_policies_go_on_with_a_prompt() {
     let mut window = after_run(&["--tokens", "1k", "--tab", "generate"]);
     window.get_all_by_label("Generate").last().expect("the button").click();

@@ -42,29 +42,38 @@ impl Sample {
         }
     }
 
-    /// Positions of the tokens with which documents start: files, lines of JSON, or what at least two empty lines set apart. None
-    /// where documents were drawn again, which would count one twice. They are found by the text that tokens decode to: near, where
-    /// a tokenizer does not give the text back, and none, where it gives back more than was read.
+    /// Positions of the tokens with which documents start, as [`document_starts`] has them; none where documents were drawn again,
+    /// which would count one twice.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn document_starts(&self, tokenizer: &Tokenizer) -> Result<Vec<u64>> {
-        if self.document_bytes.len() < 2 {
-            return Ok(self.document_bytes.iter().map(|_| 0).collect());
-        }
-        let (mut decoder, mut decoded, mut starts) = (tokenizer.stream(), 0, Vec::new());
-        let mut bytes = self.document_bytes.iter().peekable();
-        for (position, &token) in (0..).zip(&self.tokens) {
-            decoded += decoder.push(token)?.len() as u64;
-            while bytes.next_if(|&&start| start < decoded).is_some() {
-                starts.push(position);
-            }
-        }
-        if decoded > self.read.bytes {
-            starts.clear();
-        }
-        Ok(starts)
+        document_starts(&self.tokens, &self.document_bytes, self.read.bytes, tokenizer)
     }
+}
+
+/// Positions in `tokens` with which documents start: files, lines of JSON, or what at least two empty lines set apart. They start at
+/// `bytes` of a text of which `read` bytes were read ([`TokenStream::document_bytes`]). They are found by the text that tokens decode to:
+/// near, where a tokenizer does not give the text back, and none, where it gives back more than was read.
+///
+/// # Errors
+/// As [`Tokenizer::decode`].
+pub fn document_starts(tokens: &[u32], bytes: &[u64], read: u64, tokenizer: &Tokenizer) -> Result<Vec<u64>> {
+    if bytes.len() < 2 {
+        return Ok(bytes.iter().map(|_| 0).collect());
+    }
+    let (mut decoder, mut decoded, mut starts) = (tokenizer.stream(), 0, Vec::new());
+    let mut bytes = bytes.iter().peekable();
+    for (position, &token) in (0..).zip(tokens) {
+        decoded += decoder.push(token)?.len() as u64;
+        while bytes.next_if(|&&start| start < decoded).is_some() {
+            starts.push(position);
+        }
+    }
+    if decoded > read {
+        starts.clear();
+    }
+    Ok(starts)
 }
 
 /// The first `wanted` tokens of `text`, or all of them; no more of the text is read than they need.
@@ -130,7 +139,7 @@ fn first(text: &Text, tokenizer: &Tokenizer, wanted: Option<u64>, repeat: Option
     }
     let mark = stream.mark();
     let document_bytes = match mark.repeats_from {
-        None => stream.document_starts().to_vec(),
+        None => stream.document_bytes().to_vec(),
         Some(_) => Vec::new(),
     };
     let (read, repeated_from) = (mark.text, mark.repeats_from);

@@ -1,5 +1,6 @@
 //! One policy over one text: the loss of every token, and what it cost.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -154,6 +155,8 @@ fn short(length: u64) -> usize {
 pub struct Segments<'a> {
     decoder: &'a Arc<Decoder>,
     tokens: &'a [u32],
+    /// Tokens of the text.
+    count: usize,
     bos: Option<u32>,
     length: usize,
     /// Tokens of a window that are known from the one before.
@@ -173,11 +176,27 @@ impl<'a> Segments<'a> {
         bos: Option<u32>,
         window: ReferenceWindows,
     ) -> Self {
+        Self { tokens, ..Self::of_length(decoder, tokens.len(), bos, window) }
+    }
+
+    /// The same of a text of `count` tokens that are not known yet: see [`Self::next_of`].
+    pub fn of_length(
+        decoder: &'a Arc<Decoder>,
+        count: usize,
+        bos: Option<u32>,
+        window: ReferenceWindows,
+    ) -> Self {
         let length = short(window.length).max(SHORTEST);
         let own = length - usize::from(bos.is_some());
         // The first token of a window has no loss.
         let overlap = short(window.least_context()).clamp(1, own - 1);
-        Self { decoder, tokens, bos, length, overlap, segment: None, begin: 0, told: 0 }
+        Self { decoder, tokens: &[], count, bos, length, overlap, segment: None, begin: 0, told: 0 }
+    }
+
+    /// As `next`, of a text that gives its tokens when it is asked for them. It is asked for those of one window, which ends
+    /// within the length of the windows behind the last loss that was given.
+    pub fn next_of(&mut self, text: &dyn Fn(Range<usize>) -> Vec<u32>) -> Option<Result<Vec<f32>>> {
+        (self.told + 1 < self.count).then(|| self.piece(text))
     }
 
     /// Losses given so far.
@@ -203,13 +222,13 @@ impl<'a> Segments<'a> {
     /// Where the segment at `begin` ends.
     fn end(&self, begin: usize) -> usize {
         let own = self.length - usize::from(self.head(begin).is_some());
-        self.tokens.len().min(begin.saturating_add(own))
+        self.count.min(begin.saturating_add(own))
     }
 
     /// Where the segment after that at `begin` begins; `None` behind the last.
     fn after(&self, begin: usize) -> Option<usize> {
         let end = self.end(begin);
-        (end < self.tokens.len()).then(|| end - self.overlap.min(end))
+        (end < self.count).then(|| end - self.overlap.min(end))
     }
 
     /// Losses that are given before the segment at `begin` is read.
@@ -217,12 +236,12 @@ impl<'a> Segments<'a> {
         if begin == 0 { 0 } else { begin + self.overlap - 1 }
     }
 
-    fn piece(&mut self) -> Result<Vec<f32>> {
+    fn piece(&mut self, text: &dyn Fn(Range<usize>) -> Vec<u32>) -> Result<Vec<f32>> {
         let (bos, end) = (self.head(self.begin), self.end(self.begin));
         let (mut session, segment) = match self.segment.take() {
             Some(segment) => segment,
             None => {
-                let own = self.tokens[self.begin..end].iter().copied();
+                let own = text(self.begin..end);
                 let session = Session::new(self.decoder.clone(), AttentionPolicy::default())?;
                 (session, bos.into_iter().chain(own).collect())
             }
@@ -248,7 +267,8 @@ impl Iterator for Segments<'_> {
 
     /// The losses that one piece more gives: of tokens `told + 1` onwards; none in an overlap.
     fn next(&mut self) -> Option<Self::Item> {
-        (self.told + 1 < self.tokens.len()).then(|| self.piece())
+        let tokens = self.tokens;
+        self.next_of(&|range| tokens[range].to_vec())
     }
 }
 

@@ -23,8 +23,16 @@ pub struct Progress {
     pub done: u64,
     /// Tokens to do; 0 while that is not known.
     pub total: u64,
+    /// Tokens that are ready to be worked on, where they come by and by.
+    pub ready: u64,
     /// Tokens per second.
     pub per_second: f64,
+    /// Seconds until the end, if they can be told.
+    pub left: Option<f64>,
+    /// Bytes that the work will take, about, where that is known.
+    pub needs: Option<u64>,
+    /// Resident memory of the program, in bytes, where it was asked for.
+    pub memory: Option<u64>,
 }
 
 impl Progress {

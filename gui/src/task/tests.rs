@@ -51,8 +51,13 @@ fn progress_and_answers_arrive_and_every_one_asks_for_a_frame() {
         assert_eq!(std::thread::current().name(), Some("counting"));
         for at in 0..count {
             worker.report(|progress| {
-                *progress =
-                    Progress { phase: "counting", done: u64::from(at) + 1, total: 5, per_second: 1.0 };
+                *progress = Progress {
+                    phase: "counting",
+                    done: u64::from(at) + 1,
+                    total: 5,
+                    per_second: 1.0,
+                    ..Progress::default()
+                };
             });
             assert!(worker.send(at));
         }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use eframe::egui::{Align2, Button, ComboBox, Context, Key, Modifiers, TextEdit, Ui, Window};
+use eframe::egui::{
+    Align2, Button, ComboBox, Context, Key, Label, Modifiers, RichText, TextEdit, Ui, Window,
+};
 use lm_infinite::diagnose::{Diagnosis, Head, head_name};
 use lm_infinite::figures;
 use lm_infinite::results::default_folder;
 
 use crate::command::Command;
-use crate::export::{Controls, Done, Export, Form, Origin, Request, Wanted};
+use crate::export::{Controls, Done, Export, Form, Origin, Request, Wanted, partial};
 use crate::tab::Tab;
 use crate::theme;
 
@@ -49,8 +51,15 @@ pub struct Exportable<'a> {
     pub head: Option<Head>,
     /// Where the diagnosis comes from.
     pub origin: Option<Origin>,
-    /// It is of the whole text: a result folder can be written.
-    pub whole: bool,
+    /// What it is of, in words.
+    pub of: String,
+}
+
+impl Exportable<'_> {
+    /// Why no result folder can be written: it would be taken for that of a whole run.
+    pub fn partial(&self) -> Option<String> {
+        self.diagnosis.is_partial().then(|| partial(self.diagnosis))
+    }
 }
 
 impl Panel {
@@ -134,6 +143,7 @@ impl Panel {
     fn ask(&self, ui: &mut Ui, controls: &mut Controls, of: &Exportable<'_>) -> Option<Wanted> {
         let (ready, running) = (of.origin.is_some(), self.export.is_running());
         let mut wanted = None;
+        ui.add(Label::new(RichText::new(&of.of).small()).wrap());
         let (name, title, table) = FIGURES[controls.figure.min(FIGURES.len() - 1)];
         ui.horizontal(|ui| {
             let label = ui.label("Figure");
@@ -169,8 +179,12 @@ impl Panel {
             button(ui, "Copy picture", "To the clipboard", idle, Form::Copy);
         });
         ui.separator();
+        if let Some(partial) = of.partial() {
+            ui.add(Label::new(partial).wrap());
+        }
         path(ui, "Result folder", &mut controls.whole);
-        let all = ui.add_enabled(ready && of.whole && !running, Button::new("Export everything"));
+        let whole = !of.diagnosis.is_partial();
+        let all = ui.add_enabled(ready && whole && !running, Button::new("Export everything"));
         if all
             .on_hover_text("The result folder that `lm-infinite diagnose` writes: figures, tables, report")
             .on_disabled_hover_text("Once the whole text has been read")

@@ -1,5 +1,7 @@
 //! One prompt, both policies: how each continues it, side by side, every token coloured by its loss.
 
+use std::sync::Arc;
+
 use eframe::egui::{self, Button, Context, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
 use lm_infinite::sampler::SamplingParams;
 
@@ -8,7 +10,8 @@ use super::shown::Shown;
 use crate::command::Command;
 use crate::generation::{Controls, Generated, Generation, Piece, Request};
 use crate::inputs::Inputs;
-use crate::theme::{self, NAMES};
+use crate::theme;
+use crate::words::grouped;
 
 /// Prompt by default, in training lengths: where attention without the fix has long fallen apart.
 const PROMPT: u64 = 8;
@@ -42,10 +45,11 @@ impl Pane for Generate {
         let asked = std::mem::take(&mut self.asked);
         let Some(inputs) = shown.inputs else { return };
         let by_default = shown.diagnosis.trained_length.saturating_mul(PROMPT);
-        let prompt = self.controls.prompt.unwrap_or(by_default).clamp(1, (inputs.tokens.len() as u64).max(1));
+        let prompt = self.controls.prompt.unwrap_or(by_default).clamp(1, shown.diagnosis.tokens.max(1));
         self.controls.prompt = Some(prompt);
         // A small model is asked at once: an empty tab tells nobody what it is for.
-        if asked || (self.generation.is_new() && inputs.is_small()) {
+        let known = prompt <= inputs.tokens.len() as u64;
+        if asked || (self.generation.is_new() && inputs.is_small() && known) {
             let Controls { tokens, temperature, .. } = self.controls;
             let sampling = SamplingParams { temperature, ..SamplingParams::default() };
             let (inputs, prompt, tokens) = (inputs.clone(), prompt as usize, tokens as usize);
@@ -70,7 +74,18 @@ impl Pane for Generate {
             });
         }
         match self.generation.result() {
-            Some((request, generated)) => result(ui, request, generated),
+            Some((request, generated)) => {
+                if !Arc::ptr_eq(&request.inputs, inputs) {
+                    ui.colored_label(
+                        theme::BAD,
+                        "Of an earlier run. Generate goes on with the run on screen.",
+                    );
+                }
+                let (of, prompt) = (&request.inputs, grouped(request.prompt as u64));
+                let text = of.settings.text_name();
+                ui.weak(format!("{} goes on behind the first {prompt} tokens of {text}.", of.model));
+                result(ui, request, generated);
+            }
             None if self.generation.is_running() => {}
             None => {
                 ui.label(format!(
@@ -125,11 +140,11 @@ fn result(ui: &mut Ui, request: &Request, generated: &Generated) {
             ui.label(RichText::new(format!(" {nll} nats ")).background_color(theme::loss(nll)));
         }
     });
-    let policies: Vec<_> = request.inputs.policies.iter().take(NAMES.len()).enumerate().collect();
+    let policies: Vec<_> = request.inputs.policies.iter().enumerate().collect();
     ui.columns(policies.len().max(1), |columns| {
         for ((side, spec), ui) in policies.into_iter().zip(columns) {
             ui.label(
-                RichText::new(format!("{}  {}", NAMES[side], spec.label))
+                RichText::new(format!("{}  {}", theme::name(side), spec.label))
                     .color(theme::side(ui.visuals(), side))
                     .strong(),
             );

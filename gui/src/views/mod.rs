@@ -1,6 +1,7 @@
 //! What is drawn. A view takes what is [`Shown`](shown::Shown), and pushes commands for what the reader asks for.
 
 pub mod ask;
+pub mod caption;
 pub mod curves;
 pub mod export;
 pub mod features;
@@ -9,6 +10,7 @@ pub mod heads;
 pub mod map;
 pub mod memo;
 pub mod pane;
+pub mod reach;
 pub mod registry;
 pub mod run_bar;
 pub mod shown;

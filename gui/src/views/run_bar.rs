@@ -1,13 +1,16 @@
 //! The run bar: what to run, and the buttons.
 
-use eframe::egui::{self, Button, ComboBox, DragValue, ProgressBar, RichText, Slider, Ui};
+use eframe::egui::{
+    self, Button, ComboBox, DragValue, Id, Label, ProgressBar, RichText, Slider, TextEdit, Ui,
+};
 use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
 
 use super::ask::question::{Asked, Question};
 use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
-use crate::theme::{self, NAMES};
+use crate::theme;
+use crate::words::{grouped, size, time};
 
 /// What the bar shows.
 pub struct Bar<'a> {
@@ -15,7 +18,7 @@ pub struct Bar<'a> {
     pub settings: &'a Settings,
     /// Models that can be used at once.
     pub models: &'a [&'static str],
-    /// That of the model, once it is known.
+    /// That of the model that the bar names, once it is known.
     pub trained_length: Option<u64>,
     /// Of the run.
     pub progress: Option<&'a Progress>,
@@ -23,6 +26,8 @@ pub struct Bar<'a> {
     pub paused: bool,
     /// Why the last change of a parameter of A or B was refused.
     pub refused: &'a [Option<String>; 2],
+    /// What a run of this would take, in words.
+    pub estimate: String,
 }
 
 impl Bar<'_> {
@@ -48,6 +53,9 @@ impl Bar<'_> {
             commands.push(Command::Refused(refused));
         }
         buttons(ui, self.progress, self.paused, commands);
+        if self.progress.is_none_or(|progress| progress.finished) {
+            ui.add(Label::new(RichText::new(&self.estimate).small()).wrap());
+        }
     }
 }
 
@@ -116,7 +124,7 @@ fn policy(
     refused: &mut Option<String>,
     trained_length: Option<u64>,
 ) {
-    let name = NAMES[side];
+    let name = theme::name(side);
     let label =
         ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
     let chosen = text.split(':').next().unwrap_or_default().to_owned();
@@ -130,6 +138,7 @@ fn policy(
         });
     let help = PRESETS.iter().find(|(preset, _)| *preset == chosen).map_or("", |(_, help)| help);
     combo.response.labelled_by(label.id).on_hover_text(help);
+    typed_policy(ui, side, text, refused, trained_length);
     // Without a model nobody knows the defaults.
     let Some(trained_length) = trained_length else { return };
     match PolicySpec::parse(text.trim(), trained_length) {
@@ -170,6 +179,38 @@ fn policy(
     }
 }
 
+/// The policy as it is written, to be typed: what is typed is taken when the field is left, if it is a policy.
+fn typed_policy(
+    ui: &mut Ui,
+    side: usize,
+    text: &mut String,
+    refused: &mut Option<String>,
+    trained_length: Option<u64>,
+) {
+    // What is being typed, and the policy that it was begun with.
+    let id = Id::unique(("policy as written", side));
+    let kept = ui.data(|data| data.get_temp::<(String, String)>(id));
+    let mut typed = kept.filter(|(_, of)| of == text).map_or_else(|| text.clone(), |(typed, _)| typed);
+    let field = ui.add(TextEdit::singleline(&mut typed).desired_width(190.0));
+    let help =
+        "The policy as --policy takes it; those joined by + act together, as in lambda+self-extend (Enter)";
+    let name = format!("Policy {}, as written", theme::name(side));
+    field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, &name));
+    let field = field.on_hover_text(help);
+    if field.gained_focus() {
+        *refused = None;
+    }
+    if field.lost_focus() && typed.trim() != text.trim() {
+        match trained_length.map(|trained| PolicySpec::parse(typed.trim(), trained)) {
+            Some(Err(reason)) => *refused = Some(reason.to_string()),
+            // Without a model nobody knows; the run will tell.
+            Some(Ok(_)) | None => (*text, *refused) = (typed.trim().to_owned(), None),
+        }
+    }
+    let of = text.clone();
+    ui.data_mut(|data| data.insert_temp(id, (typed, of)));
+}
+
 fn meaning(preset: &str, key: &str) -> &'static str {
     match key {
         "window" if preset == "rerope" => "Largest distance that the position encoding is given, in tokens",
@@ -204,21 +245,38 @@ fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mu
         button(ui, "Stop", running, "End here; what was measured stays", Command::Stop);
         if let Some(progress) = progress {
             let share = progress.position as f32 / progress.total.max(1) as f32;
-            let left = match progress.seconds_left() {
-                Some(seconds) => format!(", {seconds:.0} s left"),
-                None => String::new(),
-            };
-            let words = format!(
-                "{}: {} of {} tokens, {:.0} tokens/s{left}",
-                progress.phase, progress.position, progress.total, progress.tokens_per_second
-            );
             ui.add(ProgressBar::new(share).desired_width(180.0).desired_height(10.0));
-            ui.label(words);
+            ui.label(progress_words(progress));
         }
     });
     if let Some(failure) = progress.and_then(|progress| progress.failure.as_ref()) {
         ui.colored_label(theme::BAD, format!("The run ended early. {failure}"));
     }
+}
+
+/// How far a run is, how long it takes still, and what memory.
+fn progress_words(progress: &Progress) -> String {
+    if progress.total == 0 {
+        return progress.phase.to_owned();
+    }
+    let (position, total) = (grouped(progress.position), grouped(progress.total));
+    let mut words = format!("{}: {position} of {total} tokens", progress.phase);
+    if progress.tokenized < progress.total && !progress.finished {
+        words.push_str(&format!(", {} tokenized", grouped(progress.tokenized)));
+    }
+    if progress.tokens_per_second > 0.0 {
+        words.push_str(&format!(", {:.0} tokens/s", progress.tokens_per_second));
+    }
+    if let Some(left) = progress.seconds_left() {
+        words.push_str(&format!(", {} left", time(left)));
+    }
+    if let Some(needs) = progress.needs {
+        words.push_str(&format!(", takes about {} beside the model", size(needs)));
+    }
+    if let Some(memory) = progress.memory {
+        words.push_str(&format!(", {} in use", size(memory)));
+    }
+    words
 }
 
 /// The end of a long path.
@@ -235,6 +293,32 @@ fn short(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_tells_tokens_time_and_memory() {
+        let loading = Progress { phase: "loading the model", ..Progress::default() };
+        assert_eq!(progress_words(&loading), "loading the model");
+        let reading = Progress {
+            phase: "both policies read the text",
+            position: 1024,
+            total: 100_000_000,
+            tokenized: 49_152,
+            tokens_per_second: 2000.4,
+            left: Some(7200.0),
+            needs: Some(60_000_000),
+            memory: Some(3_200_000_000),
+            ..Progress::default()
+        };
+        assert_eq!(
+            progress_words(&reading),
+            "both policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
+             60 MB beside the model, 3.2 GB in use"
+        );
+        let finished = Progress { finished: true, tokenized: 7, ..reading };
+        assert!(
+            !progress_words(&finished).contains("left") && !progress_words(&finished).contains("tokenized")
+        );
+    }
 
     #[test]
     fn long_paths_keep_their_end() {

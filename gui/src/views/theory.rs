@@ -9,7 +9,7 @@ use super::pane::Pane;
 use super::shown::Shown;
 use crate::command::Command;
 use crate::task::Task;
-use crate::theme::{self, NAMES};
+use crate::theme;
 
 /// Seed of the drawn numbers: that of the command.
 const SEED: u64 = 0;
@@ -37,14 +37,14 @@ impl Pane for Theory {
         self.claims.poll();
         if let Some(head) = shown.head {
             self.statements.update(shown.diagnosis, head, || {
-                let runs = shown.diagnosis.runs.iter().take(NAMES.len());
+                let runs = shown.diagnosis.runs.iter();
                 runs.map(|run| head_statements(shown.diagnosis, run, head)).collect()
             });
         }
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
-        ScrollArea::vertical().show(ui, |ui| {
+        ScrollArea::both().show(ui, |ui| {
             self.head(ui, shown);
             ui.separator();
             match (self.claims.answer(), self.claims.failure()) {
@@ -74,8 +74,8 @@ impl Theory {
         ui.strong(format!("{}: measured against bound", head_name(head)));
         Grid::new("head statements").num_columns(1 + sides.len()).striped(true).show(ui, |ui| {
             ui.label("");
-            for (side, run) in shown.diagnosis.runs.iter().take(NAMES.len()).enumerate() {
-                let name = format!("{}  {}", NAMES[side], run.policy);
+            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
+                let name = format!("{}  {}", theme::name(side), run.policy);
                 ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
             }
             ui.end_row();

@@ -8,7 +8,7 @@ use crate::inputs::Inputs;
 /// Text of the token at `position`; a space is kept, line ends and other control characters become marks.
 pub fn text(inputs: &Inputs, position: u64) -> String {
     let id = usize::try_from(position).ok().and_then(|at| inputs.tokens.get(at));
-    let raw = id.and_then(|&id| inputs.tokenizer.token_text(id));
+    let raw = id.and_then(|id| inputs.tokenizer.token_text(id));
     raw.map_or_else(|| "?".to_owned(), |raw| visible(&raw))
 }
 

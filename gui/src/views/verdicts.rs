@@ -1,12 +1,14 @@
 //! What broke, in words: one line per policy, and its factors.
 
-use eframe::egui::{Grid, RichText, Ui};
+use eframe::egui::{Grid, RichText, ScrollArea, Ui};
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
-use crate::theme::{self, NAMES};
+use super::reach::{not_yet, to_go};
+use crate::theme;
+use crate::words::grouped;
 
-/// Draws the verdicts.
-pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
+/// Draws the verdicts. `asked` is the number of tokens that was asked for, where that is known.
+pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
     let reference = match (diagnosis.reference_nll, diagnosis.reference_first_non_finite) {
         (Some(nll), _) => format!("costs {nll:.2} nats per token"),
         (None, Some(at)) => format!("has a loss that is not finite from token {at}"),
@@ -16,30 +18,69 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis) {
         "{}: trained on {} tokens. Reference: the same text in windows of that length {reference}.",
         diagnosis.model, diagnosis.trained_length
     ));
-    Grid::new("verdicts").num_columns(6).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
-        for title in ["", "loss (nats)", "loss beyond", "logits", "entropy", "drift"] {
-            ui.label(RichText::new(title).weak());
-        }
-        ui.end_row();
-        for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
-            ui.label(
-                RichText::new(format!("{}  {}", NAMES[side], run.policy))
-                    .color(theme::side(ui.visuals(), side))
-                    .strong(),
-            );
-            let (nll, breaks) = loss(run);
-            ui.label(nll);
-            ui.label(breaks);
-            for (_, factor) in run.factors.verdicts() {
-                let outcome = factor.outcome();
-                let text = verdict(outcome, factor.first_non_finite.or(factor.at));
-                let failed = matches!(outcome, Outcome::Fails | Outcome::NotFinite);
-                let text = if failed { RichText::new(text).strong() } else { RichText::new(text) };
-                ui.label(text).on_hover_text(&factor.words);
+    // Names of policies are long, and columns do not wrap: what has no room is scrolled to.
+    ScrollArea::horizontal().id_salt("verdicts").show(ui, |ui| {
+        Grid::new("verdicts").num_columns(7).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
+            for title in ["", "tokens", "loss (nats)", "loss beyond", "logits", "entropy", "drift"] {
+                ui.label(RichText::new(title).weak());
             }
             ui.end_row();
-        }
+            for (side, run) in diagnosis.runs.iter().enumerate() {
+                row(ui, diagnosis, side, run, asked);
+                ui.end_row();
+            }
+        });
     });
+}
+
+/// What one policy did.
+fn row(ui: &mut Ui, diagnosis: &Diagnosis, side: usize, run: &RunMeasurement, asked: Option<u64>) {
+    let name = format!("{}  {}", theme::name(side), run.policy);
+    ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
+    let (words, help) = tokens(diagnosis, run, asked);
+    ui.label(words).on_hover_text(help);
+    let (nll, breaks) = loss(run);
+    ui.label(nll);
+    let left = to_go(diagnosis, run);
+    // A window that is shorter than the training length may lose a model before its end.
+    let failed = run.breaks.is_some() || run.first_non_finite.is_some();
+    ui.label(left.filter(|_| !failed).map_or(breaks, not_yet));
+    for (_, factor) in run.factors.verdicts() {
+        let outcome = factor.outcome();
+        let failed = matches!(outcome, Outcome::Fails | Outcome::NotFinite);
+        let text = match left.filter(|_| !failed) {
+            Some(left) => not_yet(left),
+            None => verdict(outcome, factor.first_non_finite.or(factor.at)),
+        };
+        let text = if failed { RichText::new(text).strong() } else { RichText::new(text) };
+        ui.label(text).on_hover_text(&factor.words);
+    }
+}
+
+/// How much of the text a run has read, and the same in a sentence. `asked` is how much was asked for.
+fn tokens(diagnosis: &Diagnosis, run: &RunMeasurement, asked: Option<u64>) -> (String, String) {
+    let (read, tokens) = (run.tokens_read(), diagnosis.tokens);
+    if diagnosis.is_partial() {
+        let words = format!("{} of {}", grouped(read), grouped(tokens));
+        return (words.clone(), format!("{words} tokens have been read"));
+    }
+    match (diagnosis.repeated_from, asked.filter(|&asked| tokens < asked)) {
+        (Some(from), _) => (
+            format!("{}, repeats from {}", grouped(read), grouped(from)),
+            format!(
+                "The text has {} tokens; from there on its documents are drawn with replacement",
+                grouped(from)
+            ),
+        ),
+        (None, Some(asked)) => (
+            format!("{}, to its end", grouped(read)),
+            format!(
+                "The text ended before the {} tokens that were asked for; Repeat goes on with its documents",
+                grouped(asked)
+            ),
+        ),
+        (None, None) => (grouped(read), "Tokens that were read".to_owned()),
+    }
 }
 
 /// The mean loss, and where it breaks.

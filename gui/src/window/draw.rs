@@ -1,6 +1,8 @@
 //! One frame: reads what is on screen, and returns what the reader asks for.
 
-use eframe::egui::{self, CentralPanel, Key, KeyboardShortcut, Modifiers, Panel, ScrollArea, Ui};
+use eframe::egui::{
+    self, CentralPanel, Key, KeyboardShortcut, Modifiers, Panel, Rect, ScrollArea, Ui, UiBuilder, vec2,
+};
 
 use super::state::State;
 use crate::command::Command;
@@ -15,6 +17,12 @@ use crate::{help, theme};
 const NUMBERS: [Key; 9] =
     [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
+/// Lowest height of a pane, in points, and room below it.
+const LEAST_PANE: f32 = 280.0;
+const EDGE: f32 = 8.0;
+/// Share of the window that the run bar takes at most; what has no room is scrolled to.
+const BAR: f32 = 0.5;
+
 /// Draws everything; returns what was asked for.
 pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
     let mut commands = Vec::new();
@@ -23,7 +31,13 @@ pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
     dropped(ui, &mut commands);
     let bar = Panel::top("run").show(ui, |ui| {
         ui.add_space(4.0);
-        bar_ui(state, ui, &mut commands);
+        let most = ui.ctx().content_rect().height() * BAR;
+        ScrollArea::vertical().id_salt("run bar").max_height(most).auto_shrink([false, true]).show(
+            ui,
+            |ui| {
+                bar_ui(state, ui, &mut commands);
+            },
+        );
         ui.add_space(4.0);
     });
     tour::mark(ui.ctx(), Part::RunBar, bar.response.rect);
@@ -55,7 +69,7 @@ fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
     if help::show(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));
     }
-    let tour = state.tour.show(ctx);
+    let tour = state.tour.show(ctx, state.diagnosis.as_deref());
     if tour != state.tour {
         commands.push(Command::Tour(tour));
     }
@@ -85,14 +99,14 @@ fn dropped(ui: &Ui, commands: &mut Vec<Command>) {
 }
 
 fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
-    let trained_length = state.diagnosis.as_ref().map(|diagnosis| diagnosis.trained_length);
     let bar = Bar {
         settings: &state.settings,
         models: &state.models,
-        trained_length,
+        trained_length: state.trained_length(),
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
         refused: &state.refused,
+        estimate: state.estimate(),
     };
     bar.show(ui, commands);
     if let Some(failure) = state.opening.failure() {
@@ -101,17 +115,25 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
         ui.label(note.to_string());
     }
-    ui.horizontal(|ui| manners_ui(state, ui, commands));
+    ui.horizontal_wrapped(|ui| manners_ui(state, ui, commands));
 }
 
 fn result_ui(state: &State, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
+    let caption = state.caption();
     let grid = Panel::left("heads")
         .default_size(state.heads_width.unwrap_or(330.0))
         .size_range(240.0..=620.0)
         .show(ui, |ui| {
+            if let Some(caption) = &caption {
+                caption.show(ui);
+            }
+            let below = ui.available_rect_before_wrap();
             let choice = ScrollArea::vertical().show(ui, |ui| state.heads.show(ui, shown.diagnosis)).inner;
             if choice != state.heads.choice {
                 commands.push(Command::Heads(choice));
+            }
+            if let Some(caption) = &caption {
+                caption.veil(ui, below);
             }
         });
     tour::mark(ui.ctx(), Part::Heads, grid.response.rect);
@@ -120,22 +142,41 @@ fn result_ui(state: &State, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<C
         commands.push(Command::HeadsWidth(width));
     }
     CentralPanel::default().show(ui, |ui| {
-        let verdicts = ui.scope(|ui| verdicts::show(ui, shown.diagnosis));
-        tour::mark(ui.ctx(), Part::Verdicts, verdicts.response.rect);
-        ui.separator();
-        ui.horizontal_wrapped(|ui| {
-            for tab in Tab::ALL {
-                let label = ui.selectable_label(state.tab == tab, tab.name());
-                let help = format!("{} (key {})", tab.help(), tab.index() + 1);
-                if label.on_hover_text(help).clicked() {
-                    commands.push(Command::Show(tab));
+        let height = ui.available_height();
+        // A low window has no room for all: then it scrolls.
+        ScrollArea::vertical().id_salt("result").auto_shrink(false).show(ui, |ui| {
+            let top = ui.cursor().top();
+            let verdicts = ui.scope(|ui| verdicts::show(ui, shown.diagnosis, state.asked()));
+            tour::mark(ui.ctx(), Part::Verdicts, verdicts.response.rect);
+            ui.separator();
+            ui.horizontal_wrapped(|ui| tabs_ui(state, ui, commands));
+            if let Some(caption) = &caption {
+                caption.veil(ui, verdicts.response.rect);
+                caption.show(ui);
+            }
+            let used = ui.cursor().top() - top;
+            let room = vec2(ui.available_width(), (height - used - EDGE).max(LEAST_PANE));
+            let rect = Rect::from_min_size(ui.cursor().min, room);
+            ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
+                if let Some(pane) = state.pane() {
+                    pane.show(ui, shown, commands);
                 }
+            });
+            if let Some(caption) = &caption {
+                caption.veil(ui, rect);
             }
         });
-        if let Some(pane) = state.pane() {
-            pane.show(ui, shown, commands);
-        }
     });
+}
+
+fn tabs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
+    for tab in Tab::ALL {
+        let label = ui.selectable_label(state.tab == tab, tab.name());
+        let help = format!("{} (key {})", tab.help(), tab.index() + 1);
+        if label.on_hover_text(help).clicked() {
+            commands.push(Command::Show(tab));
+        }
+    }
 }
 
 /// Light or dark, results, export, help and tour.

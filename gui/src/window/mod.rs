@@ -15,12 +15,12 @@ use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::hub;
 
 use self::picture::Picture;
-use self::state::State;
+use self::state::{OpenedFolder, State};
 use crate::args::{Args, Theme};
 use crate::command::Command;
 use crate::job::{Job, Progress};
 use crate::memory::Memory;
-use crate::opening::{Opened, Request};
+use crate::opening::{Opened, Request, Results};
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::task::Task;
@@ -268,9 +268,11 @@ impl Window {
         for opened in state.opening.newest() {
             match opened {
                 Opened::Results(result) => {
-                    let (info, diagnosis) = *result;
+                    let Results { name, info, diagnosis } = *result;
                     (state.job, state.progress, state.inputs) = (None, None, None);
-                    (state.folder, state.diagnosis) = (Some(Arc::new(info)), Some(Arc::new(diagnosis)));
+                    let settings = state.settings.clone();
+                    state.folder = Some(OpenedFolder { name, info: Arc::new(info), settings });
+                    state.diagnosis = Some(Arc::new(diagnosis));
                 }
                 Opened::Model(name) => state.settings.model = name,
                 Opened::Text(path) => (state.settings.text, state.settings.pasted) = (path, None),
@@ -283,7 +285,7 @@ impl Window {
         let Some(job) = &mut state.job else { return };
         if let Some(newest) = job.newest() {
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
-            state.folder = None;
+            (state.folder, state.number) = (None, state.begun);
         }
         state.progress = Some(job.progress());
     }
@@ -291,6 +293,7 @@ impl Window {
     /// Begins anew; what is on screen stays until there is something newer.
     fn run(&mut self, ctx: &Context) {
         self.state.opening.forget();
+        self.state.begun += 1;
         self.state.job = Some(Job::start(self.state.settings.clone(), theme::wake(ctx)));
         self.changed = None;
     }

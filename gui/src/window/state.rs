@@ -3,21 +3,36 @@
 use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::policy::PolicySpec;
 use lm_infinite::results::RunInfo;
 
 use crate::export::Origin;
 use crate::inputs::Inputs;
 use crate::job::{Job, Progress};
 use crate::opening::Opening;
+use crate::pace;
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::Ask;
+use crate::views::caption::Caption;
 use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
 use crate::views::pane::Pane;
 use crate::views::registry;
 use crate::views::shown::{Hover, Shown};
+use crate::words::{grouped, size, time};
+
+/// A result folder that is on screen.
+#[derive(Clone)]
+pub struct OpenedFolder {
+    /// Its name.
+    pub name: String,
+    /// What it says of itself.
+    pub info: Arc<RunInfo>,
+    /// What the run bar said when it was opened.
+    pub settings: Settings,
+}
 
 /// What is on screen.
 pub struct State {
@@ -29,14 +44,18 @@ pub struct State {
     pub models: Vec<&'static str>,
     /// The newest run.
     pub job: Option<Job>,
+    /// Runs begun so far: the number of the newest.
+    pub begun: u64,
+    /// The number of the run on screen.
+    pub number: u64,
     /// How far it is.
     pub progress: Option<Progress>,
     /// The newest result.
     pub diagnosis: Option<Arc<Diagnosis>>,
     /// What it was made of, if it was made here.
     pub inputs: Option<Arc<Inputs>>,
-    /// What the result folder on screen says of itself, if it was read from one.
-    pub folder: Option<Arc<RunInfo>>,
+    /// The result folder on screen, if it was read from one.
+    pub folder: Option<OpenedFolder>,
     /// What is being opened.
     pub opening: Opening,
     /// The head grid.
@@ -69,6 +88,8 @@ impl State {
             refused: [None, None],
             models: Vec::new(),
             job: None,
+            begun: 0,
+            number: 0,
             progress: None,
             diagnosis: None,
             inputs: None,
@@ -98,13 +119,70 @@ impl State {
     /// What can be exported, once there is a result.
     pub fn exportable(&self) -> Option<Exportable<'_>> {
         let made = self.inputs.clone().map(Origin::Inputs);
-        let whole = self.progress.as_ref().is_none_or(|progress| progress.position == progress.total);
         Some(Exportable {
             diagnosis: self.diagnosis.as_ref()?,
             head: self.heads.choice.head,
-            origin: made.or_else(|| self.folder.clone().map(Origin::Folder)),
-            whole,
+            origin: made.or_else(|| self.folder.as_ref().map(|folder| Origin::Folder(folder.info.clone()))),
+            of: self.caption().map_or_else(String::new, |caption| caption.words),
         })
+    }
+
+    /// What is on screen is of.
+    pub fn caption(&self) -> Option<Caption> {
+        let diagnosis = self.diagnosis.as_deref()?;
+        let changed = |then: &Settings| self.settings.differences(then, diagnosis.trained_length);
+        Some(match (&self.inputs, &self.folder) {
+            (Some(inputs), _) => {
+                let settings = &inputs.settings;
+                let (asked, changed) = (Some(settings.tokens), changed(settings));
+                let run = format!("Run {}", self.number);
+                Caption::new(diagnosis, &run, settings.text_name(), asked, &changed)
+            }
+            (None, Some(folder)) => {
+                let run = format!("Result folder {}", folder.name);
+                Caption::new(diagnosis, &run, &folder.info.text.name, None, &changed(&folder.settings))
+            }
+            (None, None) => Caption::new(diagnosis, "Run", "a text", None, &[]),
+        })
+    }
+
+    /// The training length of the model that the run bar names, where it is known.
+    pub fn trained_length(&self) -> Option<u64> {
+        let model = match (&self.inputs, &self.folder) {
+            (Some(inputs), _) => inputs.settings.model.as_str(),
+            (None, Some(folder)) => folder.info.model.name.as_str(),
+            (None, None) => return None,
+        };
+        let diagnosis = self.diagnosis.as_ref().filter(|_| model == self.settings.model)?;
+        Some(diagnosis.trained_length)
+    }
+
+    /// What a run of what the run bar says would take, in words: known of a model that has been read with.
+    pub fn estimate(&self) -> String {
+        let Settings { model, tokens, policies, .. } = &self.settings;
+        let inputs = self.inputs.as_ref().filter(|inputs| inputs.settings.model == *model);
+        let Some(inputs) = inputs else {
+            return "Time and memory of a run are told once its model is loaded.".to_owned();
+        };
+        let config = inputs.decoder.config();
+        let specs = policies.iter().map(|text| PolicySpec::parse(text.trim(), config.trained_length));
+        let Ok(specs) = specs.collect::<Result<Vec<_>, _>>() else { return String::new() };
+        let memory = size(pace::bytes(config, &specs, *tokens));
+        let tokens = grouped(*tokens);
+        match inputs.paced(|pace| pace.seconds(config, &specs, 0, self.settings.tokens)) {
+            Some(seconds) => {
+                format!(
+                    "A run over {tokens} tokens takes about {} and {memory} beside the model.",
+                    time(seconds)
+                )
+            }
+            None => format!("A run over {tokens} tokens takes about {memory} beside the model."),
+        }
+    }
+
+    /// Tokens that were asked for in the run on screen.
+    pub fn asked(&self) -> Option<u64> {
+        self.inputs.as_ref().map(|inputs| inputs.settings.tokens)
     }
 
     /// The pane of the open tab.

@@ -69,13 +69,14 @@ impl<T: Deref<Target = Tokenizer>> TokenStream<T> {
         }
     }
 
-    /// From here on keeps where documents of the text start.
-    pub(super) fn keep_document_starts(&mut self) {
+    /// From here on keeps where documents of the text start: eight bytes for each.
+    pub fn keep_document_starts(&mut self) {
         self.pieces.keep_starts();
     }
 
-    /// Where documents start in what was read of the text, in bytes, where that was kept; nothing once documents are drawn.
-    pub(super) fn document_starts(&self) -> &[u64] {
+    /// Where documents start in what was read of the text, in bytes, where that was kept; nothing once documents are drawn, which
+    /// would count one twice.
+    pub fn document_bytes(&self) -> &[u64] {
         self.pieces.starts()
     }
 

@@ -10,14 +10,17 @@ use lm_infinite_runtime::session::Session;
 use super::builder::{DiagnosisBuilder, RunInput};
 use super::collector::Collector;
 use super::model::Diagnosis;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine;
 
 /// Policies that read one text side by side.
 pub struct Live {
     name: String,
     decoder: Arc<Decoder>,
+    /// Those that [`Live::step`] reads.
     tokens: Arc<[u32]>,
+    /// Tokens of the text.
+    length: usize,
     reference: Vec<f32>,
     documents: Vec<u64>,
     runs: Vec<LiveRun>,
@@ -44,29 +47,42 @@ impl Live {
         reference: Vec<f32>,
         policies: Vec<PolicySpec>,
     ) -> Result<Self> {
+        let live = Self::of_length(name, decoder, tokens.len(), policies)?;
+        Ok(Self { tokens, reference, ..live })
+    }
+
+    /// The same of a text of `length` tokens that are not known yet, and go to [`Self::read`]; nothing is known of the reference.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn of_length(
+        name: impl Into<String>,
+        decoder: Arc<Decoder>,
+        length: usize,
+        policies: Vec<PolicySpec>,
+    ) -> Result<Self> {
         let run = |spec: PolicySpec| {
             Ok(LiveRun {
                 session: Session::new(decoder.clone(), spec.policy.clone())?,
-                collector: Collector::new(decoder.config(), tokens.len() as u64).with_pooled_maps(),
+                collector: Collector::new(decoder.config(), length as u64).with_pooled_maps(),
                 nll: Vec::new(),
                 spent: Duration::ZERO,
                 spec,
             })
         };
         let runs = policies.into_iter().map(run).collect::<Result<_>>()?;
-        Ok(Self { name: name.into(), decoder, tokens, reference, documents: Vec::new(), runs })
+        let (tokens, reference, documents) = (Arc::default(), Vec::new(), Vec::new());
+        Ok(Self { name: name.into(), decoder, tokens, length, reference, documents, runs })
     }
 
-    /// The positions at which documents of the text start, as for [`DiagnosisBuilder::with_documents`].
-    #[must_use]
-    pub fn with_documents(mut self, starts: Vec<u64>) -> Self {
+    /// The positions at which documents of the text start, as for [`DiagnosisBuilder::with_documents`]: as far as they are known.
+    pub fn set_documents(&mut self, starts: Vec<u64>) {
         self.documents = starts;
-        self
     }
 
     /// Tokens that every policy has read.
     pub fn position(&self) -> usize {
-        self.runs.iter().map(|run| run.session.position() as usize).min().unwrap_or(self.tokens.len())
+        self.runs.iter().map(|run| run.session.position() as usize).min().unwrap_or(self.length)
     }
 
     /// More of the reference. Breaks are told as far as it goes, so it should be ahead of what is read.
@@ -76,12 +92,12 @@ impl Live {
 
     /// Tokens to read.
     pub fn len(&self) -> usize {
-        self.tokens.len()
+        self.length
     }
 
     /// True if there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.length == 0
     }
 
     /// Every policy reads the next `count` tokens, or what is left.
@@ -89,8 +105,20 @@ impl Live {
     /// # Errors
     /// As [`Session::score`].
     pub fn step(&mut self, count: usize) -> Result<()> {
-        let from = self.position();
-        let chunk = &self.tokens[from..self.tokens.len().min(from.saturating_add(count))];
+        let (tokens, from) = (self.tokens.clone(), self.position());
+        self.read(&tokens[from.min(tokens.len())..tokens.len().min(from.saturating_add(count))])
+    }
+
+    /// Every policy reads `chunk`, the next tokens of the text.
+    ///
+    /// # Errors
+    /// More than the text has; as [`Session::score`].
+    pub fn read(&mut self, chunk: &[u32]) -> Result<()> {
+        let (position, length) = (self.position(), self.length);
+        if chunk.len() > length.saturating_sub(position) {
+            let got = format!("{} more tokens behind {position} of {length}", chunk.len());
+            return Err(Error::input("text", got));
+        }
         for run in &mut self.runs {
             let start = Instant::now();
             run.nll.extend(run.session.score(chunk, Some(&mut run.collector))?.nll);
@@ -104,7 +132,7 @@ impl Live {
     /// # Errors
     /// As [`Collector::finish`] and [`DiagnosisBuilder::push`].
     pub fn diagnosis(&self) -> Result<Diagnosis> {
-        let (config, tokens) = (self.decoder.config(), self.tokens.len() as u64);
+        let (config, tokens) = (self.decoder.config(), self.length as u64);
         let mut builder = DiagnosisBuilder::new(&self.name, config, tokens, self.reference.clone(), None)
             .with_documents(self.documents.clone());
         for run in &self.runs {
@@ -126,7 +154,7 @@ impl Live {
 mod tests {
     use super::*;
     use crate::diagnose::RunMeasurement;
-    use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
+    use crate::evaluate::{ReferenceWindows, Segments, evaluate, evaluate_in_segments};
     use lm_infinite_runtime::attention_window::{AttentionWindow, WindowRequest};
     use lm_infinite_runtime::policy::AttentionPolicy;
 
@@ -198,7 +226,21 @@ mod tests {
         live.step(usize::MAX).expect("tokens");
         live.step(1).expect("nothing is left");
         assert_eq!(live.position(), live.len());
+        let mut by_pieces = Live::of_length("m", decoder.clone(), 1024, specs.clone()).expect("fits");
+        let windows = ReferenceWindows::of(decoder.config(), 1024);
+        let mut reference = Segments::of_length(&decoder, 1024, None, windows);
+        while let Some(losses) = reference.next_of(&|range| tokens[range].to_vec()) {
+            by_pieces.extend_reference(&losses.expect("runs"));
+        }
+        tokens.chunks(512).for_each(|chunk| by_pieces.read(chunk).expect("tokens"));
+        assert!(
+            by_pieces.read(&[1]).expect_err("nothing is left").to_string().contains("behind 1024 of 1024")
+        );
         let last = live.diagnosis().expect("at the end");
+        let of_pieces = by_pieces.diagnosis().expect("at the end");
+        for (run, whole) in of_pieces.runs.iter().zip(&last.runs) {
+            assert_eq!((&run.arrays.nll, &run.loss), (&whole.arrays.nll, &whole.loss));
+        }
         for (run, spec) in last.runs.iter().zip(&specs) {
             check_pooled(&decoder, &tokens, run, &spec.policy);
         }

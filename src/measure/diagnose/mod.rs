@@ -9,6 +9,7 @@ mod bands;
 mod builder;
 mod collector;
 mod drift;
+mod extent;
 mod factors;
 mod head;
 mod head_effects;

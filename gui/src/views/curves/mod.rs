@@ -15,7 +15,7 @@ use super::memo::Memo;
 use super::pane::Pane;
 use super::shown::Shown;
 use crate::command::Command;
-use crate::theme::NAMES;
+use crate::theme;
 use crate::tour;
 
 /// Room for the words above a plot.
@@ -79,9 +79,12 @@ impl Pane for Curves {
 
 fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
     ui.horizontal_wrapped(|ui| {
-        for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
-            let drawn = ["solid", "dashed"][side];
-            ui.colored_label(paint::side(ui, side), format!("{} {} ({drawn})", NAMES[side], run.policy));
+        for (side, run) in diagnosis.runs.iter().enumerate() {
+            let drawn = paint::style_name(side);
+            ui.colored_label(
+                paint::side(ui, side),
+                format!("{} {} ({drawn})", theme::name(side), run.policy),
+            );
         }
         ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
         if let Some(from) = diagnosis.repeated_from {
@@ -100,8 +103,10 @@ fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
         menu.response.labelled_by(label.id).on_hover_text(help);
         ui.separator();
         ui.label("Entropy bounds");
-        let names = [(None, "none"), (Some(0), "of A"), (Some(1), "of B")];
-        for (bounds, name) in names.into_iter().take(1 + diagnosis.runs.len()) {
+        let of = |side: usize| (Some(side), format!("of {}", theme::name(side)));
+        for (bounds, name) in
+            std::iter::once((None, "none".to_owned())).chain((0..diagnosis.runs.len()).map(of))
+        {
             let help = "What the logits alone say of the entropy (appendix D of the paper)";
             ui.selectable_value(&mut controls.bounds, bounds, name).on_hover_text(help);
         }
@@ -122,7 +127,7 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
                 ui.colored_label(paint::bound(number), format!("dotted: {}", line.name));
             }
             if let (Kind::Side(side), Some(at)) = (line.kind, line.not_finite_from) {
-                let words = format!("{}: not finite from {}", NAMES[side], grouped(at as f64));
+                let words = format!("{}: not finite from {}", theme::name(side), grouped(at as f64));
                 ui.colored_label(paint::side(ui, side), words);
             }
         }
@@ -139,7 +144,7 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
 fn reading(drawing: &Drawing, axis: &Axis, cursor: f64) -> String {
     let value = |line: &Line| {
         let name = match line.kind {
-            Kind::Side(side) => NAMES[side],
+            Kind::Side(side) => theme::name(side),
             Kind::Reference => "reference",
             Kind::Bound(_) => &line.name,
         };

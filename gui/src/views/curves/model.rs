@@ -6,7 +6,7 @@ use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
 
 use super::axis::{Axis, Spacing};
-use crate::theme::NAMES;
+use crate::theme;
 use crate::tour::Part;
 
 /// Buckets of the loss in one running mean.
@@ -99,11 +99,11 @@ pub struct Line {
     pub kind: Kind,
     /// In words.
     pub name: String,
-    /// From left to right; NaN where values are not finite: there the line has a gap.
+    /// From left to right; NaN where values are not finite, or there are none: there the line has a gap.
     pub points: Vec<PlotPoint>,
     /// Places, lower ends and upper ends of the band: what 10 % and 90 % of the heads stay below, as in the figures; NaN as above.
     pub band: [Vec<f64>; 3],
-    /// The first token, or distance in tokens, where a value is not finite.
+    /// The first token, or distance in tokens, from which on a value is not finite.
     pub not_finite_from: Option<u64>,
 }
 
@@ -159,14 +159,9 @@ impl Line {
     }
 }
 
-/// Points of a curve. One without a mean is NaN where values are not finite, and left out where there are none.
+/// Points of a curve, NaN where there is no mean: values are not finite there, or there are none. No line reaches over that.
 fn with_gaps(curve: &BandCurve) -> Vec<[f64; 2]> {
-    kept(curve).map(|at| [curve.x[at], curve.mean[at].unwrap_or(f64::NAN)]).collect()
-}
-
-fn kept(curve: &BandCurve) -> impl Iterator<Item = usize> {
-    let broken = curve.not_finite_from.is_some();
-    (0..curve.x.len()).filter(move |&at| broken || curve.mean[at].is_some())
+    curve.x.iter().zip(&curve.mean).map(|(&x, mean)| [x, mean.unwrap_or(f64::NAN)]).collect()
 }
 
 /// The means of columns of the axis, where there are more points than columns.
@@ -207,14 +202,36 @@ pub struct Drawing {
     pub lines: Vec<Line>,
     /// What is not drawn, and why.
     pub note: String,
+    /// Values that the vertical axis has to hold, so that a flat curve is not drawn on an axis of its last decimals; `None`
+    /// where there are no values.
+    pub holds: Option<[f64; 2]>,
+}
+
+/// Shortest vertical axis: in nats or logits, and as a share of the values.
+const LEAST_SPAN: f64 = 0.5;
+const LEAST_SHARE: f64 = 0.05;
+
+/// Around all values, and no shorter than the shortest axis.
+fn holds(lines: &[Line]) -> Option<[f64; 2]> {
+    let values = lines.iter().flat_map(|line| {
+        let [_, low, high] = &line.band;
+        line.points.iter().map(|point| point.y).chain(low.iter().copied()).chain(high.iter().copied())
+    });
+    let ends = values.filter(|value| value.is_finite()).fold(None, |ends: Option<[f64; 2]>, value| {
+        Some(ends.map_or([value; 2], |[low, high]| [low.min(value), high.max(value)]))
+    });
+    let [low, high] = ends?;
+    let least = LEAST_SPAN.max(LEAST_SHARE * low.abs().max(high.abs()));
+    let more = ((least - (high - low)) / 2.0).max(0.0);
+    Some([low - more, high + more])
 }
 
 impl Drawing {
     /// Of one curve.
     pub fn new(diagnosis: &Diagnosis, curve: Curve, asked: Asked, axis: &Axis) -> Self {
         let mut lines = Vec::new();
-        for (side, run) in diagnosis.runs.iter().take(2).enumerate() {
-            let name = format!("{} {}", NAMES[side], run.policy);
+        for (side, run) in diagnosis.runs.iter().enumerate() {
+            let name = format!("{} {}", theme::name(side), run.policy);
             let (points, not_finite_from) = points(curve, run, asked.head);
             let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
             let line = Line { not_finite_from, ..line };
@@ -233,15 +250,16 @@ impl Drawing {
         if let (Curve::Entropy, Some(run)) = (curve, asked.bounds.and_then(|side| diagnosis.runs.get(side))) {
             note = bounds(run, asked.head, axis, &mut lines);
         }
-        Self { curve, lines, note }
+        let holds = holds(&lines);
+        Self { curve, lines, note, holds }
     }
 }
 
 /// How many losses have no place in the plot.
 fn not_drawn(diagnosis: &Diagnosis) -> String {
-    let runs = diagnosis.runs.iter().take(2).enumerate().filter_map(|(side, run)| {
+    let runs = diagnosis.runs.iter().enumerate().filter_map(|(side, run)| {
         let lost: u64 = run.buckets.iter().map(|bucket| bucket.non_finite).sum();
-        (lost > 0).then(|| format!("{} tokens under {}", lost, NAMES[side]))
+        (lost > 0).then(|| format!("{} tokens under {}", lost, theme::name(side)))
     });
     let lost: Vec<_> = runs.collect();
     if lost.is_empty() { String::new() } else { format!("losses that are not finite: {}", lost.join(", ")) }
@@ -260,9 +278,9 @@ fn bounds(run: &RunMeasurement, head: Option<(usize, usize)>, axis: &Axis, lines
     }
     let mut below = Vec::new();
     for (number, (name, curve)) in curves.into_iter().enumerate() {
-        let points = curve.points().map(|(x, mean, _)| [x, mean]).filter(|&[_, y]| y >= LOWEST_BOUND);
-        let line = Line::new(Kind::Bound(number), name, axis, points);
-        if line.points.is_empty() {
+        let drawn = |[x, y]: [f64; 2]| [x, if y >= LOWEST_BOUND { y } else { f64::NAN }];
+        let line = Line::new(Kind::Bound(number), name, axis, with_gaps(curve).into_iter().map(drawn));
+        if line.pieces().next().is_none() {
             below.push(name);
         } else {
             lines.push(line);
@@ -289,11 +307,10 @@ fn points(curve: Curve, run: &RunMeasurement, head: Option<(usize, usize)>) -> (
     }
 }
 
-/// Running means of the buckets; NaN where one of them is not finite.
+/// Running means of the buckets; NaN where one of them is not finite, or has no loss.
 fn smoothed(buckets: &[NllBucket]) -> Vec<[f64; 2]> {
-    let value = |b: &NllBucket| if b.non_finite > 0 { Some(f64::NAN) } else { b.nll };
-    let finite: Vec<_> =
-        buckets.iter().filter_map(|b| Some(((b.from + b.to) as f64 / 2.0, value(b)?))).collect();
+    let value = |b: &NllBucket| b.nll.filter(|_| b.non_finite == 0).unwrap_or(f64::NAN);
+    let finite: Vec<_> = buckets.iter().map(|b| ((b.from + b.to) as f64 / 2.0, value(b))).collect();
     let mean = |part: &[(f64, f64)]| {
         let count = part.len() as f64;
         [part.iter().map(|p| p.0).sum::<f64>() / count, part.iter().map(|p| p.1).sum::<f64>() / count]
@@ -371,9 +388,25 @@ mod tests {
         assert_eq!(bands, [[10.0, 20.0], [40.0, 50.0]]);
         assert_eq!([15.0, 25.0, 35.0, 45.0].map(|at| line.value(at)), [Some(1.5), None, None, Some(4.5)]);
         assert_eq!((line.band_at(15.0), line.band_at(25.0)), (Some([0.5, 1.5]), None));
-        // What was never seen is no gap.
+        // What was never seen is a gap too.
         let unseen = of(&BandCurve { not_finite_from: None, ..curve });
-        assert_eq!((unseen.pieces().count(), unseen.value(30.0)), (1, Some(3.0)));
+        assert_eq!((unseen.pieces().count(), unseen.band_pieces().len(), unseen.value(30.0)), (2, 2, None));
+    }
+
+    #[test]
+    fn a_flat_curve_has_room_around_it_and_no_more() {
+        let axis = Axis::new(Spacing::Linear, 100, 10);
+        let of = |values: &[f64]| {
+            let points = values.iter().enumerate().map(|(at, &value)| [at as f64, value]);
+            holds(&[Line::new(Kind::Side(0), "A", &axis, points)])
+        };
+        assert_eq!(of(&[2.0, 2.0, f64::NAN]), Some([1.75, 2.25]));
+        let [low, high] = of(&[2.0, 2.0 + 1e-9]).expect("values");
+        assert!((low - 1.75).abs() < 1e-6 && (high - 2.25).abs() < 1e-6);
+        assert_eq!(of(&[0.0]), Some([-0.25, 0.25]));
+        assert_eq!(of(&[-400.0, -400.0]), Some([-410.0, -390.0]));
+        assert_eq!(of(&[1.0, 3.0]), Some([1.0, 3.0]), "what is not flat has its own ends");
+        assert_eq!((of(&[f64::NAN]), of(&[])), (None, None));
     }
 
     #[test]

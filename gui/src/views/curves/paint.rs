@@ -1,7 +1,7 @@
 //! How a plot looks: A solid and B dashed, so that they differ in grey too, the training length, and the cursor.
 
 use eframe::egui::{Color32, Stroke, Ui, Vec2b};
-use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, VLine};
+use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, Points, VLine};
 
 use super::axis::{Axis, grouped, round_marks, round_words};
 use super::model::{Drawing, Kind};
@@ -32,7 +32,22 @@ pub fn bound(number: usize) -> Color32 {
     BOUNDS[number % BOUNDS.len()]
 }
 
-/// Draws a plot; returns the place that the pointer is over. The training length is marked, and where the text repeats. `cursor` is marked, whichever plot it comes from.
+/// How the line of a side is drawn, in a word: not by colour alone.
+pub fn style_name(side: usize) -> &'static str {
+    ["solid", "dashed", "dotted", "long dashes"][side % 4]
+}
+
+fn style(side: usize) -> LineStyle {
+    match side % 4 {
+        0 => LineStyle::Solid,
+        1 => LineStyle::dashed_dense(),
+        2 => LineStyle::Dotted { spacing: 6.0 },
+        _ => LineStyle::Dashed { length: 16.0 },
+    }
+}
+
+/// Draws a plot; returns the place that the pointer is over. The training length is marked, and where the text repeats. `cursor`
+/// is marked, whichever plot it comes from.
 pub fn plot(
     ui: &mut Ui,
     drawing: &Drawing,
@@ -41,8 +56,9 @@ pub fn plot(
     cursor: Option<f64>,
     height: f32,
 ) -> Option<f64> {
-    let colors = [side(ui, 0), side(ui, 1)];
-    let (ink, grey) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
+    let visuals = ui.visuals().clone();
+    let color = |side: usize| theme::side(&visuals, side);
+    let (strong, grey) = (visuals.strong_text_color(), visuals.weak_text_color());
     let [low, high] = axis.ends();
     let low_end = low;
     let marks = *axis;
@@ -58,24 +74,25 @@ pub fn plot(
         .y_grid_spacer(|input| round_marks(input.bounds, UPWARDS))
         .y_axis_formatter(|mark, range| round_words(mark.value, (*range.start(), *range.end()), UPWARDS))
         .y_axis_min_width(NUMBERS)
-        .grid_color(ui.visuals().text_color().gamma_multiply(GRID))
+        .grid_color(visuals.text_color().gamma_multiply(GRID))
         .grid_fade(0.0)
         .show_crosshair(false)
         .label_formatter(|_| None);
+    let plot = match drawing.holds {
+        Some([low, high]) => plot.include_y(low).include_y(high),
+        None => plot.include_y(0.0).include_y(1.0),
+    };
     let response = plot.show(ui, |plot| {
         for line in &drawing.lines {
             let Kind::Side(side) = line.kind else { continue };
             for [places, low, high] in line.band_pieces() {
                 let area = FilledArea::new("", places, low, high);
-                plot.add(area.fill_color(colors[side].gamma_multiply(BAND)).allow_hover(false));
+                plot.add(area.fill_color(color(side).gamma_multiply(BAND)).allow_hover(false));
             }
             if let Some(at) = line.not_finite_from {
                 let at = axis.place(at as f64).unwrap_or(low_end);
                 plot.vline(
-                    VLine::new("", at)
-                        .color(colors[side])
-                        .style(LineStyle::dotted_dense())
-                        .allow_hover(false),
+                    VLine::new("", at).color(color(side)).style(LineStyle::dotted_dense()).allow_hover(false),
                 );
             }
         }
@@ -86,19 +103,25 @@ pub fn plot(
             plot.vline(VLine::new("", at).color(grey).style(LineStyle::dotted_dense()));
         }
         for line in &drawing.lines {
-            let (width, color, style) = match line.kind {
-                Kind::Side(0) => (2.2, colors[0], LineStyle::Solid),
-                Kind::Side(_) => (1.8, colors[1], LineStyle::dashed_dense()),
+            let (width, ink, style) = match line.kind {
+                Kind::Side(0) => (2.2, color(0), style(0)),
+                Kind::Side(side) => (1.8, color(side), style(side)),
                 Kind::Reference => (1.2, grey, LineStyle::dotted_dense()),
                 Kind::Bound(number) => (1.6, bound(number), LineStyle::dotted_dense()),
             };
             for piece in line.pieces() {
+                // One value between two gaps is no line.
+                if let [only] = piece {
+                    let point = Points::new(line.name.as_str(), vec![[only.x, only.y]]);
+                    plot.points(point.color(ink).radius(width).allow_hover(false));
+                    continue;
+                }
                 let drawn = Line::new(line.name.as_str(), PlotPoints::from(piece));
-                plot.line(drawn.stroke(Stroke::new(width, color)).style(style).allow_hover(false));
+                plot.line(drawn.stroke(Stroke::new(width, ink)).style(style).allow_hover(false));
             }
         }
         if let Some(cursor) = cursor {
-            plot.vline(VLine::new("", cursor).color(ink).width(1.0).allow_hover(false));
+            plot.vline(VLine::new("", cursor).color(strong).width(1.0).allow_hover(false));
         }
         plot.response().hovered().then(|| plot.pointer_coordinate()).flatten().map(|at| at.x)
     });

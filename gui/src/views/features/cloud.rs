@@ -56,7 +56,7 @@ pub fn clouds(diagnosis: &Diagnosis, site: usize, asinh: bool) -> Vec<Cloud> {
         }
         cloud
     };
-    let mut all: Vec<Cloud> = diagnosis.runs.iter().take(2).map(of).collect();
+    let mut all: Vec<Cloud> = diagnosis.runs.iter().map(of).collect();
     let bounds = bounds(all.iter().flat_map(|cloud| &cloud.positions).map(|&(at, _)| at));
     all.iter_mut().for_each(|cloud| cloud.bounds = bounds);
     all

@@ -1,17 +1,18 @@
-//! Hidden states by layer: two principal components of A and B in one frame of reference, and what became of them in numbers.
+//! Hidden states by layer: two principal components of every policy in one frame of reference, and what became of them in numbers.
 
 pub mod cloud;
 
 use eframe::egui::{Color32, Context, Grid, Id, RichText, ScrollArea, Slider, Ui, vec2};
 use egui_plot::{HoverPosition, MarkerShape, Plot, PlotBounds, PlotPoints, Points};
-use lm_infinite::diagnose::{Diagnosis, START_TOKENS, SiteDrift};
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, SiteDrift};
 
 use self::cloud::{Cloud, Controls, SHADES, clouds, marks};
 use super::memo::Memo;
 use super::pane::Pane;
+use super::reach::{not_yet, to_go};
 use super::shown::Shown;
 use crate::command::Command;
-use crate::theme::{self, NAMES};
+use crate::theme;
 
 /// Of start tokens: the colour of neither A nor B, and not in the ramp.
 const START: Color32 = Color32::from_rgb(214, 69, 140);
@@ -62,22 +63,25 @@ impl Pane for Features {
             }
             let side = ((ui.available_width() - 30.0) / 2.0)
                 .min(ui.clip_rect().bottom() - ui.cursor().min.y - 250.0)
-                .max(200.0);
-            ui.horizontal_top(|ui| {
-                for (number, (run, cloud)) in diagnosis.runs.iter().take(2).zip(clouds).enumerate() {
-                    ui.vertical(|ui| {
-                        ui.label(
-                            RichText::new(format!("{}  {}", NAMES[number], run.policy))
-                                .color(theme::side(ui.visuals(), number))
-                                .strong(),
-                        );
-                        let Some(drift) = run.drift.get(site) else { return };
-                        plot(ui, number, cloud, drift, self.controls.asinh, side);
-                    });
-                }
-            });
+                .max(160.0);
+            let runs: Vec<_> = diagnosis.runs.iter().zip(clouds).enumerate().collect();
+            for pair in runs.chunks(2) {
+                ui.horizontal_top(|ui| plots(ui, pair, site, self.controls.asinh, side));
+            }
             legend(ui, diagnosis.tokens);
             numbers(ui, diagnosis, site);
+        });
+    }
+}
+
+/// The plots of two policies, side by side.
+fn plots(ui: &mut Ui, pair: &[(usize, (&RunMeasurement, &Cloud))], site: usize, asinh: bool, side: f32) {
+    for &(number, (run, cloud)) in pair {
+        ui.vertical(|ui| {
+            let name = format!("{}  {}", theme::name(number), run.policy);
+            ui.label(RichText::new(name).color(theme::side(ui.visuals(), number)).strong());
+            let Some(drift) = run.drift.get(site) else { return };
+            plot(ui, number, cloud, drift, asinh, side);
         });
     }
 }
@@ -178,6 +182,9 @@ fn legend(ui: &mut Ui, tokens: u64) {
 /// What a number is called, what it is, and how it is written.
 type Row = (&'static str, &'static str, fn(&SiteDrift) -> String);
 
+/// The last so many numbers need states beyond the training length.
+const BEYOND: usize = 3;
+
 /// The numbers of a layer, A beside B.
 fn numbers(ui: &mut Ui, diagnosis: &Diagnosis, site: usize) {
     let rows: [Row; 8] = [
@@ -210,20 +217,34 @@ fn numbers(ui: &mut Ui, diagnosis: &Diagnosis, site: usize) {
             |d| format!("{} → {}", number(d.mahalanobis_inside), number(d.mahalanobis_beyond)),
         ),
     ];
-    Grid::new("features numbers").num_columns(3).striped(true).spacing([20.0, 3.0]).show(ui, |ui| {
-        ui.weak("");
-        for (side, name) in NAMES.iter().enumerate().take(diagnosis.runs.len()) {
-            ui.label(RichText::new(*name).color(theme::side(ui.visuals(), side)).strong());
-        }
-        ui.end_row();
-        for (name, help, value) in rows {
-            ui.label(name).on_hover_text(help);
-            for run in diagnosis.runs.iter().take(2) {
-                ui.label(run.drift.get(site).map_or("–".to_owned(), value));
+    ScrollArea::horizontal()
+        .id_salt("features numbers")
+        .show(ui, |ui| numbers_ui(ui, diagnosis, site, &rows));
+}
+
+fn numbers_ui(ui: &mut Ui, diagnosis: &Diagnosis, site: usize, rows: &[Row]) {
+    Grid::new("features numbers")
+        .num_columns(1 + diagnosis.runs.len())
+        .striped(true)
+        .spacing([20.0, 3.0])
+        .show(ui, |ui| {
+            ui.weak("");
+            for side in 0..diagnosis.runs.len() {
+                ui.label(RichText::new(theme::name(side)).color(theme::side(ui.visuals(), side)).strong());
             }
             ui.end_row();
-        }
-    });
+            for (at, &(name, help, value)) in rows.iter().enumerate() {
+                ui.label(name).on_hover_text(help);
+                for run in &diagnosis.runs {
+                    let words = run.drift.get(site).map_or("–".to_owned(), value);
+                    match to_go(diagnosis, run).filter(|_| at + BEYOND >= rows.len()) {
+                        Some(left) => ui.label(words.replace('–', "not yet")).on_hover_text(not_yet(left)),
+                        None => ui.label(words),
+                    };
+                }
+                ui.end_row();
+            }
+        });
 }
 
 fn number(value: Option<f64>) -> String {

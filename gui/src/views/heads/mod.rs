@@ -1,19 +1,22 @@
 //! The head grid: every head coloured by a measure of A, of B, or of their difference, by layer or the strongest first.
 
 mod layout;
+mod missing;
 pub mod model;
 mod paint;
 
 use std::sync::Arc;
 
-use eframe::egui::{Button, ComboBox, Grid, Key, Response, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
+use eframe::egui::{
+    Button, ComboBox, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
+};
 use lm_infinite::diagnose::{Diagnosis, head_name};
 
 pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
 
 use self::layout::Layout;
 use super::memo::Memo;
-use crate::theme::NAMES;
+use crate::theme;
 
 /// What a table is made of, beside the diagnosis.
 type Asked = (Measure, Side, Order);
@@ -32,8 +35,11 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// Computes the table anew for another diagnosis or choice.
+    /// Computes the table anew for another diagnosis or choice. A policy that the diagnosis does not have is not chosen any more.
     pub fn update(&mut self, diagnosis: &Arc<Diagnosis>) {
+        if !Side::all(diagnosis.runs.len()).any(|side| side == self.choice.side) {
+            self.choice.side = Side::A;
+        }
         let Choice { measure, side, order, .. } = self.choice;
         let table = || Table::new(diagnosis, measure, side, order);
         self.table.update(diagnosis, (measure, side, order), table);
@@ -43,13 +49,13 @@ impl Heads {
     #[must_use]
     pub fn show(&self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>) -> Choice {
         let mut choice = self.choice;
-        menus(ui, &mut choice);
+        menus(ui, diagnosis.runs.len(), &mut choice);
         let Some(table) = self.table.value().filter(|table| !table.is_empty()) else {
             ui.label("The model has no heads.");
             return choice;
         };
         grid(ui, diagnosis, table, &mut choice);
-        legend(ui, table, choice);
+        legend(ui, diagnosis, table, choice);
         match choice.head {
             None => {
                 ui.label("Curves: mean over all heads");
@@ -59,14 +65,15 @@ impl Heads {
                 ui.strong(format!("Curves: {}", head_name(head)));
                 let value = choice.measure.words(table.value(head));
                 ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
-                describe(ui, diagnosis, head);
+                let all = ScrollArea::horizontal().id_salt("chosen head");
+                all.show(ui, |ui| describe(ui, diagnosis, head));
             }
         }
         choice
     }
 }
 
-fn menus(ui: &mut Ui, choice: &mut Choice) {
+fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
     ui.horizontal_wrapped(|ui| {
         let label = ui.strong("Heads");
         let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name());
@@ -78,11 +85,10 @@ fn menus(ui: &mut Ui, choice: &mut Choice) {
         menu.response.labelled_by(label.id).on_hover_text("What colours a head");
     });
     ui.horizontal_wrapped(|ui| {
-        for side in Side::ALL {
+        for side in Side::all(runs) {
             let help = match side {
-                Side::A => "Heads under policy A",
-                Side::B => "Heads under policy B",
-                Side::Difference => "What A has more than B",
+                Side::Run(_) => format!("Heads under policy {}", side.name()),
+                Side::Difference => "What A has more than B".to_owned(),
             };
             ui.selectable_value(&mut choice.side, side, side.name()).on_hover_text(help);
         }
@@ -168,10 +174,11 @@ fn pressed(ui: &Ui, response: &Response, layout: &Layout, table: &Table, choice:
 }
 
 /// The colour scale, and what its colours mean.
-fn legend(ui: &mut Ui, table: &Table, choice: Choice) {
+fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
     let Some(scale) = table.scale else {
-        let words = if choice.measure == Measure::FirstBreak { "no head breaks" } else { "not measured yet" };
-        ui.small(words);
+        ui.add(
+            Label::new(RichText::new(missing::of_all(diagnosis, choice.measure, choice.side)).small()).wrap(),
+        );
         return;
     };
     ui.add_space(4.0);
@@ -190,22 +197,27 @@ fn legend(ui: &mut Ui, table: &Table, choice: Choice) {
     response.on_hover_text(name.as_str());
 }
 
-/// Everything about one head, under A and under B.
+/// Everything about one head, under every policy.
 fn describe(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
     let at = layer * diagnosis.config.heads + head;
-    Grid::new(("head", layer, head)).num_columns(3).spacing([12.0, 2.0]).show(ui, |ui| {
-        ui.label(head_name((layer, head)));
-        for name in NAMES.iter().take(diagnosis.runs.len()) {
-            ui.strong(*name);
-        }
-        ui.end_row();
-        for measure in Measure::ALL {
-            ui.label(measure.name());
-            for run in diagnosis.runs.iter().take(2) {
-                let value = run.heads.get(at).and_then(|report| measure.of(run, report));
-                ui.label(measure.words(value));
+    Grid::new(("head", layer, head)).num_columns(1 + diagnosis.runs.len()).spacing([12.0, 2.0]).show(
+        ui,
+        |ui| {
+            ui.label(head_name((layer, head)));
+            for side in 0..diagnosis.runs.len() {
+                ui.strong(theme::name(side));
             }
             ui.end_row();
-        }
-    });
+            for measure in Measure::ALL {
+                ui.label(measure.name());
+                for run in diagnosis.runs.iter() {
+                    let value = run.heads.get(at).and_then(|report| measure.of(run, report));
+                    let missing = || missing::of_one(diagnosis, run, measure);
+                    let words = value.is_none().then(missing).flatten();
+                    ui.label(words.map_or_else(|| measure.words(value), str::to_owned));
+                }
+                ui.end_row();
+            }
+        },
+    );
 }

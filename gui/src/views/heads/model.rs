@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use lm_infinite::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 
+use crate::theme;
+
 /// What colours a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
@@ -97,24 +99,36 @@ impl Measure {
 /// Whose heads are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The first policy.
-    A,
-    /// The second.
-    B,
+    /// The policy of this number, from 0.
+    Run(usize),
     /// A less B.
     Difference,
 }
 
 impl Side {
-    /// All, in the order of the menu.
-    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::Difference];
+    /// The first policy.
+    pub const A: Self = Self::Run(0);
+    /// The second.
+    pub const B: Self = Self::Run(1);
+
+    /// All of so many runs, in the order of the menu.
+    pub fn all(runs: usize) -> impl Iterator<Item = Self> {
+        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference))
+    }
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
-            Self::A => "A",
-            Self::B => "B",
+            Self::Run(side) => theme::name(side),
             Self::Difference => "A \u{2212} B",
+        }
+    }
+
+    /// The runs that it is of.
+    pub fn runs(self) -> impl Iterator<Item = usize> {
+        match self {
+            Self::Run(side) => side..side + 1,
+            Self::Difference => 0..2,
         }
     }
 }
@@ -173,8 +187,7 @@ impl Table {
             measure.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
         };
         let value = |at: usize| match side {
-            Side::A => of(0, at),
-            Side::B => of(1, at),
+            Side::Run(side) => of(side, at),
             Side::Difference => Some(of(0, at)? - of(1, at)?),
         };
         let values = (0..layers * heads).map(value).collect();
@@ -250,7 +263,7 @@ pub struct Scale {
     pub high: f64,
     /// 0 is in the middle, and both signs have a hue.
     pub diverging: bool,
-    /// Small values are the dark ones.
+    /// Small values are the bright ones.
     pub reversed: bool,
 }
 

@@ -5,7 +5,7 @@ use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeK
 
 use super::layout::Layout;
 use super::model::{Measure, Scale, Table};
-use crate::theme::{SIDES, ink_on};
+use crate::theme::{SIDES, ink_on, ramp};
 
 /// Height of the legend's bar.
 const BAR: f32 = 10.0;
@@ -15,28 +15,15 @@ const STEPS: u8 = 48;
 /// Neither more under A nor more under B.
 const EVEN: Color32 = Color32::from_rgb(236, 236, 232);
 
-/// The colour of a value.
+/// The colour of a value: high ones are bright, as in the maps.
 pub fn color(scale: &Scale, value: f64) -> Color32 {
     let share = scale.share(value);
-    if scale.diverging { diverging(share) } else { shade(share) }
-}
-
-/// From light green (0) over teal to dark violet (1): lightness falls evenly, so that it also reads in grey.
-fn shade(share: f64) -> Color32 {
-    const STOPS: [Color32; 4] = [
-        Color32::from_rgb(208, 235, 180),
-        Color32::from_rgb(70, 178, 140),
-        Color32::from_rgb(59, 82, 139),
-        Color32::from_rgb(68, 1, 84),
-    ];
-    let at = if share.is_finite() { share.clamp(0.0, 1.0) as f32 * (STOPS.len() - 1) as f32 } else { 0.0 };
-    let low = (at as usize).min(STOPS.len() - 2);
-    mix(STOPS[low], STOPS[low + 1], at - low as f32)
+    if scale.diverging { diverging(share) } else { ramp(share as f32) }
 }
 
 /// From the colour of B (0: more under B) over light grey to the colour of A (1).
 fn diverging(share: f64) -> Color32 {
-    let [a, b] = SIDES;
+    let [a, b, ..] = SIDES;
     let from_even = if share.is_finite() { (share.clamp(0.0, 1.0) as f32 - 0.5) * 2.0 } else { 0.0 };
     mix(EVEN, if from_even > 0.0 { a } else { b }, from_even.abs())
 }
@@ -95,7 +82,7 @@ pub fn legend(painter: &Painter, ui: &Ui, area: Rect, scale: &Scale, measure: Me
     for at in 0..STEPS {
         let corner = area.min + vec2(step * f32::from(at), 0.0);
         let share = (f64::from(at) + 0.5) / f64::from(STEPS);
-        let fill = if scale.diverging { diverging(share) } else { shade(share) };
+        let fill = if scale.diverging { diverging(share) } else { ramp(share as f32) };
         painter.rect_filled(Rect::from_min_size(corner, vec2(step + 0.5, BAR)), 0.0, fill);
     }
     let below = area.min.y + BAR + 2.0;
@@ -128,10 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn shades_grow_darker_and_take_any_number() {
-        let light = |share: f64| lightness(shade(share));
-        assert!((0..10).all(|i| light(f64::from(i) / 10.0) > light(f64::from(i + 1) / 10.0)));
-        assert_eq!((shade(f64::NAN), shade(-3.0)), (shade(0.0), shade(0.0)));
+    fn high_values_are_bright_as_in_the_maps() {
+        let scale = Scale { low: -2.0, high: 6.0, diverging: false, reversed: false };
+        let light = |at: u8| lightness(color(&scale, -2.0 + 0.8 * f64::from(at)));
+        assert!((0..10).all(|at| light(at) < light(at + 1)));
+        assert_eq!([color(&scale, -2.0), color(&scale, 6.0)], [ramp(0.0), ramp(1.0)]);
     }
 
     #[test]
@@ -147,7 +135,7 @@ mod tests {
 
     #[test]
     fn names_are_legible_on_every_colour() {
-        let colors = (0..=20).flat_map(|i| [shade(f64::from(i) / 20.0), diverging(f64::from(i) / 20.0)]);
+        let colors = (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0)]);
         for color in colors {
             assert!((lightness(ink_on(color)) - lightness(color)).abs() > 100.0, "{color:?}");
         }

@@ -1,7 +1,9 @@
 //! Where things of an attention map are on screen: the two squares, their axes, and the outlines of the Λ.
 
+use std::ops::Range;
+
 use eframe::egui::{Pos2, Rect, pos2, vec2};
-use lm_infinite::policy::{AttentionPolicy, Positions};
+use lm_infinite::policy::{AttentionPolicy, DistanceRemap, Positions};
 
 use super::viewport::Viewport;
 
@@ -12,12 +14,19 @@ const BELOW: f32 = 36.0;
 /// Room for its name above it.
 const ABOVE: f32 = 20.0;
 
-/// The squares of A and B in an area of this width and height, and the height that they take with their axes.
-pub fn squares(corner: Pos2, width: f32, height: f32) -> ([Rect; 2], f32) {
+/// Squares of so many maps, two in a row, in an area of this width; a row is as high as the area at most. With the height that
+/// they take with their axes.
+pub fn squares(corner: Pos2, width: f32, height: f32, count: usize) -> (Vec<Rect>, f32) {
     let side = (width / 2.0 - LEFT).min(height - ABOVE - BELOW).max(120.0);
-    let square =
-        |at: f32| Rect::from_min_size(corner + vec2(LEFT + at * (LEFT + side), ABOVE), vec2(side, side));
-    ([square(0.0), square(1.0)], side + ABOVE + BELOW)
+    let row = side + ABOVE + BELOW;
+    let square = |at: usize| {
+        let (across, down) = ((at % 2) as f32, (at / 2) as f32);
+        Rect::from_min_size(
+            corner + vec2(LEFT + across * (LEFT + side), ABOVE + down * row),
+            vec2(side, side),
+        )
+    };
+    ((0..count).map(square).collect(), row * count.div_ceil(2) as f32)
 }
 
 /// A map on screen: tokens to points and back.
@@ -76,13 +85,18 @@ pub enum OutlineKind {
     Start,
     /// From here on distances are given as the ceiling.
     Ceiling,
+    /// From here on distances are given otherwise: in groups, or within chunks.
+    Remapped,
     /// The distance of the training length.
     Trained,
 }
 
-/// All lines of a policy over a text. The window and the ceiling are one where they are equal, and the distance of the
+/// Chunks whose edges are drawn one by one; more of them are a line to the eye.
+const CHUNKS: u64 = 300;
+
+/// All lines of a policy over a text, of chunks those of the queries `seen`. The window and the ceiling are one where they are equal, and the distance of the
 /// training length is left out where one of them already is there.
-pub fn outlines(policy: &AttentionPolicy, trained: u64, tokens: u64) -> Vec<Outline> {
+pub fn outlines(policy: &AttentionPolicy, trained: u64, tokens: u64, seen: Range<u64>) -> Vec<Outline> {
     let end = tokens as f64;
     let at_distance = |kind, distance: u64| {
         let distance = distance as f64;
@@ -103,10 +117,42 @@ pub fn outlines(policy: &AttentionPolicy, trained: u64, tokens: u64) -> Vec<Outl
             .filter(|&ceiling| policy.window != Some(ceiling))
             .and_then(|ceiling| at_distance(OutlineKind::Ceiling, ceiling)),
     );
+    match policy.remap {
+        Some(DistanceRemap::Grouped { window, .. }) => {
+            lines.extend(at_distance(OutlineKind::Remapped, window));
+        }
+        Some(DistanceRemap::Chunked { chunk, .. }) if (seen.end - seen.start) / chunk > CHUNKS => {
+            lines.extend(at_distance(OutlineKind::Remapped, chunk));
+        }
+        Some(DistanceRemap::Chunked { chunk, local }) => {
+            lines.extend(chunk_edges(chunk, local, seen, tokens));
+        }
+        None => {}
+    }
     if policy.window != Some(trained) && policy.ceiling != Some(trained) {
         lines.extend(at_distance(OutlineKind::Trained, trained));
     }
     lines
+}
+
+/// Left of these edges keys stand at changed distances. The first `local` queries of a chunk see the chunk before as it is.
+fn chunk_edges(chunk: u64, local: u64, seen: Range<u64>, tokens: u64) -> impl Iterator<Item = Outline> {
+    let chunks = seen.start / chunk..seen.end.div_ceil(chunk);
+    let edge = move |ends: [(u64, u64); 2]| {
+        let ends = ends.map(|(query, key)| (query.min(tokens) as f64, key as f64));
+        (ends[0] != ends[1]).then_some(Outline { kind: OutlineKind::Remapped, ends })
+    };
+    chunks.filter(|&at| at > 0).flat_map(move |at| {
+        let (begin, before) = (at * chunk, (at - 1) * chunk);
+        let exact = begin + local;
+        [
+            [(begin, before), (exact, before)],
+            [(exact, before), (exact, begin)],
+            [(exact, begin), (begin + chunk, begin)],
+        ]
+        .into_iter()
+        .filter_map(edge)
+    })
 }
 
 /// Round numbers inside `from..from + span`, about `most` of them at most.
@@ -149,9 +195,11 @@ mod tests {
     #[test]
     fn the_squares_are_equal_and_do_not_overlap() {
         for (width, height) in [(900.0, 500.0), (400.0, 900.0), (2000.0, 300.0), (0.0, 0.0)] {
-            let ([a, b], taken) = squares(pos2(10.0, 20.0), width, height);
-            assert_eq!(a.size(), b.size());
-            assert!(a.right() + 20.0 < b.left() && a.bottom() < 20.0 + taken);
+            let (all, taken) = squares(pos2(10.0, 20.0), width, height, 3);
+            let [a, b, c] = all[..] else { panic!("three") };
+            assert_eq!((a.size(), a.size()), (b.size(), c.size()));
+            assert!(a.right() + 20.0 < b.left() && a.bottom() < c.top() && c.bottom() < 20.0 + taken);
+            assert_eq!(a.left(), c.left());
         }
     }
 
@@ -160,7 +208,7 @@ mod tests {
         use lm_infinite::policy::region;
         let policy =
             AttentionPolicy { start: 10, window: Some(64), ceiling: Some(64), ..AttentionPolicy::default() };
-        let lines = outlines(&policy, 256, 1000);
+        let lines = outlines(&policy, 256, 1000, 0..1000);
         let kinds: Vec<_> = lines.iter().map(|line| line.kind).collect();
         use OutlineKind::{Diagonal, Start, Trained, Window};
         assert_eq!(kinds, [Diagonal, Window, Start, Trained]);
@@ -172,7 +220,31 @@ mod tests {
             // On one side of a line keys are attended, on the other they are not.
             assert_ne!(name(query, key.saturating_sub(1)), name(query, key + 1), "{line:?}");
         }
-        assert_eq!(outlines(&AttentionPolicy::default(), 256, 200).len(), 1);
+        assert_eq!(outlines(&AttentionPolicy::default(), 256, 200, 0..200).len(), 1);
+    }
+
+    #[test]
+    fn grouped_and_chunked_distances_have_their_edges() {
+        let of = |remap: DistanceRemap, seen: Range<u64>| {
+            let policy = AttentionPolicy { remap: Some(remap), ..AttentionPolicy::default() };
+            let lines = outlines(&policy, 5000, 1000, seen).into_iter();
+            lines.filter(|line| line.kind == OutlineKind::Remapped).collect::<Vec<_>>()
+        };
+        let grouped = of(DistanceRemap::Grouped { group: 8, window: 64 }, 0..1000);
+        assert_eq!(grouped[0].ends, [(64.0, 0.0), (1000.0, 936.0)]);
+        let remap = DistanceRemap::Chunked { chunk: 192, local: 64 };
+        let edges = of(remap, 0..1000);
+        assert_eq!(edges[0].ends, [(192.0, 0.0), (256.0, 0.0)].map(|(query, key)| (query, key)));
+        // Left of an edge that goes down distances are changed, right of it they are true.
+        for line in edges.iter().filter(|line| line.ends[0].1 == line.ends[1].1 && line.ends[0].1 > 0.0) {
+            let query = ((line.ends[0].0 + line.ends[1].0) / 2.0) as u64;
+            let key = line.ends[0].1 as u64;
+            assert_eq!(remap.changed_end(query), key, "{line:?}");
+            assert_eq!(remap.distance(query, key), query - key);
+            assert_ne!(remap.distance(query, key - 1), query - key + 1, "{line:?}");
+        }
+        assert!(of(remap, 400..500).len() < edges.len());
+        assert_eq!(of(DistanceRemap::Chunked { chunk: 2, local: 1 }, 0..1000).len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Attention maps of the chosen head, A and B side by side: the overview of the run at once, and every logit of a place of at
+//! Attention maps of the chosen head, one for each policy: the overview of the run at once, and every logit of a place of at
 //! most 512 × 512 tokens, computed for that place.
 
 mod layout;
@@ -16,7 +16,6 @@ use eframe::egui::{
     self, Context, Grid, Id, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo,
 };
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
-use lm_infinite::diagnose::Diagnosis;
 
 use self::layout::{Plane, squares};
 use self::model::Reading;
@@ -28,7 +27,7 @@ use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
-use crate::theme::{self, NAMES, SIDES};
+use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 use crate::words::grouped;
 
@@ -46,7 +45,8 @@ struct Maps {
     /// The text it belongs to: another one is looked at from afar.
     tokens: u64,
     since: Option<(Viewport, Instant)>,
-    queries: [WindowQuery; 2],
+    /// One for each policy that can be asked.
+    queries: Vec<WindowQuery>,
     pictures: Pictures,
 }
 
@@ -77,9 +77,9 @@ impl Pane for Maps {
         self.bring_into_view(shown.mark, tokens);
         let viewport = self.viewport();
         self.compute(ctx, shown, head, viewport);
-        let windows = [0, 1].map(|side| self.window(side, head).cloned());
-        let windows = [windows[0].as_ref(), windows[1].as_ref()];
-        self.pictures.update(ctx, shown.diagnosis, windows, head, viewport, self.controls.scale);
+        let sides = 0..shown.diagnosis.runs.len();
+        let windows: Vec<_> = sides.map(|side| self.window(side, head).cloned()).collect();
+        self.pictures.update(ctx, shown.diagnosis, &windows, head, viewport, self.controls.scale);
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
@@ -91,19 +91,23 @@ impl Pane for Maps {
             let mut controls = self.controls;
             toolbar::show(ui, shown, head, &mut controls, commands);
             let viewport = self.viewport();
-            let ([a, b], height) = squares(
+            let (rects, height) = squares(
                 ui.cursor().min,
                 ui.available_width(),
                 (ui.clip_rect().bottom() - ui.cursor().min.y - AROUND).max(220.0),
+                shown.diagnosis.runs.len(),
             );
             ui.allocate_exact_size(egui::vec2(ui.available_width(), height), Sense::hover());
-            for (side, rect) in [a, b].into_iter().enumerate() {
+            for (side, rect) in rects.into_iter().enumerate() {
                 self.map(ui, shown, head, Plane { rect, viewport }, side, &mut controls, commands);
             }
             if controls != self.controls {
                 commands.push(Command::Map(controls));
             }
             self.state(ui, shown, head, viewport);
+            if let Some(from) = shown.diagnosis.repeated_from {
+                ui.weak(format!("Dotted lines: the text repeats from token {}.", grouped(from)));
+            }
             if let Some(ends) = self.pictures.ends() {
                 paint::legend(ui, self.controls.scale, ends);
             }
@@ -137,12 +141,14 @@ impl Maps {
 
     /// Has the place that is shown computed, once it has been shown for a moment.
     fn compute(&mut self, ctx: &Context, shown: &Shown<'_>, at: (usize, usize), viewport: Viewport) {
+        self.queries
+            .resize_with(shown.inputs.map_or(0, |inputs| inputs.policies.len()), WindowQuery::default);
         for query in &mut self.queries {
             query.poll();
             query.keep_only(shown.inputs);
         }
         let request = viewport.request(at, shown.diagnosis.tokens);
-        let (Some(inputs), true) = (shown.inputs, may_be_computed(shown.diagnosis, &request)) else {
+        let (Some(inputs), true) = (shown.inputs, may_be_computed(shown, &request)) else {
             self.since = None;
             self.queries.iter_mut().for_each(WindowQuery::forget);
             return;
@@ -159,7 +165,7 @@ impl Maps {
             ctx.request_repaint_after(left);
             return;
         }
-        for (side, query) in self.queries.iter_mut().enumerate().take(inputs.policies.len()) {
+        for (side, query) in self.queries.iter_mut().enumerate() {
             let question = Question { inputs: inputs.clone(), side, request: request.clone() };
             query.ask(question, theme::wake(ctx));
         }
@@ -167,9 +173,8 @@ impl Maps {
 
     /// The answer for one side, if it is of this head under this run.
     fn window(&self, side: usize, (layer, head): (usize, usize)) -> Option<&Arc<AttentionWindow>> {
-        self.queries[side]
-            .answer()
-            .filter(|window| (window.request.layer, window.request.head) == (layer, head))
+        let answer = self.queries.get(side)?.answer();
+        answer.filter(|window| (window.request.layer, window.request.head) == (layer, head))
     }
 
     /// One map, and what the pointer does on it.
@@ -189,23 +194,24 @@ impl Maps {
             return;
         };
         let tokens = diagnosis.tokens;
-        let name = RichText::new(format!("{}  {}", NAMES[side], run.policy))
+        let name = RichText::new(format!("{}  {}", theme::name(side), run.policy))
             .color(theme::side(ui.visuals(), side))
             .strong();
         let above = egui::vec2(plane.rect.width(), 18.0);
         let place = Rect::from_min_size(plane.rect.min - egui::vec2(0.0, 20.0), above);
-        // Not in the flow of the page: the area of both maps is taken already.
+        // Not in the flow of the page: the area of all maps is taken already.
         let mut title = ui.new_child(egui::UiBuilder::new().max_rect(place));
         title.add(egui::Label::new(name).truncate());
         let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
-        paint::map(ui, &plane, texture, &policy, diagnosis.trained_length, tokens);
+        let marks = (diagnosis.trained_length, diagnosis.repeated_from);
+        paint::map(ui, &plane, texture, &policy, marks, tokens);
         let response = ui.interact(plane.rect, Id::unique(("attention map", side)), Sense::click_and_drag());
         response.widget_info(|| {
-            WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", NAMES[side]))
+            WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", theme::name(side)))
         });
         react(ui, &response, plane, tokens, controls, commands);
         if let Some(query) = shown.mark {
-            paint::mark(ui.painter(), &plane, query, SIDES[side]);
+            paint::mark(ui.painter(), &plane, query, theme::side(ui.visuals(), side));
         }
         if let Some(hover) = shown.hover {
             paint::crosshair(ui, &plane, hover.position, hover.key);
@@ -216,7 +222,7 @@ impl Maps {
     fn state(&self, ui: &mut Ui, shown: &Shown<'_>, head: (usize, usize), viewport: Viewport) {
         let pool = viewport.pool(shown.diagnosis.tokens);
         ui.horizontal_wrapped(|ui| {
-            let sides = shown.diagnosis.runs.len().min(2);
+            let sides = shown.diagnosis.runs.len();
             if (0..sides).all(|side| self.is_computed(shown, head, side, viewport)) {
                 ui.label(match pool {
                     1 => "Every logit, computed for this place.".to_owned(),
@@ -241,10 +247,10 @@ impl Maps {
             for (side, query) in self.queries.iter().enumerate() {
                 if let Some(share) = query.progress() {
                     ui.add(ProgressBar::new(share).desired_width(90.0).desired_height(8.0));
-                    ui.label(format!("{} is being computed", NAMES[side]));
+                    ui.label(format!("{} is being computed", theme::name(side)));
                 }
                 if let Some(failure) = query.failure() {
-                    ui.label(format!("{}: overview only. {failure}", NAMES[side]));
+                    ui.label(format!("{}: overview only. {failure}", theme::name(side)));
                 }
             }
         });
@@ -277,17 +283,17 @@ impl Maps {
             ui.label(format!("query {}, key {}", grouped(query), grouped(key)));
         }
         let distance = query.checked_sub(key).map_or("–".to_owned(), grouped);
-        Grid::new("readings").num_columns(6).striped(true).spacing([18.0, 3.0]).show(ui, |ui| {
+        let grid = |ui: &mut Ui| {
             for title in ["", "distance", "effective distance", "region", "logit", "probability"] {
                 ui.weak(title);
             }
             ui.end_row();
-            for (side, run) in shown.diagnosis.runs.iter().take(2).enumerate() {
+            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
                 let overview = Overview { bins: &shown.diagnosis.bins, run, head };
                 let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
                 let window = self.window(side, head).map(Arc::as_ref);
                 let reading = Reading::new(&policy, (query, key), window, overview.at(query, key));
-                ui.label(RichText::new(NAMES[side]).color(theme::side(ui.visuals(), side)).strong());
+                ui.label(RichText::new(theme::name(side)).color(theme::side(ui.visuals(), side)).strong());
                 ui.label(&distance);
                 ui.label(reading.effective_distance.map_or("–".to_owned(), grouped));
                 ui.label(reading.region);
@@ -295,6 +301,9 @@ impl Maps {
                 ui.label(reading.probability);
                 ui.end_row();
             }
+        };
+        ScrollArea::horizontal().id_salt("readings").show(ui, |ui| {
+            Grid::new("readings").num_columns(6).striped(true).spacing([18.0, 3.0]).show(ui, grid);
         });
     }
 }
@@ -335,10 +344,13 @@ fn react(
     }
 }
 
-/// Whether it is worth while: every logit always, tiles of many tokens only where both runs have been, and where not too much
+/// Whether it is worth while: every logit always, once its tokens are known, tiles of many tokens only where both runs have been, and where not too much
 /// has to be computed.
-fn may_be_computed(diagnosis: &Diagnosis, request: &WindowRequest) -> bool {
+fn may_be_computed(shown: &Shown<'_>, request: &WindowRequest) -> bool {
+    let diagnosis = shown.diagnosis;
+    let known = shown.inputs.map_or(0, |inputs| inputs.tokens.len() as u64);
     let read = diagnosis.runs.iter().map(|run| run.arrays.nll.len() as u64 + 1).min().unwrap_or(0);
     let many = request.queries.end - request.queries.start > MOST_POOLED;
-    request.pool == 1 || (read >= request.queries.end && !many)
+    let end = request.queries.end.max(request.keys.end);
+    end <= known && (request.pool == 1 || (read >= request.queries.end && !many))
 }

@@ -38,13 +38,13 @@ pub fn image(tiles: &[Tile], size: usize, ends: (f32, f32), dark: bool) -> Color
     ColorImage::new([size, size], tiles.iter().map(|&tile| color(tile, ends, dark)).collect())
 }
 
-/// A map with its axes, the lines of the policy and their names.
+/// A map with its axes, the lines of the policy, and dotted ones where the text `repeats`.
 pub fn map(
     ui: &Ui,
     plane: &Plane,
     texture: &TextureHandle,
     policy: &AttentionPolicy,
-    trained: u64,
+    (trained, repeats): (u64, Option<u64>),
     tokens: u64,
 ) {
     let painter = ui.painter();
@@ -53,7 +53,7 @@ pub fn map(
     let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
     painter.image(texture.id(), rect, whole, Color32::WHITE);
     let inside = painter.with_clip_rect(rect);
-    for outline in outlines(policy, trained, tokens) {
+    for outline in outlines(policy, trained, tokens, plane.viewport.ranges(tokens).0) {
         let points = outline.ends.map(|(query, key)| plane.point(query, key));
         let line = |width: f32, color: Color32, dash: f32| -> Vec<Shape> {
             let stroke = Stroke::new(width, color);
@@ -65,7 +65,7 @@ pub fn map(
         };
         let dash = match outline.kind {
             OutlineKind::Diagonal | OutlineKind::Window | OutlineKind::Start => 0.0,
-            OutlineKind::Ceiling => 7.0,
+            OutlineKind::Ceiling | OutlineKind::Remapped => 7.0,
             OutlineKind::Trained => 3.0,
         };
         if outline.kind == OutlineKind::Diagonal {
@@ -74,6 +74,17 @@ pub fn map(
             // Dark under light: seen on every colour.
             inside.extend(line(2.6, Color32::from_black_alpha(170), dash));
             inside.extend(line(1.2, Color32::WHITE, dash));
+        }
+    }
+    if let Some(from) = repeats {
+        // From here on the text repeats, along both axes.
+        let corner = plane.point(from as f64, from as f64);
+        let stroke = Stroke::new(1.4, ui.visuals().strong_text_color());
+        for ends in [
+            [pos2(rect.left(), corner.y), pos2(rect.right(), corner.y)],
+            [pos2(corner.x, rect.top()), pos2(corner.x, rect.bottom())],
+        ] {
+            inside.extend(Shape::dotted_line(&ends, stroke.color, 4.0, stroke.width));
         }
     }
     painter.rect_stroke(rect, 0.0, Stroke::new(1.0, ui.visuals().weak_text_color()), StrokeKind::Outside);

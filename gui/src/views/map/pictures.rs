@@ -1,8 +1,8 @@
-//! The textures of both maps, made anew only when something of them is different.
+//! The textures of all maps, made anew only when something of them is different.
 
 use std::sync::{Arc, Weak};
 
-use eframe::egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use eframe::egui::{Context, TextureHandle, TextureOptions};
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE};
 use lm_infinite::diagnose::Diagnosis;
 
@@ -18,13 +18,13 @@ pub struct Pictures(Option<Made>);
 struct Made {
     of: Key,
     ends: (f32, f32),
-    textures: [TextureHandle; 2],
+    textures: Vec<TextureHandle>,
 }
 
 #[derive(PartialEq)]
 struct Key {
     diagnosis: ByPointer<Diagnosis>,
-    windows: [Option<ByPointer<AttentionWindow>>; 2],
+    windows: Vec<Option<ByPointer<AttentionWindow>>>,
     head: (usize, usize),
     viewport: Viewport,
     scale: Scale,
@@ -47,18 +47,18 @@ impl<T> PartialEq for ByPointer<T> {
 }
 
 impl Pictures {
-    /// Of one head: the overviews of A and B, with the windows that were computed over them.
+    /// Of one head: the overview of every run, with the window that was computed over it.
     pub fn update(
         &mut self,
         ctx: &Context,
         diagnosis: &Arc<Diagnosis>,
-        windows: [Option<&Arc<AttentionWindow>>; 2],
+        windows: &[Option<Arc<AttentionWindow>>],
         head: (usize, usize),
         viewport: Viewport,
         scale: Scale,
     ) {
         let dark = ctx.global_style().visuals.dark_mode;
-        let by_pointer = windows.map(|window| window.map(ByPointer::new));
+        let by_pointer = windows.iter().map(|window| window.as_ref().map(ByPointer::new)).collect();
         let diagnosed = ByPointer::new(diagnosis);
         let of = Key { diagnosis: diagnosed, windows: by_pointer, head, viewport, scale, dark };
         if self.0.as_ref().is_some_and(|made| made.of == of) {
@@ -77,20 +77,19 @@ impl Pictures {
             })
             .collect();
         let ends = scale.ends(extremes(tiles.iter().flatten()));
-        let image = |side: usize| {
-            tiles.get(side).map_or_else(ColorImage::default, |tiles| paint::image(tiles, size, ends, dark))
-        };
-        let textures = match self.0.take() {
-            Some(Made { mut textures, .. }) => {
-                for (side, texture) in textures.iter_mut().enumerate() {
-                    texture.set(image(side), TextureOptions::NEAREST);
-                }
-                textures
+        let mut textures = self.0.take().map_or_else(Vec::new, |made| made.textures);
+        textures.truncate(tiles.len());
+        for (side, tiles) in tiles.iter().enumerate() {
+            let image = paint::image(tiles, size, ends, dark);
+            match textures.get_mut(side) {
+                Some(texture) => texture.set(image, TextureOptions::NEAREST),
+                None => textures.push(ctx.load_texture(
+                    format!("attention map {side}"),
+                    image,
+                    TextureOptions::NEAREST,
+                )),
             }
-            None => [0, 1].map(|side| {
-                ctx.load_texture(format!("attention map {side}"), image(side), TextureOptions::NEAREST)
-            }),
-        };
+        }
         self.0 = Some(Made { of, ends, textures });
     }
 

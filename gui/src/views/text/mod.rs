@@ -22,7 +22,7 @@ use super::tokens;
 use crate::command::Command;
 use crate::inputs::Inputs;
 use crate::tab::Tab;
-use crate::theme::{self, NAMES};
+use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 
 /// Time between two frames that may go into breaking lines.
@@ -149,6 +149,9 @@ impl Text {
         self.choose_source(ctx, shown);
         let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
         let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
+        if query >= inputs.tokens.len() as u64 {
+            return;
+        }
         let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
         self.queries[side].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
     }
@@ -189,7 +192,7 @@ impl Text {
         let start = Instant::now();
         while (lines.done() as usize) < inputs.tokens.len() && start.elapsed() < BREAKING {
             let from = lines.done() as usize;
-            for &id in &inputs.tokens[from..inputs.tokens.len().min(from + PIECE)] {
+            for id in inputs.tokens.range(from..from + PIECE) {
                 let (width, ends) = width(&mut self.widths, inputs, id);
                 lines.push(usize::from(width), ends);
             }
@@ -280,9 +283,10 @@ impl Text {
                 }
                 let head = head_name(head.unwrap_or_default());
                 match self.source {
-                    Some(query) => {
-                        ui.weak(format!("probability of {head}, from token {query}, under {}", NAMES[side]))
-                    }
+                    Some(query) => ui.weak(format!(
+                        "probability of {head}, from token {query}, under {}",
+                        theme::name(side)
+                    )),
                     None => {
                         ui.label("Point at a token, or click it, to see the attention of the head from it.")
                     }
@@ -294,7 +298,7 @@ impl Text {
     /// One line about the token under the pointer, or the marked one.
     fn reading(&self, ui: &mut Ui, shown: &Shown<'_>, inputs: &Inputs) {
         let at = shown.hover.map(|hover| hover.position).or(shown.mark);
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let Some(position) = at else {
                 ui.weak("Point at a token to read its losses.");
                 return;
@@ -305,7 +309,8 @@ impl Text {
                 let words =
                     loss(&run.arrays.nll, position).map_or("–".to_owned(), |nll| format!("{nll:.3} nats"));
                 ui.label(
-                    RichText::new(format!("{} {words}", NAMES[side])).color(theme::side(ui.visuals(), side)),
+                    RichText::new(format!("{} {words}", theme::name(side)))
+                        .color(theme::side(ui.visuals(), side)),
                 );
             }
             if let Some(window) = self.window() {
