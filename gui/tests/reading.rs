@@ -106,7 +106,7 @@ fn intervals_are_over_the_documents_of_the_text_as_in_a_diagnosis() {
     let path = folder.path().join("text.jsonl");
     let (mut text, mut lines) = (lm_infinite::text::EMBEDDED_TEXT, String::new());
     for _ in 0..40 {
-        let (document, rest) = text.split_at(text.floor_char_boundary(900));
+        let (document, rest) = text.split_at(text.floor_char_boundary(500));
         lines += &format!("{}\n", serde_json::json!({ "text": document }));
         text = rest;
     }
