@@ -8,6 +8,9 @@ use crate::inputs::Inputs;
 use crate::task::Worker;
 use crate::text_tokens::{Sample, State, TextTokens};
 
+/// Name of the threads that tokenize.
+pub const NAME: &str = "tokenizer";
+
 /// Tokens between two looks at whether anybody wants more.
 const PIECE: u64 = 1 << 14;
 
@@ -24,12 +27,14 @@ pub fn tokenize(
     let _told = Told(tokens);
     let wanted = inputs.settings.tokens;
     let mut stream = TokenStream::new(text.clone(), &inputs.tokenizer, Some(wanted), repeat);
+    // On a thread of its own, so that reading does not wait behind it.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| NAME.to_owned()).build()?;
     loop {
         if worker.is_cancelled() || tokens.state() == State::Failed {
             return Ok(());
         }
         let left = wanted - stream.mark().tokens;
-        let piece = stream.take(left.min(PIECE) as usize)?;
+        let piece = pool.install(|| stream.take(left.min(PIECE) as usize))?;
         let mark = stream.mark();
         tokens.push(&piece, mark.repeats_from);
         worker.report(|progress| progress.ready = mark.tokens);
