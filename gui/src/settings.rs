@@ -28,6 +28,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether both name the same text.
+    pub fn same_text(&self, other: &Self) -> bool {
+        self.pasted == other.pasted && (self.pasted.is_some() || self.text.trim() == other.text.trim())
+    }
+
     /// What these say otherwise than `other`, in words. Policies differ by what they mean for a model that was trained on
     /// `trained` tokens, not by how they are written.
     pub fn differences(&self, other: &Self, trained: u64) -> Vec<&'static str> {
@@ -36,11 +41,9 @@ impl Settings {
             PolicySpec::parse(text, trained).map_or_else(|_| text.to_owned(), |spec| spec.label)
         };
         let policy = |side: usize| meaning(&self.policies[side]) != meaning(&other.policies[side]);
-        let text =
-            self.pasted != other.pasted || (self.pasted.is_none() && self.text.trim() != other.text.trim());
         let all = [
             ("model", self.model != other.model),
-            ("text", text),
+            ("text", !self.same_text(other)),
             ("tokens", self.tokens != other.tokens),
             ("repeat", self.repeat != other.repeat),
             ("policy A", policy(0)),

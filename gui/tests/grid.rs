@@ -212,8 +212,8 @@ fn no_curve_reaches_over_a_gap() {
         }
         let mut curves = curves(Arc::new(diagnosis));
         point_below(&mut curves, "Attention entropy by context length (nats)");
-        let readings = curves.query_all_by_label_contains("at ").filter_map(|node| node.value());
-        readings.filter(|text| text.starts_with("at ")).next_back().expect("a reading")
+        let mut readings = curves.query_all_by_label_contains("at ").filter_map(|node| node.value());
+        readings.rfind(|text| text.starts_with("at ")).expect("a reading")
     };
     let bins = made_up::diagnosis(3, 4).runs[0].curves.entropy.mean.len();
     assert!(!reading(0..0).contains("A –"), "the curve is there");

@@ -39,6 +39,12 @@ fn everything_has_its_place_in_a_small_window_and_at_a_larger_zoom() {
             window.run_steps(4);
             let place = format!("{width} × {height}, {tab}");
             check_sides(&window, width, &place);
+            // The verdicts have no column that is out of sight.
+            for title in ["loss beyond", "logits", "entropy", "drift"] {
+                for node in window.query_all_by_label(title) {
+                    assert!(node.rect().right() <= width, "{place}: {title} at {:?}", node.rect());
+                }
+            }
             // The head grid and the tab have room to be used.
             let tab = window.get_all_by_role_and_label(Role::Button, tab).next().expect("a tab").rect();
             assert!(tab.bottom() < height - 60.0, "{place}: {tab:?}");

@@ -185,7 +185,6 @@ fn a_text_that_repeats_is_marked_in_the_map() {
     assert!(says(&window, &format!("Dotted lines: the text repeats from token {from}.")));
     // Above every tab, and in the row of the run.
     assert!(says(&window, &format!("the text repeats from token {from}")));
-    window.get_by_label("A  vanilla");
     assert_eq!(window.query_all_by_label(&format!("600, repeats from {from}")).count(), 2);
 }
 

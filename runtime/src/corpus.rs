@@ -1,10 +1,12 @@
 //! Tokens to measure on: the first of a text, and, where more are asked for than it has and that is wanted, its documents
 //! drawn with replacement.
 
+mod document_starts;
 mod drawn;
 mod encoded_pieces;
 mod stream;
 
+pub use document_starts::DocumentStarts;
 pub use encoded_pieces::LONGEST_UNCUT;
 pub use stream::{Mark, TokenStream};
 
@@ -42,38 +44,18 @@ impl Sample {
         }
     }
 
-    /// Positions of the tokens with which documents start, as [`document_starts`] has them; none where documents were drawn again,
+    /// Positions of the tokens with which documents start, as [`DocumentStarts`] finds them; none where documents were drawn again,
     /// which would count one twice.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn document_starts(&self, tokenizer: &Tokenizer) -> Result<Vec<u64>> {
-        document_starts(&self.tokens, &self.document_bytes, self.read.bytes, tokenizer)
+        let mut starts = DocumentStarts::new(tokenizer);
+        // One document starts with the first tokens.
+        let enough = if self.document_bytes.len() < 2 { 16 } else { self.tokens.len() };
+        starts.push(&self.tokens[..enough.min(self.tokens.len())], &self.document_bytes)?;
+        Ok(starts.finish(self.read.bytes))
     }
-}
-
-/// Positions in `tokens` with which documents start: files, lines of JSON, or what at least two empty lines set apart. They start at
-/// `bytes` of a text of which `read` bytes were read ([`TokenStream::document_bytes`]). They are found by the text that tokens decode to:
-/// near, where a tokenizer does not give the text back, and none, where it gives back more than was read.
-///
-/// # Errors
-/// As [`Tokenizer::decode`].
-pub fn document_starts(tokens: &[u32], bytes: &[u64], read: u64, tokenizer: &Tokenizer) -> Result<Vec<u64>> {
-    if bytes.len() < 2 {
-        return Ok(bytes.iter().map(|_| 0).collect());
-    }
-    let (mut decoder, mut decoded, mut starts) = (tokenizer.stream(), 0, Vec::new());
-    let mut bytes = bytes.iter().peekable();
-    for (position, &token) in (0..).zip(tokens) {
-        decoded += decoder.push(token)?.len() as u64;
-        while bytes.next_if(|&&start| start < decoded).is_some() {
-            starts.push(position);
-        }
-    }
-    if decoded > read {
-        starts.clear();
-    }
-    Ok(starts)
 }
 
 /// The first `wanted` tokens of `text`, or all of them; no more of the text is read than they need.

@@ -13,10 +13,10 @@ use lm_infinite::text::Text;
 use lm_infinite::{checkpoint, machine};
 
 use super::orders::Orders;
-use super::tokenizing::{Told, tokenize};
+use super::tokenizing::{NAME, Told, tokenize};
 use super::update::Update;
 use crate::inputs::{Inputs, is_small};
-use crate::pace;
+use crate::pace::{self, Pace};
 use crate::settings::Settings;
 use crate::task::Worker;
 use crate::text_tokens::{State, TextTokens};
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const DIAGNOSIS_SHARE: u32 = 4;
 
 /// Tokenizing is this long ahead of reading: most texts are whole by then, and their length known.
-const HEAD_START: Duration = Duration::from_millis(250);
+const HEAD_START: Duration = Duration::from_millis(600);
 
 /// Time between two looks at whether there are more tokens.
 const LOOK: Duration = Duration::from_millis(2);
@@ -72,7 +72,7 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
     });
     let repeat = settings.repeat.then_some(SEED);
     std::thread::scope(|scope| {
-        let beside = std::thread::Builder::new().name("tokenizer".to_owned());
+        let beside = std::thread::Builder::new().name(NAME.to_owned());
         let tokenizing = beside.spawn_scoped(scope, || tokenize(&text, repeat, &inputs, worker))?;
         // Where reading ends, be it in a panic, nobody wants more tokens.
         let ends = Told(&inputs.tokens);
@@ -137,9 +137,13 @@ fn read_of_length(
     phase("both policies read the text");
     let small = is_small(decoder);
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
+    let mut tokenizing = tokens.state() == State::Going;
     while live.position() < length && orders.may_go_on(worker) {
         let from = live.position();
         let end = from + CHUNK;
+        if tokens.state() == State::Ended && tokens.len() < length {
+            return Ok(true);
+        }
         if !wait_for(length.min(end.saturating_add(ahead)), tokens, worker) {
             if worker.is_cancelled() || tokens.state() == State::Failed {
                 break;
@@ -160,10 +164,16 @@ fn read_of_length(
         }
         let (took, position) = (start.elapsed(), live.position() as u64);
         worked += took;
+        let beside = tokens.state() == State::Going;
         let left = inputs.paced(|pace| {
+            if tokenizing && !beside {
+                // What was read beside it took longer.
+                *pace = Pace::default();
+            }
             pace.record(config, &inputs.policies, from as u64, position, took);
             pace.seconds(config, &inputs.policies, position, length as u64)
         });
+        tokenizing = beside;
         // Diagnoses on the way take their share.
         let shares = (worked + looked).as_secs_f64() / worked.as_secs_f64();
         let left = left.map(|left| left * shares);

@@ -1,12 +1,15 @@
 //! Tokenizing beside reading: a thread of its own adds tokens as the text gives them.
 
-use lm_infinite::corpus::{self, TokenStream};
+use lm_infinite::corpus::{self, DocumentStarts, TokenStream};
 use lm_infinite::text::Text;
 
 use super::update::Update;
 use crate::inputs::Inputs;
 use crate::task::Worker;
 use crate::text_tokens::{Sample, State, TextTokens};
+
+/// Name of the threads that tokenize.
+pub const NAME: &str = "tokenizer";
 
 /// Tokens between two looks at whether anybody wants more.
 const PIECE: u64 = 1 << 14;
@@ -25,24 +28,26 @@ pub fn tokenize(
     let wanted = inputs.settings.tokens;
     let mut stream = TokenStream::new(text.clone(), &inputs.tokenizer, Some(wanted), repeat);
     stream.keep_document_starts();
+    let mut documents = DocumentStarts::new(&inputs.tokenizer);
+    // On a thread of its own, so that reading does not wait behind it.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| NAME.to_owned()).build()?;
     loop {
         if worker.is_cancelled() || tokens.state() == State::Failed {
             return Ok(());
         }
         let left = wanted - stream.mark().tokens;
-        let piece = stream.take(left.min(PIECE) as usize)?;
+        let piece = pool.install(|| stream.take(left.min(PIECE) as usize))?;
         let mark = stream.mark();
+        documents.push(&piece, stream.document_bytes())?;
         tokens.push(&piece, mark.repeats_from);
         worker.report(|progress| progress.ready = mark.tokens);
         if piece.is_empty() || mark.tokens == wanted {
             let mut notes = text.notes();
             notes.extend(corpus::length_note(mark.tokens, Some(wanted), mark.repeats_from, repeat));
-            let bytes = match mark.repeats_from {
-                None => stream.document_bytes(),
-                Some(_) => &[],
+            let documents = match mark.repeats_from {
+                None => documents.finish(mark.text.bytes),
+                Some(_) => Vec::new(),
             };
-            let all = tokens.range(0..tokens.len());
-            let documents = corpus::document_starts(&all, bytes, mark.text.bytes, &inputs.tokenizer)?;
             let (read, repeated_from) = (mark.text, mark.repeats_from);
             tokens.finish(Sample { read, repeated_from, notes, documents });
             return Ok(());

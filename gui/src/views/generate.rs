@@ -6,6 +6,7 @@ use eframe::egui::{self, Button, Context, DragValue, ProgressBar, RichText, Scro
 use lm_infinite::sampler::SamplingParams;
 
 use super::pane::Pane;
+use super::room::room;
 use super::shown::Shown;
 use crate::command::Command;
 use crate::generation::{Controls, Generated, Generation, Piece, Request};
@@ -107,6 +108,7 @@ impl Generate {
         let mut controls = self.controls;
         let whole = (inputs.tokens.len() as u64).max(1);
         let mut prompt = controls.prompt.unwrap_or(whole);
+        room(ui, 300.0);
         let label = ui.label("Prompt");
         ui.add(Slider::new(&mut prompt, 1..=whole).logarithmic(true).suffix(" tokens"))
             .labelled_by(label.id)

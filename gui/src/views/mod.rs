@@ -12,6 +12,7 @@ pub mod memo;
 pub mod pane;
 pub mod reach;
 pub mod registry;
+mod room;
 pub mod run_bar;
 pub mod shown;
 mod strongest;

@@ -6,6 +6,7 @@ use eframe::egui::{
 use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
 
 use super::ask::question::{Asked, Question};
+use super::room::room;
 use crate::command::Command;
 use crate::job::Progress;
 use crate::settings::{SLIDER_END, Settings};
@@ -98,6 +99,7 @@ fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
 }
 
 fn length(ui: &mut Ui, tokens: &mut u64) {
+    room(ui, 220.0);
     let label = ui.label("Tokens");
     ui.add(
         Slider::new(tokens, 256..=SLIDER_END)
@@ -270,7 +272,7 @@ fn progress_words(progress: &Progress) -> String {
     if let Some(left) = progress.seconds_left() {
         words.push_str(&format!(", {} left", time(left)));
     }
-    if let Some(needs) = progress.needs {
+    if let Some(needs) = progress.needs.filter(|_| !progress.finished) {
         words.push_str(&format!(", takes about {} beside the model", size(needs)));
     }
     if let Some(memory) = progress.memory {

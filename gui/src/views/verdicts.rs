@@ -1,11 +1,16 @@
 //! What broke, in words: one line per policy, and its factors.
 
-use eframe::egui::{Grid, RichText, ScrollArea, Ui};
+use eframe::egui::{Grid, RichText, Ui};
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
 use super::reach::{not_yet, to_go};
 use crate::theme;
 use crate::words::grouped;
+
+/// Titles of the columns, behind that of the policies.
+const TITLES: [&str; 6] = ["tokens", "loss (nats)", "loss beyond", "logits", "entropy", "drift"];
+/// Narrowest table, in points.
+const TABLE: f32 = 880.0;
 
 /// Draws the verdicts. `asked` is the number of tokens that was asked for, where that is known.
 pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
@@ -18,33 +23,54 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
         "{}: trained on {} tokens. Reference: the same text in windows of that length {reference}.",
         diagnosis.model, diagnosis.trained_length
     ));
-    // Names of policies are long, and columns do not wrap: what has no room is scrolled to.
-    ScrollArea::horizontal().id_salt("verdicts").show(ui, |ui| {
-        Grid::new("verdicts").num_columns(7).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
-            for title in ["", "tokens", "loss (nats)", "loss beyond", "logits", "entropy", "drift"] {
-                ui.label(RichText::new(title).weak());
-            }
+    if ui.available_width() < TABLE {
+        // A narrow window has no room for columns: rows that wrap, every value behind its title.
+        for (side, run) in diagnosis.runs.iter().enumerate() {
+            ui.horizontal_wrapped(|ui| row(ui, diagnosis, side, run, asked, true));
+        }
+        return;
+    }
+    Grid::new("verdicts").num_columns(TITLES.len() + 1).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
+        for title in std::iter::once("").chain(TITLES) {
+            ui.label(RichText::new(title).weak());
+        }
+        ui.end_row();
+        for (side, run) in diagnosis.runs.iter().enumerate() {
+            row(ui, diagnosis, side, run, asked, false);
             ui.end_row();
-            for (side, run) in diagnosis.runs.iter().enumerate() {
-                row(ui, diagnosis, side, run, asked);
-                ui.end_row();
-            }
-        });
+        }
     });
 }
 
-/// What one policy did.
-fn row(ui: &mut Ui, diagnosis: &Diagnosis, side: usize, run: &RunMeasurement, asked: Option<u64>) {
+/// What one policy did, every value behind its title where rows are `titled`.
+fn row(
+    ui: &mut Ui,
+    diagnosis: &Diagnosis,
+    side: usize,
+    run: &RunMeasurement,
+    asked: Option<u64>,
+    titled: bool,
+) {
     let name = format!("{}  {}", theme::name(side), run.policy);
     ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
+    let mut titles = TITLES.into_iter();
+    let mut value = |ui: &mut Ui, text: RichText, help: &str| {
+        if let Some(title) = titles.next().filter(|_| titled) {
+            ui.label(RichText::new(title).weak());
+        }
+        let label = ui.label(text);
+        if !help.is_empty() {
+            label.on_hover_text(help);
+        }
+    };
     let (words, help) = tokens(diagnosis, run, asked);
-    ui.label(words).on_hover_text(help);
+    value(ui, words.into(), &help);
     let (nll, breaks) = loss(run);
-    ui.label(nll);
+    value(ui, nll.into(), "");
     let left = to_go(diagnosis, run);
     // A window that is shorter than the training length may lose a model before its end.
     let failed = run.breaks.is_some() || run.first_non_finite.is_some();
-    ui.label(left.filter(|_| !failed).map_or(breaks, not_yet));
+    value(ui, left.filter(|_| !failed).map_or(breaks, not_yet).into(), "");
     for (_, factor) in run.factors.verdicts() {
         let outcome = factor.outcome();
         let failed = matches!(outcome, Outcome::Fails | Outcome::NotFinite);
@@ -53,7 +79,7 @@ fn row(ui: &mut Ui, diagnosis: &Diagnosis, side: usize, run: &RunMeasurement, as
             None => verdict(outcome, factor.first_non_finite.or(factor.at)),
         };
         let text = if failed { RichText::new(text).strong() } else { RichText::new(text) };
-        ui.label(text).on_hover_text(&factor.words);
+        value(ui, text, &factor.words);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::opening::Opening;
 use crate::pace;
 use crate::settings::Settings;
 use crate::tab::Tab;
+use crate::text_tokens;
 use crate::tour::Tour;
 use crate::views::ask::Ask;
 use crate::views::caption::Caption;
@@ -167,9 +168,16 @@ impl State {
         let config = inputs.decoder.config();
         let specs = policies.iter().map(|text| PolicySpec::parse(text.trim(), config.trained_length));
         let Ok(specs) = specs.collect::<Result<Vec<_>, _>>() else { return String::new() };
-        let memory = size(pace::bytes(config, &specs, *tokens));
-        let tokens = grouped(*tokens);
-        match inputs.paced(|pace| pace.seconds(config, &specs, 0, self.settings.tokens)) {
+        // A text that has been read to its end has no more.
+        let ended = inputs.tokens.state() == text_tokens::State::Ended && !self.settings.repeat;
+        let same = self.settings.same_text(&inputs.settings) && !inputs.settings.repeat;
+        let known = inputs.tokens.len() as u64;
+        let tokens =
+            if ended && same && known < inputs.settings.tokens { known.min(*tokens) } else { *tokens };
+        let memory = size(pace::bytes(config, &specs, tokens));
+        let seconds = inputs.paced(|pace| pace.seconds(config, &specs, 0, tokens));
+        let tokens = grouped(tokens);
+        match seconds {
             Some(seconds) => {
                 format!(
                     "A run over {tokens} tokens takes about {} and {memory} beside the model.",

@@ -172,7 +172,7 @@ pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
             ui.label(name);
         }
         ui.weak(
-            "lines: edge of the window and of the start tokens; dashed: ceiling; dotted: training length",
+            "lines: edge of the window and of the start tokens; dashed: ceiling, groups or chunks; dotted: training length",
         );
     });
 }

@@ -1,0 +1,10 @@
+//! Room in a row that wraps.
+
+use eframe::egui::Ui;
+
+/// Begins a new row where this one has less room than `width`: menus and sliders do not do so by themselves, and would be cut off.
+pub fn room(ui: &mut Ui, width: f32) {
+    if ui.available_size_before_wrap().x < width {
+        ui.end_row();
+    }
+}
