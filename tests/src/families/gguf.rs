@@ -180,7 +180,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
 
 fn refusal(path: &Path) -> String {
     let loaded = lm_infinite::checkpoint::load(path.to_str().expect("UTF-8"), &crate::support::cache());
-    loaded.err().expect("refused").to_string()
+    loaded.expect_err("refused").to_string()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! BLOOM: ALiBi, a norm behind the embedding, one matrix for each head's query, key and value, biases everywhere.
 
+use super::family::{Family, prefix};
 use super::fields::Fields;
-use super::{Family, prefix};
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;

@@ -2,8 +2,8 @@
 //! queries, keys and values. Falcon with ALiBi (falcon-rw) is refused: transformers rounds its biases to bfloat16 and divides
 //! them by the root of the head's width.
 
+use super::family::{Family, prefix};
 use super::fields::Fields;
-use super::{Family, prefix};
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::hf_rope;
 use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};

@@ -1,8 +1,8 @@
 //! GPT-NeoX and Pythia: attention and MLP side by side behind two norms, RoPE over a part of each head, one matrix for each
 //! head's query, key and value.
 
+use super::family::{Family, prefix};
 use super::fields::Fields;
-use super::{Family, prefix};
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::hf_rope;
 use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};

@@ -1,7 +1,7 @@
 //! GPT-J: attention and MLP side by side behind one norm, RoPE in neighbouring pairs over a part of each head, a bias at the head.
 
+use super::family::{Family, prefix};
 use super::fields::Fields;
-use super::{Family, prefix};
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::taken::{Bias, TakenTensors};
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! Llama, Mistral, Qwen2 and Qwen3, and this project's own models, whose `config.json` has
 //! `"position_embedding_type": "rope" | "alibi" | "none"`, `rope` where it is absent.
 
-use super::Family;
+use super::family::Family;
 use super::fields::Fields;
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::reader_llama::{self, Biases};

@@ -1,34 +1,16 @@
-//! Families of models in Hugging Face folders: one file each, which says how `config.json` becomes a [`ModelConfig`] and tensors
-//! become [`ModelWeights`]. How to add one: `docs/add-a-family.md`.
+//! Families of models in Hugging Face folders: one file each, which says how `config.json` becomes a
+//! [`ModelConfig`](crate::model::config::ModelConfig) and tensors become [`ModelWeights`](crate::model::weights::ModelWeights). How to add one: `docs/add-a-family.md`.
 
 mod bloom;
 mod falcon;
+mod family;
 pub(super) mod fields;
 mod gpt_neox;
 mod gptj;
 mod llama;
 mod mpt;
 
-use fields::Fields;
-
-use crate::error::Result;
-use crate::formats::json::Json;
-use crate::formats::tensors::TensorTable;
-use crate::model::config::ModelConfig;
-use crate::model::weights::ModelWeights;
-use crate::note::Note;
-
-/// How a family is read.
-pub(super) struct Family {
-    /// Values of `model_type`.
-    pub model_types: &'static [&'static str],
-    /// What the fields say.
-    pub config: fn(&mut Fields<'_>, &mut Vec<Note>) -> Result<ModelConfig>,
-    /// Names of the embedding and of the output head, without `.weight`.
-    pub embedding_and_head: fn(&TensorTable) -> [String; 2],
-    /// Takes the weights that the configuration asks for.
-    pub weights: fn(&Json, &TensorTable, &ModelConfig) -> Result<ModelWeights>,
-}
+pub(super) use family::Family;
 
 const FAMILIES: [Family; 6] =
     [llama::FAMILY, gptj::FAMILY, mpt::FAMILY, gpt_neox::FAMILY, falcon::FAMILY, bloom::FAMILY];
@@ -42,9 +24,4 @@ pub(super) fn of(model_type: &str) -> Option<&'static Family> {
 /// All model types that are read.
 pub(super) fn model_types() -> Vec<&'static str> {
     FAMILIES.iter().flat_map(|family| family.model_types).copied().collect()
-}
-
-/// What stands before the names of a decoder's tensors: `base`, or nothing where the decoder was stored without its output head.
-fn prefix<'a>(tensors: &TensorTable, base: &'a str, embedding: &str) -> &'a str {
-    if tensors.contains(&format!("{base}{embedding}.weight")) { base } else { "" }
 }

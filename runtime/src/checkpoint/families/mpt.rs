@@ -1,7 +1,7 @@
 //! MPT: ALiBi, one matrix for queries, keys and values, which may be clamped, and no bias anywhere.
 
+use super::family::{Family, prefix};
 use super::fields::Fields;
-use super::{Family, prefix};
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::{Error, Result};
