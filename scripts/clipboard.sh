@@ -17,22 +17,29 @@ manager=$!
 "${CARGO_TARGET_DIR:-target}/release/lm-infinite-gui" --tokens 600 &
 window=$!
 trap 'kill $window $manager 2> /dev/null || true' EXIT
-# A window that is shown. How long it takes to draw and to answer depends on the machine: each flow is tried until what it should
-# have copied is there, for a minute.
-shown=$(timeout 60 xdotool search --sync --onlyvisible --pid "$window" | head -1)
+# Nothing waits without an end: how long the window takes to be shown, to draw and to answer depends on the machine. Each flow is
+# tried until what it should have copied is there, for a minute.
+is_there() { kill -0 "$window" 2> /dev/null || { echo "the window has ended" >&2; exit 1; }; }
+shown='' end=$((SECONDS + 120))
+until [ -n "$shown" ]; do
+  is_there
+  [ $SECONDS -lt $end ] || { echo "the window is not shown" >&2; exit 1; }
+  sleep 0.5
+  shown=$(timeout 5 xdotool search --onlyvisible --pid "$window" 2> /dev/null | head -1 || true)
+done
 press() { xdotool key --clearmodifiers "$@"; sleep 0.5; }
 copied() { timeout 10 xclip -selection clipboard -o 2> /dev/null || true; }
 until_copied() {
   local wanted=$1 flow=$2 what=$3 end=$((SECONDS + 60))
   while "$flow"; [ "$(copied)" != "$wanted" ]; do
-    kill -0 "$window" || { echo "the window has ended" >&2; exit 1; }
+    is_there
     [ $SECONDS -lt $end ] || { echo "$what: '$(copied)' in place of '$wanted'" >&2; exit 1; }
   done
 }
 
 # The field of "Open results…" has the keyboard.
 copy() {
-  xdotool windowactivate --sync "$shown" 2> /dev/null || true
+  timeout 5 xdotool windowactivate --sync "$shown" 2> /dev/null || true
   press Escape
   press ctrl+o
   press ctrl+a
