@@ -225,8 +225,8 @@ fn a_wrong_shape_a_missing_tensor_and_one_too_many_are_named() {
             missing.tensors.remove(tensor);
             let error = refusal(missing.write().path());
             assert!(
-                error.contains(tensor.as_str()) || error.contains("none of this name"),
-                "{name} {tensor}: {error}"
+                error.contains(tensor.as_str()) && error.contains("none of this name"),
+                "{name} without {tensor}: {error}"
             );
             let mut misshaped = whole.clone();
             let (shape, values) = misshaped.tensors.get_mut(tensor).expect("it");

@@ -22,5 +22,5 @@ pub(in crate::checkpoint) struct Family {
 
 /// What stands before the names of a decoder's tensors: `base`, or nothing where the decoder was stored without its output head.
 pub(super) fn prefix<'a>(tensors: &TensorTable, base: &'a str, embedding: &str) -> &'a str {
-    if tensors.contains(&format!("{base}{embedding}.weight")) { base } else { "" }
+    if tensors.contains(&format!("{embedding}.weight")) { "" } else { base }
 }
