@@ -7,23 +7,44 @@ cd "$(dirname "$0")/.."
 
 if [ "${1-}" != inside ]; then
   need_system
-  need_packages xvfb xauth xclip xdotool openbox libegl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
+  need_packages xvfb xauth xclip xdotool openbox x11-utils libegl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   cargo build --release --workspace --bin lm-infinite-gui
-  exec xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" "$0" inside
+  # A display server that never shows a window says nothing about the program: what was seen is printed, and another one is started.
+  for attempt in 1 2 3; do
+    code=0
+    xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" "$0" inside || code=$?
+    [ "$code" = 75 ] || exit "$code"
+    echo "attempt $attempt of 3: no window was shown" >&2
+  done
+  exit 1
 fi
 
+# On a Wayland desktop the window would open there, and not on the screen in memory.
+unset WAYLAND_DISPLAY WAYLAND_SOCKET
 openbox > /dev/null 2>&1 &
 manager=$!
+# A window manager is there once it has put its name on the root window.
+end=$((SECONDS + 30))
+until timeout 5 xprop -root _NET_SUPPORTING_WM_CHECK 2> /dev/null | grep -q "window id"; do
+  [ $SECONDS -lt $end ] || { echo "the window manager does not come up" >&2; break; }
+  sleep 0.2
+done
 "${CARGO_TARGET_DIR:-target}/release/lm-infinite-gui" --tokens 600 &
 window=$!
 trap 'kill $window $manager 2> /dev/null || true' EXIT
 # Nothing waits without an end: how long the window takes to be shown, to draw and to answer depends on the machine. Each flow is
 # tried until what it should have copied is there, for a minute.
 is_there() { kill -0 "$window" 2> /dev/null || { echo "the window has ended" >&2; exit 1; }; }
-shown='' end=$((SECONDS + 120))
+not_shown() {
+  echo "the window is not shown; windows, then processes:" >&2
+  timeout 5 xwininfo -root -tree >&2 || echo "the display server does not answer" >&2
+  ps -o pid,stat,wchan:24,time,args -p "$window" -p "$manager" >&2 || true
+  exit 75
+}
+shown='' end=$((SECONDS + 60))
 until [ -n "$shown" ]; do
   is_there
-  [ $SECONDS -lt $end ] || { echo "the window is not shown" >&2; exit 1; }
+  [ $SECONDS -lt $end ] || not_shown
   sleep 0.5
   shown=$(timeout 5 xdotool search --onlyvisible --pid "$window" 2> /dev/null | head -1 || true)
 done

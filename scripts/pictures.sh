@@ -16,6 +16,8 @@ need_system
 need_packages imagemagick xvfb xauth libegl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
 cargo build --release --workspace --bin lm-infinite-gui
 program=${CARGO_TARGET_DIR:-target}/release/lm-infinite-gui
+# On a Wayland desktop the window would open there, and not on the screen in memory.
+unset WAYLAND_DISPLAY WAYLAND_SOCKET
 for tab in curves map features text generate theory; do
   picture=$folder/$tab-$theme.png
   rm -f "$picture"
