@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lm_infinite::model::config::{Mlp, Norm, PositionConfig, Residual, RopeLayout};
+use lm_infinite::model::config::{Mlp, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps};
 use lm_infinite::model::weights::Linear;
 use lm_infinite::model::{LayerWeights, Matrix, ModelConfig, ModelWeights};
 use lm_infinite::policy::{PolicySpec, PositionScaling};
@@ -35,16 +35,18 @@ fn weights(config: &ModelConfig) -> Option<ModelWeights> {
     let embedding = numbers.matrix(config.vocabulary, hidden)?;
     let layers = (0..config.layers).map(|_| {
         Some(LayerWeights {
-            attention_norm: vec![1.0; hidden].into(),
+            attention_norm: Some(vec![1.0; hidden].into()),
             query: numbers.linear(queries, hidden)?,
             key: numbers.linear(keys, hidden)?,
             value: numbers.linear(keys, hidden)?,
             output: numbers.linear(hidden, queries)?,
+            attention_post_norm: None,
             query_key_norm: None,
             mlp_norm: Some(vec![1.0; hidden].into()),
             gate: Some(numbers.linear(inner, hidden)?),
             up: numbers.linear(inner, hidden)?,
             down: numbers.linear(hidden, inner)?,
+            mlp_post_norm: None,
         })
     });
     let layers = layers.collect::<Option<Vec<_>>>()?;
@@ -73,6 +75,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         residual: Residual::Sequential,
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,
             dim: 8,

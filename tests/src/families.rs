@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lm_infinite::model::config::PositionConfig;
+use lm_infinite::policy::PositionScaling;
 use lm_infinite::session::Session;
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
@@ -19,7 +20,7 @@ use crate::support::{
     decoder, golden, load, made_up_tokens, nll, program, read_npy, score, session, tiny, tiny_tokens,
 };
 
-const CASES: [&str; 12] = [
+const CASES: [&str; 19] = [
     "gptj",
     "mpt",
     "mpt_other_slopes",
@@ -32,6 +33,13 @@ const CASES: [&str; 12] = [
     "bloom",
     "qwen3",
     "qwen3_tied_bias",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gemma3",
+    "granite",
+    "olmo2",
+    "smollm3",
 ];
 
 /// f32 against f64 over two layers; logits reach 10.
@@ -94,8 +102,13 @@ fn every_family_computes_what_transformers_computes() {
     for name in CASES {
         let folder = Stored::read(name).write();
         let loaded = load(folder.path());
-        // transformers passes one of these fields over.
-        assert_eq!(loaded.notes.len(), usize::from(name == "mpt_other_slopes"), "{name}: {:?}", loaded.notes);
+        // transformers passes a field of MPT over; windows are told, and that a model reads images, too.
+        let notes = match name {
+            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "smollm3" => 1,
+            "gemma3" => 3,
+            _ => 0,
+        };
+        assert_eq!(loaded.notes.len(), notes, "{name}: {:?}", loaded.notes);
         let want = read_npy::<f32>(&format!("families/{name}/logits.npy"));
         let got = ArrayD::from_shape_vec(want.raw_dim(), logits(folder.path(), &tokens));
         assert_close(name, &got.expect("one row a token"), &want, LOGITS);
@@ -136,7 +149,10 @@ fn policies_run_on_every_family_in_any_cut() {
     for name in CASES {
         let folder = Stored::read(name).write();
         let decoder = decoder(folder.path());
-        let rotary = matches!(decoder.config().position, PositionConfig::Rope { .. });
+        let position = &decoder.config().position;
+        let rotary = matches!(position, PositionConfig::Rope { .. });
+        // They are defined for a checkpoint without a scaling of its own.
+        let unscaled = matches!(position, PositionConfig::Rope { scaling: PositionScaling::None, .. });
         let mut policies = vec!["window:window=8", "lambda:start=2,window=7", "lm-infinite:start=3,window=8"];
         policies.extend([
             "lm-infinite-topk:start=2,window=8,k=3,from_layer=1",
@@ -144,12 +160,10 @@ fn policies_run_on_every_family_in_any_cut() {
             "pi:factor=4",
         ]);
         if rotary {
-            policies.extend([
-                "ntk:factor=4",
-                "yarn:factor=4",
-                "self-extend:group=3,window=4",
-                "dca:chunk=8,local=4",
-            ]);
+            if unscaled {
+                policies.extend(["ntk:factor=4", "yarn:factor=4"]);
+            }
+            policies.extend(["self-extend:group=3,window=4", "dca:chunk=8,local=4"]);
         }
         for policy in policies {
             let whole = score(&mut session(&decoder, policy), &tokens, tokens.len());
@@ -162,7 +176,10 @@ fn policies_run_on_every_family_in_any_cut() {
         }
         // A window that holds everything is none.
         let vanilla = score(&mut session(&decoder, "vanilla"), &tokens, 16);
-        for policy in ["window:window=90", "lm-infinite:start=4,window=90"] {
+        let all = ["window:window=90", "lm-infinite:start=4,window=90"];
+        // Start tokens are kept outside of the model's own windows, too.
+        let with_start = if decoder.config().sliding_windows.is_empty() { 2 } else { 1 };
+        for policy in &all[..with_start] {
             let got = score(&mut session(&decoder, policy), &tokens, 16);
             assert_close(&format!("{name}, {policy}"), line(&got), line(&vanilla), LOGITS);
         }
@@ -219,7 +236,9 @@ fn a_wrong_shape_a_missing_tensor_and_one_too_many_are_named() {
         let whole = Stored::read(name);
         let all: Vec<String> = whole.tensors.keys().cloned().collect();
         // All kinds of the first block, and what is not in a block.
-        let is_looked_at = |name: &&String| !name.contains(".1.");
+        let is_looked_at = |name: &&String| {
+            !name.contains(".1.") && !name.contains("vision_tower") && !name.contains("multi_modal")
+        };
         for tensor in all.iter().filter(is_looked_at) {
             let mut missing = whole.clone();
             missing.tensors.remove(tensor);
@@ -277,6 +296,28 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         ("falcon_40b", "num_kv_heads", json!(4)),
         ("bloom", "apply_residual_connection_post_layernorm", json!(true)),
         ("qwen3", "hidden_act", json!("gelu")),
+        ("gemma", "hidden_act", json!("silu")),
+        ("gemma", "hidden_activation", json!("gelu")),
+        ("gemma", "use_bidirectional_attention", json!(true)),
+        ("gemma2", "hidden_activation", json!("silu")),
+        ("gemma2", "query_pre_attn_scalar", json!(0)),
+        ("gemma2", "attn_logit_softcapping", json!(-1.0)),
+        ("gemma2", "final_logit_softcapping", json!(0.0)),
+        ("gemma2", "layer_types", json!(["sliding_attention"])),
+        ("gemma2", "layer_types", json!(["full_attention", "chunked_attention", "full_attention"])),
+        ("gemma2", "sliding_window", json!(0)),
+        ("gemma3_text", "rope_parameters", json!({"rope_type": "default", "rope_theta": 5.0})),
+        ("gemma3_text", "rope_parameters.full_attention.rope_type", json!("surprise")),
+        ("gemma3_text", "rope_scaling", json!({"rope_type": "linear", "factor": 2.0})),
+        ("gemma3", "text_config", json!(null)),
+        ("gemma3", "text_config.use_bidirectional_attention", json!(true)),
+        ("granite", "attention_multiplier", json!(0)),
+        ("granite", "logits_scaling", json!(-2)),
+        ("granite", "hidden_act", json!("gelu")),
+        ("olmo2", "hidden_act", json!("gelu")),
+        ("smollm3", "no_rope_layers", json!([1, 0])),
+        ("smollm3", "no_rope_layers", json!([1, 0, 2, 1])),
+        ("smollm3", "layer_types", json!("full_attention")),
     ] {
         let mut stored = Stored::read(name);
         let mut place = &mut stored.config;
@@ -286,7 +327,7 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         *place = value.clone();
         let error = refusal(stored.write().path());
         let last = field.rsplit('.').next().expect("a field");
-        let known = [last, "rotary_pct", "ALiBi", "multihead_attention"];
+        let known = [last, "rotary_pct", "ALiBi", "multihead_attention", "surprise"];
         assert!(known.iter().any(|word| error.contains(word)), "{name}, {field} = {value}: {error}");
     }
     let mut other = Stored::read("gptj");
@@ -301,6 +342,15 @@ fn inspection_says_what_a_block_is_made_of() {
         ("gptj", "LayerNorm, GELU (tanh), attention and MLP side by side"),
         ("mpt", "LayerNorm, GELU, queries, keys and values within ±0.7"),
         ("qwen3", "RMSNorm, SwiGLU, queries and keys normalized"),
+        (
+            "gemma2",
+            "RMSNorm, GeGLU (tanh), embedding × 4.8989797, queries × 0.6324555, attention logits within ±2, output logits \
+             within ±4",
+        ),
+        (
+            "granite",
+            "RMSNorm, SwiGLU, embedding × 3, queries × 0.48989794, residual × 0.7, logits × 0.5882353",
+        ),
     ] {
         let folder = Stored::read(name).write();
         let told = program().args(["models", "inspect"]).arg(folder.path()).output().expect("it starts");
@@ -336,6 +386,20 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
     assert_eq!(load(stored.write().path()).config.trained_length, 16);
     stored.config.as_object_mut().expect("an object").remove("seq_length");
     assert!(notes(&stored).iter().any(|note| note.contains("2048")), "{:?}", notes(&stored));
+    // Files of transformers 4 have Gemma 3's two bases at the top, and the period of its layers.
+    let mut stored = Stored::read("gemma3_text");
+    let want = logits(stored.write().path(), &tiny_tokens());
+    stored.config.as_object_mut().expect("an object").remove("rope_parameters");
+    stored.config["rope_theta"] = json!(50_000.0);
+    stored.config["rope_local_base_freq"] = json!(100.0);
+    stored.config["rope_scaling"] = json!({"rope_type": "linear", "factor": 4.0});
+    assert_eq!(logits(stored.write().path(), &tiny_tokens()), want);
+    stored.config["rope_local_base_freq"] = json!(101.0);
+    assert_ne!(logits(stored.write().path(), &tiny_tokens()), want);
+    stored.config.as_object_mut().expect("an object").remove("layer_types");
+    stored.config["sliding_window_pattern"] = json!(3);
+    let windows = load(stored.write().path()).config.sliding_windows;
+    assert_eq!(windows, [Some(7), Some(7), None, Some(7)]);
     // The causal mask of old files is no weight.
     let mut stored = Stored::read("gptj");
     stored.tensors.insert("transformer.h.0.attn.bias".into(), (vec![1, 1, 2, 2], vec![1.0; 4]));
@@ -346,7 +410,7 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
 /// The whole program on one of them.
 #[test]
 fn a_diagnosis_and_a_text_come_out_of_the_program() {
-    for name in ["gptj", "mpt", "qwen3"] {
+    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3"] {
         let folder = Stored::read(name).write();
         let out = folder.path().join("out");
         let text = folder.path().join("text.txt");

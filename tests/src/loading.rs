@@ -59,7 +59,16 @@ fn a_folder_gives_the_tensors_that_were_written() {
         assert_eq!(layer.down.weight.bytes(), stored("model.layers.1.mlp.down_proj.weight"));
         assert_eq!((layer.down.weight.rows(), layer.down.weight.columns()), (64, 96));
         let norm = &tiny.tensors["model.layers.1.input_layernorm.weight"].1;
-        assert!(layer.attention_norm.weight.iter().zip(norm).all(|(a, b)| (a - b).abs() <= b.abs() / 128.0));
+        assert!(
+            layer
+                .attention_norm
+                .as_ref()
+                .expect("it")
+                .weight
+                .iter()
+                .zip(norm)
+                .all(|(a, b)| (a - b).abs() <= b.abs() / 128.0)
+        );
         assert!(layer.query.bias.is_none());
         assert_eq!(model.config.trained_length, 128);
     }

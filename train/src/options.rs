@@ -2,7 +2,9 @@
 //! resumed is the run that was started.
 
 use lm_infinite_runtime::Error;
-use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use lm_infinite_runtime::model::config::{
+    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
+};
 use lm_infinite_runtime::policy::PositionScaling;
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +133,9 @@ impl Shape {
             residual: Residual::Sequential,
             clip_qkv: None,
             query_key_norm: false,
+            layer_positions: Vec::new(),
+            multipliers: Multipliers::default(),
+            soft_caps: SoftCaps::default(),
             position: match self.position {
                 TrainPosition::Rope => PositionConfig::Rope {
                     theta: self.rope_base,

@@ -58,11 +58,16 @@ pub fn counterfactual(
     }
     let vectors: Vec<&[f32]> = chosen.iter().map(|&(.., key)| key).collect();
     let actual = chosen.iter().map(|&(_, distance, key)| inputs.encoding.logit(head, &query, key, distance));
+    let actual = actual.map(|logit| inputs.capped(logit));
     let distances = distances(plan, position);
     Some(Counterfactual {
         keys: chosen.iter().map(|&(key, ..)| key).collect(),
         actual: actual.collect(),
-        logits: trained.logits_at(head, &query, &vectors, &distances),
+        logits: trained
+            .logits_at(head, &query, &vectors, &distances)
+            .into_iter()
+            .map(|logit| inputs.capped(logit))
+            .collect(),
         distances,
     })
 }
@@ -114,6 +119,7 @@ mod tests {
             policy,
             encoding,
             table: None,
+            soft_cap: None,
         };
         let own = |head| {
             let seen = counterfactual(&inputs, encoding, (head, tokens - 1), plan);

@@ -18,12 +18,13 @@ pub struct DenseHead<T> {
 ///
 /// * `queries`: [queries, head_dim], `keys` and `values`: [keys, head_dim], all before the position encoding;
 /// * `head`: index of the query head (ALiBi's slope);
-/// * `policy`: that of the layer ([`AttentionPolicy::at_layer`]).
+/// * `policy`: that of the layer ([`AttentionPolicy::at_layer`]);
+/// * `soft_cap`: a logit `w` becomes `cap · tanh(w / cap)`. Retrieved keys are chosen by the logits before it.
 ///
 /// Every query attends to itself at least, so that no row is fully masked.
 ///
 /// # Numbers that are not finite
-/// * A logit that is NaN or +inf makes the whole row NaN: its softmax has no value.
+/// * A logit that is NaN or +inf makes the whole row NaN: its softmax has no value. A soft cap makes ±cap of ±inf.
 /// * A key whose logit is −inf has weight 0, and its value does not enter, whatever it is: it is as if it were masked.
 /// * A row of only −inf is NaN.
 /// * A value that is not finite makes the output of the queries that attend to it so, and of no other.
@@ -33,6 +34,7 @@ pub fn dense<T: Float>(
     head: usize,
     policy: &AttentionPolicy,
     encoding: &PositionEncoding,
+    soft_cap: Option<f64>,
 ) -> DenseHead<T> {
     let key_count = positions.len();
     let head_dim = keys.len() / key_count.max(1);
@@ -50,8 +52,15 @@ pub fn dense<T: Float>(
                 None => T::neg_infinity(),
             })
             .collect();
+        let mut seen: Vec<bool> = regions.iter().map(|region| region.distance().is_some()).collect();
         if let Some(middle) = policy.middle {
-            drop_unchosen(&mut row, &regions, middle.k as usize);
+            drop_unchosen(&mut row, &mut seen, &regions, middle.k as usize);
+        }
+        if let Some(cap) = soft_cap.and_then(T::from) {
+            row.iter_mut()
+                .zip(&seen)
+                .filter(|(_, seen)| **seen)
+                .for_each(|(w, _)| *w = cap * (*w / cap).tanh());
         }
         let attended = || row.iter().enumerate().filter(|(_, w)| **w != T::neg_infinity());
         // A NaN passes by this maximum, and makes the sum NaN; so does +inf − (+inf). Of nothing the sum is 0.
@@ -69,7 +78,7 @@ pub fn dense<T: Float>(
 
 /// Masks all retrieved keys but the `k` with the largest logit; of equal ones the earlier is kept. NaN ranks above every
 /// number: which keys are the largest is not known then, and the row is to say so.
-fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
+fn drop_unchosen<T: Float>(row: &mut [T], seen: &mut [bool], regions: &[Region], k: usize) {
     let mut candidates: Vec<usize> =
         (0..row.len()).filter(|&j| matches!(regions[j], Region::Retrieved { .. })).collect();
     let (mut numbers, others): (Vec<_>, Vec<_>) = candidates.drain(..).partition(|&j| !row[j].is_nan());
@@ -77,5 +86,6 @@ fn drop_unchosen<T: Float>(row: &mut [T], regions: &[Region], k: usize) {
     numbers.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).expect("no NaN is left"));
     for j in others.into_iter().chain(numbers).skip(k) {
         row[j] = T::neg_infinity();
+        seen[j] = false;
     }
 }

@@ -54,6 +54,8 @@ pub struct Inputs<'a> {
     pub encoding: &'a PositionEncoding,
     /// Angles, for RoPE.
     pub table: Option<&'a RotaryTable>,
+    /// A logit `w` becomes `cap · tanh(w / cap)`.
+    pub soft_cap: Option<f32>,
 }
 
 impl<'a> Inputs<'a> {
@@ -64,6 +66,12 @@ impl<'a> Inputs<'a> {
         let bounded = policy.remap.and_then(DistanceRemap::bound).or(policy.ceiling);
         let bounded = bounded.map_or(0, |bound| bound.min(next_position));
         (bound.min(next_position).max(bounded) as usize) + ROWS + KEY_BLOCK
+    }
+
+    /// A logit as the softmax sees it.
+    pub(super) fn capped(&self, logit: f32) -> f32 {
+        let bound = |cap: f64| (cap * (f64::from(logit) / cap).tanh()) as f32;
+        self.soft_cap.map_or(logit, |cap| bound(f64::from(cap)))
     }
 
     pub(super) fn tokens(&self) -> usize {

@@ -9,7 +9,7 @@ use super::partial::Partial;
 use super::retrieved::{Chosen, absorb, choose};
 use super::tiles::RowTiles;
 use crate::cache::Run;
-use crate::kernels::elementwise::rotate;
+use crate::kernels::elementwise::{rotate, soft_cap};
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::dot_inline;
 use crate::policy::{Middle, Spans};
@@ -119,7 +119,9 @@ impl<'a> QueryBlock<'a> {
     ) {
         for (row, chosen) in self.retrieved(middle, scratch).iter().enumerate() {
             let bias = self.bias(row % self.group(), middle.distance);
-            absorb(partial, row, self.base() + (row / self.group()) as u64, chosen, bias, plan);
+            let position = self.base() + (row / self.group()) as u64;
+            let logits = chosen.iter().map(|key| self.inputs.capped(key.logit - bias)).collect();
+            absorb(partial, row, position, chosen, logits, plan);
         }
     }
 
@@ -273,6 +275,9 @@ impl<'a> QueryBlock<'a> {
             if let PositionEncoding::Alibi { slopes } = self.inputs.encoding {
                 let slope = slopes[self.kv_head * group + h];
                 self.add_bias(logits, keys.first, position, slope);
+            }
+            if let Some(cap) = self.inputs.soft_cap {
+                soft_cap(logits, cap);
             }
             logits[column(spans.start_end)..column(spans.recent_begin)].fill(MASKED);
             logits[column(position + 1)..].fill(MASKED);

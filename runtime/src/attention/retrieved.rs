@@ -27,7 +27,7 @@ const FIRST_BLOCKS: usize = 8;
 pub struct Chosen<'a> {
     /// Position of the key.
     pub position: u64,
-    /// Scaled logit, before ALiBi's bias.
+    /// Scaled logit, before ALiBi's bias and before a soft cap.
     pub logit: f32,
     /// `[head_dim]`
     pub value: &'a [f32],
@@ -243,20 +243,20 @@ fn upper_bounds(query: &[f32], low: &[f32], high: &[f32], bounds: &mut [f32]) {
     }
 }
 
-/// Adds the chosen keys of `row`, whose query stands at `position`, to the running softmax. `bias` is ALiBi's at the middle
-/// distance.
+/// Adds the chosen keys of `row`, whose query stands at `position`, to the running softmax, with the logits that it sees
+/// (`[chosen]`).
 pub fn absorb(
     partial: &mut Partial,
     row: usize,
     position: u64,
     chosen: &[Chosen<'_>],
-    bias: f32,
+    logits: Vec<f32>,
     plan: Option<&StatisticsPlan>,
 ) {
     if chosen.is_empty() {
         return;
     }
-    let mut weights: Vec<f32> = chosen.iter().map(|key| key.logit - bias).collect();
+    let mut weights = logits;
     if let Some(tiles) = &mut partial.tiles {
         for (key, &logit) in chosen.iter().zip(&weights) {
             tiles.absorb(row, key.position, &[logit]);

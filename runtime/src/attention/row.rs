@@ -65,7 +65,7 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
                 _ => inputs.encoding.logit(head, &query, key, distance),
             };
             let value = &run.values[r * run.stride..][..head_dim];
-            keys.push(Attended { position: key_position, region, logit, value });
+            keys.push(Attended { position: key_position, region, logit: inputs.capped(logit), value });
         }
     }
     if let Some(middle) = inputs.policy.middle {
@@ -74,7 +74,7 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
         let bias = block.bias(h, middle.distance);
         for chosen in &block.retrieved(middle, &mut Scratch::default())[h] {
             let region = Region::Retrieved { distance: middle.distance };
-            let (logit, value) = (chosen.logit - bias, chosen.value);
+            let (logit, value) = (inputs.capped(chosen.logit - bias), chosen.value);
             keys.push(Attended { position: chosen.position, region, logit, value });
         }
     }

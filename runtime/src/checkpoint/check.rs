@@ -62,7 +62,8 @@ pub(super) fn check(path: &Path, config: &ModelConfig, names: &FieldNames<'_>) -
     if !(epsilon.is_finite() && (0.0..1.0).contains(&epsilon)) {
         return refuse(names.epsilon, "a number from 0 to 1".into(), &epsilon);
     }
-    if let PositionConfig::Rope { theta, dim, scaling, .. } = config.position {
+    for position in std::iter::once(&config.position).chain(config.layer_positions.iter().flatten()) {
+        let &PositionConfig::Rope { theta, dim, scaling, .. } = position else { continue };
         let policy = AttentionPolicy { scaling, ..AttentionPolicy::default() };
         if let Err(Error::Policy { reason, .. }) = policy.validate() {
             return refuse("RoPE scaling", "parameters that make sense".into(), &reason);

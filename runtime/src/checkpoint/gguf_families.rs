@@ -22,6 +22,35 @@ pub(super) struct Architecture {
     pub query_key_norm: bool,
     /// The embedding is normalized.
     pub embedding_norm: bool,
+    /// Where the norms of a block stand, if it is not fused.
+    pub norms: Norms,
+    /// The embedding is multiplied by the root of its width.
+    pub scaled_embedding: bool,
+    /// Soft caps of the logits of attention and of the output, where the metadata do not give them; 0 for none.
+    pub soft_caps: Option<[f64; 2]>,
+    /// `embedding_scale`, `residual_scale`, `logit_scale` and `attention.scale` are applied.
+    pub multipliers: bool,
+    /// Layers of which every one but the last of this many has the window; `None` where every layer has it.
+    pub window_period: Option<usize>,
+    /// The window where the metadata do not give it.
+    pub default_window: Option<u64>,
+    /// RoPE's base in the layers with a window, where it is one of their own and the metadata do not give it.
+    pub local_theta: Option<f64>,
+    /// The last of this many layers has no position encoding.
+    pub no_rope_period: Option<usize>,
+    /// With this many layers, logits of attention are divided by `sqrt(hidden / heads)` and not `sqrt(head_dim)`.
+    pub scaled_by_hidden: Option<usize>,
+}
+
+/// Norms of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Norms {
+    /// Before attention and MLP.
+    Before,
+    /// Before and behind both.
+    Around,
+    /// Behind both, and those of queries and keys over all heads together.
+    Behind,
 }
 
 /// Position encodings.
@@ -57,11 +86,28 @@ const LLAMA: Architecture = Architecture {
     biased: false,
     query_key_norm: false,
     embedding_norm: false,
+    norms: Norms::Before,
+    scaled_embedding: false,
+    soft_caps: None,
+    multipliers: false,
+    window_period: None,
+    default_window: None,
+    local_theta: None,
+    no_rope_period: None,
+    scaled_by_hidden: None,
+};
+
+const GEMMA: Architecture = Architecture {
+    name: "gemma",
+    position: HALF_SPLIT,
+    mlp: Mlp::GeGluTanh,
+    scaled_embedding: true,
+    ..LLAMA
 };
 
 const HALF_SPLIT: Position = Position::Rope(RopeLayout::HalfSplit);
 
-const ARCHITECTURES: [Architecture; 7] = [
+const ARCHITECTURES: [Architecture; 13] = [
     LLAMA,
     Architecture { name: "qwen2", position: HALF_SPLIT, biased: true, ..LLAMA },
     Architecture { name: "qwen3", position: HALF_SPLIT, query_key_norm: true, ..LLAMA },
@@ -100,6 +146,31 @@ const ARCHITECTURES: [Architecture; 7] = [
         embedding_norm: true,
         ..LLAMA
     },
+    GEMMA,
+    Architecture {
+        name: "gemma2",
+        norms: Norms::Around,
+        soft_caps: Some([50.0, 30.0]),
+        window_period: Some(2),
+        default_window: Some(4096),
+        // Gemma 2 27B.
+        scaled_by_hidden: Some(46),
+        ..GEMMA
+    },
+    Architecture {
+        name: "gemma3",
+        norms: Norms::Around,
+        query_key_norm: true,
+        soft_caps: Some([0.0, 0.0]),
+        window_period: Some(6),
+        local_theta: Some(10_000.0),
+        // Gemma 3 27B.
+        scaled_by_hidden: Some(62),
+        ..GEMMA
+    },
+    Architecture { name: "granite", multipliers: true, ..LLAMA },
+    Architecture { name: "olmo2", position: HALF_SPLIT, norms: Norms::Behind, query_key_norm: true, ..LLAMA },
+    Architecture { name: "smollm3", no_rope_period: Some(4), ..LLAMA },
 ];
 
 /// The architecture of this name.

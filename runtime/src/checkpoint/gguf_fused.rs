@@ -36,16 +36,18 @@ pub(super) fn weights(
             (first, Some(taken.norm(&name("ffn_norm"), hidden, BIAS)?))
         };
         layers.push(LayerWeights {
-            attention_norm,
+            attention_norm: Some(attention_norm),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attn_output"), hidden, hidden, BIAS)?,
             mlp_norm,
             gate: None,
             up: taken.linear(&name("ffn_up"), intermediate, hidden, BIAS)?,
             down: taken.linear(&name("ffn_down"), hidden, intermediate, BIAS)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm("output_norm", hidden, BIAS)?;

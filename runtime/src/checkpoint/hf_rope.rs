@@ -10,21 +10,20 @@ use crate::model::config::{LongRope, PositionConfig, RopeLayout};
 use crate::note::Note;
 use crate::policy::{LongRopeFactors, PositionScaling};
 
-/// RoPE's base where the file gives none, as transformers has it for all model types that are read.
-const DEFAULT_THETA: f64 = 10_000.0;
-
 /// What a model type calls its fields, and which dimensions it rotates.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     /// Of the base, at the top of the file.
     pub theta: &'static str,
+    /// The base where the file gives none.
+    pub default_theta: f64,
     /// Of the part of each head that is rotated, at the top of the file, and what it is where no field says so; `None` where the
     /// model type rotates whole heads whatever the file says.
     pub part: Option<(&'static str, f64)>,
 }
 
 /// Those of Llama and most others.
-pub(super) const NAMES: Names = Names { theta: "rope_theta", part: None };
+pub(super) const NAMES: Names = Names { theta: "rope_theta", default_theta: 10_000.0, part: None };
 
 /// Fields about RoPE of one configuration.
 struct Fields<'a> {
@@ -50,7 +49,7 @@ pub(super) fn read(
     let gathered = object(top, "rope_parameters")?;
     let scaling = object(top, "rope_scaling")?;
     if let (Some(gathered), Some(scaling)) = (&gathered, &scaling) {
-        refuse_contradiction(top, gathered, scaling)?;
+        refuse_contradiction(top, names, gathered, scaling)?;
     }
     let fields = Fields { top, rope: scaling.or(gathered), max_length };
     if let Some(nested) = fields.rope.as_ref().and_then(|rope| {
@@ -59,7 +58,50 @@ pub(super) fn read(
         let detail = format!("{}: a RoPE of its own for layers of `{nested}`", top.path().display());
         return Err(Error::unsupported("RoPE that differs from layer to layer", detail));
     }
-    let theta = fields.number(names.theta, "rope_theta")?.unwrap_or(DEFAULT_THETA);
+    encoding(&fields, names, head_dim, notes)
+}
+
+/// The same where `rope_parameters` holds an object of its own for layers of `kind` (`full_attention`, `sliding_attention`), as
+/// transformers 5 writes it; older files have fields at the top, and `rope_scaling`, where `scaled` allows it.
+///
+/// # Errors
+/// As [`read`]; a `rope_parameters` without kinds of layers; two places for one thing.
+pub(super) fn read_of_kind(
+    top: &Json,
+    (kind, scaled): (&str, bool),
+    names: Names,
+    head_dim: usize,
+    max_length: u64,
+    notes: &mut Vec<Note>,
+) -> Result<PositionConfig> {
+    let gathered = object(top, "rope_parameters")?;
+    let own = gathered.as_ref().map(|gathered| object(gathered, kind)).transpose()?.flatten();
+    let kinds = ["full_attention", "sliding_attention"];
+    if let Some(other) = gathered.as_ref().and_then(|gathered| {
+        gathered.fields().map(|(key, _)| key.to_owned()).find(|key| !kinds.contains(&key.as_str()))
+    }) {
+        let expected = "an object for layers of `full_attention` and one for `sliding_attention`";
+        return Err(top.malformed("rope_parameters", expected, other));
+    }
+    let scaling = if scaled { object(top, "rope_scaling")? } else { None };
+    let rope = match (own, scaling) {
+        (Some(_), Some(_)) => {
+            let expected = "one place for RoPE: write all of it into `rope_parameters`";
+            return Err(top.malformed("rope_scaling", expected, "both"));
+        }
+        (own, scaling) => own.or(scaling),
+    };
+    encoding(&Fields { top, rope, max_length }, names, head_dim, notes)
+}
+
+fn encoding(
+    fields: &Fields<'_>,
+    names: Names,
+    head_dim: usize,
+    notes: &mut Vec<Note>,
+) -> Result<PositionConfig> {
+    let top = fields.top;
+    let theta = fields.number(names.theta, "rope_theta")?.unwrap_or(names.default_theta);
     let scaling = fields.scaling()?;
     if let Some((name, default)) = names.part {
         let part = fields.number(name, "partial_rotary_factor")?.unwrap_or(default);
@@ -69,7 +111,7 @@ pub(super) fn read(
             let expected = format!("a part of a head of {head_dim} that has an even number of dimensions");
             return Err(top.malformed(name, expected, part));
         }
-        let long_rope = long_rope(&fields, scaling, dim)?;
+        let long_rope = long_rope(fields, scaling, dim)?;
         return Ok(PositionConfig::Rope { theta, dim, layout: RopeLayout::HalfSplit, scaling, long_rope });
     }
     const PART: &str = "partial_rotary_factor";
@@ -85,7 +127,7 @@ pub(super) fn read(
             ),
         ));
     }
-    let long_rope = long_rope(&fields, scaling, head_dim)?;
+    let long_rope = long_rope(fields, scaling, head_dim)?;
     Ok(PositionConfig::Rope { theta, dim: head_dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
 }
 
@@ -102,9 +144,9 @@ fn object(top: &Json, key: &str) -> Result<Option<Json>> {
 }
 
 /// Refuses two objects of which one would be lost.
-fn refuse_contradiction(top: &Json, gathered: &Json, scaling: &Json) -> Result<()> {
+fn refuse_contradiction(top: &Json, names: Names, gathered: &Json, scaling: &Json) -> Result<()> {
     let theta = |object: &Json| object.number("rope_theta");
-    let holds = theta(scaling)?.or(top.number("rope_theta")?).unwrap_or(DEFAULT_THETA);
+    let holds = theta(scaling)?.or(top.number(names.theta)?).unwrap_or(names.default_theta);
     let kind = kind(gathered)?;
     let lost = match theta(gathered)? {
         Some(lost) if lost != holds => {

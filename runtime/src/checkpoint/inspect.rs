@@ -13,7 +13,9 @@ use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use crate::model::config::{
+    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
+};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
 use crate::session::Decoder;
@@ -190,6 +192,9 @@ impl fmt::Display for Inspection {
         if let Some(config) = &self.config {
             line("architecture", &config.architecture)?;
             line("positions", &position(&config.position))?;
+            for (layers, own) in own_positions(config) {
+                line(&format!("  {layers}"), &position(own))?;
+            }
             line("training length", &format_args!("{} tokens", config.trained_length))?;
             if !config.sliding_windows.is_empty() {
                 line("windows by layer", &windows(&config.sliding_windows))?;
@@ -236,6 +241,7 @@ fn block(config: &ModelConfig) -> String {
     };
     let mlp = match config.mlp {
         Mlp::SwiGlu => "SwiGLU",
+        Mlp::GeGluTanh => "GeGLU (tanh)",
         Mlp::Gelu => "GELU",
         Mlp::GeluTanh => "GELU (tanh)",
     };
@@ -249,7 +255,40 @@ fn block(config: &ModelConfig) -> String {
     if let Some(most) = config.clip_qkv {
         parts.push(format!("queries, keys and values within ±{most}"));
     }
+    let Multipliers { embedding, queries, residual, logits } = config.multipliers;
+    for (what, factor) in
+        [("embedding", embedding), ("queries", queries), ("residual", residual), ("logits", logits)]
+    {
+        if factor != 1.0 {
+            parts.push(format!("{what} × {factor}"));
+        }
+    }
+    let SoftCaps { attention, logits } = config.soft_caps;
+    for (what, cap) in [("attention", attention), ("output", logits)] {
+        parts.extend(cap.map(|cap| format!("{what} logits within ±{cap}")));
+    }
     parts.join(", ")
+}
+
+/// Layers whose position encoding is another than the model's: `layers 0–4, 6–10`, and which.
+fn own_positions(config: &ModelConfig) -> Vec<(String, &PositionConfig)> {
+    let mut kinds: Vec<(&PositionConfig, Vec<usize>)> = Vec::new();
+    for (layer, own) in config.layer_positions.iter().enumerate() {
+        let Some(own) = own else { continue };
+        match kinds.iter_mut().find(|(kind, _)| *kind == own) {
+            Some((_, layers)) => layers.push(layer),
+            None => kinds.push((own, vec![layer])),
+        }
+    }
+    let named = |(kind, layers): (_, Vec<usize>)| {
+        let runs = layers.chunk_by(|a, b| a + 1 == *b).map(|run| range(run[0], run[run.len() - 1]));
+        (format!("layers {}", runs.collect::<Vec<_>>().join(", ")), kind)
+    };
+    kinds.into_iter().map(named).collect()
+}
+
+fn range(first: usize, last: usize) -> String {
+    if first == last { first.to_string() } else { format!("{first}–{last}") }
 }
 
 /// Runs of layers with the same window: `4096 (layers 0–31)`, `none (layer 32)`.
@@ -259,9 +298,8 @@ fn windows(windows: &[Option<u64>]) -> String {
     for run in windows.chunk_by(PartialEq::eq) {
         let last = first + run.len() - 1;
         let name = run[0].map_or_else(|| "none".to_owned(), |window| window.to_string());
-        let layers =
-            if first == last { format!("layer {first}") } else { format!("layers {first}–{last}") };
-        runs.push(format!("{name} ({layers})"));
+        let layers = if first == last { "layer" } else { "layers" };
+        runs.push(format!("{name} ({layers} {})", range(first, last)));
         first = last + 1;
     }
     runs.join(", ")

@@ -8,6 +8,7 @@ mod gguf_folder;
 mod gguf_fused;
 mod gguf_keys;
 mod gguf_rope;
+mod gguf_scales;
 mod hf_rope;
 mod inspect;
 mod load;

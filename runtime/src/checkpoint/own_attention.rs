@@ -31,7 +31,7 @@ pub(super) fn set_windows(config: &mut ModelConfig, field: &str, windows: Vec<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{Mlp, Norm, PositionConfig, Residual};
+    use crate::model::config::{Mlp, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 
     fn config() -> ModelConfig {
         ModelConfig {
@@ -48,6 +48,9 @@ mod tests {
             residual: Residual::Sequential,
             clip_qkv: None,
             query_key_norm: false,
+            layer_positions: Vec::new(),
+            multipliers: Multipliers::default(),
+            soft_caps: SoftCaps::default(),
             position: PositionConfig::None,
             tied_embeddings: true,
             trained_length: 32_768,

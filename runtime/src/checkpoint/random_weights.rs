@@ -15,7 +15,9 @@ use super::loaded::LoadedModel;
 use super::own_attention;
 use crate::error::{Error, Result};
 use crate::hub::{self, DEFAULT_MODEL};
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use crate::model::config::{
+    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
+};
 use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, WeightType};
 use crate::note::Note;
 use crate::policy::PositionScaling;
@@ -210,6 +212,9 @@ fn config(shape: &Shape) -> ModelConfig {
         residual: Residual::Sequential,
         clip_qkv: None,
         query_key_norm: shape.architecture == "qwen3",
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: shape.theta,
             dim: shape.head_dim,
@@ -238,7 +243,8 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
     let mut layers = Vec::new();
     for _ in 0..config.layers {
         layers.push(LayerWeights {
-            attention_norm: vec![1.0; config.hidden].into(),
+            attention_norm: Some(vec![1.0; config.hidden].into()),
+            attention_post_norm: None,
             query: biased(matrix(queries, config.hidden)?),
             key: biased(matrix(keys, config.hidden)?),
             value: biased(matrix(keys, config.hidden)?),
@@ -250,6 +256,7 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
             gate: Some(plain(matrix(config.intermediate, config.hidden)?)),
             up: plain(matrix(config.intermediate, config.hidden)?),
             down: plain(matrix(config.hidden, config.intermediate)?),
+            mlp_post_norm: None,
         });
     }
     let head =

@@ -1,16 +1,17 @@
 //! Configuration of GGUF files: metadata under the names of llama.cpp, for the architectures of [`gguf_families`].
 
 use super::check::{self, FieldNames};
-use super::gguf_families::{self, Architecture, Parallel, Position};
+use super::gguf_families::{self, Architecture, Norms, Parallel, Position};
 use super::gguf_keys::Keys;
-use super::reader_llama::{self, Biases};
+use super::reader_llama::{self, Biases, Names};
 use super::taken::Bias;
-use super::{gguf_fused, gguf_rope, own_attention};
+use super::{gguf_fused, gguf_rope, gguf_scales, own_attention};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Gguf;
-use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual};
+use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
+use crate::policy::PositionScaling;
 
 /// Weights of the decoder that `config` describes.
 pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights> {
@@ -23,7 +24,21 @@ pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights>
         attention_output: Bias::IfPresent,
         mlp: Bias::IfPresent,
     };
-    reader_llama::weights(&gguf.tensors, config, &reader_llama::GGUF_NAMES, biases)
+    reader_llama::weights(&gguf.tensors, config, names(architecture.norms), biases)
+}
+
+/// What the norms of a block are called.
+fn names(norms: Norms) -> Names {
+    let behind = Names {
+        attention_post_norm: Some("post_attention_norm"),
+        mlp_post_norm: Some("post_ffw_norm"),
+        ..reader_llama::GGUF_NAMES
+    };
+    match norms {
+        Norms::Before => reader_llama::GGUF_NAMES,
+        Norms::Around => behind,
+        Norms::Behind => Names { attention_norm: None, mlp_norm: None, norm_of_all_heads: true, ..behind },
+    }
 }
 
 /// Which architecture the file names.
@@ -48,7 +63,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         return Err(Error::unsupported("a mixture of experts", detail));
     }
 
-    refuse_scales(&keys, architecture)?;
+    gguf_scales::refuse_others(&keys, architecture)?;
 
     let hidden = keys.width("embedding_length")?;
     let heads = keys.width("attention.head_count")?;
@@ -60,7 +75,6 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         Some(_) => keys.width("attention.key_length")?,
         None => check::derived_head_dim(metadata.path(), &keys.name("attention.head_count"), hidden, heads)?,
     };
-    check_attention_scale(&keys, head_dim)?;
     if let Some(value_dim) = keys.integer("attention.value_length")?.filter(|&dim| dim != head_dim as u64) {
         return Err(keys.malformed("attention.value_length", format!("{head_dim}, as for keys"), value_dim));
     }
@@ -96,6 +110,9 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         residual: residual(&keys, architecture)?,
         clip_qkv: clip_qkv(&keys)?,
         query_key_norm: architecture.query_key_norm,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: gguf_scales::soft_caps(&keys, architecture)?,
         position,
         tied_embeddings: !gguf.tensors.contains("output.weight"),
         sliding_windows: Vec::new(),
@@ -107,6 +124,21 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         )? as u64,
         architecture: architecture.name.to_owned(),
     };
+    config.multipliers = gguf_scales::multipliers(&keys, architecture, &config)?;
+    let window_key = keys.name("attention.sliding_window");
+    // 0 stands for none.
+    let stated = metadata.integer(&window_key)?.or(architecture.default_window);
+    let window = stated.filter(|&window| window > 0);
+    if let Some(window) = window {
+        // Layers of OLMo 3, which has this name too, differ in more than their window.
+        if architecture.norms == Norms::Behind {
+            return Err(keys.unsupported("attention.sliding_window", window));
+        }
+        check::size(metadata.path(), &window_key, window, check::LENGTHS)?;
+    }
+    let windows: Vec<Option<u64>> =
+        (1..=config.layers).map(|layer| window.filter(|_| has_window(architecture, layer))).collect();
+    config.layer_positions = layer_positions(&keys, architecture, &config, &windows)?;
     let names = FieldNames {
         heads: &keys.name("attention.head_count"),
         kv_heads: &keys.name("attention.head_count_kv"),
@@ -116,15 +148,42 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         rope_dim: &keys.name("rope.dimension_count"),
     };
     check::check(metadata.path(), &config, &names)?;
-    let window_key = keys.name("attention.sliding_window");
-    // 0 stands for none.
-    let window = metadata.integer(&window_key)?.filter(|&window| window > 0);
-    if let Some(window) = window {
-        check::size(metadata.path(), &window_key, window, check::LENGTHS)?;
-    }
-    let windows = vec![window; config.layers];
     notes.extend(own_attention::set_windows(&mut config, &window_key, windows));
     Ok((config, notes))
+}
+
+/// Whether the layer, counted from 1, has the window that the file states.
+fn has_window(architecture: &Architecture, layer: usize) -> bool {
+    architecture.window_period.is_none_or(|period| !layer.is_multiple_of(period))
+}
+
+/// Layers whose positions enter otherwise than in the others.
+fn layer_positions(
+    keys: &Keys<'_>,
+    architecture: &Architecture,
+    config: &ModelConfig,
+    windows: &[Option<u64>],
+) -> Result<Vec<Option<PositionConfig>>> {
+    if let Some(period) = architecture.no_rope_period {
+        let own = |layer: usize| layer.is_multiple_of(period).then_some(PositionConfig::None);
+        return Ok((1..=config.layers).map(own).collect());
+    }
+    let (Some(default), PositionConfig::Rope { dim, layout, .. }) =
+        (architecture.local_theta, &config.position)
+    else {
+        return Ok(Vec::new());
+    };
+    if windows.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let local = PositionConfig::Rope {
+        theta: keys.number("rope.freq_base_swa")?.unwrap_or(default),
+        dim: *dim,
+        layout: *layout,
+        scaling: PositionScaling::None,
+        long_rope: None,
+    };
+    Ok(windows.iter().map(|window| window.map(|_| local.clone())).collect())
 }
 
 /// Rows of the embedding; held against what the metadata say.
@@ -165,48 +224,5 @@ fn clip_qkv(keys: &Keys<'_>) -> Result<Option<f32>> {
         Some(most) if most.is_finite() && most > 0.0 => Ok(Some(most as f32)),
         Some(most) => Err(keys.malformed(KEY, "a positive number", most)),
         None => Ok(None),
-    }
-}
-
-/// Refuses numbers by which other families multiply, or bound, what this decoder leaves alone.
-fn refuse_scales(keys: &Keys<'_>, architecture: &Architecture) -> Result<()> {
-    let of_mpt = ["attention.clamp_kqv", "attention.max_alibi_bias"];
-    let is_read = |key: &str| {
-        of_mpt.contains(&key) && architecture.position == Position::AlibiOfMetadata
-            || key == "use_parallel_residual" && architecture.parallel == Parallel::OfMetadata
-    };
-    // With the value, beside 0, that changes nothing.
-    for (key, neutral) in [
-        ("logit_scale", 1.0),
-        ("embedding_scale", 1.0),
-        ("residual_scale", 1.0),
-        ("attention.output_scale", 1.0),
-        ("attention.value_scale", 1.0),
-        ("attention.clamp_kqv", 0.0),
-        ("attention.max_alibi_bias", 0.0),
-        ("attention.temperature_scale", 0.0),
-        ("attn_logit_softcapping", 0.0),
-        ("final_logit_softcapping", 0.0),
-    ] {
-        let value = keys.number(key)?.filter(|_| !is_read(key));
-        if let Some(value) = value.filter(|&value| value != 0.0 && value != neutral) {
-            return Err(keys.unsupported(key, value));
-        }
-    }
-    for (key, neutral) in [("attention.causal", true), ("use_parallel_residual", false)] {
-        if let Some(value) = keys.boolean(key)?.filter(|&value| value != neutral && !is_read(key)) {
-            return Err(keys.unsupported(key, value));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a scale of attention logits other than `1/sqrt(head_dim)`.
-fn check_attention_scale(keys: &Keys<'_>, head_dim: usize) -> Result<()> {
-    let usual = 1.0 / (head_dim as f64).sqrt();
-    let other = |&scale: &f64| scale != 0.0 && (scale - usual).abs() > 1e-6 * usual;
-    match keys.number("attention.scale")?.filter(other) {
-        None => Ok(()),
-        Some(scale) => Err(keys.unsupported("attention.scale", scale)),
     }
 }

@@ -47,6 +47,13 @@ impl<'a> TakenTensors<'a> {
         Ok(values)
     }
 
+    /// Takes whatever a name begins so of: parts of a model that its decoder does not need.
+    pub(super) fn leave(&mut self, begins: &[&str]) {
+        let names = self.tensors.iter().map(|(name, _)| name);
+        let other = names.filter(|name| begins.iter().any(|begin| name.starts_with(begin)));
+        self.used.extend(other.map(str::to_owned));
+    }
+
     fn bias(&mut self, name: &str, length: usize, bias: Bias) -> Result<Option<Vec<f32>>> {
         let name = format!("{name}.bias");
         let wanted = match bias {

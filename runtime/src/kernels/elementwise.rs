@@ -124,6 +124,33 @@ pub fn gelu_tanh(x: &mut [f32]) {
     }
 }
 
+/// `gate = gelu_tanh(gate) · up`.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub fn gelu_tanh_multiply(gate: &mut [f32], up: &[f32]) {
+    gelu_tanh(gate);
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate *= up;
+    }
+}
+
+/// `x = cap · tanh(x / cap)`, to about 6e-8 of `cap`: infinities become ±`cap`, NaN stays NaN.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub fn soft_cap(x: &mut [f32], cap: f32) {
+    for x in x {
+        // tanh |u| = (1 − e^−2|u|) / (1 + e^−2|u|)
+        let e = exp_nonpositive(-2.0 * (*x / cap).abs());
+        *x = (cap * (1.0 - e) / (1.0 + e)).copysign(*x);
+    }
+}
+
 /// `x` within ±`most`; NaN stays NaN.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",

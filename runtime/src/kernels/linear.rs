@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::activations::Activations;
 use super::dequantize::rows_to_f32;
-use super::elementwise::{larger, silu_multiply};
+use super::elementwise::{larger, soft_cap as cap_all};
 use super::matmul::{Columns, View, multiply_into};
 use super::matvec::rows_times_vector;
 use crate::model::weights::{Linear, Matrix};
@@ -54,8 +54,16 @@ pub fn forward(layers: &[&Linear], x: &[f32], outputs: &mut [&mut [f32]]) {
     tasks.into_par_iter().for_each(|tile| unsafe { tile.multiply(x, &activations) });
 }
 
-/// `out = silu(gate(x)) · up(x)` (SwiGLU). `x`: [tokens, columns]; `out`: [tokens, intermediate].
-pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mut [f32]) {
+/// `out = activation(gate(x)) · up(x)`; `multiply` does both to rows of the two products, into the first. `x`: [tokens, columns];
+/// `out`: [tokens, intermediate].
+pub fn gated(
+    gate: &Linear,
+    up: &Linear,
+    multiply: fn(&mut [f32], &[f32]),
+    x: &[f32],
+    out: &mut [f32],
+    spare: &mut [f32],
+) {
     let columns = gate.weight.columns();
     let tokens = x.len() / columns;
     let rows = gate.weight.rows();
@@ -72,10 +80,7 @@ pub fn swiglu(gate: &Linear, up: &Linear, x: &[f32], out: &mut [f32], spare: &mu
             gate.multiply(x, &activations);
             up.multiply(x, &activations);
             for token in 0..tokens {
-                silu_multiply(
-                    out.row(token, gate.first, gate.count),
-                    spare.row(token, gate.first, gate.count),
-                );
+                multiply(out.row(token, gate.first, gate.count), spare.row(token, gate.first, gate.count));
             }
         }
     });
@@ -151,16 +156,23 @@ fn with_tile<R>(matrix: &Matrix, first: usize, count: usize, f: impl FnOnce(View
     })
 }
 
-/// Per token the log-sum-exp of all logits `x · matrixᵀ + bias` and the logit of `targets[token]`, in tiles of the vocabulary,
-/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns]; `bias`: `[rows]`. The log-sum-exp is NaN where a logit is NaN
+/// What turns hidden states into logits: `x · matrixᵀ + bias`, then `soft_cap · tanh(logit / soft_cap)` where there is a cap.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// [rows, columns]
+    pub matrix: &'a Matrix,
+    /// `[rows]`
+    pub bias: Option<&'a [f32]>,
+    /// The bound of a logit.
+    pub soft_cap: Option<f32>,
+}
+
+/// Per token the log-sum-exp of all logits of `head` and the logit of `targets[token]`, in tiles of the vocabulary,
+/// so that [tokens, vocabulary] is never held. `x`: [tokens, columns]. The log-sum-exp is NaN where a logit is NaN
 /// or +inf, and −inf where all are −inf.
-pub fn log_sum_exp_and_target(
-    matrix: &Matrix,
-    bias: Option<&[f32]>,
-    x: &[f32],
-    targets: &[u32],
-) -> Vec<(f32, f32)> {
+pub fn log_sum_exp_and_target(head: Head<'_>, x: &[f32], targets: &[u32]) -> Vec<(f32, f32)> {
     const TILE: usize = 512;
+    let Head { matrix, bias, soft_cap } = head;
     let (tokens, columns, rows) = (targets.len(), matrix.columns(), matrix.rows());
     let parts: Vec<Vec<(f32, f32, Option<f32>)>> = (0..rows.div_ceil(TILE))
         .into_par_iter()
@@ -180,6 +192,9 @@ pub fn log_sum_exp_and_target(
             if let Some(bias) = bias {
                 let bias = &bias[first..first + count];
                 logits.chunks_exact_mut(count).for_each(|row| super::elementwise::add(row, bias));
+            }
+            if let Some(cap) = soft_cap {
+                cap_all(&mut logits, cap);
             }
             logits
                 .chunks_exact_mut(count)
@@ -205,13 +220,17 @@ pub fn log_sum_exp_and_target(
         .collect()
 }
 
-/// All logits of one token. `x`: `[columns]`; `bias` and `out`: `[rows]`.
-pub fn logits(matrix: &Matrix, bias: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+/// All logits of one token. `x`: `[columns]`; `out`: `[rows]`.
+pub fn logits(head: Head<'_>, x: &[f32], out: &mut [f32]) {
+    let Head { matrix, bias, soft_cap } = head;
     let x = Activations::new(x);
     out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| {
         rows_times_vector(matrix, i * 1024, &x, out);
         if let Some(bias) = bias {
             super::elementwise::add(out, &bias[i * 1024..][..out.len()]);
+        }
+        if let Some(cap) = soft_cap {
+            cap_all(out, cap);
         }
     });
 }
@@ -256,17 +275,21 @@ mod tests {
         let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.7).sin()).collect();
         let targets = [0, 600, 1099];
         let bias: Vec<f32> = (0..rows).map(|row| (row as f32 * 0.9).cos()).collect();
-        for bias in [None, Some(&bias[..])] {
-            let parts = log_sum_exp_and_target(&head, bias, &x, &targets);
+        let plain = Head { matrix: &head, bias: None, soft_cap: None };
+        for (bias, soft_cap) in [(None, None), (Some(&bias[..]), None), (Some(&bias[..]), Some(2.5))] {
+            let parts = log_sum_exp_and_target(Head { bias, soft_cap, ..plain }, &x, &targets);
             for (token, (lse, target)) in parts.into_iter().enumerate() {
                 let mut all = vec![0.0; rows];
-                logits(&head, None, &x[token * columns..][..columns], &mut all);
+                logits(plain, &x[token * columns..][..columns], &mut all);
                 if let Some(bias) = bias {
                     all.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
                 }
+                if let Some(cap) = soft_cap {
+                    all.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+                }
                 let mut with = vec![0.0; rows];
-                logits(&head, bias, &x[token * columns..][..columns], &mut with);
-                assert_eq!(with, all);
+                logits(Head { bias, soft_cap, ..plain }, &x[token * columns..][..columns], &mut with);
+                assert!(with.iter().zip(&all).all(|(a, b)| (a - b).abs() <= 1e-6));
                 let expected = all.iter().map(|&w| (w as f64).exp()).sum::<f64>().ln();
                 assert!((lse as f64 - expected).abs() < 1e-5);
                 assert!((target - all[targets[token] as usize]).abs() < 1e-5);

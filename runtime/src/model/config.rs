@@ -33,11 +33,22 @@ pub struct ModelConfig {
     /// Queries, keys and values are clamped to ±this before positions enter (MPT's `clip_qkv`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_qkv: Option<f32>,
-    /// Every head of queries and of keys is normalized (RMS over `head_dim`) before positions enter (Qwen3).
+    /// Queries and keys are normalized (RMS) before positions enter, every head by itself (Qwen3) or all heads of a token
+    /// together (OLMo 2): over as many values as [`LayerWeights`](super::weights::LayerWeights) has weights.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub query_key_norm: bool,
     /// How positions enter attention.
     pub position: PositionConfig,
+    /// Layers whose positions enter otherwise, by layer, and how; empty where none is. The scaling of a policy changes
+    /// [`Self::position`] alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layer_positions: Vec<Option<PositionConfig>>,
+    /// What is multiplied on the way through the model.
+    #[serde(default, skip_serializing_if = "Multipliers::are_one")]
+    pub multipliers: Multipliers,
+    /// Bounds of logits.
+    #[serde(default, skip_serializing_if = "SoftCaps::are_none")]
+    pub soft_caps: SoftCaps,
     /// The output head is the embedding.
     pub tied_embeddings: bool,
     /// L_pretrain: the longest distance between query and key seen in training, in tokens: the longest segment, or the longest of
@@ -47,6 +58,46 @@ pub struct ModelConfig {
     /// Empty where no layer has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sliding_windows: Vec<Option<u64>>,
+}
+
+/// Numbers that the model multiplies by (Granite, Gemma, MiniCPM); 1 where it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Multipliers {
+    /// The rows of the embedding.
+    pub embedding: f32,
+    /// Queries, beside the usual `1/sqrt(head_dim)` of their logits.
+    pub queries: f32,
+    /// What attention and MLP add to the residual stream.
+    pub residual: f32,
+    /// The logits of the next token, before they are capped.
+    pub logits: f32,
+}
+
+impl Default for Multipliers {
+    fn default() -> Self {
+        Self { embedding: 1.0, queries: 1.0, residual: 1.0, logits: 1.0 }
+    }
+}
+
+impl Multipliers {
+    fn are_one(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Bounds: a logit `w` becomes `cap · tanh(w / cap)` (Gemma 2, arXiv 2408.00118, section 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SoftCaps {
+    /// Of attention's logits, after positions and before the mask.
+    pub attention: Option<f32>,
+    /// Of the logits of the next token.
+    pub logits: Option<f32>,
+}
+
+impl SoftCaps {
+    fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Normalization layer.
@@ -98,6 +149,8 @@ impl Residual {
 pub enum Mlp {
     /// `down(silu(gate(x)) · up(x))`.
     SwiGlu,
+    /// `down(gelu(gate(x)) · up(x))` with GELU's approximation by tanh (Shazeer 2020; Gemma).
+    GeGluTanh,
     /// `down(gelu(up(x)))` with the normal distribution function itself (Hendrycks and Gimpel 2016).
     Gelu,
     /// The same with its approximation by tanh.
@@ -107,7 +160,7 @@ pub enum Mlp {
 impl Mlp {
     /// Does it have a gate?
     pub fn is_gated(self) -> bool {
-        self == Self::SwiGlu
+        matches!(self, Self::SwiGlu | Self::GeGluTanh)
     }
 }
 
@@ -175,6 +228,11 @@ impl ModelConfig {
     /// Query heads that share one key/value head.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
+    }
+
+    /// How positions enter attention in layer `layer`.
+    pub fn position_at(&self, layer: usize) -> &PositionConfig {
+        self.layer_positions.get(layer).and_then(Option::as_ref).unwrap_or(&self.position)
     }
 
     /// Window of layer `layer`'s own attention.

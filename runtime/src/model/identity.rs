@@ -71,11 +71,17 @@ pub(crate) fn of_weights(weights: &ModelWeights) -> String {
     }
     for (index, layer) in layers.iter().enumerate() {
         let LayerWeights { attention_norm, query, key, value, query_key_norm, .. } = layer;
-        let LayerWeights { output, mlp_norm, gate, up, down, .. } = layer;
+        let LayerWeights { attention_post_norm, output, mlp_norm, gate, up, down, mlp_post_norm, .. } = layer;
         let name = |role: &str| format!("{index}.{role}");
-        Tensor::norm(&mut tensors, name("attention_norm"), attention_norm);
-        if let Some(norm) = mlp_norm {
-            Tensor::norm(&mut tensors, name("mlp_norm"), norm);
+        for (role, norm) in [
+            ("attention_norm", attention_norm),
+            ("attention_post_norm", attention_post_norm),
+            ("mlp_norm", mlp_norm),
+            ("mlp_post_norm", mlp_post_norm),
+        ] {
+            if let Some(norm) = norm {
+                Tensor::norm(&mut tensors, name(role), norm);
+            }
         }
         if let Some([of_query, of_key]) = query_key_norm {
             tensors.push(Tensor::vector(name("query_norm"), of_query));
@@ -200,6 +206,8 @@ mod tests {
             Box::new(|weights| weights.final_norm.bias = Some(vec![0.0; weights.final_norm.weight.len()])),
             Box::new(|weights| weights.layers[1].mlp_norm.as_mut().expect("it").weight[3] += 1e-6),
             Box::new(|weights| weights.layers[1].mlp_norm = None),
+            Box::new(|weights| weights.layers[1].mlp_post_norm = Some(weights.final_norm.clone())),
+            Box::new(|weights| weights.layers[1].attention_post_norm = Some(weights.final_norm.clone())),
             Box::new(|weights| weights.layers[1].query_key_norm = Some([vec![1.0; 32], vec![1.0; 32]])),
             Box::new(|weights| weights.embedding_norm = Some(weights.final_norm.clone())),
             Box::new(|weights| weights.head_bias = Some(vec![0.0; 1024])),

@@ -139,8 +139,8 @@ impl From<Vec<f32>> for NormWeights {
 /// Weights of one block. Names follow the roles, not any checkpoint.
 #[derive(Clone, Debug)]
 pub struct LayerWeights {
-    /// `[hidden]`
-    pub attention_norm: NormWeights,
+    /// `[hidden]`; `None` where attention reads the residual stream as it is (OLMo 2).
+    pub attention_norm: Option<NormWeights>,
     /// [heads · head_dim, hidden]
     pub query: Linear,
     /// [kv_heads · head_dim, hidden]
@@ -149,9 +149,12 @@ pub struct LayerWeights {
     pub value: Linear,
     /// [hidden, heads · head_dim]
     pub output: Linear,
-    /// Of queries and of keys, where they are normalized. `[head_dim]`
+    /// Of what attention adds to the residual stream, where that is normalized (Gemma 2). `[hidden]`
+    pub attention_post_norm: Option<NormWeights>,
+    /// Of queries and of keys, where they are normalized: each head `[head_dim]`, or all heads together
+    /// `[heads · head_dim]`, `[kv_heads · head_dim]`.
     pub query_key_norm: Option<[Vec<f32>; 2]>,
-    /// `[hidden]`; `None` where the MLP reads what attention reads.
+    /// `[hidden]`; `None` where the MLP reads what attention reads, or in a sequential block the residual stream as it is.
     pub mlp_norm: Option<NormWeights>,
     /// [intermediate, hidden]; `None` where the MLP has no gate.
     pub gate: Option<Linear>,
@@ -159,6 +162,8 @@ pub struct LayerWeights {
     pub up: Linear,
     /// [hidden, intermediate]
     pub down: Linear,
+    /// Of what the MLP adds to the residual stream, where that is normalized (Gemma 2). `[hidden]`
+    pub mlp_post_norm: Option<NormWeights>,
 }
 
 /// A matrix and its optional bias of shape `[rows]`.

@@ -33,16 +33,21 @@ impl PositionEncoding {
     /// # Errors
     /// Where the scaling is not defined for the model's encoding.
     pub fn new(config: &ModelConfig, scaling: PositionScaling) -> Result<Self> {
-        Self::at(config, scaling, 0).map(|(encoding, _)| encoding)
+        Self::at(&config.position, config.heads, scaling, 0).map(|(encoding, _)| encoding)
     }
 
-    /// The encoding for the query at `position` and all keys that it attends to, and the first later position whose query has
-    /// another (`u64::MAX` where none has).
+    /// What `kind` is, over `heads` query heads, for the query at `position` and all keys that it attends to, and the first later
+    /// position whose query has another (`u64::MAX` where none has).
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn at(config: &ModelConfig, scaling: PositionScaling, position: u64) -> Result<(Self, u64)> {
-        match &config.position {
+    pub fn at(
+        kind: &PositionConfig,
+        heads: usize,
+        scaling: PositionScaling,
+        position: u64,
+    ) -> Result<(Self, u64)> {
+        match kind {
             PositionConfig::Rope { theta, dim, scaling: own, long_rope, .. } => {
                 let refuse =
                     |reason: String| Error::unsupported(format!("scaling of positions: {scaling}"), reason);
@@ -67,12 +72,9 @@ impl PositionEncoding {
                 Ok((Self::Rope(rope), end))
             }
             PositionConfig::Alibi { max } => match scaling {
-                PositionScaling::None => {
-                    Ok((Self::Alibi { slopes: alibi_slopes(config.heads, *max) }, u64::MAX))
-                }
+                PositionScaling::None => Ok((Self::Alibi { slopes: alibi_slopes(heads, *max) }, u64::MAX)),
                 PositionScaling::Linear { factor } => {
-                    let slopes =
-                        alibi_slopes(config.heads, *max).iter().map(|slope| slope / factor).collect();
+                    let slopes = alibi_slopes(heads, *max).iter().map(|slope| slope / factor).collect();
                     Ok((Self::Alibi { slopes }, u64::MAX))
                 }
                 other => Err(Error::unsupported(

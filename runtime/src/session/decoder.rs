@@ -8,7 +8,10 @@ use crate::attention::{Inputs, Shape, attend_heads, attention_row, counterfactua
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
-use crate::kernels::elementwise::{add, clamp, gelu, gelu_tanh, layer_norm, rms_norm, to_half_split};
+use crate::kernels::elementwise::{
+    add, clamp, gelu, gelu_tanh, gelu_tanh_multiply, layer_norm, rms_norm, scale, silu_multiply,
+    to_half_split,
+};
 use crate::kernels::linear;
 use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
@@ -34,10 +37,8 @@ pub struct Decoder {
 pub(crate) struct Pass<'a> {
     /// Who sees whom, in each layer.
     pub policies: &'a [LayerPolicies],
-    /// How distance enters a logit.
-    pub encoding: &'a PositionEncoding,
-    /// Angles, for RoPE.
-    pub table: Option<&'a RotaryTable>,
+    /// How distance enters a logit, in each layer, and the angles, for RoPE.
+    pub encodings: Vec<(&'a PositionEncoding, Option<&'a RotaryTable>)>,
 }
 
 /// What a block computes in, for a number of tokens.
@@ -150,6 +151,7 @@ impl Decoder {
         for (&token, row) in tokens.iter().zip(stream.chunks_exact_mut(hidden)) {
             rows_to_f32(&self.weights.embedding, token as usize, row);
         }
+        multiply(&mut stream, self.config.multipliers.embedding);
         if let Some(norm) = &self.weights.embedding_norm {
             let embedded = stream.clone();
             self.norm(&embedded, norm, &mut stream);
@@ -172,48 +174,74 @@ impl Decoder {
     ) -> Result<()> {
         let layer = &self.weights.layers[index];
         let Buffers { normed, update, gate, up } = buffers;
-        self.norm(stream, &layer.attention_norm, normed);
+        match &layer.attention_norm {
+            Some(norm) => self.norm(stream, norm, normed),
+            None => normed.copy_from_slice(stream),
+        }
         let attended = self.attention(index, layer, normed, cache, pass, plan, probe)?;
         linear::forward(&[&layer.output], &attended, &mut [&mut *update]);
+        self.finish_update(update, layer.attention_post_norm.as_ref());
         let sequential = self.config.residual == Residual::Sequential;
         if sequential {
             add(stream, update);
         }
-        if let Some(norm) = &layer.mlp_norm {
-            self.norm(stream, norm, normed);
+        match &layer.mlp_norm {
+            Some(norm) => self.norm(stream, norm, normed),
+            None if sequential => normed.copy_from_slice(stream),
+            None => {}
         }
         if !sequential {
             add(stream, update);
         }
         match (&layer.gate, self.config.mlp) {
-            (Some(weights), _) => linear::swiglu(weights, &layer.up, normed, gate, up),
-            (None, Mlp::GeluTanh) => linear::activated(&layer.up, gelu_tanh, normed, gate),
+            (Some(weights), Mlp::GeGluTanh | Mlp::GeluTanh) => {
+                linear::gated(weights, &layer.up, gelu_tanh_multiply, normed, gate, up);
+            }
+            (Some(weights), Mlp::SwiGlu | Mlp::Gelu) => {
+                linear::gated(weights, &layer.up, silu_multiply, normed, gate, up);
+            }
+            (None, Mlp::GeluTanh | Mlp::GeGluTanh) => linear::activated(&layer.up, gelu_tanh, normed, gate),
             (None, Mlp::Gelu | Mlp::SwiGlu) => linear::activated(&layer.up, gelu, normed, gate),
         }
         linear::forward(&[&layer.down], gate, &mut [&mut *update]);
+        self.finish_update(update, layer.mlp_post_norm.as_ref());
         add(stream, update);
         Ok(())
     }
 
-    /// The final norm of `stream`, [tokens, hidden].
+    /// What attention or MLP adds to the residual stream, normalized and multiplied where the model does so.
+    fn finish_update(&self, update: &mut [f32], post_norm: Option<&NormWeights>) {
+        if let Some(norm) = post_norm {
+            let raw = update.to_vec();
+            self.norm(&raw, norm, update);
+        }
+        multiply(update, self.config.multipliers.residual);
+    }
+
+    /// The final norm of `stream`, and the multiplier of the logits, [tokens, hidden].
     pub(crate) fn finish(&self, stream: &[f32]) -> Vec<f32> {
         let mut normed = vec![0.0; stream.len()];
         self.norm(stream, &self.weights.final_norm, &mut normed);
+        multiply(&mut normed, self.config.multipliers.logits);
         normed
     }
 
     /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; self.config.vocabulary];
-        linear::logits(&self.weights.head, self.weights.head_bias.as_deref(), hidden, &mut logits);
+        linear::logits(self.head(), hidden, &mut logits);
         logits
     }
 
     /// Negative log-likelihood, in nats, of `targets[i]` after hidden state `i` of `hidden` ([targets, hidden]).
     pub fn nll(&self, hidden: &[f32], targets: &[u32]) -> Vec<f32> {
-        let ModelWeights { head, head_bias, .. } = &self.weights;
-        let parts = linear::log_sum_exp_and_target(head, head_bias.as_deref(), hidden, targets);
+        let parts = linear::log_sum_exp_and_target(self.head(), hidden, targets);
         parts.into_iter().map(|(log_sum_exp, target)| log_sum_exp - target).collect()
+    }
+
+    fn head(&self) -> linear::Head<'_> {
+        let ModelWeights { head, head_bias, .. } = &self.weights;
+        linear::Head { matrix: head, bias: head_bias.as_deref(), soft_cap: self.config.soft_caps.logits }
     }
 
     fn norm(&self, x: &[f32], NormWeights { weight, bias }: &NormWeights, out: &mut [f32]) {
@@ -256,13 +284,16 @@ impl Decoder {
                 rms_norm(&projected, weight, self.config.norm.epsilon(), heads);
             }
         }
-        if let PositionConfig::Rope { dim, layout: RopeLayout::Interleaved, .. } = self.config.position {
+        multiply(&mut queries, self.config.multipliers.queries);
+        if let PositionConfig::Rope { dim, layout: RopeLayout::Interleaved, .. } =
+            *self.config.position_at(index)
+        {
             let mut spare = vec![0.0; dim];
             for head in queries.chunks_exact_mut(head_dim).chain(keys.chunks_exact_mut(head_dim)) {
                 to_half_split(head, dim, &mut spare);
             }
         }
-        let policies = &pass.policies[index];
+        let (policies, (encoding, table)) = (&pass.policies[index], pass.encodings[index]);
         let of = |which: usize| Inputs {
             shape: self.shape(),
             queries: &queries,
@@ -271,8 +302,9 @@ impl Decoder {
             first_position: cache.next_position(),
             cache: &*cache,
             policy: &policies.distinct()[which],
-            encoding: pass.encoding,
-            table: pass.table,
+            encoding,
+            table,
+            soft_cap: self.config.soft_caps.attention,
         };
         let mut attended = vec![0.0; queries.len()];
         let mut statistics = HeadStatistics::default();
@@ -299,7 +331,8 @@ impl Decoder {
         }
         if let (Some(wanted), Some(probe)) = (&plan.counterfactual, probe.as_deref_mut()) {
             let inputs = |head: usize| of(policies.index(head));
-            self.report_counterfactual((index, cache.next_position(), tokens), pass, &inputs, wanted, probe)?;
+            let place = (index, cache.next_position(), tokens);
+            self.report_counterfactual(place, encoding, &inputs, wanted, probe)?;
         }
         cache.append(&keys, &values)?;
         Ok(attended)
@@ -310,7 +343,7 @@ impl Decoder {
     fn report_counterfactual<'a>(
         &self,
         (layer, first_position, tokens): (usize, u64, usize),
-        pass: &Pass<'_>,
+        encoding: &PositionEncoding,
         inputs: &(dyn Fn(usize) -> Inputs<'a> + Sync),
         plan: &CounterfactualPlan,
         probe: &mut dyn Probe,
@@ -321,8 +354,9 @@ impl Decoder {
         if places.is_empty() {
             return Ok(());
         }
-        let trained =
-            PositionEncoding::new(&self.config, PositionScaling::None)?.at_magnitude_of(pass.encoding);
+        let kind = self.config.position_at(layer);
+        let (trained, _) = PositionEncoding::at(kind, heads, PositionScaling::None, 0)?;
+        let trained = trained.at_magnitude_of(encoding);
         let of = |&(head, t): &(usize, usize)| counterfactual(&inputs(head), &trained, (head, t), plan);
         let all: Vec<_> = places.par_iter().map(of).collect();
         for ((head, t), seen) in places.into_iter().zip(all) {
@@ -338,6 +372,13 @@ impl Decoder {
             });
         }
         Ok(())
+    }
+}
+
+/// `x · factor`; nothing is done, and nothing rounded, by 1.
+fn multiply(x: &mut [f32], factor: f32) {
+    if factor != 1.0 {
+        scale(x, factor);
     }
 }
 
@@ -380,10 +421,23 @@ fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
             ),
         );
     }
-    if let PositionConfig::Rope { dim, .. } = config.position
-        && (dim == 0 || dim > head_dim || dim % 2 == 1)
-    {
-        return refuse("rope".into(), format!("an even dimension of at most {head_dim}"), dim.to_string());
+    if !config.layer_positions.is_empty() && config.layer_positions.len() != config.layers {
+        let got = config.layer_positions.len();
+        return refuse("positions by layer".into(), config.layers.to_string(), got.to_string());
+    }
+    for layer in 0..config.layers {
+        if let PositionConfig::Rope { dim, .. } = *config.position_at(layer)
+            && (dim == 0 || dim > head_dim || dim % 2 == 1)
+        {
+            return refuse(
+                "rope".into(),
+                format!("an even dimension of at most {head_dim}"),
+                dim.to_string(),
+            );
+        }
+    }
+    if weights.head_bias.is_some() && config.multipliers.logits != 1.0 {
+        return refuse("head, bias".into(), "none beside a multiplier of logits".into(), "one".into());
     }
     if weights.layers.len() != config.layers {
         return refuse("layers".into(), config.layers.to_string(), weights.layers.len().to_string());
@@ -419,18 +473,29 @@ fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
             matrix(name.clone(), &linear.weight, rows, columns)?;
             linear.bias.as_ref().map_or(Ok(()), |bias| vector(format!("{name}, bias"), bias.len(), rows))
         };
-        norm(format!("attention norm of layer {index}"), &layer.attention_norm)?;
-        match &layer.mlp_norm {
-            Some(own) => norm(format!("mlp norm of layer {index}"), own)?,
-            None if config.residual == Residual::Parallel => {}
-            None => return refuse(format!("mlp norm of layer {index}"), "one".into(), "none".into()),
+        let own = |part: &str, before: &Option<NormWeights>, behind: &Option<NormWeights>| {
+            let what = format!("{part} norm of layer {index}");
+            match (before, behind) {
+                (Some(own), _) => norm(what, own),
+                (None, Some(_)) => Ok(()),
+                (None, None) => refuse(what, "one before or behind".into(), "none".into()),
+            }
+        };
+        own("attention", &layer.attention_norm, &layer.attention_post_norm)?;
+        for post_norm in layer.attention_post_norm.iter().chain(&layer.mlp_post_norm) {
+            norm(format!("norm behind attention or mlp of layer {index}"), post_norm)?;
+        }
+        if config.residual == Residual::Sequential || layer.mlp_norm.is_some() {
+            own("mlp", &layer.mlp_norm, &layer.mlp_post_norm)?;
         }
         if layer.query_key_norm.is_some() != config.query_key_norm {
             let (expected, got) = if config.query_key_norm { ("some", "none") } else { ("none", "some") };
             return refuse(format!("query and key norm of layer {index}"), expected.into(), got.into());
         }
-        for weight in layer.query_key_norm.iter().flatten() {
-            vector(format!("query or key norm of layer {index}"), weight.len(), head_dim)?;
+        for (weight, heads) in layer.query_key_norm.iter().flatten().zip([heads, kv_heads]) {
+            if weight.len() != heads * head_dim {
+                vector(format!("query or key norm of layer {index}"), weight.len(), head_dim)?;
+            }
         }
         linear("query", &layer.query, heads * head_dim, hidden)?;
         linear("key", &layer.key, kv_heads * head_dim, hidden)?;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::decoder::{Buffers, Decoder};
-use super::{CHUNK, Reading};
+use super::reading::{CHUNK, Reading};
 use crate::cache::KvCache;
 use crate::error::Result;
 use crate::offload::Storage;

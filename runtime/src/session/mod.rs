@@ -5,26 +5,21 @@ pub mod decoder;
 mod layers;
 mod pages;
 mod passage;
+mod reading;
 mod snapshot;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 pub use crate::offload::Storage;
 pub use decoder::Decoder;
-use decoder::Pass;
 pub use layers::LayerStates;
 pub use passage::Passage;
+use reading::Reading;
 
-use crate::attention::Inputs;
 use crate::cache::KvCache;
 use crate::error::Result;
-use crate::policy::{LayerPolicies, PolicyMap, PositionScaling};
-use crate::position::{PositionEncoding, RotaryTable};
+use crate::policy::PolicyMap;
 use crate::probe::Probe;
-
-/// Tokens per forward pass: enough for matrix products, and what bounds the memory of a pass.
-const CHUNK: usize = 512;
 
 /// Losses of consecutive tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,74 +34,6 @@ impl Losses {
     /// Each loss with the position of its token.
     pub fn by_position(&self) -> impl Iterator<Item = (u64, f32)> + '_ {
         (self.first_position..).zip(self.nll.iter().copied())
-    }
-}
-
-/// How every head of a model reads.
-#[derive(Clone, Debug)]
-struct Reading {
-    /// One per layer.
-    layers: Vec<LayerPolicies>,
-    scaling: PositionScaling,
-    /// Of queries at positions `stage`.
-    encoding: PositionEncoding,
-    stage: Range<u64>,
-    table: Option<RotaryTable>,
-}
-
-impl Reading {
-    /// # Errors
-    /// As [`Session::new`].
-    fn new(decoder: &Decoder, policies: &PolicyMap) -> Result<Self> {
-        let config = decoder.config();
-        policies.validate(config.layers, config.heads)?;
-        let scaling = policies.default_policy().scaling;
-        let (encoding, end) = PositionEncoding::at(config, scaling, 0)?;
-        let table = table(&encoding);
-        let layers = (0..config.layers)
-            .map(|layer| policies.layer(layer, config.heads, config.own_window(layer)))
-            .collect();
-        Ok(Self { layers, scaling, encoding, stage: 0..end, table })
-    }
-
-    /// An empty cache of layer `layer`.
-    fn cache(&self, decoder: &Decoder, layer: usize, storage: &Storage) -> KvCache {
-        let config = decoder.config();
-        let kept = self.layers[layer].kept();
-        KvCache::with_storage(config.kv_heads, config.head_dim, &kept, config.layers, storage)
-    }
-
-    /// How many of `tokens` tokens from `position` on one pass may have: all their queries share a position encoding.
-    fn pass_tokens(&mut self, decoder: &Decoder, position: u64, tokens: usize) -> Result<usize> {
-        if !self.stage.contains(&position) {
-            let (encoding, end) = PositionEncoding::at(decoder.config(), self.scaling, position)?;
-            if encoding != self.encoding {
-                self.table = table(&encoding);
-                self.encoding = encoding;
-            }
-            self.stage = position..end;
-        }
-        let left = usize::try_from(self.stage.end - position).unwrap_or(usize::MAX);
-        Ok(tokens.min(CHUNK).min(left))
-    }
-
-    /// Holds the angles for positions below `end`, and says how a pass is to be made, of the tokens that
-    /// [`Self::pass_tokens`] was asked about last.
-    fn pass(&mut self, end: u64) -> Pass<'_> {
-        if let Some(table) = &mut self.table {
-            let policies = self.layers.iter().flat_map(LayerPolicies::distinct);
-            let rows = policies.map(|policy| Inputs::table_rows(policy, end)).max();
-            table.grow(rows.unwrap_or(0));
-        }
-        Pass { policies: &self.layers, encoding: &self.encoding, table: self.table.as_ref() }
-    }
-}
-
-/// An empty table of angles, for RoPE.
-fn table(encoding: &PositionEncoding) -> Option<RotaryTable> {
-    match encoding {
-        PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
-        PositionEncoding::Alibi { .. } | PositionEncoding::None => None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Models with random weights: they learned nothing, so they have nothing to lose beyond any length.
 
-use lm_infinite_runtime::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use lm_infinite_runtime::model::config::{
+    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
+};
 use lm_infinite_runtime::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
 use lm_infinite_runtime::policy::PositionScaling;
 use lm_infinite_train::parameters::{self, Parameter};
@@ -39,6 +41,9 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
         residual: Residual::Sequential,
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,
             dim: head_dim,
@@ -73,16 +78,18 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
             return Err(Error::input("random model", format!("a block of {} parameters", block.len())));
         };
         layers.push(LayerWeights {
-            attention_norm: attention_norm.values.clone().into(),
+            attention_norm: Some(attention_norm.values.clone().into()),
             query: linear(qkv, 0, HIDDEN)?,
             key: linear(qkv, HIDDEN, HIDDEN)?,
             value: linear(qkv, 2 * HIDDEN, HIDDEN)?,
             output: linear(output, 0, HIDDEN)?,
+            attention_post_norm: None,
             query_key_norm: None,
             mlp_norm: Some(mlp_norm.values.clone().into()),
             gate: Some(linear(gate_up, 0, INTERMEDIATE)?),
             up: linear(gate_up, INTERMEDIATE, INTERMEDIATE)?,
             down: linear(down, 0, HIDDEN)?,
+            mlp_post_norm: None,
         });
     }
     let embedding = rows(embedding, 0, vocabulary)?;

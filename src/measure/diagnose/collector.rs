@@ -269,7 +269,7 @@ impl Probe for Collector {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use lm_infinite_runtime::model::config::{Mlp, Norm, PositionConfig, Residual};
+    use lm_infinite_runtime::model::config::{Mlp, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
     use lm_infinite_runtime::policy::Region;
     use lm_infinite_runtime::probe::KeyRun;
 
@@ -288,6 +288,9 @@ pub(super) mod tests {
             residual: Residual::Sequential,
             clip_qkv: None,
             query_key_norm: false,
+            layer_positions: Vec::new(),
+            multipliers: Multipliers::default(),
+            soft_caps: SoftCaps::default(),
             position: PositionConfig::None,
             tied_embeddings: true,
             trained_length,

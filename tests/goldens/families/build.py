@@ -26,6 +26,24 @@ QWEN3 = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
     "intermediate_size": 40, "max_position_embeddings": 16,
 }
+GEMMA = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "intermediate_size": 40, "max_position_embeddings": 64,
+}
+# Every second layer looks back seven tokens; heads of 8 whose logits are divided by the root of 20.
+GEMMA2 = GEMMA | {"num_hidden_layers": 3, "sliding_window": 7, "query_pre_attn_scalar": 20, "attn_logit_softcapping": 2.0}
+GEMMA3 = GEMMA | {
+    "num_hidden_layers": 4, "sliding_window": 7, "query_pre_attn_scalar": 20,
+    "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+    "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 50000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    },
+}
+LLAMA_LIKE = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 40,
+    "max_position_embeddings": 64,
+}
 
 # transformers passes `alibi_bias_max` over, and always takes 8; llm-foundry, which trained MPT, does not.
 OTHER_SLOPES = {"mpt_other_slopes": 4}
@@ -52,6 +70,31 @@ CASES = {
     "bloom": ("BloomConfig", {"hidden_size": 48, "n_layer": 2, "n_head": 6, "seq_length": 16}),
     "qwen3": ("Qwen3Config", QWEN3),
     "qwen3_tied_bias": ("Qwen3Config", QWEN3 | {"tie_word_embeddings": True, "attention_bias": True}),
+    "gemma": ("GemmaConfig", GEMMA),
+    "gemma2": ("Gemma2Config", GEMMA2 | {"final_logit_softcapping": 4.0}),
+    "gemma3_text": ("Gemma3TextConfig", GEMMA3),
+    "gemma3": (
+        "Gemma3Config",
+        {
+            "text_config": WORDS | GEMMA3 | {"final_logit_softcapping": 9.0},
+            "vision_config": {
+                "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 28,
+                "patch_size": 14,
+            },
+        },
+    ),
+    "granite": (
+        "GraniteConfig",
+        LLAMA_LIKE | {
+            "embedding_multiplier": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.7, "logits_scaling": 1.7,
+            "attention_bias": True,
+        },
+    ),
+    "olmo2": ("Olmo2Config", LLAMA_LIKE),
+    "smollm3": (
+        "SmolLM3Config",
+        LLAMA_LIKE | {"num_hidden_layers": 4, "no_rope_layers": [1, 0, 1, 0], "use_sliding_window": True, "sliding_window": 9},
+    ),
 }
 
 
@@ -59,7 +102,8 @@ def draw(model):
     """Weights large enough that attention, norms and biases all show in the logits."""
     for name, parameter in model.named_parameters():
         size = 0.35 if parameter.ndim == 2 else 0.2
-        middle = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0
+        from_one = parameter.ndim == 1 and name.endswith("weight") and "gemma" not in model.config.model_type
+        middle = 1.0 if from_one else 0.0
         parameter.data = middle + size * torch.randn(parameter.shape)
 
 

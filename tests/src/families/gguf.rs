@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use lm_infinite::model::config::{PositionConfig, RopeLayout};
+use serde_json::json;
+
 use super::{CASES, LOGITS, Stored, logits};
 use crate::compare::{assert_close, line};
 use crate::fixtures::{GgufFile, GgufTensor, Value, Vocabulary, float_bytes};
@@ -18,9 +21,21 @@ impl Fields<'_> {
 
 /// llama.cpp writes no GPT-J.
 fn architecture(name: &str) -> Option<&'static str> {
-    [("gpt_neox", "gptneox"), ("falcon", "falcon"), ("mpt", "mpt"), ("bloom", "bloom"), ("qwen3", "qwen3")]
-        .into_iter()
-        .find_map(|(family, architecture)| name.starts_with(family).then_some(architecture))
+    [
+        ("gpt_neox", "gptneox"),
+        ("falcon", "falcon"),
+        ("mpt", "mpt"),
+        ("bloom", "bloom"),
+        ("qwen3", "qwen3"),
+        ("gemma2", "gemma2"),
+        ("gemma3", "gemma3"),
+        ("gemma", "gemma"),
+        ("granite", "granite"),
+        ("olmo2", "olmo2"),
+        ("smollm3", "smollm3"),
+    ]
+    .into_iter()
+    .find_map(|(family, architecture)| name.starts_with(family).then_some(architecture))
 }
 
 /// Names without what stands before them all, in the order in which they are replaced.
@@ -70,8 +85,32 @@ const PROJECTIONS: [(&str, &str); 6] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
-fn gguf_name(name: &str) -> String {
-    NAMES.iter().chain(&PROJECTIONS).fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+/// Norms of blocks that have some behind attention and MLP.
+const POST_NORMS: [(&str, &str); 3] = [
+    ("post_attention_layernorm", "post_attention_norm"),
+    ("pre_feedforward_layernorm", "ffn_norm"),
+    ("post_feedforward_layernorm", "post_ffw_norm"),
+];
+
+fn has_post_norms(architecture: &str) -> bool {
+    ["gemma2", "gemma3", "olmo2"].contains(&architecture)
+}
+
+fn gguf_name(name: &str, architecture: &str) -> String {
+    let post_norms = if has_post_norms(architecture) { &POST_NORMS[..] } else { &[] };
+    let name = post_norms.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
+    NAMES.iter().chain(&PROJECTIONS).fold(name, |name, (from, to)| name.replace(from, to))
+}
+
+/// Rows of a head from pairs half-split to neighbouring ones, as converters of `llama` and its like write queries and keys.
+fn interleaved(shape: &[usize], values: &[f32], heads: usize) -> Vec<f32> {
+    let row = values.len() / shape[0];
+    let head_dim = shape[0] / heads;
+    let of_head = |head: usize| {
+        (0..head_dim / 2).flat_map(move |pair| [pair, pair + head_dim / 2].map(|at| head * head_dim + at))
+    };
+    let order = (0..heads).flat_map(of_head);
+    order.flat_map(|at| values[at * row..(at + 1) * row].iter().copied()).collect()
 }
 
 /// Rows from groups (each key/value head's queries, its key, its value) to blocks.
@@ -94,7 +133,9 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let kv_heads = match architecture {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
-        "qwen3" => fields.number(&["num_key_value_heads"]),
+        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" => {
+            fields.number(&["num_key_value_heads"])
+        }
         _ => heads,
     };
     let mut file = GgufFile::new();
@@ -109,7 +150,11 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     file.set(&key("attention.head_count"), heads);
     file.set(&key("attention.head_count_kv"), kv_heads);
     match architecture {
-        "qwen3" => {
+        "granite" | "olmo2" | "smollm3" => {
+            let epsilon = stored.config["rms_norm_eps"].as_f64().expect("a number");
+            file.set(&key("attention.layer_norm_rms_epsilon"), Value::F32(epsilon as f32));
+        }
+        "qwen3" | "gemma" | "gemma2" | "gemma3" => {
             file.set(&key("attention.layer_norm_rms_epsilon"), Value::F32(1e-6));
             file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
             file.set(&key("attention.value_length"), fields.number(&["head_dim"]));
@@ -132,13 +177,46 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
             file.set(&key("attention.clamp_kqv"), Value::F32(clip as f32));
         }
     }
+    let number = |name: &str| Value::F32(stored.config[name].as_f64().expect("a number") as f32);
+    if architecture == "gemma2" {
+        file.set(&key("attention.sliding_window"), fields.number(&["sliding_window"]));
+        file.set(&key("attn_logit_softcapping"), number("attn_logit_softcapping"));
+        file.set(&key("final_logit_softcapping"), number("final_logit_softcapping"));
+    }
+    if architecture == "gemma3" {
+        file.set(&key("attention.sliding_window"), fields.number(&["sliding_window"]));
+        file.set(&key("rope.freq_base"), Value::F32(50_000.0));
+        file.set(&key("rope.freq_base_swa"), Value::F32(100.0));
+        file.set(&key("rope.scaling.type"), "linear");
+        file.set(&key("rope.scaling.factor"), Value::F32(4.0));
+    }
+    if architecture == "granite" {
+        file.set(&key("embedding_scale"), number("embedding_multiplier"));
+        file.set(&key("residual_scale"), number("residual_multiplier"));
+        file.set(&key("logit_scale"), number("logits_scaling"));
+        file.set(&key("attention.scale"), number("attention_multiplier"));
+    }
+    if architecture == "smollm3" {
+        file.set(&key("rope.freq_base"), Value::F32(2_000_000.0));
+    }
     let words = (0..fields.number(&["vocab_size"])).map(|id| id.to_string()).collect();
     Vocabulary { tokens: words, merges: Vec::new() }.write_gguf(&mut file);
     for (tensor, (shape, values)) in &stored.tensors {
         let grouped = tensor.contains("query_key_value");
-        let values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
+        let mut values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
+        if ["granite", "smollm3"].contains(&architecture) {
+            if tensor.contains("q_proj") {
+                values = interleaved(shape, &values, heads);
+            } else if tensor.contains("k_proj") {
+                values = interleaved(shape, &values, kv_heads);
+            }
+        }
+        // Converters add the 1.
+        if architecture.starts_with("gemma") && shape.len() == 1 {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
         file.tensors.push(GgufTensor {
-            name: gguf_name(tensor),
+            name: gguf_name(tensor, architecture),
             dimensions: shape.iter().rev().map(|&size| size as u64).collect(),
             type_id: 0,
             data: float_bytes(&values, "F32"),
@@ -150,8 +228,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
 
 /// What llama.cpp does not compute as transformers does, or what it does not write.
 fn is_written(name: &str) -> bool {
-    // Its Falcon is always parallel; its GPT-NeoX has one activation.
-    architecture(name).is_some() && !["falcon_sequential", "gpt_neox_sequential"].contains(&name)
+    // Its Falcon is always parallel; its GPT-NeoX has one activation; what reads images is a file of its own; which layers have
+    // windows or positions, and by what Gemma's logits are divided, it does not write: cases of their own follow.
+    let never = ["falcon_sequential", "gpt_neox_sequential", "gemma2", "gemma3", "gemma3_text", "smollm3"];
+    architecture(name).is_some() && !never.contains(&name)
 }
 
 #[test]
@@ -165,17 +245,59 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         let path = folder.path().join("model.gguf");
         file.write(&path);
         let (ours, theirs) = (load(&path).config, load(stored.write().path()).config);
-        assert_eq!(
-            (ours.mlp, ours.norm, &ours.position),
-            (theirs.mlp, theirs.norm, &theirs.position),
-            "{name}"
-        );
+        assert_eq!((ours.mlp, ours.norm), (theirs.mlp, theirs.norm), "{name}");
+        // Rows of queries and keys lie otherwise in GGUF.
+        let of_pairs = |mut position: PositionConfig| {
+            if let PositionConfig::Rope { layout, .. } = &mut position {
+                *layout = RopeLayout::HalfSplit;
+            }
+            position
+        };
+        assert_eq!(of_pairs(ours.position), of_pairs(theirs.position), "{name}");
         assert_eq!((ours.residual, ours.clip_qkv), (theirs.residual, theirs.clip_qkv), "{name}");
         let want = logits(stored.write().path(), &tokens);
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 9);
+    assert_eq!(tried, 12);
+}
+
+/// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which
+/// layers have a window or no positions.
+#[test]
+fn what_gguf_takes_for_granted_is_the_configuration_that_says_so() {
+    let tokens = tiny_tokens();
+    for (name, changes) in [
+        ("gemma2", vec![("query_pre_attn_scalar", json!(8)), ("layer_types", json!(null))]),
+        (
+            "gemma3_text",
+            vec![("query_pre_attn_scalar", json!(8)), ("layer_types", json!(vec!["sliding_attention"; 4]))],
+        ),
+        (
+            "smollm3",
+            vec![
+                ("no_rope_layers", json!([1, 1, 1, 0])),
+                ("use_sliding_window", json!(false)),
+                ("layer_types", json!(null)),
+            ],
+        ),
+    ] {
+        let mut stored = Stored::read(name);
+        let file = gguf(name, &stored).expect("an architecture");
+        changes.into_iter().for_each(|(field, value)| stored.config[field] = value);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.gguf");
+        file.write(&path);
+        let (ours, theirs) = (load(&path).config, load(stored.write().path()).config);
+        assert_eq!(ours.sliding_windows, theirs.sliding_windows, "{name}");
+        assert_eq!(
+            (ours.soft_caps, ours.trained_length),
+            (theirs.soft_caps, theirs.trained_length),
+            "{name}"
+        );
+        let want = logits(stored.write().path(), &tokens);
+        assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
+    }
 }
 
 fn refusal(path: &Path) -> String {
@@ -210,7 +332,9 @@ fn what_a_gguf_file_lacks_or_has_too_much_of_is_named() {
         more.tensors.push(surprise);
         more.write(&path);
         assert!(refusal(&path).contains("surprise"), "{name}");
-        for (key, value) in [("attn_logit_softcapping", Value::F32(30.0)), ("expert_count", Value::U32(4))] {
+        for (key, value) in
+            [("attention.temperature_scale", Value::F32(0.5)), ("expert_count", Value::U32(4))]
+        {
             let mut other = whole.clone();
             other.set(&format!("{}.{key}", architecture(name).expect("one")), value);
             other.write(&path);

@@ -75,6 +75,7 @@ impl Mixed {
                     policy: &layer.distinct()[which],
                     encoding,
                     table: table.as_ref(),
+                    soft_cap: None,
                 };
                 let mut out = vec![f32::NAN; queries.len()];
                 let mut statistics = HeadStatistics::default();

@@ -2,6 +2,7 @@
 
 mod heads;
 mod non_finite;
+mod soft_cap;
 mod tiles;
 
 use std::num::NonZeroU64;
@@ -39,6 +40,8 @@ struct Case {
     data: [Vec<f32>; 3],
     /// Tokens from side to side of a tile of the statistics.
     tile: u64,
+    /// What logits are bound by.
+    soft_cap: Option<f32>,
 }
 
 struct Outcome {
@@ -65,7 +68,8 @@ impl Case {
             values(2, n * shape.kv_heads * shape.head_dim),
             values(3, n * shape.kv_heads * shape.head_dim),
         ];
-        Self { shape, policy: policy.clone(), encoding: encoding.clone(), positions, data, tile: CELL }
+        let (policy, encoding) = (policy.clone(), encoding.clone());
+        Self { shape, policy, encoding, positions, data, tile: CELL, soft_cap: None }
     }
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
@@ -106,6 +110,7 @@ impl Case {
                 policy: &self.policy,
                 encoding: &self.encoding,
                 table: table.as_ref(),
+                soft_cap: self.soft_cap,
             };
             let mut output = vec![0.0; queries.len()];
             let mut statistics = HeadStatistics::default();
@@ -142,7 +147,14 @@ impl Case {
                 head_of(&self.data[1], kv_head, kv_heads),
                 head_of(&self.data[2], kv_head, kv_heads),
             );
-            let result = dense((&q, &k, &v), &self.positions, head, &self.policy, &self.encoding);
+            let result = dense(
+                (&q, &k, &v),
+                &self.positions,
+                head,
+                &self.policy,
+                &self.encoding,
+                self.soft_cap.map(f64::from),
+            );
             for t in 0..n {
                 output[(t * heads + head) * head_dim..][..head_dim]
                     .copy_from_slice(&result.output[t * head_dim..][..head_dim]);

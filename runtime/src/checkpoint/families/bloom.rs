@@ -7,7 +7,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual};
+use crate::model::config::{Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 use crate::model::weights::{LayerWeights, ModelWeights};
 use crate::note::Note;
 
@@ -57,6 +57,9 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         residual: Residual::Sequential,
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::ALIBI,
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length,
@@ -86,16 +89,18 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
         let fused = name("self_attention.query_key_value");
         let [query, key, value] = taken.fused(&fused, config, FusedRows::Groups, Bias::Required)?;
         layers.push(LayerWeights {
-            attention_norm: taken.norm(&name("input_layernorm"), hidden, Bias::Required)?,
+            attention_norm: Some(taken.norm(&name("input_layernorm"), hidden, Bias::Required)?),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("self_attention.dense"), hidden, hidden, Bias::Required)?,
             mlp_norm: Some(taken.norm(&name("post_attention_layernorm"), hidden, Bias::Required)?),
             gate: None,
             up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, Bias::Required)?,
             down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, Bias::Required)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm(&format!("{base}ln_f"), hidden, Bias::Required)?;

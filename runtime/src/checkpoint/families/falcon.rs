@@ -10,7 +10,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::{Error, Result};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{ModelConfig, Norm, Residual};
+use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
 use crate::model::weights::{LayerWeights, ModelWeights};
 use crate::note::Note;
 
@@ -68,6 +68,9 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         },
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length,
@@ -118,10 +121,11 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
         let fused = name("self_attention.query_key_value");
         let [query, key, value] = taken.fused(&fused, config, FusedRows::Groups, bias)?;
         layers.push(LayerWeights {
-            attention_norm: taken.norm(&name(attention_norm), hidden, Bias::Required)?,
+            attention_norm: Some(taken.norm(&name(attention_norm), hidden, Bias::Required)?),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("self_attention.dense"), hidden, hidden, bias)?,
             mlp_norm: mlp_norm
@@ -130,6 +134,7 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
             gate: None,
             up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, bias)?,
             down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, bias)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm(&format!("{base}ln_f"), hidden, Bias::Required)?;

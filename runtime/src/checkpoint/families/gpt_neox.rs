@@ -9,7 +9,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{ModelConfig, Norm, Residual};
+use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
 use crate::model::weights::{LayerWeights, ModelWeights};
 use crate::note::Note;
 
@@ -23,7 +23,8 @@ pub(super) const FAMILY: Family = Family {
 
 const BASE: &str = "gpt_neox.";
 const HEAD: &str = "embed_out";
-const ROPE: hf_rope::Names = hf_rope::Names { theta: "rotary_emb_base", part: Some(("rotary_pct", 0.25)) };
+const ROPE: hf_rope::Names =
+    hf_rope::Names { theta: "rotary_emb_base", default_theta: 10_000.0, part: Some(("rotary_pct", 0.25)) };
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;
@@ -50,6 +51,9 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         },
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: hf_rope::read(json, ROPE, head_dim, trained_length, notes)?,
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
         trained_length,
@@ -79,16 +83,18 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
         let fused = name("attention.query_key_value");
         let [query, key, value] = taken.fused(&fused, config, FusedRows::Groups, bias)?;
         layers.push(LayerWeights {
-            attention_norm: taken.norm(&name("input_layernorm"), hidden, Bias::Required)?,
+            attention_norm: Some(taken.norm(&name("input_layernorm"), hidden, Bias::Required)?),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attention.dense"), hidden, hidden, bias)?,
             mlp_norm: Some(taken.norm(&name("post_attention_layernorm"), hidden, Bias::Required)?),
             gate: None,
             up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, Bias::Required)?,
             down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, Bias::Required)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm(&format!("{base}final_layer_norm"), hidden, Bias::Required)?;

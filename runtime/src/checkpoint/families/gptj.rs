@@ -7,7 +7,7 @@ use crate::checkpoint::taken::{Bias, TakenTensors};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps};
 use crate::model::weights::{LayerWeights, ModelWeights};
 use crate::note::Note;
 use crate::policy::PositionScaling;
@@ -50,6 +50,9 @@ fn config(fields: &mut Fields<'_>, _: &mut Vec<Note>) -> Result<ModelConfig> {
         residual: Residual::Parallel,
         clip_qkv: None,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,
             dim: check::size(json.path(), "rotary_dim", dim, check::WIDTHS)?,
@@ -86,16 +89,18 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
         let [query, key, value, output] =
             [attention("q_proj")?, attention("k_proj")?, attention("v_proj")?, attention("out_proj")?];
         layers.push(LayerWeights {
-            attention_norm: taken.norm(&name("ln_1"), hidden, Bias::Required)?,
+            attention_norm: Some(taken.norm(&name("ln_1"), hidden, Bias::Required)?),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output,
             mlp_norm: None,
             gate: None,
             up: taken.linear(&name("mlp.fc_in"), intermediate, hidden, Bias::Required)?,
             down: taken.linear(&name("mlp.fc_out"), hidden, intermediate, Bias::Required)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm(&format!("{base}ln_f"), hidden, Bias::Required)?;

@@ -5,15 +5,30 @@ mod bloom;
 mod falcon;
 mod family;
 pub(super) mod fields;
+mod gemma;
 mod gpt_neox;
 mod gptj;
+mod granite;
 mod llama;
+mod llama_like;
 mod mpt;
+mod olmo2;
+mod smollm3;
 
 pub(super) use family::Family;
 
-const FAMILIES: [Family; 6] =
-    [llama::FAMILY, gptj::FAMILY, mpt::FAMILY, gpt_neox::FAMILY, falcon::FAMILY, bloom::FAMILY];
+const FAMILIES: [Family; 10] = [
+    llama::FAMILY,
+    gptj::FAMILY,
+    mpt::FAMILY,
+    gpt_neox::FAMILY,
+    falcon::FAMILY,
+    bloom::FAMILY,
+    gemma::FAMILY,
+    granite::FAMILY,
+    olmo2::FAMILY,
+    smollm3::FAMILY,
+];
 
 /// The family of a model type.
 pub(super) fn of(model_type: &str) -> Option<&'static Family> {

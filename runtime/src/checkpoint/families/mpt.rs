@@ -7,7 +7,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::{Error, Result};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual};
+use crate::model::config::{Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 use crate::model::weights::{LayerWeights, ModelWeights};
 use crate::note::Note;
 
@@ -55,6 +55,9 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         residual: Residual::Sequential,
         clip_qkv,
         query_key_norm: false,
+        layer_positions: Vec::new(),
+        multipliers: Multipliers::default(),
+        soft_caps: SoftCaps::default(),
         position: PositionConfig::Alibi { max },
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length: fields.length_of(["max_seq_len", "max_position_embeddings"], 2048)?,
@@ -126,16 +129,18 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
         let name = |role: &str| format!("{base}blocks.{layer}.{role}");
         let [query, key, value] = taken.fused(&name("attn.Wqkv"), config, FusedRows::Blocks, Bias::None)?;
         layers.push(LayerWeights {
-            attention_norm: taken.norm(&name("norm_1"), hidden, Bias::None)?,
+            attention_norm: Some(taken.norm(&name("norm_1"), hidden, Bias::None)?),
             query,
             key,
             value,
+            attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attn.out_proj"), hidden, hidden, Bias::None)?,
             mlp_norm: Some(taken.norm(&name("norm_2"), hidden, Bias::None)?),
             gate: None,
             up: taken.linear(&name("ffn.up_proj"), intermediate, hidden, Bias::None)?,
             down: taken.linear(&name("ffn.down_proj"), hidden, intermediate, Bias::None)?,
+            mlp_post_norm: None,
         });
     }
     let final_norm = taken.norm(&format!("{base}norm_f"), hidden, Bias::None)?;
