@@ -73,9 +73,10 @@ fn digest_rate(loaded: &LoadedModel) -> Result<()> {
     let values = vec![0.5; hidden * config.intermediate];
     let matrix =
         |rows, columns| Matrix::from_f32(&values, rows, columns).ok_or(Error::input("matrix", "its shape"));
-    layer.gate = Some(Linear { weight: matrix(config.intermediate, hidden)?, bias: None });
-    layer.up.weight = matrix(config.intermediate, hidden)?;
-    layer.down.weight = matrix(hidden, config.intermediate)?;
+    let mlp = layer.feed_forward.dense_mut().ok_or(Error::input("model", "an MLP is expected"))?;
+    mlp.gate = Some(Linear { weight: matrix(config.intermediate, hidden)?, bias: None });
+    mlp.up.weight = matrix(config.intermediate, hidden)?;
+    mlp.down.weight = matrix(hidden, config.intermediate)?;
     let bytes = 3.0 * 4.0 * values.len() as f64;
     drop(values);
     let decoder = Decoder::new(config, weights)?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use lm_infinite::model::config::{Mlp, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps};
-use lm_infinite::model::weights::Linear;
+use lm_infinite::model::weights::{FeedForward, Linear, MlpWeights};
 use lm_infinite::model::{LayerWeights, Matrix, ModelConfig, ModelWeights};
 use lm_infinite::policy::{PolicySpec, PositionScaling};
 use lm_infinite::session::{Decoder, Session};
@@ -42,10 +42,13 @@ fn weights(config: &ModelConfig) -> Option<ModelWeights> {
             output: numbers.linear(hidden, queries)?,
             attention_post_norm: None,
             query_key_norm: None,
+            sinks: None,
             mlp_norm: Some(vec![1.0; hidden].into()),
-            gate: Some(numbers.linear(inner, hidden)?),
-            up: numbers.linear(inner, hidden)?,
-            down: numbers.linear(hidden, inner)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: Some(numbers.linear(inner, hidden)?),
+                up: numbers.linear(inner, hidden)?,
+                down: numbers.linear(hidden, inner)?,
+            }),
             mlp_post_norm: None,
         })
     });
@@ -77,6 +80,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,

@@ -59,6 +59,7 @@ fn report(collector: &mut Collector, config: &ModelConfig, side: usize) {
             log_sum_exp: each(&|position| (position as f32 + 1.0).ln()),
             entropy: each(&|position| (position as f32 + 1.0).ln() / 2.0),
             start_mass: each(&|_| 0.25),
+            sink_mass: Vec::new(),
             bucket_mass: vec![1.0 / buckets as f32; heads * queries * buckets],
             tiles: Vec::new(),
         };
@@ -73,7 +74,7 @@ fn report(collector: &mut Collector, config: &ModelConfig, side: usize) {
             };
             let logits = (0..=position).map(logit).collect();
             let runs = [KeyRun { first_key: 0, region: Region::Recent { distance: position }, logits }];
-            collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
+            collector.attention_row(&AttentionRow { layer, head, position, runs: &runs, sink: None });
         }
     }
     // The logits of keys 0 to 3 at unseen distances, and the same at two distances of training.

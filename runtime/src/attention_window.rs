@@ -211,7 +211,7 @@ impl Probe for Rows {
         if !queries.contains(&row.position) {
             return;
         }
-        let all = log_sum_exp(row.runs.iter().flat_map(|run| &run.logits).copied());
+        let all = log_sum_exp(row.runs.iter().flat_map(|run| &run.logits).copied().chain(row.sink));
         let index = ((row.position - queries.start) / pool) as usize;
         let mut logits = self.window.logits.row_mut(index);
         let mut log_probabilities = self.window.log_probabilities.row_mut(index);

@@ -110,7 +110,10 @@ impl PositionSet {
 
 /// Statistics of `heads` heads for `queries` consecutive queries, taken inside the attention pass.
 ///
-/// All are over the attended keys only, of the logits as the softmax sees them (scaled, with the position encoding).
+/// All are over the attended keys only, of the logits as the softmax sees them (scaled, with the position encoding, capped). Where
+/// heads have learned sinks, a probability is that of the softmax with the sink in it, so that those of a row sum to 1 less
+/// [`Self::sink_mass`] s; the entropy H is that of the attention that goes to keys, as if they alone were in the softmax. With the
+/// sink as one more outcome it is `(1 − s) · H − s ln s − (1 − s) ln (1 − s)`.
 #[derive(Clone, Debug, Default)]
 pub struct HeadStatistics {
     /// Position of the first query.
@@ -123,12 +126,14 @@ pub struct HeadStatistics {
     pub buckets: usize,
     /// Largest logit. [heads, queries]
     pub max_logit: Vec<f32>,
-    /// log Σ exp(logit), in nats. [heads, queries]
+    /// log Σ exp(logit), in nats, over keys and the learned sink. [heads, queries]
     pub log_sum_exp: Vec<f32>,
-    /// Entropy of the attention row, in nats: `lse − Σ p·logit`. [heads, queries]
+    /// Entropy of the attention row, in nats: `lse − Σ p·logit`, over keys alone. [heads, queries]
     pub entropy: Vec<f32>,
     /// Probability on the start tokens. [heads, queries]
     pub start_mass: Vec<f32>,
+    /// Probability on the learned sink; empty where heads have none. [heads, queries]
+    pub sink_mass: Vec<f32>,
     /// Probability by bucket of true distance. [heads, queries, buckets]
     pub bucket_mass: Vec<f32>,
     /// Largest values in squares of tokens; one square may be told of more than once, each time of other queries.
@@ -162,6 +167,8 @@ pub struct AttentionRow<'a> {
     pub position: u64,
     /// Runs of consecutive attended keys, ascending.
     pub runs: &'a [KeyRun],
+    /// The logit of the head's learned sink, where it has one.
+    pub sink: Option<f32>,
 }
 
 /// The logits of one query of one head on keys at unseen distances, as they are and as they would be at distances that training

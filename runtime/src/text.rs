@@ -4,7 +4,7 @@
 //! | name ends in (in any case) | what it holds |
 //! |---|---|
 //! | `.jsonl` | one JSON object per line, its document in the field `text` |
-//! | anything else | plain text; documents are set apart by at least two empty lines, which end in `\n` or `\r\n` |
+//! | anything else | plain text; documents are set apart by at least two empty lines; `\r\n` is read as `\n` |
 //! | `.gz`, `.zst` after either | the same, packed |
 //!
 //! The text is what the files hold, one after the other, but for a byte order mark; between two files, and between two
@@ -14,6 +14,7 @@ mod breaks;
 mod bytes;
 mod documents;
 mod index;
+mod line_ends;
 mod part;
 mod reader;
 mod source;

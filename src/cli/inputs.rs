@@ -6,7 +6,7 @@ use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::note::Note;
-use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
+use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, Text};
 
@@ -68,6 +68,15 @@ impl Model {
                     &self.loaded.config,
                     spec.policy.scaling,
                 )?;
+                let layers = self.loaded.config.layers as u64;
+                if let Some(middle) = spec.policy.middle.filter(|middle| middle.from_layer >= layers) {
+                    let said = format!(
+                        "from_layer={}: the model has {layers} layers, counted from 0, so that no layer retrieves keys, and the \
+                         policy is the same without them",
+                        middle.from_layer
+                    );
+                    say(&[Note::warning(format!("policy {}", spec.label), said)]);
+                }
                 say(&beyond_training(&spec, self.trained_length()));
                 Ok(spec)
             })
@@ -82,8 +91,14 @@ impl Model {
 
 /// What is to be said of a policy that shows the model distances, or numbers of keys, which its training did not.
 fn beyond_training(spec: &PolicySpec, trained_length: u64) -> Vec<Note> {
-    let AttentionPolicy { window, ceiling, .. } = spec.policy;
-    [("window", window), ("ceiling", ceiling)]
+    let AttentionPolicy { window, ceiling, remap, .. } = spec.policy;
+    // What is read at exact distances.
+    let (grouped_window, chunk) = match remap {
+        Some(DistanceRemap::Grouped { window, .. }) => (Some(window), None),
+        Some(DistanceRemap::Chunked { chunk, .. }) => (None, Some(chunk)),
+        None => (None, None),
+    };
+    [("window", window), ("ceiling", ceiling), ("window", grouped_window), ("chunk", chunk)]
         .into_iter()
         .filter_map(|(name, length)| {
             let length = length.filter(|&length| length > trained_length)?;

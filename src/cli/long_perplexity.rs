@@ -48,6 +48,10 @@ pub fn run(
         return Err(Error::input("--bucket", "it must be at least 1 token").into());
     }
     let shard = args.shard.unwrap_or(Shard::WHOLE);
+    // Refused before the folder is touched, and before hours of another policy.
+    for spec in &policies {
+        shard.begin_of(tokens, decoder.config().layers, &spec.policy, &spec.label)?;
+    }
     // What shards have in common is the whole text; other runs say how much of it they read.
     let whole = if shard == Shard::WHOLE { None } else { Some(text.digest()?) };
     let run = LongRun {
@@ -75,7 +79,9 @@ pub fn run(
     bar.finish_and_clear();
     let Some((workspace, totals)) = finished else {
         let folder = folder.display();
-        anyhow::bail!("stopped; what was read is saved: go on with the same command and `--resume {folder}`");
+        anyhow::bail!(
+            "stopped; what was read is saved: go on with the same options and `--resume {folder}` in place of `--out`"
+        );
     };
     let read = whole.or(totals.first().map(|totals| totals.mark.text.clone())).unwrap_or_default();
     let repeated_from = totals.iter().find_map(|totals| totals.mark.repeats_from);

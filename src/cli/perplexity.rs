@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use lm_infinite_analysis::nll::NllByPosition;
 use lm_infinite_runtime::corpus;
@@ -36,6 +37,9 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     if args.out.is_some() || long {
         let target = Target::new::<LongResult>(args.out.as_deref(), &args.model.model)?;
         return long_perplexity::run(args, cli, arguments, target.path(), &text, output);
+    }
+    if let Some(place) = &args.per_token {
+        refuse_own_input(place, args)?;
     }
     // Refuses a place that cannot be written before the work, not after it.
     let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
@@ -97,6 +101,20 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         "runs": runs,
     });
     output.write(&words, &data)
+}
+
+/// Refuses to write over what is read.
+fn refuse_own_input(place: &Path, args: &Perplexity) -> crate::error::Result<()> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let inputs = args.text.texts.iter().map(PathBuf::as_path).chain([Path::new(&args.model.model)]);
+    let is_input = |input: &Path| real(input).is_some_and(|input| real(place) == Some(input));
+    match inputs.into_iter().find(|input| is_input(input)) {
+        Some(_) => {
+            let reason = "it is read, and would be lost; choose another file";
+            Err(Error::input(format!("--per-token `{}`", place.display()), reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn to_json(policy: &str, run: &Evaluation, losses: &NllByPosition, tokens: u64) -> Value {

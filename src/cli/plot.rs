@@ -5,6 +5,7 @@ use serde_json::json;
 use super::args::Plot;
 use super::output::Output;
 use crate::diagnose::Diagnosis;
+use crate::error::Error;
 use crate::figures;
 use crate::results::ResultFolder;
 
@@ -20,6 +21,10 @@ pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
             Ok(of_each.collect::<crate::error::Result<Vec<_>>>()?.concat())
         })?
     };
+    if figures.is_empty() {
+        let reason = "it is a part of a run, which has no figures; `merge` joins the parts";
+        return Err(Error::input(format!("`{}`", args.folder.display()), reason).into());
+    }
     let figures: Vec<String> = figures.iter().map(|path| path.display().to_string()).collect();
     output
         .write(&figures.join("\n"), &json!({ "out": args.folder.display().to_string(), "figures": figures }))

@@ -18,7 +18,13 @@ const RECORDS: u64 = 50;
 /// Runs the command.
 pub fn run(args: &Train, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let (mut trainer, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Trainer::resume(folder)?, folder),
+        (Some(folder), _) => {
+            if !folder.is_dir() {
+                let reason = "there is no such folder; that of a training is expected";
+                return Err(Error::input(format!("--resume `{}`", folder.display()), reason).into());
+            }
+            (Trainer::resume(folder)?, folder)
+        }
         (None, Some(folder)) => {
             refuse_to_overwrite(folder)?;
             let bar = output::spinner("making a vocabulary, and tokens of the texts");

@@ -140,8 +140,11 @@ impl ReferenceWindows {
         self.length.saturating_sub(self.stride)
     }
 
-    /// What they mean for a token, to go on after its loss was named.
-    pub(crate) fn words(&self) -> String {
+    /// What they mean for a token of a text of `tokens` tokens, to go on after its loss was named.
+    pub(crate) fn words(&self, tokens: u64) -> String {
+        if tokens <= self.length {
+            return ", each token behind all before it".to_owned();
+        }
         let (least, most) = (grouped(self.least_context()), grouped(self.length));
         format!(", each token behind {least} to {most} others")
     }

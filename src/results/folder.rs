@@ -10,8 +10,10 @@ use super::manifest::Manifest;
 use super::move_up::recover;
 use super::staging::Staging;
 use super::storable::{AnyStorable, Storable};
+use super::store::RUN;
 use super::target;
 use crate::error::{Error, Result};
+use crate::long_run::Workspace;
 
 /// A folder with a result: what it is, how it came about, and which files in it belong to it.
 ///
@@ -29,7 +31,22 @@ impl ResultFolder {
     /// # Errors
     /// No result folder; one of a later version or of an unknown kind; a damaged `run.json`.
     pub fn open(path: &Path) -> Result<Self> {
+        let refuse = |reason: &str| Err(Error::input(format!("`{}`", path.display()), reason));
+        if !path.exists() {
+            return refuse("there is no such folder; the folder of a result is expected");
+        }
+        if !path.is_dir() {
+            return refuse("it is no folder; the folder of a result is expected");
+        }
         recover(path)?;
+        if !path.join(RUN).exists() {
+            return match Workspace::is_begun(path) {
+                true => refuse(
+                    "an unfinished run is in it; it has a result when it has been gone on with, by `perplexity --resume`",
+                ),
+                false => refuse("it holds no result: no `run.json` is in it"),
+            };
+        }
         Ok(Self { path: path.to_owned(), manifest: Manifest::read(path)? })
     }
 

@@ -109,5 +109,11 @@ fn all_shards<'a>(count: u64, parts: impl Iterator<Item = (u64, &'a PathBuf)>) -
     }
     let more = if seen.len() as u64 + (missing.len() as u64) < count { " and more" } else { "" };
     let verb = if missing.len() == 1 && more.is_empty() { "shard is" } else { "shards are" };
-    Err(Error::input("merge", format!("{verb} missing: {}{more}", missing.join(", "))))
+    Err(Error::input(
+        "merge",
+        format!(
+            "{verb} missing: {}{more}; each is read by `--shard` with the options of the others",
+            missing.join(", ")
+        ),
+    ))
 }

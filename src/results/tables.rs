@@ -107,6 +107,7 @@ fn heads(diagnosis: &Diagnosis) -> String {
          start_logit_excess,start_logit_excess_low,start_logit_excess_high,start_logit_break_position_tokens,\
          entropy_inside_nats,entropy_outside_nats,\
          entropy_excess_nats,entropy_excess_low,entropy_excess_high,entropy_break_position_tokens,effective_keys_inside,effective_keys_beyond,start_mass_inside,start_mass_beyond,\
+         sink_mass_inside,sink_mass_beyond,\
          mean_distance_inside_tokens,mean_distance_beyond_tokens,non_finite_queries,first_non_finite_position_tokens",
     );
     for run in &diagnosis.runs {
@@ -134,6 +135,7 @@ fn heads(diagnosis: &Diagnosis) -> String {
             values.push(at(head.entropy_break));
             values.extend([head.effective_keys_inside, head.effective_keys_beyond]);
             values.extend([head.start_mass_inside, head.start_mass_beyond]);
+            values.extend([head.sink_mass_inside, head.sink_mass_beyond]);
             values.extend([head.mean_distance_inside, head.mean_distance_beyond]);
             values.extend([Some(head.non_finite_queries as f64), at(head.first_non_finite)]);
             let cells: Vec<_> = values.into_iter().map(cell).collect();

@@ -105,7 +105,8 @@ fn check_kind(path: &Path, kind: &str, named: &str, files: &[&str]) -> Result<()
     if Workspace::is_begun(&place) {
         let folder = path.display();
         let reason = format!(
-            "an unfinished run is here; go on with it by `perplexity --resume {folder}`, or choose another folder"
+            "an unfinished run is here; go on with it by `perplexity --resume {folder}` and the options that it was begun with, or \
+             choose another folder"
         );
         return Err(Error::input(format!("`{folder}`"), reason));
     }

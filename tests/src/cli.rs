@@ -443,6 +443,18 @@ fn the_first_diagnosis_needs_no_file_and_no_network() {
     assert!(runs[4]["breaks"].is_null(), "{}", runs[4]["breaks"]);
 }
 
+/// A policy that does nothing of what its name says, and one that shows what training did not.
+#[test]
+fn policies_that_are_not_what_they_seem_are_said() {
+    let desk = Desk::new();
+    let output = desk.run(&["perplexity", "--tokens", "300", "--policy", "lm-infinite-topk:from_layer=6"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("6 layers"), "{said}");
+    let output = desk.run(&["perplexity", "--tokens", "300", "--policy", "self-extend:group=4,window=400"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("longer than the training length"), "{said}");
+}
+
 #[test]
 fn other_commands_take_the_embedded_model_and_text_too() {
     let desk = Desk::new();

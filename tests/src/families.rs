@@ -20,7 +20,7 @@ use crate::support::{
     decoder, golden, load, made_up_tokens, nll, program, read_npy, score, session, tiny, tiny_tokens,
 };
 
-const CASES: [&str; 19] = [
+const CASES: [&str; 23] = [
     "gptj",
     "mpt",
     "mpt_other_slopes",
@@ -37,6 +37,10 @@ const CASES: [&str; 19] = [
     "gemma2",
     "gemma3_text",
     "gemma3",
+    "gpt_oss",
+    "mixtral",
+    "qwen3_moe",
+    "qwen3_moe_normed",
     "granite",
     "olmo2",
     "smollm3",
@@ -104,7 +108,7 @@ fn every_family_computes_what_transformers_computes() {
         let loaded = load(folder.path());
         // transformers passes a field of MPT over; windows are told, and that a model reads images, too.
         let notes = match name {
-            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "smollm3" => 1,
+            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "gpt_oss" | "mixtral" | "smollm3" => 1,
             "gemma3" => 3,
             _ => 0,
         };
@@ -151,14 +155,17 @@ fn policies_run_on_every_family_in_any_cut() {
         let decoder = decoder(folder.path());
         let position = &decoder.config().position;
         let rotary = matches!(position, PositionConfig::Rope { .. });
-        // They are defined for a checkpoint without a scaling of its own.
-        let unscaled = matches!(position, PositionConfig::Rope { scaling: PositionScaling::None, .. });
+        // They are defined for a checkpoint without a scaling of its own; linear scaling composes with linear scaling.
+        let scaling = match position {
+            PositionConfig::Rope { scaling, .. } => *scaling,
+            _ => PositionScaling::None,
+        };
+        let unscaled = rotary && scaling == PositionScaling::None;
         let mut policies = vec!["window:window=8", "lambda:start=2,window=7", "lm-infinite:start=3,window=8"];
-        policies.extend([
-            "lm-infinite-topk:start=2,window=8,k=3,from_layer=1",
-            "ceiling:ceiling=9",
-            "pi:factor=4",
-        ]);
+        policies.extend(["lm-infinite-topk:start=2,window=8,k=3,from_layer=1", "ceiling:ceiling=9"]);
+        if matches!(scaling, PositionScaling::None | PositionScaling::Linear { .. }) {
+            policies.push("pi:factor=4");
+        }
         if rotary {
             if unscaled {
                 policies.extend(["ntk:factor=4", "yarn:factor=4"]);
@@ -311,6 +318,15 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         ("gemma3_text", "rope_scaling", json!({"rope_type": "linear", "factor": 2.0})),
         ("gemma3", "text_config", json!(null)),
         ("gemma3", "text_config.use_bidirectional_attention", json!(true)),
+        ("gpt_oss", "num_experts_per_tok", json!(6)),
+        ("gpt_oss", "num_experts_per_tok", json!(0)),
+        ("gpt_oss", "swiglu_limit", json!(6.0)),
+        ("gpt_oss", "hidden_act", json!("gelu")),
+        ("gpt_oss", "quantization_config", json!({"quant_method": "surprise"})),
+        ("mixtral", "num_experts_per_tok", json!(5)),
+        ("mixtral", "quantization_config", json!({"quant_method": "mxfp4"})),
+        ("qwen3_moe", "decoder_sparse_step", json!(0)),
+        ("qwen3_moe", "mlp_only_layers", json!("surprise")),
         ("granite", "attention_multiplier", json!(0)),
         ("granite", "logits_scaling", json!(-2)),
         ("granite", "hidden_act", json!("gelu")),
@@ -327,7 +343,7 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         *place = value.clone();
         let error = refusal(stored.write().path());
         let last = field.rsplit('.').next().expect("a field");
-        let known = [last, "rotary_pct", "ALiBi", "multihead_attention", "surprise"];
+        let known = [last, "rotary_pct", "ALiBi", "multihead_attention", "surprise", "quantized"];
         assert!(known.iter().any(|word| error.contains(word)), "{name}, {field} = {value}: {error}");
     }
     let mut other = Stored::read("gptj");
@@ -347,6 +363,7 @@ fn inspection_says_what_a_block_is_made_of() {
             "RMSNorm, GeGLU (tanh), embedding × 4.8989797, queries × 0.6324555, attention logits within ±2, output logits \
              within ±4",
         ),
+        ("gpt_oss", "RMSNorm, SwiGLU (bounded), 2 of 5 experts 32 wide, a learned sink in every head"),
         (
             "granite",
             "RMSNorm, SwiGLU, embedding × 3, queries × 0.48989794, residual × 0.7, logits × 0.5882353",
@@ -407,10 +424,143 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
     load(stored.write().path());
 }
 
+/// gpt-oss as it is published: its experts in MXFP4, blocks of 32 values of four bits under a power of two.
+#[test]
+fn experts_of_four_bits_are_the_floats_that_they_stand_for() {
+    let mut floats = Stored::read("gpt_oss");
+    let mut packed = floats.clone();
+    let mut raw: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let levels = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let names: Vec<String> = floats
+        .tensors
+        .keys()
+        .filter(|name| name.ends_with("_proj") && name.contains("experts"))
+        .cloned()
+        .collect();
+    assert_eq!(names.len(), 6);
+    for (seed, name) in names.into_iter().enumerate() {
+        packed.tensors.remove(&name);
+        let (shape, values) = floats.tensors.get_mut(&name).expect("it");
+        let [experts, inputs, outputs] = shape[..] else { panic!("a stack") };
+        let byte = |at: usize| ((at * 2_654_435_761 + 97 * seed) >> 7) as u8;
+        let blocks: Vec<u8> = (0..experts * outputs * inputs / 2).map(byte).collect();
+        let scales: Vec<u8> = (0..experts * outputs * inputs / 32).map(|at| 123 + byte(at) % 3).collect();
+        for row in 0..experts * outputs {
+            for input in 0..inputs {
+                let at = row * inputs + input;
+                let nibble = blocks[at / 2] >> (4 * (at % 2)) & 15;
+                let size = levels[usize::from(nibble & 7)] * (f32::from(scales[at / 32]) - 127.0).exp2();
+                let (expert, output) = (row / outputs, row % outputs);
+                values[(expert * inputs + input) * outputs + output] =
+                    if nibble & 8 == 0 { size } else { -size };
+            }
+        }
+        raw.push((format!("{name}_blocks"), vec![experts, outputs, inputs / 32, 16], blocks));
+        raw.push((format!("{name}_scales"), vec![experts, outputs, inputs / 32], scales));
+    }
+    packed.config["quantization_config"] =
+        json!({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]});
+    let folder = packed.write();
+    let mut file = SafetensorsFile::default();
+    for (name, (shape, values)) in &packed.tensors {
+        file.push(name, "F32", shape, &float_bytes(values, "F32"));
+    }
+    raw.iter().for_each(|(name, shape, bytes)| file.push(name, "U8", shape, bytes));
+    file.write(&folder.path().join("model.safetensors"));
+    let tokens = tiny_tokens();
+    let want = logits(floats.write().path(), &tokens);
+    assert_close("four bits", line(&logits(folder.path(), &tokens)), line(&want), LOGITS);
+    // A scale that is NaN, and blocks of another shape.
+    let at = raw.iter().position(|(name, ..)| name.ends_with("_scales")).expect("one");
+    let mut broken = raw.clone();
+    broken[at].2[3] = 255;
+    let mut misshaped = raw;
+    misshaped[at].1[1] += 1;
+    let size = misshaped[at].1.iter().product();
+    misshaped[at].2.resize(size, 120);
+    for (raw, words) in [(broken, "finite"), (misshaped, "shape")] {
+        let mut file = SafetensorsFile::default();
+        for (name, (shape, values)) in &packed.tensors {
+            file.push(name, "F32", shape, &float_bytes(values, "F32"));
+        }
+        raw.iter().for_each(|(name, shape, bytes)| file.push(name, "U8", shape, bytes));
+        file.write(&folder.path().join("model.safetensors"));
+        let path = folder.path().to_str().expect("UTF-8");
+        let error =
+            lm_infinite::checkpoint::load(path, &crate::support::cache()).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// Experts may lie in one stack of gates and ups.
+#[test]
+fn experts_in_stacks_are_those_one_by_one() {
+    let mut stored = Stored::read("mixtral");
+    let want = logits(stored.write().path(), &tiny_tokens());
+    for layer in 0..2 {
+        let before = format!("model.layers.{layer}.block_sparse_moe.experts");
+        let mut of = |expert: usize, role: &str| {
+            stored.tensors.remove(&format!("{before}.{expert}.{role}.weight")).expect("it").1
+        };
+        let (mut both, mut down) = (Vec::new(), Vec::new());
+        for expert in 0..4 {
+            both.extend(of(expert, "w1"));
+            both.extend(of(expert, "w3"));
+            down.extend(of(expert, "w2"));
+        }
+        stored.tensors.insert(format!("{before}.gate_up_proj"), (vec![4, 40, 24], both));
+        stored.tensors.insert(format!("{before}.down_proj"), (vec![4, 24, 20], down));
+    }
+    assert_eq!(logits(stored.write().path(), &tiny_tokens()), want);
+}
+
+/// The learned sinks of gpt-oss are seen by a diagnosis, and what goes to them is what the softmax says.
+#[test]
+fn what_goes_to_a_learned_sink_is_told() {
+    let folder = Stored::read("gpt_oss").write();
+    let (out, text) = (folder.path().join("out"), folder.path().join("text.txt"));
+    fs::write(&text, "some words of a text, and some more of them. ".repeat(30)).expect("written");
+    let run = program()
+        .arg("diagnose")
+        .arg("--model")
+        .arg(folder.path())
+        .arg("--text")
+        .arg(&text)
+        .args(["--tokens", "300", "--trained-length", "100", "--policy", "vanilla", "--out"])
+        .arg(&out)
+        .output()
+        .expect("it starts");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let told = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(told.contains("learned sink"), "{told}");
+    let diagnosis: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("diagnosis.json")).expect("it")).expect("JSON");
+    let heads = diagnosis["runs"][0]["heads"].as_array().expect("heads");
+    assert_eq!(heads.len(), 12);
+    for head in heads {
+        for side in ["sink_mass_inside", "sink_mass_beyond"] {
+            let mass = head[side].as_f64().expect("a mass");
+            assert!(mass > 0.0 && mass < 1.0, "{head}");
+        }
+    }
+    // Without sinks nothing is said of them.
+    let plain = Stored::read("qwen3").write();
+    let run = program()
+        .arg("diagnose")
+        .arg("--model")
+        .arg(plain.path())
+        .arg("--text")
+        .arg(&text)
+        .args(["--tokens", "60", "--policy", "vanilla"])
+        .output()
+        .expect("it starts");
+    assert!(!String::from_utf8_lossy(&run.stdout).contains("learned sink"));
+}
+
 /// The whole program on one of them.
 #[test]
 fn a_diagnosis_and_a_text_come_out_of_the_program() {
-    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3"] {
+    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3", "gpt_oss", "qwen3_moe"] {
         let folder = Stored::read(name).write();
         let out = folder.path().join("out");
         let text = folder.path().join("text.txt");

@@ -56,8 +56,17 @@ fn a_folder_gives_the_tensors_that_were_written() {
         assert_eq!(model.weights.embedding.bytes(), stored("model.embed_tokens.weight"));
         assert_eq!(model.weights.head.bytes(), stored("lm_head.weight"));
         assert_eq!(layer.query.weight.bytes(), stored("model.layers.1.self_attn.q_proj.weight"));
-        assert_eq!(layer.down.weight.bytes(), stored("model.layers.1.mlp.down_proj.weight"));
-        assert_eq!((layer.down.weight.rows(), layer.down.weight.columns()), (64, 96));
+        assert_eq!(
+            layer.feed_forward.dense().expect("one").down.weight.bytes(),
+            stored("model.layers.1.mlp.down_proj.weight")
+        );
+        assert_eq!(
+            (
+                layer.feed_forward.dense().expect("one").down.weight.rows(),
+                layer.feed_forward.dense().expect("one").down.weight.columns()
+            ),
+            (64, 96)
+        );
         let norm = &tiny.tensors["model.layers.1.input_layernorm.weight"].1;
         assert!(
             layer
@@ -144,7 +153,8 @@ fn quantized_weights_stay_as_they_are() {
     {
         let mut file = tiny.gguf(dtype);
         let model = load_gguf(&file);
-        let matrix = &model.weights.layers[0].gate.as_ref().expect("a gate").weight;
+        let matrix =
+            &model.weights.layers[0].feed_forward.dense().expect("one").gate.as_ref().expect("a gate").weight;
         assert_eq!(matrix.weight_type(), WeightType::Quantized(dtype));
         assert_eq!(matrix.bytes(), file.tensor("blk.0.ffn_gate.weight").data);
     }

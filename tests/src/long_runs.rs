@@ -306,4 +306,47 @@ fn a_run_goes_on_only_as_what_it_was_begun() {
     refused(&with(&[]), "state.json");
     std::fs::write(&state, &text).expect("written");
     json(&with(&[]));
+    refused(&with(&[]), "finished");
+}
+
+/// A policy that cannot be read in parts is refused before another one is read, and the folder is free again.
+#[test]
+fn a_part_that_cannot_be_read_is_refused_before_the_others() {
+    let desk = Desk::new();
+    let part = ["--shard", "1/2", "--out", "part", "--policy", "lm-infinite:window=64"];
+    refused(&desk.run(&[&part[..], &["--policy", "vanilla"]].concat()), "the policy vanilla");
+    assert!(!desk.path("part").exists(), "nothing was begun");
+    json(&desk.run(&part));
+}
+
+/// What holds no result says what it is, whichever command is told to read it.
+#[test]
+fn what_is_no_result_is_said_to_be_none() {
+    let desk = Desk::new();
+    let mut child = desk.command(&["--out", "begun", "--snapshot", "0"]);
+    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    kill_at(child, &desk.path("begun"), 1024);
+    std::fs::create_dir(desk.path("empty")).expect("made");
+    std::fs::write(desk.path("file"), "words").expect("written");
+    for (name, words) in [
+        ("nowhere", "no such folder"),
+        ("file", "no folder"),
+        ("empty", "no result"),
+        ("begun", "unfinished run"),
+    ] {
+        let plot =
+            program().args(["plot", name]).current_dir(desk.folder.path()).output().expect("it starts");
+        let merge = program()
+            .args(["merge", name, "--out", "joined"])
+            .current_dir(desk.folder.path())
+            .output()
+            .expect("it starts");
+        for output in [plot, merge] {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains(words), "{name}: {said}");
+            assert!(!said.contains("os error"), "{name}: {said}");
+        }
+    }
+    json(&desk.run(&["--shard", "0/2", "--out", "half", "--policy", "lm-infinite:window=64"]));
+    refused(&desk.merge(&["half"], "joined"), "read by `--shard`");
 }

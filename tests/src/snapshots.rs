@@ -259,9 +259,10 @@ fn a_snapshot_belongs_to_one_model() {
     written.save(&path).expect("written");
     restore(&by_hand, policy, &path).expect("the same");
     let mut weights = ours.weights.clone();
-    let up = &weights.layers[0].up.weight;
+    let mlp = weights.layers[0].feed_forward.dense_mut().expect("one");
+    let up = &mlp.up.weight;
     let values = vec![0.5; up.rows() * up.columns()];
-    weights.layers[0].up.weight = Matrix::from_f32(&values, up.rows(), up.columns()).expect("the same shape");
+    mlp.up.weight = Matrix::from_f32(&values, up.rows(), up.columns()).expect("the same shape");
     refused(Decoder::new(ours.config.clone(), weights).expect("a decoder"), "the weights");
 }
 

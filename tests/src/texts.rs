@@ -272,10 +272,29 @@ fn marks_and_line_ends_are_no_tokens() {
     let line = serde_json::json!({ "text": text }).to_string();
     desk.write("lines.jsonl", format!("\u{feff}{line}\r\n"));
     assert_eq!(nll("lines.jsonl"), nll("plain.txt"));
+    // Of another system: the same text, and a document break is one.
+    desk.write("windows.txt", text.replace('\n', "\r\n"));
+    let output = desk.run(&["perplexity", "--text", "windows.txt", "--json"]);
+    assert!(said(&output).contains("carriage return"), "{}", said(&output));
+    assert_eq!(json(&output)["runs"][0]["nll"], nll("plain.txt"));
+    let lines = text.replace(". ", ".\n");
+    desk.write("lines.txt", &lines);
+    desk.write("returns.txt", lines.replace('\n', "\r\n"));
+    assert_eq!(nll("returns.txt"), nll("lines.txt"));
     let wide: Vec<u8> =
         std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     desk.write("wide.txt", wide);
     refused(&desk.run(&["perplexity", "--text", "wide.txt"]), "UTF-16");
+}
+
+/// What is read is not written over.
+#[test]
+fn losses_do_not_take_the_place_of_their_text() {
+    let desk = Desk::new();
+    let text = sentences(20);
+    desk.write("a.txt", &text);
+    refused(&desk.run(&["perplexity", "--text", "a.txt", "--per-token", "./a.txt"]), "would be lost");
+    assert_eq!(std::fs::read_to_string(desk.path("a.txt")).expect("it"), text);
 }
 
 #[test]

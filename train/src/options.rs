@@ -135,6 +135,8 @@ impl Shape {
             query_key_norm: false,
             layer_positions: Vec::new(),
             multipliers: Multipliers::default(),
+            learned_sinks: false,
+            experts: None,
             soft_caps: SoftCaps::default(),
             position: match self.position {
                 TrainPosition::Rope => PositionConfig::Rope {

@@ -88,13 +88,15 @@ pub fn attend_heads(
             }
             let at = (t * heads + head) * head_dim;
             let out = &mut out[at..at + head_dim];
-            if !partial.has_softmax(row) {
+            let total = partial.total(row, inputs.sink(head));
+            if total.is_nan() {
                 out.fill(f32::NAN);
                 continue;
             }
-            let sum = partial.sum[row];
+            // Where a sink leaves nothing for the keys it is infinite, and they are 0.
+            let total = total as f32;
             for (out, x) in out.iter_mut().zip(&partial.output[row * head_dim..]) {
-                *out = x / sum;
+                *out = x / total;
             }
             if out.iter().any(|x| !x.is_finite()) {
                 // A value is not finite. In the products of a block 0 times it is NaN for every query of the block.
@@ -107,7 +109,7 @@ pub fn attend_heads(
             *statistics = empty(inputs, plan);
         }
         for (&block, partial) in blocks.iter().zip(&partials) {
-            record(block, group, partial, wanted, statistics);
+            record(inputs, block, partial, wanted, statistics);
         }
     }
 }
@@ -140,43 +142,54 @@ fn empty(inputs: &Inputs<'_>, plan: &StatisticsPlan) -> HeadStatistics {
         log_sum_exp: zeros(),
         entropy: zeros(),
         start_mass: zeros(),
+        sink_mass: if inputs.sinks.is_some() { zeros() } else { Vec::new() },
         bucket_mass: vec![0.0; heads * queries * buckets],
         tiles: Vec::new(),
     }
 }
 
 fn record(
+    inputs: &Inputs<'_>,
     (kv_head, first, count): (usize, usize, usize),
-    group: usize,
     partial: &Partial,
     wanted: &dyn Fn(usize) -> bool,
     into: &mut HeadStatistics,
 ) {
+    let group = inputs.shape.group();
     for row in 0..group * count {
         let (t, h) = (row / group, row % group);
         if !wanted(kv_head * group + h) {
             continue;
         }
         let at = (kv_head * group + h) * into.queries + first + t;
+        let sink = inputs.sink(kv_head * group + h);
         if !partial.has_softmax(row) {
-            for values in
-                [&mut into.max_logit, &mut into.log_sum_exp, &mut into.entropy, &mut into.start_mass]
-            {
-                values[at] = f32::NAN;
+            let HeadStatistics { max_logit, log_sum_exp, entropy, start_mass, sink_mass, .. } = &mut *into;
+            for values in [max_logit, log_sum_exp, entropy, start_mass, sink_mass] {
+                values.iter_mut().skip(at).take(1).for_each(|value| *value = f32::NAN);
             }
             into.bucket_mass[at * into.buckets..][..into.buckets].fill(f32::NAN);
             continue;
         }
         let (sum, log_sum) = (partial.sum[row], partial.sum[row].ln());
+        let total = partial.total(row, sink);
+        // Of what goes to keys, exactly 1 without a sink.
+        let share = (f64::from(sum) / total) as f32;
         into.max_logit[at] = partial.max[row];
-        into.log_sum_exp[at] = partial.max[row] + log_sum;
+        into.log_sum_exp[at] = match sink {
+            None => partial.max[row] + log_sum,
+            Some(_) => (f64::from(partial.max[row]) + total.ln()) as f32,
+        };
+        if let Some(mass) = into.sink_mass.get_mut(at) {
+            *mass = (1.0 - f64::from(sum) / total) as f32;
+        }
         // H = lse − Σ p·w, both relative to the maximum, so that large logits cost no digits. Rounding may leave −0; all of
         // it is finite here.
         into.entropy[at] = (log_sum - partial.weighted[row] / sum).max(0.0);
-        into.start_mass[at] = partial.start[row] / sum;
+        into.start_mass[at] = partial.start[row] / sum * share;
         let masses = &partial.distance[row * into.buckets..][..into.buckets];
         for (out, mass) in into.bucket_mass[at * into.buckets..].iter_mut().zip(masses) {
-            *out = mass / sum;
+            *out = mass / sum * share;
         }
     }
     if let Some(tiles) = &partial.tiles {
@@ -184,7 +197,13 @@ fn record(
         for h in (0..group).filter(|h| wanted(kv_head * group + h)) {
             let row = |t: usize| t * group + h;
             let log_sum_exp = |t| match row(t) {
-                row if partial.has_softmax(row) => partial.max[row] + partial.sum[row].ln(),
+                row if partial.has_softmax(row) && inputs.sinks.is_none() => {
+                    partial.max[row] + partial.sum[row].ln()
+                }
+                row if partial.has_softmax(row) => {
+                    let total = partial.total(row, inputs.sink(kv_head * group + h));
+                    (f64::from(partial.max[row]) + total.ln()) as f32
+                }
                 _ => f32::NAN,
             };
             let queries = begin..begin + count as u64;

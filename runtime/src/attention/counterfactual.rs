@@ -120,6 +120,7 @@ mod tests {
             encoding,
             table: None,
             soft_cap: None,
+            sinks: None,
         };
         let own = |head| {
             let seen = counterfactual(&inputs, encoding, (head, tokens - 1), plan);

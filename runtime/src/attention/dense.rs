@@ -5,6 +5,15 @@ use num_traits::Float;
 use crate::policy::{AttentionPolicy, Region, region};
 use crate::position::PositionEncoding;
 
+/// What a model does to the logits of a row beside its position encoding.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowForm {
+    /// A logit `w` becomes `cap · tanh(w / cap)`. Retrieved keys are chosen by the logits before it.
+    pub soft_cap: Option<f64>,
+    /// The logit of the head's learned sink, which stands in the softmax beside those of the keys and has no value. It is not capped.
+    pub sink: Option<f64>,
+}
+
 /// What [`dense`] returns for one head.
 #[derive(Clone, Debug)]
 pub struct DenseHead<T> {
@@ -19,14 +28,14 @@ pub struct DenseHead<T> {
 /// * `queries`: [queries, head_dim], `keys` and `values`: [keys, head_dim], all before the position encoding;
 /// * `head`: index of the query head (ALiBi's slope);
 /// * `policy`: that of the layer ([`AttentionPolicy::at_layer`]);
-/// * `soft_cap`: a logit `w` becomes `cap · tanh(w / cap)`. Retrieved keys are chosen by the logits before it.
+/// * `form`: soft cap and learned sink.
 ///
 /// Every query attends to itself at least, so that no row is fully masked.
 ///
 /// # Numbers that are not finite
 /// * A logit that is NaN or +inf makes the whole row NaN: its softmax has no value. A soft cap makes ±cap of ±inf.
 /// * A key whose logit is −inf has weight 0, and its value does not enter, whatever it is: it is as if it were masked.
-/// * A row of only −inf is NaN.
+/// * A row of only −inf is NaN; with a sink it is 0.
 /// * A value that is not finite makes the output of the queries that attend to it so, and of no other.
 pub fn dense<T: Float>(
     (queries, keys, values): (&[T], &[T], &[T]),
@@ -34,7 +43,7 @@ pub fn dense<T: Float>(
     head: usize,
     policy: &AttentionPolicy,
     encoding: &PositionEncoding,
-    soft_cap: Option<f64>,
+    RowForm { soft_cap, sink }: RowForm,
 ) -> DenseHead<T> {
     let key_count = positions.len();
     let head_dim = keys.len() / key_count.max(1);
@@ -64,8 +73,10 @@ pub fn dense<T: Float>(
         }
         let attended = || row.iter().enumerate().filter(|(_, w)| **w != T::neg_infinity());
         // A NaN passes by this maximum, and makes the sum NaN; so does +inf − (+inf). Of nothing the sum is 0.
-        let max = attended().fold(T::neg_infinity(), |m, (_, &w)| m.max(w));
-        let sum = attended().fold(T::zero(), |s, (_, &w)| s + (w - max).exp());
+        let sink = sink.and_then(T::from);
+        let logits = || attended().map(|(_, &w)| w).chain(sink);
+        let max = logits().fold(T::neg_infinity(), |m, w| m.max(w));
+        let sum = logits().fold(T::zero(), |s, w| s + (w - max).exp());
         for d in 0..head_dim {
             let mean =
                 attended().fold(T::zero(), |s, (k, &w)| s + (w - max).exp() * values[k * head_dim + d]);

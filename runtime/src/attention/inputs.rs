@@ -56,6 +56,8 @@ pub struct Inputs<'a> {
     pub table: Option<&'a RotaryTable>,
     /// A logit `w` becomes `cap · tanh(w / cap)`.
     pub soft_cap: Option<f32>,
+    /// Logits of the learned sinks, where heads have them. `[heads]`
+    pub sinks: Option<&'a [f32]>,
 }
 
 impl<'a> Inputs<'a> {
@@ -72,6 +74,11 @@ impl<'a> Inputs<'a> {
     pub(super) fn capped(&self, logit: f32) -> f32 {
         let bound = |cap: f64| (cap * (f64::from(logit) / cap).tanh()) as f32;
         self.soft_cap.map_or(logit, |cap| bound(f64::from(cap)))
+    }
+
+    /// The logit of a head's learned sink.
+    pub(super) fn sink(&self, head: usize) -> Option<f32> {
+        self.sinks.map(|sinks| sinks[head])
     }
 
     pub(super) fn tokens(&self) -> usize {

@@ -52,6 +52,18 @@ impl Partial {
         self.sum[row] > 0.0
     }
 
+    /// Σ e of `row` over its keys and its learned sink, relative to the largest logit of its keys: what probabilities are divided by.
+    /// NaN where it has no softmax.
+    pub fn total(&self, row: usize, sink: Option<f32>) -> f64 {
+        let keys = f64::from(self.sum[row]);
+        match sink {
+            None if self.has_softmax(row) => keys,
+            None => f64::NAN,
+            // Of a row of only −inf the sink has everything.
+            Some(sink) => keys + (f64::from(sink) - f64::from(self.max[row])).exp(),
+        }
+    }
+
     /// Takes in the logits of `row` for consecutive keys (`MASKED` where not attended), and leaves their exponentials
     /// in place for the product with the values, which the caller adds to `output`.
     pub fn absorb(&mut self, row: usize, logits: &mut [f32]) {

@@ -33,9 +33,13 @@ pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> 
 pub(super) fn weighted_mean(inputs: &Inputs<'_>, head: usize, t: usize, out: &mut [f32]) {
     let mut keys = attended(inputs, head, t);
     keys.retain(|key| key.logit != f32::NEG_INFINITY);
+    if keys.is_empty() {
+        return out.fill(0.0);
+    }
     let max = keys.iter().fold(f32::NEG_INFINITY, |most, key| most.max(key.logit));
     let weights: Vec<f64> = keys.iter().map(|key| f64::from(key.logit - max).exp()).collect();
-    let total: f64 = weights.iter().sum();
+    let sink = inputs.sink(head).map_or(0.0, |sink| f64::from(sink - max).exp());
+    let total: f64 = weights.iter().sum::<f64>() + sink;
     for (d, out) in out.iter_mut().enumerate() {
         let products = weights.iter().zip(&keys).map(|(weight, key)| weight * f64::from(key.value[d]));
         *out = (products.sum::<f64>() / total) as f32;

@@ -172,9 +172,9 @@ fn matrix_of<'a>(layers: &'a mut [LayerWeights], module: &str) -> Option<&'a mut
         "self_attn.k_proj" => &mut layer.key,
         "self_attn.v_proj" => &mut layer.value,
         "self_attn.o_proj" => &mut layer.output,
-        "mlp.gate_proj" => layer.gate.as_mut()?,
-        "mlp.up_proj" => &mut layer.up,
-        "mlp.down_proj" => &mut layer.down,
+        "mlp.gate_proj" => layer.feed_forward.dense_mut()?.gate.as_mut()?,
+        "mlp.up_proj" => &mut layer.feed_forward.dense_mut()?.up,
+        "mlp.down_proj" => &mut layer.feed_forward.dense_mut()?.down,
         _ => return None,
     })
 }

@@ -26,6 +26,12 @@ pub(super) struct Architecture {
     pub norms: Norms,
     /// The embedding is multiplied by the root of its width.
     pub scaled_embedding: bool,
+    /// The key of the width of an expert, of architectures that may have experts.
+    pub experts: Option<&'static str>,
+    /// Heads have learned sinks.
+    pub learned_sinks: bool,
+    /// YaRN's bounds are not rounded to whole dimensions, whatever llama.cpp does.
+    pub exact_yarn: bool,
     /// Soft caps of the logits of attention and of the output, where the metadata do not give them; 0 for none.
     pub soft_caps: Option<[f64; 2]>,
     /// `embedding_scale`, `residual_scale`, `logit_scale` and `attention.scale` are applied.
@@ -49,6 +55,8 @@ pub(super) enum Norms {
     Before,
     /// Before and behind both.
     Around,
+    /// Before both; that of the MLP is named as if it stood behind attention.
+    NamedBehind,
     /// Behind both, and those of queries and keys over all heads together.
     Behind,
 }
@@ -88,6 +96,9 @@ const LLAMA: Architecture = Architecture {
     embedding_norm: false,
     norms: Norms::Before,
     scaled_embedding: false,
+    experts: None,
+    learned_sinks: false,
+    exact_yarn: false,
     soft_caps: None,
     multipliers: false,
     window_period: None,
@@ -107,8 +118,9 @@ const GEMMA: Architecture = Architecture {
 
 const HALF_SPLIT: Position = Position::Rope(RopeLayout::HalfSplit);
 
-const ARCHITECTURES: [Architecture; 13] = [
-    LLAMA,
+const ARCHITECTURES: [Architecture; 15] = [
+    // Mixtral has this name, too.
+    Architecture { experts: Some("feed_forward_length"), ..LLAMA },
     Architecture { name: "qwen2", position: HALF_SPLIT, biased: true, ..LLAMA },
     Architecture { name: "qwen3", position: HALF_SPLIT, query_key_norm: true, ..LLAMA },
     Architecture {
@@ -167,6 +179,25 @@ const ARCHITECTURES: [Architecture; 13] = [
         // Gemma 3 27B.
         scaled_by_hidden: Some(62),
         ..GEMMA
+    },
+    Architecture {
+        name: "gpt-oss",
+        position: HALF_SPLIT,
+        mlp: Mlp::SwiGluBounded,
+        norms: Norms::NamedBehind,
+        biased: true,
+        experts: Some("expert_feed_forward_length"),
+        learned_sinks: true,
+        exact_yarn: true,
+        window_period: Some(2),
+        ..LLAMA
+    },
+    Architecture {
+        name: "qwen3moe",
+        position: HALF_SPLIT,
+        query_key_norm: true,
+        experts: Some("expert_feed_forward_length"),
+        ..LLAMA
     },
     Architecture { name: "granite", multipliers: true, ..LLAMA },
     Architecture { name: "olmo2", position: HALF_SPLIT, norms: Norms::Behind, query_key_norm: true, ..LLAMA },

@@ -5,7 +5,7 @@ use super::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{ModelConfig, Residual};
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 
 /// Takes all weights that `config` asks for. The format does not say which matrices have biases; the tensors do.
 pub(super) fn weights(
@@ -43,10 +43,13 @@ pub(super) fn weights(
             attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attn_output"), hidden, hidden, BIAS)?,
+            sinks: None,
             mlp_norm,
-            gate: None,
-            up: taken.linear(&name("ffn_up"), intermediate, hidden, BIAS)?,
-            down: taken.linear(&name("ffn_down"), hidden, intermediate, BIAS)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: None,
+                up: taken.linear(&name("ffn_up"), intermediate, hidden, BIAS)?,
+                down: taken.linear(&name("ffn_down"), hidden, intermediate, BIAS)?,
+            }),
             mlp_post_norm: None,
         });
     }

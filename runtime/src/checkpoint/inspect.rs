@@ -14,7 +14,7 @@ use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::hub::Cache;
 use crate::model::config::{
-    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
+    Experts, Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
 };
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
@@ -241,6 +241,7 @@ fn block(config: &ModelConfig) -> String {
     };
     let mlp = match config.mlp {
         Mlp::SwiGlu => "SwiGLU",
+        Mlp::SwiGluBounded => "SwiGLU (bounded)",
         Mlp::GeGluTanh => "GeGLU (tanh)",
         Mlp::Gelu => "GELU",
         Mlp::GeluTanh => "GELU (tanh)",
@@ -262,6 +263,12 @@ fn block(config: &ModelConfig) -> String {
         if factor != 1.0 {
             parts.push(format!("{what} × {factor}"));
         }
+    }
+    if let Some(Experts { count, per_token, intermediate, .. }) = config.experts {
+        parts.push(format!("{per_token} of {count} experts {intermediate} wide"));
+    }
+    if config.learned_sinks {
+        parts.push("a learned sink in every head".to_owned());
     }
     let SoftCaps { attention, logits } = config.soft_caps;
     for (what, cap) in [("attention", attention), ("output", logits)] {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod check;
+mod experts;
 mod families;
 mod gguf_families;
 mod gguf_folder;

@@ -50,6 +50,8 @@ mod tests {
             query_key_norm: false,
             layer_positions: Vec::new(),
             multipliers: Multipliers::default(),
+            learned_sinks: false,
+            experts: None,
             soft_caps: SoftCaps::default(),
             position: PositionConfig::None,
             tied_embeddings: true,

@@ -18,7 +18,9 @@ use crate::hub::{self, DEFAULT_MODEL};
 use crate::model::config::{
     Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
 };
-use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, WeightType};
+use crate::model::weights::{
+    FeedForward, LayerWeights, Linear, Matrix, MlpWeights, ModelWeights, WeightType,
+};
 use crate::note::Note;
 use crate::policy::PositionScaling;
 use crate::random::{self, Purpose};
@@ -214,6 +216,8 @@ fn config(shape: &Shape) -> ModelConfig {
         query_key_norm: shape.architecture == "qwen3",
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: shape.theta,
@@ -252,10 +256,13 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
             query_key_norm: config
                 .query_key_norm
                 .then(|| [vec![1.0; config.head_dim], vec![1.0; config.head_dim]]),
+            sinks: None,
             mlp_norm: Some(vec![1.0; config.hidden].into()),
-            gate: Some(plain(matrix(config.intermediate, config.hidden)?)),
-            up: plain(matrix(config.intermediate, config.hidden)?),
-            down: plain(matrix(config.hidden, config.intermediate)?),
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: Some(plain(matrix(config.intermediate, config.hidden)?)),
+                up: plain(matrix(config.intermediate, config.hidden)?),
+                down: plain(matrix(config.hidden, config.intermediate)?),
+            }),
             mlp_post_norm: None,
         });
     }

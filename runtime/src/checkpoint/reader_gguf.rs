@@ -8,7 +8,7 @@ use super::taken::Bias;
 use super::{gguf_fused, gguf_rope, gguf_scales, own_attention};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Gguf;
-use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual};
+use crate::model::config::{Experts, ModelConfig, Multipliers, Norm, PositionConfig, Residual, Routing};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
 use crate::policy::PositionScaling;
@@ -24,7 +24,7 @@ pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights>
         attention_output: Bias::IfPresent,
         mlp: Bias::IfPresent,
     };
-    reader_llama::weights(&gguf.tensors, config, names(architecture.norms), biases)
+    reader_llama::weights(&gguf.tensors, config, names(architecture.norms), biases, &[])
 }
 
 /// What the norms of a block are called.
@@ -37,6 +37,7 @@ fn names(norms: Norms) -> Names {
     match norms {
         Norms::Before => reader_llama::GGUF_NAMES,
         Norms::Around => behind,
+        Norms::NamedBehind => Names { mlp_norm: Some("post_attention_norm"), ..reader_llama::GGUF_NAMES },
         Norms::Behind => Names { attention_norm: None, mlp_norm: None, norm_of_all_heads: true, ..behind },
     }
 }
@@ -58,11 +59,6 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     let metadata = &gguf.metadata;
     let architecture = architecture(gguf)?;
     let keys = Keys { metadata, architecture: architecture.name };
-    if keys.integer("expert_count")?.is_some_and(|experts| experts > 0) {
-        let detail = format!("{}: {} is not 0", metadata.path().display(), keys.name("expert_count"));
-        return Err(Error::unsupported("a mixture of experts", detail));
-    }
-
     gguf_scales::refuse_others(&keys, architecture)?;
 
     let hidden = keys.width("embedding_length")?;
@@ -88,6 +84,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         Position::Alibi => PositionConfig::ALIBI,
         Position::AlibiOfMetadata => alibi(&keys)?,
     };
+    let position = exact_yarn(architecture, position);
     let epsilon_key = keys.name(match architecture.layer_norm {
         true => "attention.layer_norm_epsilon",
         false => "attention.layer_norm_rms_epsilon",
@@ -101,7 +98,14 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         heads,
         kv_heads,
         head_dim,
-        intermediate: keys.width("feed_forward_length")?,
+        intermediate: match architecture
+            .experts
+            .filter(|_| keys.integer("feed_forward_length").is_ok_and(|n| n.is_none()))
+        {
+            // Where no layer has an MLP, its width need not be there.
+            Some(inner) => keys.width(inner)?,
+            None => keys.width("feed_forward_length")?,
+        },
         norm: match architecture.layer_norm {
             true => Norm::Layer { epsilon: epsilon as f32 },
             false => Norm::Rms { epsilon: epsilon as f32 },
@@ -112,6 +116,8 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         query_key_norm: architecture.query_key_norm,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: architecture.learned_sinks,
+        experts: experts(&keys, architecture)?,
         soft_caps: gguf_scales::soft_caps(&keys, architecture)?,
         position,
         tied_embeddings: !gguf.tensors.contains("output.weight"),
@@ -184,6 +190,38 @@ fn layer_positions(
         long_rope: None,
     };
     Ok(windows.iter().map(|window| window.map(|_| local.clone())).collect())
+}
+
+/// YaRN with bounds that are not rounded, where the checkpoints of the architecture are trained so.
+fn exact_yarn(architecture: &Architecture, mut position: PositionConfig) -> PositionConfig {
+    if let PositionConfig::Rope { scaling: PositionScaling::Yarn { exact_bounds, .. }, .. } = &mut position {
+        *exact_bounds |= architecture.exact_yarn;
+    }
+    position
+}
+
+/// The mixture of experts, of architectures that may have one.
+fn experts(keys: &Keys<'_>, architecture: &Architecture) -> Result<Option<Experts>> {
+    let Some(count) = keys.integer("expert_count")?.filter(|&count| count > 0) else { return Ok(None) };
+    let Some(inner) = architecture.experts else {
+        return Err(keys.unsupported("expert_count", count));
+    };
+    for key in ["expert_shared_count", "expert_shared_feed_forward_length", "expert_group_count"] {
+        if let Some(value) = keys.integer(key)?.filter(|&value| value > 0) {
+            return Err(keys.unsupported(key, value));
+        }
+    }
+    let experts = Experts {
+        count: keys.width("expert_count")?,
+        per_token: keys.width("expert_used_count")?,
+        intermediate: keys.width(inner)?,
+        routing: Routing::OfChosen,
+    };
+    if experts.per_token > experts.count {
+        let expected = format!("a number from 1 to {count}, that of the experts");
+        return Err(keys.malformed("expert_used_count", expected, experts.per_token));
+    }
+    Ok(Some(experts))
 }
 
 /// Rows of the embedding; held against what the metadata say.

@@ -32,7 +32,10 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
         let detail = format!("{}: supported are {known}", json.path().display());
         Error::unsupported(format!("model type `{model_type}`"), detail)
     })?;
-    if json.object("quantization_config")?.is_some() {
+    let quantization = json.object("quantization_config")?;
+    let method = quantization.as_ref().map(|of| of.text("quant_method")).transpose()?.flatten();
+    let is_read = method.is_some_and(|method| family.quantizations.contains(&method));
+    if quantization.is_some() && !is_read {
         let detail = format!(
             "{}: weights must be F32, F16 or BF16; for quantized ones use GGUF",
             json.path().display()

@@ -1,11 +1,12 @@
 //! Weights of decoders whose block has the matrices of Llama (Llama, Mistral, SmolLM2, Qwen2, Qwen3, Gemma, Granite, OLMo 2, …), under the
 //! names of either format.
 
+use super::experts::StoredExperts;
 use super::taken::{Bias, TakenTensors};
 use crate::error::Result;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::ModelConfig;
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 
 /// What one format, or one family, calls the tensors, without `.weight` and `.bias`.
 #[derive(Clone, Copy)]
@@ -31,6 +32,10 @@ pub(super) struct Names {
     pub gate: &'static str,
     pub up: &'static str,
     pub down: &'static str,
+    /// Experts, in the layers that have a router.
+    pub experts: Option<StoredExperts>,
+    /// Logits of learned sinks.
+    pub sinks: &'static str,
     /// Queries and keys are normalized over all heads of a token together.
     pub norm_of_all_heads: bool,
     /// Ends of names of tensors that hold no weights of the decoder.
@@ -61,6 +66,8 @@ pub(super) const GGUF_NAMES: Names = Names {
     gate: "ffn_gate",
     up: "ffn_up",
     down: "ffn_down",
+    experts: Some(StoredExperts::Gguf),
+    sinks: "attn_sinks.weight",
     norm_of_all_heads: false,
     // Old converters wrote the plain frequencies.
     ignored: &["attn_rot_embd", "attn_rot_embd.weight"],
@@ -88,6 +95,8 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
     gate: "mlp.gate_proj",
     up: "mlp.up_proj",
     down: "mlp.down_proj",
+    experts: None,
+    sinks: "self_attn.sinks",
     norm_of_all_heads: false,
     ignored: &["rotary_emb.inv_freq"],
     of_configuration: &[],
@@ -122,12 +131,13 @@ pub(super) struct Biases {
 }
 
 /// Takes all weights that `config` asks for out of `tensors`. A tensor that is left over is an error: a checkpoint that
-/// has more than the family's tensors is computed differently.
+/// has more than the family's tensors is computed differently. `dense_layers` have an MLP where others have experts.
 pub(super) fn weights(
     tensors: &TensorTable,
     config: &ModelConfig,
     names: Names,
     biases: Biases,
+    dense_layers: &[usize],
 ) -> Result<ModelWeights> {
     let mut reader = TakenTensors::new(tensors);
     let &ModelConfig { hidden, vocabulary, intermediate, layers, .. } = config;
@@ -158,6 +168,21 @@ pub(super) fn weights(
         let (attention_norm, attention_post_norm) =
             (norm(names.attention_norm)?, norm(names.attention_post_norm)?);
         let (mlp_norm, mlp_post_norm) = (norm(names.mlp_norm)?, norm(names.mlp_post_norm)?);
+        let stored = names.experts.filter(|_| !dense_layers.contains(&layer));
+        let feed_forward = match (config.experts, stored) {
+            (Some(of), Some(stored)) => {
+                FeedForward::Experts(stored.take(&mut reader, (config, of), &name)?)
+            }
+            _ => FeedForward::Dense(MlpWeights {
+                gate: Some(reader.linear(&name(names.gate), intermediate, hidden, biases.mlp)?),
+                up: reader.linear(&name(names.up), intermediate, hidden, biases.mlp)?,
+                down: reader.linear(&name(names.down), hidden, intermediate, biases.mlp)?,
+            }),
+        };
+        let sinks = match config.learned_sinks {
+            true => Some(reader.vector(&name(names.sinks), config.heads)?),
+            false => None,
+        };
         blocks.push(LayerWeights {
             attention_norm,
             attention_post_norm,
@@ -167,9 +192,8 @@ pub(super) fn weights(
             output: reader.linear(&name(names.output), hidden, queries, biases.attention_output)?,
             query_key_norm,
             mlp_norm,
-            gate: Some(reader.linear(&name(names.gate), intermediate, hidden, biases.mlp)?),
-            up: reader.linear(&name(names.up), intermediate, hidden, biases.mlp)?,
-            down: reader.linear(&name(names.down), hidden, intermediate, biases.mlp)?,
+            sinks,
+            feed_forward,
             mlp_post_norm,
         });
     }

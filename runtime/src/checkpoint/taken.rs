@@ -54,6 +54,36 @@ impl<'a> TakenTensors<'a> {
         self.used.extend(other.map(str::to_owned));
     }
 
+    /// Whatever is stored of [`TensorTable::stacked`].
+    pub(super) fn stacked(&mut self, name: &str, [count, rows, columns]: [usize; 3]) -> Result<Matrix> {
+        let matrix = self.tensors.stacked(name, count, rows, columns)?;
+        self.used.insert(name.to_owned());
+        Ok(matrix)
+    }
+
+    /// A vector for each of `count` matrices.
+    pub(super) fn stacked_vectors(
+        &mut self,
+        name: &str,
+        [count, length]: [usize; 2],
+    ) -> Result<Vec<Vec<f32>>> {
+        let values = self.tensors.values(name, &[count, length])?;
+        self.used.insert(name.to_owned());
+        Ok(values.chunks_exact(length).map(<[f32]>::to_vec).collect())
+    }
+
+    /// A tensor of bytes.
+    pub(super) fn bytes(&mut self, name: &str, shape: &[usize]) -> Result<&'a [u8]> {
+        let bytes = self.tensors.bytes(name, shape)?;
+        self.used.insert(name.to_owned());
+        Ok(bytes)
+    }
+
+    /// Is there a tensor of this name?
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.tensors.contains(name)
+    }
+
     fn bias(&mut self, name: &str, length: usize, bias: Bias) -> Result<Option<Vec<f32>>> {
         let name = format!("{name}.bias");
         let wanted = match bias {

@@ -138,8 +138,28 @@ impl TensorTable {
     /// A matrix of shape [rows, columns], as a view of the mapping. Errors: missing, misshaped, of a type that is no
     /// weight, or holding a value (or a block scale) that is not finite.
     pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        self.matrix_of(name, &[rows, columns], rows, columns)
+    }
+
+    /// Matrices of shape [rows, columns] that are stored as one tensor [count, rows, columns], one below the other:
+    /// [count · rows, columns]. Errors as [`Self::matrix`].
+    pub fn stacked(&self, name: &str, count: usize, rows: usize, columns: usize) -> Result<Matrix> {
+        self.matrix_of(name, &[count, rows, columns], count * rows, columns)
+    }
+
+    /// The bytes of a tensor of bytes of this shape.
+    pub fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
         let tensor = self.get(name)?;
-        tensor.check_shape(name, &[rows, columns])?;
+        tensor.check_shape(name, shape)?;
+        match &tensor.element {
+            Element::Other(element) if element == "U8" => Ok(tensor.stored().2),
+            other => Err(tensor.malformed(name, "U8", other)),
+        }
+    }
+
+    fn matrix_of(&self, name: &str, shape: &[usize], rows: usize, columns: usize) -> Result<Matrix> {
+        let tensor = self.get(name)?;
+        tensor.check_shape(name, shape)?;
         let (bytes, range, weight_type): (Bytes, _, _) = match &tensor.element {
             Element::Weight(weight_type) => (tensor.bytes.clone(), tensor.range.clone(), *weight_type),
             Element::Double => {
@@ -172,8 +192,13 @@ impl TensorTable {
     /// A vector of shape `[length]` as `f32` (norm weights, biases). Errors as [`TensorTable::matrix`]; block types are
     /// refused.
     pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        self.values(name, &[length])
+    }
+
+    /// The same of any shape, row after row.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.get(name)?;
-        tensor.check_shape(name, &[length])?;
+        tensor.check_shape(name, shape)?;
         let stored = &(*tensor.bytes).as_ref()[tensor.range.clone()];
         let halves = || stored.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
         let values: Vec<f32> = match tensor.element {

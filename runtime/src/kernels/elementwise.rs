@@ -137,6 +137,30 @@ pub fn gelu_tanh_multiply(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// `gate = (u + 1) · g · sigmoid(1.702 g)` with `g = min(gate, 7)` and `u = up` within ±7, as gpt-oss has it; NaN stays NaN.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub fn swiglu_bounded(gate: &mut [f32], up: &[f32]) {
+    const ALPHA: f32 = 1.702;
+    const LIMIT: f32 = 7.0;
+    for (gate, &up) in gate.iter_mut().zip(up) {
+        let g = if *gate > LIMIT { LIMIT } else { *gate };
+        let u = if up > LIMIT {
+            LIMIT
+        } else if up < -LIMIT {
+            -LIMIT
+        } else {
+            up
+        };
+        let e = exp_nonpositive(-(ALPHA * g).abs());
+        let sigmoid = if g >= 0.0 { 1.0 } else { e } / (1.0 + e);
+        *gate = (u + 1.0) * g * sigmoid;
+    }
+}
+
 /// `x = cap · tanh(x / cap)`, to about 6e-8 of `cap`: infinities become ±`cap`, NaN stays NaN.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",

@@ -46,6 +46,13 @@ pub struct ModelConfig {
     /// What is multiplied on the way through the model.
     #[serde(default, skip_serializing_if = "Multipliers::are_one")]
     pub multipliers: Multipliers,
+    /// Every head has a learned logit that stands in the softmax beside those of the keys and has no value: attention may go
+    /// nowhere (gpt-oss, arXiv 2508.10925).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learned_sinks: bool,
+    /// A mixture of experts, in the layers that have one in place of an MLP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// Bounds of logits.
     #[serde(default, skip_serializing_if = "SoftCaps::are_none")]
     pub soft_caps: SoftCaps,
@@ -83,6 +90,29 @@ impl Multipliers {
     fn are_one(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A mixture of experts (Shazeer et al. 2017; Jiang et al. 2024, arXiv 2401.04088): MLPs of which each token goes through some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experts {
+    /// Experts of a layer.
+    pub count: usize,
+    /// Experts that a token goes through.
+    pub per_token: usize,
+    /// Width of an expert's inner layer.
+    pub intermediate: usize,
+    /// What its experts' outputs are multiplied by.
+    pub routing: Routing,
+}
+
+/// By what the outputs of a token's experts, those with the largest logits of the router, are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    /// The softmax over the chosen experts (Mixtral, gpt-oss).
+    OfChosen,
+    /// The softmax over all experts; the chosen ones' do not sum to 1 (Qwen3-MoE without `norm_topk_prob`).
+    OfAll,
 }
 
 /// Bounds: a logit `w` becomes `cap · tanh(w / cap)` (Gemma 2, arXiv 2408.00118, section 2).
@@ -149,6 +179,8 @@ impl Residual {
 pub enum Mlp {
     /// `down(silu(gate(x)) · up(x))`.
     SwiGlu,
+    /// `down((u + 1) · g · sigmoid(1.702 g))`, with `g = min(gate(x), 7)` and `u = up(x)` within ±7 (gpt-oss).
+    SwiGluBounded,
     /// `down(gelu(gate(x)) · up(x))` with GELU's approximation by tanh (Shazeer 2020; Gemma).
     GeGluTanh,
     /// `down(gelu(up(x)))` with the normal distribution function itself (Hendrycks and Gimpel 2016).
@@ -160,7 +192,7 @@ pub enum Mlp {
 impl Mlp {
     /// Does it have a gate?
     pub fn is_gated(self) -> bool {
-        matches!(self, Self::SwiGlu | Self::GeGluTanh)
+        matches!(self, Self::SwiGlu | Self::SwiGluBounded | Self::GeGluTanh)
     }
 }
 
@@ -250,6 +282,8 @@ impl ModelConfig {
     pub fn block_parameters(&self) -> u64 {
         let attention = 2 * self.hidden * (self.heads + self.kv_heads) * self.head_dim;
         let matrices = if self.mlp.is_gated() { 3 } else { 2 };
-        (self.layers * (attention + matrices * self.hidden * self.intermediate)) as u64
+        // Of experts those that a token goes through.
+        let inner = self.experts.map_or(self.intermediate, |of| of.per_token * of.intermediate);
+        (self.layers * (attention + matrices * self.hidden * inner)) as u64
     }
 }

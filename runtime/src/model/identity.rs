@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;
-use super::weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights};
+use super::weights::{
+    ExpertWeights, FeedForward, LayerWeights, Linear, Matrix, MlpWeights, ModelWeights, NormWeights,
+};
 use crate::digest::{self, Hasher};
 
 /// Bytes of a tensor that one thread hashes at a time.
@@ -71,7 +73,9 @@ pub(crate) fn of_weights(weights: &ModelWeights) -> String {
     }
     for (index, layer) in layers.iter().enumerate() {
         let LayerWeights { attention_norm, query, key, value, query_key_norm, .. } = layer;
-        let LayerWeights { attention_post_norm, output, mlp_norm, gate, up, down, mlp_post_norm, .. } = layer;
+        let LayerWeights {
+            attention_post_norm, output, sinks, mlp_norm, feed_forward, mlp_post_norm, ..
+        } = layer;
         let name = |role: &str| format!("{index}.{role}");
         for (role, norm) in [
             ("attention_norm", attention_norm),
@@ -87,14 +91,19 @@ pub(crate) fn of_weights(weights: &ModelWeights) -> String {
             tensors.push(Tensor::vector(name("query_norm"), of_query));
             tensors.push(Tensor::vector(name("key_norm"), of_key));
         }
-        let gate = gate.as_ref().map(|gate| ("gate", gate));
-        let inputs = [("query", query), ("key", key), ("value", value), ("output", output)];
-        for (role, Linear { weight, bias }) in
-            inputs.into_iter().chain(gate).chain([("up", up), ("down", down)])
-        {
-            tensors.push(Tensor::matrix(name(role), weight));
-            if let Some(bias) = bias {
-                tensors.push(Tensor::vector(name(&format!("{role}.bias")), bias));
+        if let Some(sinks) = sinks {
+            tensors.push(Tensor::vector(name("sinks"), sinks));
+        }
+        for (role, of) in [("query", query), ("key", key), ("value", value), ("output", output)] {
+            Tensor::linear(&mut tensors, name(role), of);
+        }
+        match feed_forward {
+            FeedForward::Dense(weights) => Tensor::mlp(&mut tensors, name(""), weights),
+            FeedForward::Experts(ExpertWeights { router, experts }) => {
+                Tensor::linear(&mut tensors, name("router"), router);
+                for (expert, weights) in experts.iter().enumerate() {
+                    Tensor::mlp(&mut tensors, name(&format!("expert {expert}.")), weights);
+                }
             }
         }
     }
@@ -127,6 +136,20 @@ impl<'a> Tensor<'a> {
         let (name, kind) = (name.as_ref(), matrix.weight_type());
         let name = format!("{name} {kind:?} [{}, {}]", matrix.rows(), matrix.columns());
         Self { name, bytes: Data::Matrix(matrix.bytes()) }
+    }
+
+    fn linear(tensors: &mut Vec<Self>, name: String, Linear { weight, bias }: &'a Linear) {
+        tensors.push(Self::matrix(&name, weight));
+        if let Some(bias) = bias {
+            tensors.push(Self::vector(format!("{name}.bias"), bias));
+        }
+    }
+
+    fn mlp(tensors: &mut Vec<Self>, before: String, MlpWeights { gate, up, down }: &'a MlpWeights) {
+        let gate = gate.as_ref().map(|gate| ("gate", gate));
+        for (role, of) in gate.into_iter().chain([("up", up), ("down", down)]) {
+            Self::linear(tensors, format!("{before}{role}"), of);
+        }
     }
 
     fn norm(tensors: &mut Vec<Self>, name: String, NormWeights { weight, bias }: &'a NormWeights) {
@@ -213,14 +236,23 @@ mod tests {
             Box::new(|weights| weights.head_bias = Some(vec![0.0; 1024])),
             Box::new(|weights| weights.layers.swap(0, 1)),
             Box::new(|weights| {
-                let gate = &mut weights.layers[0].gate.as_mut().expect("it").weight;
+                let mlp = weights.layers[0].feed_forward.dense_mut().expect("one");
+                let gate = &mut mlp.gate.as_mut().expect("it").weight;
                 *gate = flip(gate, gate.rows() / 2);
             }),
             Box::new(|weights| {
-                let layer = &mut weights.layers[0];
-                std::mem::swap(layer.gate.as_mut().expect("it"), &mut layer.up);
+                let mlp = weights.layers[0].feed_forward.dense_mut().expect("one");
+                std::mem::swap(mlp.gate.as_mut().expect("it"), &mut mlp.up);
             }),
-            Box::new(|weights| weights.layers[0].down.bias = Some(vec![0.0; 128])),
+            Box::new(|weights| {
+                weights.layers[0].feed_forward.dense_mut().expect("one").down.bias = Some(vec![0.0; 128]);
+            }),
+            Box::new(|weights| weights.layers[0].sinks = Some(vec![0.0; 4])),
+            Box::new(|weights| {
+                let experts = vec![weights.layers[0].feed_forward.dense().expect("one").clone()];
+                let router = weights.layers[0].query.clone();
+                weights.layers[0].feed_forward = FeedForward::Experts(ExpertWeights { router, experts });
+            }),
         ];
         for (index, change) in changes.iter().enumerate() {
             let mut changed = weights.clone();

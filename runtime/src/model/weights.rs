@@ -154,16 +154,61 @@ pub struct LayerWeights {
     /// Of queries and of keys, where they are normalized: each head `[head_dim]`, or all heads together
     /// `[heads · head_dim]`, `[kv_heads · head_dim]`.
     pub query_key_norm: Option<[Vec<f32>; 2]>,
+    /// Logits of the learned sinks, where heads have them. `[heads]`
+    pub sinks: Option<Vec<f32>>,
     /// `[hidden]`; `None` where the MLP reads what attention reads, or in a sequential block the residual stream as it is.
     pub mlp_norm: Option<NormWeights>,
-    /// [intermediate, hidden]; `None` where the MLP has no gate.
+    /// The MLP, or the experts in its place.
+    pub feed_forward: FeedForward,
+    /// Of what the MLP adds to the residual stream, where that is normalized (Gemma 2). `[hidden]`
+    pub mlp_post_norm: Option<NormWeights>,
+}
+
+/// What stands behind attention in a block.
+#[derive(Clone, Debug)]
+pub enum FeedForward {
+    /// One, that every token goes through.
+    Dense(MlpWeights),
+    /// Some, of which a token goes through those that the router says.
+    Experts(ExpertWeights),
+}
+
+impl FeedForward {
+    /// The one, where every token goes through it.
+    pub fn dense(&self) -> Option<&MlpWeights> {
+        match self {
+            Self::Dense(weights) => Some(weights),
+            Self::Experts(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn dense_mut(&mut self) -> Option<&mut MlpWeights> {
+        match self {
+            Self::Dense(weights) => Some(weights),
+            Self::Experts(_) => None,
+        }
+    }
+}
+
+/// Weights of an MLP, or of one expert.
+#[derive(Clone, Debug)]
+pub struct MlpWeights {
+    /// [intermediate, hidden]; `None` where it has no gate.
     pub gate: Option<Linear>,
     /// [intermediate, hidden]
     pub up: Linear,
     /// [hidden, intermediate]
     pub down: Linear,
-    /// Of what the MLP adds to the residual stream, where that is normalized (Gemma 2). `[hidden]`
-    pub mlp_post_norm: Option<NormWeights>,
+}
+
+/// Weights of a mixture of experts.
+#[derive(Clone, Debug)]
+pub struct ExpertWeights {
+    /// Its logits say which experts a token goes through. [experts, hidden]
+    pub router: Linear,
+    /// `[experts]`
+    pub experts: Vec<MlpWeights>,
 }
 
 /// A matrix and its optional bias of shape `[rows]`.

@@ -4,18 +4,18 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::feed_forward;
 use crate::attention::{Inputs, Shape, attend_heads, attention_row, counterfactual};
 use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
-use crate::kernels::elementwise::{
-    add, clamp, gelu, gelu_tanh, gelu_tanh_multiply, layer_norm, rms_norm, scale, silu_multiply,
-    to_half_split,
-};
+use crate::kernels::elementwise::{add, clamp, layer_norm, rms_norm, scale, to_half_split};
 use crate::kernels::linear;
-use crate::model::config::{Mlp, ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
+use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
-use crate::model::weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights};
+use crate::model::weights::{
+    ExpertWeights, FeedForward, LayerWeights, Linear, Matrix, MlpWeights, ModelWeights, NormWeights,
+};
 use crate::policy::{LayerPolicies, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::{
@@ -193,17 +193,12 @@ impl Decoder {
         if !sequential {
             add(stream, update);
         }
-        match (&layer.gate, self.config.mlp) {
-            (Some(weights), Mlp::GeGluTanh | Mlp::GeluTanh) => {
-                linear::gated(weights, &layer.up, gelu_tanh_multiply, normed, gate, up);
+        match &layer.feed_forward {
+            FeedForward::Dense(weights) => {
+                feed_forward::mlp(self.config.mlp, weights, normed, [gate, up, update])
             }
-            (Some(weights), Mlp::SwiGlu | Mlp::Gelu) => {
-                linear::gated(weights, &layer.up, silu_multiply, normed, gate, up);
-            }
-            (None, Mlp::GeluTanh | Mlp::GeGluTanh) => linear::activated(&layer.up, gelu_tanh, normed, gate),
-            (None, Mlp::Gelu | Mlp::SwiGlu) => linear::activated(&layer.up, gelu, normed, gate),
+            FeedForward::Experts(weights) => feed_forward::experts(&self.config, weights, normed, update),
         }
-        linear::forward(&[&layer.down], gate, &mut [&mut *update]);
         self.finish_update(update, layer.mlp_post_norm.as_ref());
         add(stream, update);
         Ok(())
@@ -305,6 +300,7 @@ impl Decoder {
             encoding,
             table,
             soft_cap: self.config.soft_caps.attention,
+            sinks: layer.sinks.as_deref(),
         };
         let mut attended = vec![0.0; queries.len()];
         let mut statistics = HeadStatistics::default();
@@ -325,7 +321,8 @@ impl Decoder {
                 let rows: Vec<_> = heads.par_iter().map(row).collect();
                 let position = first_position + t as u64;
                 for (&head, runs) in heads.iter().zip(&rows) {
-                    probe.attention_row(&AttentionRow { layer: index, head, position, runs });
+                    let sink = layer.sinks.as_ref().map(|sinks| sinks[head]);
+                    probe.attention_row(&AttentionRow { layer: index, head, position, runs, sink });
                 }
             }
         }
@@ -501,16 +498,41 @@ fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> {
         linear("key", &layer.key, kv_heads * head_dim, hidden)?;
         linear("value", &layer.value, kv_heads * head_dim, hidden)?;
         linear("attention output", &layer.output, hidden, heads * head_dim)?;
-        match (&layer.gate, config.mlp.is_gated()) {
-            (Some(gate), true) => linear("gate", gate, intermediate, hidden)?,
-            (None, false) => {}
-            (gate, _) => {
-                let (expected, got) = if gate.is_some() { ("none", "one") } else { ("one", "none") };
-                return refuse(format!("gate of layer {index}"), expected.into(), got.into());
+        let mlp = |of: &MlpWeights, intermediate: usize| {
+            match (&of.gate, config.mlp.is_gated()) {
+                (Some(gate), true) => linear("gate", gate, intermediate, hidden)?,
+                (None, false) => {}
+                (gate, _) => {
+                    let (expected, got) = if gate.is_some() { ("none", "one") } else { ("one", "none") };
+                    return refuse(format!("gate of layer {index}"), expected.into(), got.into());
+                }
+            }
+            linear("up", &of.up, intermediate, hidden)?;
+            linear("down", &of.down, hidden, intermediate)
+        };
+        match (&layer.feed_forward, config.experts) {
+            (FeedForward::Dense(of), _) => mlp(of, intermediate)?,
+            (FeedForward::Experts(ExpertWeights { router, experts }), Some(of)) => {
+                linear("router", router, of.count, hidden)?;
+                if experts.len() != of.count || of.per_token == 0 || of.per_token > of.count {
+                    let expected = format!("{}, of which a token goes through some", of.count);
+                    let got = format!("{}, of which it goes through {}", experts.len(), of.per_token);
+                    return refuse(format!("experts of layer {index}"), expected, got);
+                }
+                experts.iter().try_for_each(|expert| mlp(expert, of.intermediate))?;
+            }
+            (FeedForward::Experts(_), None) => {
+                return refuse(format!("experts of layer {index}"), "none".into(), "some".into());
             }
         }
-        linear("up", &layer.up, intermediate, hidden)?;
-        linear("down", &layer.down, hidden, intermediate)?;
+        match (&layer.sinks, config.learned_sinks) {
+            (Some(sinks), true) => vector(format!("sinks of layer {index}"), sinks.len(), heads)?,
+            (None, false) => {}
+            (sinks, _) => {
+                let (expected, got) = if sinks.is_some() { ("none", "some") } else { ("some", "none") };
+                return refuse(format!("sinks of layer {index}"), expected.into(), got.into());
+            }
+        }
     }
     Ok(())
 }

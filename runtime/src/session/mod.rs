@@ -2,6 +2,7 @@
 //! matter (up to the rounding of sums).
 
 pub mod decoder;
+mod feed_forward;
 mod layers;
 mod pages;
 mod passage;

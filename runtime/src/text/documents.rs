@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bytes::{Blocks, Packing};
 use super::index::{Index, WholeIndex, temporary};
+use super::line_ends::LineEnds;
 use super::part::{A_DOCUMENT, Part, document};
 use super::source::{DOCUMENT_BREAK, Layout, Text};
 use crate::error::{Error, Result};
@@ -53,7 +54,13 @@ impl Documents {
         };
         let length = end - start;
         let blocks = Blocks::behind_mark(Box::new(bytes.take(length)), &source.label, start);
-        let mut document = Document { blocks: Some(blocks), part: None, begun: false, length };
+        let mut document = Document {
+            blocks: Some(blocks),
+            part: None,
+            begun: false,
+            line_ends: LineEnds::default(),
+            length,
+        };
         if source.layout == Layout::Lines {
             document.parse_line(&source.label)?;
         }
@@ -107,6 +114,7 @@ pub struct Document {
     blocks: Option<Blocks>,
     part: Option<Part>,
     begun: bool,
+    line_ends: LineEnds,
     length: u64,
 }
 
@@ -129,6 +137,7 @@ impl Document {
             self.blocks = None;
             return Ok(None);
         };
+        self.line_ends.push(&mut text);
         let starts_document = !std::mem::replace(&mut self.begun, true);
         if starts_document {
             text.insert_str(0, DOCUMENT_BREAK);

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::breaks::Breaks;
 use super::bytes::Blocks;
 use super::index::Index;
+use super::line_ends::LineEnds;
 use super::part::{A_DOCUMENT, Part, document};
 use super::source::{DOCUMENT_BREAK, Layout, Text};
 use crate::error::{Error, Result};
@@ -36,6 +37,7 @@ struct Open {
     items: Items,
     /// It has given something.
     any: bool,
+    line_ends: LineEnds,
 }
 
 /// What is between two places of a file.
@@ -124,7 +126,7 @@ impl Reader {
                     Layout::Plain => Items::Plain { blocks, breaks: Breaks::default() },
                     Layout::Lines => Items::Lines(Lines::new(blocks, &source.label)),
                 };
-                self.open.insert(Open { items, any: false })
+                self.open.insert(Open { items, any: false, line_ends: LineEnds::default() })
             }
         };
         let given = match &mut open.items {
@@ -157,6 +159,17 @@ impl Reader {
         let joined = self.text.files().len() > 1;
         for mut part in given.parts {
             let (plain, first) = (source.layout == Layout::Plain, !open.any);
+            if plain {
+                let known = open.line_ends.changed;
+                open.line_ends.push(&mut part.text);
+                if open.line_ends.changed && !known {
+                    let said = "its lines end in carriage return and line feed, which are read as line feeds";
+                    self.text.note(&source.label.display().to_string(), said);
+                }
+                if part.text.is_empty() && !part.starts_document {
+                    continue;
+                }
+            }
             if joined && plain {
                 // Line ends around a file are left out; those inside it wait for what comes behind them.
                 let text: &str = if first { part.text.trim_start_matches(LINE_ENDS) } else { &part.text };

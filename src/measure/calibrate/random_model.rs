@@ -3,7 +3,9 @@
 use lm_infinite_runtime::model::config::{
     Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
 };
-use lm_infinite_runtime::model::weights::{LayerWeights, Linear, Matrix, ModelWeights};
+use lm_infinite_runtime::model::weights::{
+    FeedForward, LayerWeights, Linear, Matrix, MlpWeights, ModelWeights,
+};
 use lm_infinite_runtime::policy::PositionScaling;
 use lm_infinite_train::parameters::{self, Parameter};
 
@@ -43,6 +45,8 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,
@@ -85,10 +89,13 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
             output: linear(output, 0, HIDDEN)?,
             attention_post_norm: None,
             query_key_norm: None,
+            sinks: None,
             mlp_norm: Some(mlp_norm.values.clone().into()),
-            gate: Some(linear(gate_up, 0, INTERMEDIATE)?),
-            up: linear(gate_up, INTERMEDIATE, INTERMEDIATE)?,
-            down: linear(down, 0, HIDDEN)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: Some(linear(gate_up, 0, INTERMEDIATE)?),
+                up: linear(gate_up, INTERMEDIATE, INTERMEDIATE)?,
+                down: linear(down, 0, HIDDEN)?,
+            }),
             mlp_post_norm: None,
         });
     }
@@ -124,7 +131,7 @@ mod tests {
         assert_eq!(of(3).embedding.bytes(), of(3).embedding.bytes());
         assert_ne!(of(3).embedding.bytes(), of(5).embedding.bytes());
         assert!((deviation(2) - 0.02).abs() < 0.002 && (deviation(3) - 0.125).abs() < 0.01);
-        let down = of(3).layers[2].down.weight.clone();
+        let down = of(3).layers[2].feed_forward.dense().expect("one").down.weight.clone();
         assert_eq!((down.rows(), down.columns()), (HIDDEN, INTERMEDIATE));
     }
 }

@@ -8,7 +8,7 @@ use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRo
 use lm_infinite_analysis::explosion::{
     LogitQuantiles, LogitsByDistance, LogitsByLength, PairLogits, UnseenDistances,
 };
-use lm_infinite_analysis::{AttentionMaps, Bins, NonFinite, PooledMaps};
+use lm_infinite_analysis::{AttentionMaps, Bins, HeadMeans, NonFinite, PooledMaps};
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::probe::{
     AttentionRow, CounterfactualLogits, HeadStatistics, HiddenSite, Probe, ProbePlan, TileMaxima,
@@ -41,6 +41,8 @@ pub struct Measurements {
     pub read: u64,
     /// Entropy and start mass of all queries.
     pub entropy: EntropyAccumulator,
+    /// Probability on the learned sinks of all queries, where heads have them.
+    pub sink_mass: Option<HeadMeans>,
     /// Logits of all sampled queries on keys after the start tokens.
     pub logits: LogitsByDistance,
     /// Logits of all sampled queries on the start tokens. They stand apart because a sink has large logits at every
@@ -103,6 +105,7 @@ impl Collector {
         let hidden = |&site| HiddenStates { site, positions: Vec::new(), values: Vec::new() };
         let measurements = Measurements {
             entropy: EntropyAccumulator::new(layers, heads, plan.positions.clone()),
+            sink_mass: config.learned_sinks.then(|| HeadMeans::new(layers, heads, plan.positions.clone())),
             logits_by_length: LogitsByLength::new(layers, heads, plan.positions.clone()),
             unseen_distances: UnseenDistances::new(layers, heads, START_TOKENS),
             logit_quantiles: LogitQuantiles::new(1, 1, Bins::doubling(tokens)),
@@ -165,6 +168,11 @@ impl Measurements {
         let start_masses = seen.start_mass.chunks_exact(seen.queries);
         for (head, (entropy, start_mass)) in entropies.zip(start_masses).enumerate() {
             self.entropy.push(layer, head, first, entropy, start_mass)?;
+        }
+        if let Some(means) = &mut self.sink_mass {
+            for (head, masses) in seen.sink_mass.chunks_exact(seen.queries).enumerate() {
+                means.push(layer, head, first, masses)?;
+            }
         }
         for (head, maxima) in seen.max_logit.chunks_exact(seen.queries).enumerate() {
             self.logits_by_length.push_maxima(layer, head, first, maxima)?;
@@ -290,6 +298,8 @@ pub(super) mod tests {
             query_key_norm: false,
             layer_positions: Vec::new(),
             multipliers: Multipliers::default(),
+            learned_sinks: false,
+            experts: None,
             soft_caps: SoftCaps::default(),
             position: PositionConfig::None,
             tied_embeddings: true,
@@ -372,7 +382,7 @@ pub(super) mod tests {
             // Keys 8 and 9 are start tokens, 10 and 11 are not.
             let logits = vec![5.0, 4.0, 3.0 - position as f32, 1.0 - position as f32];
             let runs = [KeyRun { first_key: 8, region: Region::Recent { distance: position - 8 }, logits }];
-            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs });
+            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs, sink: None });
         }
         let seen = collector.finish().expect("fits");
         let largest = |logits: &LogitsByDistance| logits.prefix_maxima()[[0, 1, logits.bins().len() - 1]];

@@ -54,6 +54,12 @@ pub struct HeadReport {
     pub start_mass_inside: Option<f64>,
     /// The same beyond it.
     pub start_mass_beyond: Option<f64>,
+    /// Mean probability on the head's learned sink, over the same queries; `None` where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink_mass_inside: Option<f64>,
+    /// The same beyond the training length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink_mass_beyond: Option<f64>,
     /// Mean distance that attention reaches, in tokens, over queries within the training length (to the width of a bin).
     pub mean_distance_inside: Option<f64>,
     /// The same beyond it.
@@ -94,6 +100,7 @@ impl HeadReport {
         let [logits, on_start] = [&seen.logits, &seen.logits_start].map(|logits| sides(logits, trained));
         let entropy = seen.entropy.heads(trained, read);
         let sinks = head_sinks(&seen.entropy.start_mass, START_TOKENS, trained);
+        let learned = seen.sink_mass.as_ref().map(|means| head_sinks(means, START_TOKENS, trained));
         let keys_inside = seen.entropy.effective_keys.means_between(0, trained);
         let keys_beyond = seen.entropy.effective_keys.means_between(trained, u64::MAX);
         let middles = middles(seen.plan.mass_distances.lower(), read);
@@ -101,6 +108,9 @@ impl HeadReport {
         let (near, far) = (seen.mass_inside.means(), seen.mass_beyond.means());
         let broken_queries = seen.logits_by_length.non_finite_by_head();
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        let learned_of = |layer: usize, head: usize| {
+            learned.iter().flatten().find(|sink| (sink.layer, sink.head) == (layer, head))
+        };
         let report = |sink: &lm_infinite_analysis::drift::HeadSink| {
             let (layer, head) = (sink.layer, sink.head);
             let (range, start) = (logits.get(&(layer, head)), on_start.get(&(layer, head)));
@@ -131,6 +141,8 @@ impl HeadReport {
                 effective_keys_beyond: finite(keys_beyond[[layer, head]]),
                 start_mass_inside: sink.inside,
                 start_mass_beyond: sink.beyond,
+                sink_mass_inside: learned_of(layer, head).and_then(|sink| sink.inside),
+                sink_mass_beyond: learned_of(layer, head).and_then(|sink| sink.beyond),
                 mean_distance_inside: distance(near.slice(s![layer, head, ..])),
                 mean_distance_beyond: distance(far.slice(s![layer, head, ..])),
                 longest_rows: longest(&rows, layer, head)

@@ -6,6 +6,7 @@ use std::path::Path;
 use lm_infinite_analysis::nll::{BreakOrder, FactorBreak};
 use serde_json::{Value, json};
 
+use super::heads::HeadReport;
 use super::model::{Diagnosis, RunMeasurement};
 use super::outcome::Outcome;
 use crate::causes::Causes;
@@ -80,7 +81,7 @@ impl Diagnosis {
         text.extend(predicted.chain(causes).map(|sentence| format!("{sentence}\n")));
         text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         if let Some(nll) = self.reference_nll {
-            let context = self.reference_window.map_or(String::new(), |windows| windows.words());
+            let context = self.reference_window.map_or(String::new(), |windows| windows.words(self.tokens));
             text.push_str(&format!(
                 "read in windows of the training length, this text costs {nll:.3} nats{context}\n"
             ));
@@ -132,7 +133,7 @@ impl RunMeasurement {
             loss.push(self.loss_words(margin));
         }
         let loss = loss.join("; ");
-        let first = first_broken(&self.order, self.loss.outcome);
+        let first = first_broken(&self.order, self.loss.outcome, factors.any_undecided());
         // Writing to a string cannot fail.
         let _ = write!(
             text,
@@ -142,15 +143,35 @@ impl RunMeasurement {
             factors.entropy.verdict.words,
             factors.drift.verdict.words
         );
+        text.extend(self.sink_words().map(|words| format!("  sinks    {words}\n")));
         text
+    }
+
+    /// How much of attention goes to learned sinks, where the model has them: means over heads.
+    fn sink_words(&self) -> Option<String> {
+        let mean = |of: &dyn Fn(&HeadReport) -> Option<f64>| {
+            let all: Vec<f64> = self.heads.iter().filter_map(of).collect();
+            (!all.is_empty()).then(|| 100.0 * all.iter().sum::<f64>() / all.len() as f64)
+        };
+        let inside = mean(&|head| head.sink_mass_inside);
+        let beyond = mean(&|head| head.sink_mass_beyond);
+        let part = |mean: f64, words: &str| format!("{mean:.0} % of attention {words} the training length");
+        let parts = [inside.map(|mean| part(mean, "within")), beyond.map(|mean| part(mean, "beyond"))];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let heads = self.heads.len();
+        (!parts.is_empty()).then(|| {
+            format!("the learned sink of a head takes {} (means over {heads} heads)", parts.join(", "))
+        })
     }
 }
 
 /// Which factor failed first, which then, and which after the loss; where the loss did not fail, which left what training
 /// showed nevertheless. An order is told only where intervals do not overlap.
-pub(crate) fn first_broken(order: &BreakOrder, loss: Outcome) -> String {
+pub(crate) fn first_broken(order: &BreakOrder, loss: Outcome, undecided: bool) -> String {
     let groups: Vec<String> = order.groups().iter().map(|group| group_words(group)).collect();
-    let [first, rest @ ..] = groups.as_slice() else { return "no factor failed".to_owned() };
+    let [first, rest @ ..] = groups.as_slice() else {
+        return if undecided { "no factor is known to have failed" } else { "no factor failed" }.to_owned();
+    };
     let then = rest.iter().map(|group| format!(", then {group}")).collect::<String>();
     if !matches!(loss, Outcome::Fails | Outcome::NotFinite) {
         let loss = if loss == Outcome::Holds { "the loss holds" } else { "of the loss nothing can be told" };
@@ -190,15 +211,18 @@ mod tests {
             (Factor::Logits, Some((368, [352, 368]))),
             (Factor::Entropy, None),
         ];
-        let told = |loss| first_broken(&BreakOrder::new(all, loss), Outcome::Fails);
+        let told = |loss| first_broken(&BreakOrder::new(all, loss), Outcome::Fails, false);
         assert_eq!(told(None), "first logits at 368, then drift at 900");
-        let held = first_broken(&BreakOrder::new(all, None), Outcome::Holds);
+        let held = first_broken(&BreakOrder::new(all, None), Outcome::Holds, true);
         assert_eq!(held, "the loss holds; outside what training showed: logits at 368, then drift at 900");
         assert_eq!(
             told(Some((352, [340, 360]))),
             "first logits at 368, then drift at 900; the loss failed before drift, at 352"
         );
-        assert_eq!(first_broken(&BreakOrder::new([], Some((1, [1, 1]))), Outcome::Fails), "no factor failed");
+        let none =
+            |undecided| first_broken(&BreakOrder::new([], Some((1, [1, 1]))), Outcome::Fails, undecided);
+        assert_eq!(none(false), "no factor failed");
+        assert_eq!(none(true), "no factor is known to have failed");
     }
 
     #[test]
@@ -209,7 +233,7 @@ mod tests {
             (Factor::Entropy, Some((352, [345, 372]))),
         ];
         assert_eq!(
-            first_broken(&BreakOrder::new(all, Some((500, [480, 520]))), Outcome::Fails),
+            first_broken(&BreakOrder::new(all, Some((500, [480, 520]))), Outcome::Fails, false),
             "first logits and entropy together, between 340 and 372, then drift at 900; the loss failed before drift, at 500"
         );
     }

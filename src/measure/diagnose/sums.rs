@@ -1,9 +1,9 @@
 //! What a run has counted, apart from what was asked for: a part of a text leaves it on disk, and parts are added.
 
-use lm_infinite_analysis::AttentionMaps;
 use lm_infinite_analysis::distance::MassByDistance;
 use lm_infinite_analysis::entropy::{EntropyAccumulator, EntropyExcess, EntropyRows};
 use lm_infinite_analysis::explosion::{LogitQuantiles, LogitsByDistance, LogitsByLength, UnseenDistances};
+use lm_infinite_analysis::{AttentionMaps, HeadMeans};
 use lm_infinite_runtime::model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Sums {
     mass_inside: MassByDistance,
     mass_beyond: MassByDistance,
     hidden: Vec<HiddenStates>,
+    /// Of older files it is absent; their models had no learned sinks.
+    #[serde(default)]
+    sink_mass: Option<HeadMeans>,
 }
 
 impl Sums {
@@ -63,6 +66,7 @@ impl Measurements {
             mass_inside: self.mass_inside,
             mass_beyond: self.mass_beyond,
             hidden: self.hidden,
+            sink_mass: self.sink_mass,
         }
     }
 
@@ -78,6 +82,14 @@ impl Measurements {
         }
         self.read = self.read.max(more.read);
         self.entropy.merge(&more.entropy)?;
+        match (&mut self.sink_mass, &more.sink_mass) {
+            (Some(own), Some(more)) => own.merge(more)?,
+            (None, None) => {}
+            (own, _) => {
+                let (got, expected) = if own.is_some() { ("none", "some") } else { ("some", "none") };
+                return Err(Error::input("learned sinks of a shard", format!("{got}, expected {expected}")));
+            }
+        }
         self.logits.merge(&more.logits)?;
         self.logits_start.merge(&more.logits_start)?;
         // The last sampled query is that of the last part that has one.
@@ -176,7 +188,7 @@ mod tests {
                 for (layer, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                     let region = Region::Recent { distance: 0 };
                     let runs = [KeyRun { first_key: position, region, logits: vec![logit] }];
-                    collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
+                    collector.attention_row(&AttentionRow { layer, head, position, runs: &runs, sink: None });
                 }
             }
             collector.finish().expect("fits")
@@ -197,7 +209,7 @@ mod tests {
             let logits = vec![logit; 4];
             let region = Region::Recent { distance: 3 };
             let runs = [KeyRun { first_key: position - 3, region, logits }];
-            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs });
+            collector.attention_row(&AttentionRow { layer: 0, head: 1, position, runs: &runs, sink: None });
             collector.finish().expect("fits").into_sums()
         };
         let mut whole = Collector::new(&tiny_config(2), 64).finish().expect("empty");

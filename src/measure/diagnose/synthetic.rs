@@ -130,7 +130,7 @@ impl Fake<'_> {
                     logits: (from..to).map(|key| self.logit(layer, head, position, key)).collect(),
                 };
                 let runs = [run(0, spans.start_end), run(spans.recent_begin, position + 1)];
-                collector.attention_row(&AttentionRow { layer, head, position, runs: &runs });
+                collector.attention_row(&AttentionRow { layer, head, position, runs: &runs, sink: None });
             }
         }
         self.report_counterfactual(collector);

@@ -57,13 +57,22 @@ impl Shard {
     /// # Errors
     /// A policy without a window, whose tokens depend on all before them.
     pub fn begin(self, tokens: u64, layers: usize, policy: &AttentionPolicy) -> Result<u64> {
+        self.begin_of(tokens, layers, policy, &policy.to_string())
+    }
+
+    /// The same, of a policy that the user calls `name`.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_of(self, tokens: u64, layers: usize, policy: &AttentionPolicy, name: &str) -> Result<u64> {
         let part = self.part(tokens);
         if part.start == 0 {
             return Ok(0);
         }
         let Some(window) = policy.window.filter(|_| policy.middle.is_none()) else {
             let reason = format!(
-                "policy {policy} has no window, or looks behind it: every token depends on all before it"
+                "the policy {name} has no window, or looks behind it: every token depends on all before it, so that a part \
+                 cannot be read alone"
             );
             return Err(Error::input(format!("--shard {self}"), reason));
         };

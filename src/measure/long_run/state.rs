@@ -94,7 +94,13 @@ impl Workspace {
     pub fn load(&self) -> Result<State> {
         let path = self.folder.join(FILE);
         if !path.is_file() {
-            return Err(Error::input(format!("`{}`", self.folder.display()), "no unfinished run is here"));
+            let reason = match self.folder.join("run.json").is_file() {
+                true => {
+                    "the run in it is finished: its result can be read, and there is nothing to go on with"
+                }
+                false => "no unfinished run is here; begin one with `--out`",
+            };
+            return Err(Error::input(format!("`{}`", self.folder.display()), reason));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
         let state: State = serde_json::from_str(&text)

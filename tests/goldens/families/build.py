@@ -83,6 +83,33 @@ CASES = {
             },
         },
     ),
+    "gpt_oss": (
+        "GptOssConfig",
+        {
+            "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+            "intermediate_size": 32, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 7,
+            "max_position_embeddings": 512,
+            "rope_parameters": {
+                "rope_type": "yarn", "rope_theta": 1000.0, "factor": 16.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+                "original_max_position_embeddings": 32,
+            },
+        },
+    ),
+    "mixtral": (
+        "MixtralConfig",
+        LLAMA_LIKE | {"intermediate_size": 20, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 9},
+    ),
+    "qwen3_moe": (
+        "Qwen3MoeConfig",
+        QWEN3 | {
+            "num_hidden_layers": 3, "mlp_only_layers": [1], "moe_intermediate_size": 12, "num_experts": 6, "num_experts_per_tok": 3,
+            "norm_topk_prob": False,
+        },
+    ),
+    "qwen3_moe_normed": (
+        "Qwen3MoeConfig",
+        QWEN3 | {"moe_intermediate_size": 12, "num_experts": 6, "num_experts_per_tok": 3, "norm_topk_prob": True},
+    ),
     "granite": (
         "GraniteConfig",
         LLAMA_LIKE | {
@@ -101,7 +128,7 @@ CASES = {
 def draw(model):
     """Weights large enough that attention, norms and biases all show in the logits."""
     for name, parameter in model.named_parameters():
-        size = 0.35 if parameter.ndim == 2 else 0.2
+        size = 0.35 if parameter.ndim in (2, 3) and "bias" not in name else 0.2
         from_one = parameter.ndim == 1 and name.endswith("weight") and "gemma" not in model.config.model_type
         middle = 1.0 if from_one else 0.0
         parameter.data = middle + size * torch.randn(parameter.shape)
@@ -109,7 +136,7 @@ def draw(model):
 
 def answers(folder):
     """Logits, the likeliest tokens, and by how much the likeliest was ahead at its closest."""
-    stored = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
+    stored = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager").eval()
     if folder.name in OTHER_SLOPES:
         build = build_mpt_alibi_tensor
         of = lambda heads, length, alibi_bias_max=None, device=None: build(heads, length, OTHER_SLOPES[folder.name], device)
@@ -130,7 +157,7 @@ def main():
         # Weights whose text no rounding to float32 can change.
         for attempt in range(100):
             torch.manual_seed(100 * sum(map(ord, name)) + attempt)
-            model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+            model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", experts_implementation="eager").eval()
             draw(model)
             shutil.rmtree(folder, ignore_errors=True)
             model.save_pretrained(folder)

@@ -1,5 +1,6 @@
 //! The same weights as GGUF, under the names and in the order of rows that llama.cpp's converter gives them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lm_infinite::model::config::{PositionConfig, RopeLayout};
@@ -26,7 +27,11 @@ fn architecture(name: &str) -> Option<&'static str> {
         ("falcon", "falcon"),
         ("mpt", "mpt"),
         ("bloom", "bloom"),
+        ("qwen3_moe", "qwen3moe"),
         ("qwen3", "qwen3"),
+        ("gpt_oss", "gpt-oss"),
+        // Mixtral is a Llama with experts.
+        ("mixtral", "llama"),
         ("gemma2", "gemma2"),
         ("gemma3", "gemma3"),
         ("gemma", "gemma"),
@@ -92,8 +97,68 @@ const POST_NORMS: [(&str, &str); 3] = [
     ("post_feedforward_layernorm", "post_ffw_norm"),
 ];
 
+/// Experts as llama.cpp's converter writes them: gate, up and down of all of them below each other.
+fn with_stacked_experts(stored: &Stored) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let mut tensors = BTreeMap::new();
+    let mut stacks: BTreeMap<String, BTreeMap<usize, &(Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    for (name, tensor) in &stored.tensors {
+        let (shape, values) = tensor;
+        if let Some((before, rest)) = name.split_once(".experts.")
+            && let Some((number, role)) = rest.split_once('.')
+        {
+            let block = before.rsplit_once('.').expect("a block").0;
+            let role = match role.trim_end_matches(".weight") {
+                "w1" | "gate_proj" => "ffn_gate_exps",
+                "w3" | "up_proj" => "ffn_up_exps",
+                _ => "ffn_down_exps",
+            };
+            let number = number.parse().expect("a number");
+            stacks.entry(format!("{block}.{role}.weight")).or_default().insert(number, tensor);
+            continue;
+        }
+        let Some((before, role)) = name.split_once(".mlp.experts.") else {
+            let renamed = name.replace("block_sparse_moe.gate", "ffn_gate_inp");
+            let renamed = renamed.replace("mlp.router", "ffn_gate_inp").replace("mlp.gate.", "ffn_gate_inp.");
+            let renamed = renamed.replace("self_attn.sinks", "attn_sinks.weight");
+            tensors.insert(renamed, tensor.clone());
+            continue;
+        };
+        // gpt-oss: [experts, inputs, outputs], or a bias [experts, outputs].
+        let (experts, outputs) = (shape[0], shape[shape.len() - 1]);
+        let inputs = if shape.len() == 3 { shape[1] } else { 1 };
+        let of = |rows: &[usize]| {
+            let at = |expert: usize, row: usize| {
+                (0..inputs).map(move |input| values[(expert * inputs + input) * outputs + row])
+            };
+            let all = (0..experts).flat_map(|expert| rows.iter().flat_map(move |&row| at(expert, row)));
+            let mut shape = vec![experts, rows.len()];
+            if inputs > 1 {
+                shape.push(inputs);
+            }
+            (shape, all.collect::<Vec<f32>>())
+        };
+        let kind = if role.ends_with("_bias") { "bias" } else { "weight" };
+        let every = |from: usize, step: usize| (from..outputs).step_by(step).collect::<Vec<usize>>();
+        let parts: &[(&str, Vec<usize>)] = if role.starts_with("gate_up") {
+            &[("ffn_gate_exps", every(0, 2)), ("ffn_up_exps", every(1, 2))]
+        } else {
+            &[("ffn_down_exps", every(0, 1))]
+        };
+        for (part, rows) in parts {
+            tensors.insert(format!("{before}.{part}.{kind}"), of(rows));
+        }
+    }
+    for (name, experts) in stacks {
+        let mut shape = vec![experts.len()];
+        shape.extend(&experts[&0].0);
+        let values = experts.values().flat_map(|(_, values)| values.iter().copied()).collect();
+        tensors.insert(name, (shape, values));
+    }
+    tensors
+}
+
 fn has_post_norms(architecture: &str) -> bool {
-    ["gemma2", "gemma3", "olmo2"].contains(&architecture)
+    ["gemma2", "gemma3", "olmo2", "gpt-oss"].contains(&architecture)
 }
 
 fn gguf_name(name: &str, architecture: &str) -> String {
@@ -133,9 +198,8 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let kv_heads = match architecture {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
-        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" => {
-            fields.number(&["num_key_value_heads"])
-        }
+        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama"
+        | "qwen3moe" => fields.number(&["num_key_value_heads"]),
         _ => heads,
     };
     let mut file = GgufFile::new();
@@ -150,7 +214,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     file.set(&key("attention.head_count"), heads);
     file.set(&key("attention.head_count_kv"), kv_heads);
     match architecture {
-        "granite" | "olmo2" | "smollm3" => {
+        "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama" | "qwen3moe" => {
+            if architecture == "gpt-oss" || architecture == "qwen3moe" {
+                file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
+            }
             let epsilon = stored.config["rms_norm_eps"].as_f64().expect("a number");
             file.set(&key("attention.layer_norm_rms_epsilon"), Value::F32(epsilon as f32));
         }
@@ -190,6 +257,22 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
         file.set(&key("rope.scaling.type"), "linear");
         file.set(&key("rope.scaling.factor"), Value::F32(4.0));
     }
+    if ["gpt-oss", "llama", "qwen3moe"].contains(&architecture) {
+        file.set(&key("expert_count"), fields.number(&["num_local_experts", "num_experts"]));
+        file.set(&key("expert_used_count"), fields.number(&["num_experts_per_tok"]));
+        let inner = fields.number(&["moe_intermediate_size", "intermediate_size"]);
+        file.set(&key("expert_feed_forward_length"), inner);
+        let base = stored.config["rope_parameters"]["rope_theta"].as_f64().expect("a base");
+        file.set(&key("rope.freq_base"), Value::F32(base as f32));
+        if let Some(window) = stored.config["sliding_window"].as_u64() {
+            file.set(&key("attention.sliding_window"), window as usize);
+        }
+    }
+    if architecture == "gpt-oss" {
+        file.set(&key("rope.scaling.type"), "yarn");
+        file.set(&key("rope.scaling.factor"), Value::F32(16.0));
+        file.set(&key("rope.scaling.original_context_length"), 32);
+    }
     if architecture == "granite" {
         file.set(&key("embedding_scale"), number("embedding_multiplier"));
         file.set(&key("residual_scale"), number("residual_multiplier"));
@@ -201,10 +284,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     }
     let words = (0..fields.number(&["vocab_size"])).map(|id| id.to_string()).collect();
     Vocabulary { tokens: words, merges: Vec::new() }.write_gguf(&mut file);
-    for (tensor, (shape, values)) in &stored.tensors {
+    for (tensor, (shape, values)) in &with_stacked_experts(stored) {
         let grouped = tensor.contains("query_key_value");
         let mut values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
-        if ["granite", "smollm3"].contains(&architecture) {
+        if ["granite", "smollm3", "llama"].contains(&architecture) {
             if tensor.contains("q_proj") {
                 values = interleaved(shape, &values, heads);
             } else if tensor.contains("k_proj") {
@@ -229,8 +312,17 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
 /// What llama.cpp does not compute as transformers does, or what it does not write.
 fn is_written(name: &str) -> bool {
     // Its Falcon is always parallel; its GPT-NeoX has one activation; what reads images is a file of its own; which layers have
-    // windows or positions, and by what Gemma's logits are divided, it does not write: cases of their own follow.
-    let never = ["falcon_sequential", "gpt_neox_sequential", "gemma2", "gemma3", "gemma3_text", "smollm3"];
+    // windows or positions, by what Gemma's logits are divided, and that Qwen's weights of experts are not normed, it does not
+    // write: cases of their own follow.
+    let never = [
+        "falcon_sequential",
+        "gpt_neox_sequential",
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "smollm3",
+        "qwen3_moe",
+    ];
     architecture(name).is_some() && !never.contains(&name)
 }
 
@@ -259,7 +351,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 12);
+    assert_eq!(tried, 15);
 }
 
 /// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which
@@ -332,16 +424,13 @@ fn what_a_gguf_file_lacks_or_has_too_much_of_is_named() {
         more.tensors.push(surprise);
         more.write(&path);
         assert!(refusal(&path).contains("surprise"), "{name}");
-        for (key, value) in
-            [("attention.temperature_scale", Value::F32(0.5)), ("expert_count", Value::U32(4))]
-        {
+        let takes_experts = ["gpt_oss", "mixtral", "qwen3_moe_normed"].contains(&name);
+        let of_experts = if takes_experts { "expert_shared_feed_forward_length" } else { "expert_count" };
+        for (key, value) in [("attention.temperature_scale", Value::F32(0.5)), (of_experts, Value::U32(4))] {
             let mut other = whole.clone();
             other.set(&format!("{}.{key}", architecture(name).expect("one")), value);
             other.write(&path);
-            assert!(
-                refusal(&path).contains(if key == "expert_count" { "experts" } else { key }),
-                "{name} {key}"
-            );
+            assert!(refusal(&path).contains(key), "{name} {key}");
         }
     }
     let mut mpt = gguf("mpt", &Stored::read("mpt")).expect("an architecture");

@@ -26,6 +26,7 @@ impl Mixed {
             let alone = Case {
                 policy: self.map.at(0, head),
                 data: self.case.data.clone(),
+                sinks: self.case.sinks.clone(),
                 positions: self.case.positions.clone(),
                 encoding: self.case.encoding.clone(),
                 ..self.case
@@ -76,6 +77,7 @@ impl Mixed {
                     encoding,
                     table: table.as_ref(),
                     soft_cap: None,
+                    sinks: None,
                 };
                 let mut out = vec![f32::NAN; queries.len()];
                 let mut statistics = HeadStatistics::default();

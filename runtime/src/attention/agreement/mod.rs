@@ -1,13 +1,14 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
 mod heads;
+mod learned_sinks;
 mod non_finite;
 mod soft_cap;
 mod tiles;
 
 use std::num::NonZeroU64;
 
-use super::dense::dense;
+use super::dense::{RowForm, dense};
 use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::offload::Storage;
@@ -42,6 +43,8 @@ struct Case {
     tile: u64,
     /// What logits are bound by.
     soft_cap: Option<f32>,
+    /// Logits of learned sinks. `[heads]`
+    sinks: Option<Vec<f32>>,
 }
 
 struct Outcome {
@@ -69,7 +72,7 @@ impl Case {
             values(3, n * shape.kv_heads * shape.head_dim),
         ];
         let (policy, encoding) = (policy.clone(), encoding.clone());
-        Self { shape, policy, encoding, positions, data, tile: CELL, soft_cap: None }
+        Self { shape, policy, encoding, positions, data, tile: CELL, soft_cap: None, sinks: None }
     }
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
@@ -111,6 +114,7 @@ impl Case {
                 encoding: &self.encoding,
                 table: table.as_ref(),
                 soft_cap: self.soft_cap,
+                sinks: self.sinks.as_deref(),
             };
             let mut output = vec![0.0; queries.len()];
             let mut statistics = HeadStatistics::default();
@@ -153,7 +157,7 @@ impl Case {
                 head,
                 &self.policy,
                 &self.encoding,
-                self.soft_cap.map(f64::from),
+                RowForm { soft_cap: self.soft_cap.map(f64::from), sink: self.sink(head) },
             );
             for t in 0..n {
                 output[(t * heads + head) * head_dim..][..head_dim]
@@ -162,6 +166,10 @@ impl Case {
             logits.push(result.logits);
         }
         (output, logits)
+    }
+
+    fn sink(&self, head: usize) -> Option<f64> {
+        self.sinks.as_ref().map(|sinks| f64::from(sinks[head]))
     }
 
     fn check(&self, chunks: &[usize]) {
@@ -206,11 +214,15 @@ impl Case {
                 let position = got.first_position + query as u64;
                 let row = self.positions.iter().position(|&p| p == position).expect("a fed position");
                 let row = &logits[row * n..][..n];
-                let lse = log_sum_exp(row);
+                let sink = self.sink(head);
+                let keys = log_sum_exp(row);
+                let with_sink: Vec<f64> = row.iter().copied().chain(sink).collect();
+                // A row of only −inf is nothing for the statistics, even with a sink.
+                let lse = if keys.is_nan() { keys } else { log_sum_exp(&with_sink) };
                 let max =
                     if lse.is_nan() { lse } else { row.iter().fold(f64::NEG_INFINITY, |m, &w| m.max(w)) };
                 let attended = || self.positions.iter().zip(row).filter(|(_, w)| *w != &f64::NEG_INFINITY);
-                let entropy: f64 = attended().map(|(_, w)| (w - lse).exp() * (lse - w)).sum();
+                let entropy: f64 = attended().map(|(_, w)| (w - keys).exp() * (keys - w)).sum();
                 let mass = |keep: &dyn Fn(u64) -> bool| -> f64 {
                     let mass = attended().filter(|(j, _)| keep(**j)).map(|(_, w)| (w - lse).exp()).sum();
                     if lse.is_nan() { lse } else { mass }
@@ -226,6 +238,11 @@ impl Case {
                 close("max", got.max_logit[at], max);
                 close("log-sum-exp", got.log_sum_exp[at], lse);
                 close("entropy", got.entropy[at], entropy);
+                assert_eq!(got.sink_mass.is_empty(), sink.is_none(), "{what}");
+                if let Some(sink) = sink {
+                    let mass = if lse.is_nan() { lse } else { (sink - lse).exp() };
+                    close("sink mass", got.sink_mass[at], mass);
+                }
                 close("start mass", got.start_mass[at], mass(&|j| j < plan.start_tokens));
                 for (bucket, &edge) in plan.distance_edges.iter().enumerate() {
                     let next = plan.distance_edges.get(bucket + 1).copied().unwrap_or(u64::MAX);

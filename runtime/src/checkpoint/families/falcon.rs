@@ -11,12 +11,13 @@ use crate::error::{Error, Result};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
 
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["falcon"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| [format!("{}{TABLE}", prefix(tensors, BASE, TABLE)), HEAD.into()],
     weights,
@@ -70,6 +71,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
@@ -127,13 +130,16 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
             value,
             attention_post_norm: None,
             query_key_norm: None,
+            sinks: None,
             output: taken.linear(&name("self_attention.dense"), hidden, hidden, bias)?,
             mlp_norm: mlp_norm
                 .map(|mlp_norm| taken.norm(&name(mlp_norm), hidden, Bias::Required))
                 .transpose()?,
-            gate: None,
-            up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, bias)?,
-            down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, bias)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: None,
+                up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, bias)?,
+                down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, bias)?,
+            }),
             mlp_post_norm: None,
         });
     }

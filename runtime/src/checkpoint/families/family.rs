@@ -12,6 +12,8 @@ use crate::note::Note;
 pub(in crate::checkpoint) struct Family {
     /// Values of `model_type`.
     pub model_types: &'static [&'static str],
+    /// Values of `quant_method` in which its weights may be stored.
+    pub quantizations: &'static [&'static str],
     /// What the fields say.
     pub config: fn(&mut Fields<'_>, &mut Vec<Note>) -> Result<ModelConfig>,
     /// Names of the embedding and of the output head, without `.weight`.

@@ -17,6 +17,7 @@ use crate::note::Note;
 /// How they are read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["gemma", "gemma2", "gemma3_text", "gemma3"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| names(tensors, true).embedding_and_head(),
     weights,
@@ -174,7 +175,7 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
     let inner = json.object("text_config")?;
     let biases = llama_like::biases(inner.as_ref().unwrap_or(json), false)?;
     let names = names(tensors, config.architecture != "gemma");
-    let mut weights = reader_llama::weights(tensors, config, names, biases)?;
+    let mut weights = reader_llama::weights(tensors, config, names, biases, &[])?;
     add_one(&mut weights);
     Ok(weights)
 }

@@ -10,12 +10,13 @@ use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
 
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["gpt_neox"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| [format!("{}embed_in", prefix(tensors, BASE, "embed_in")), HEAD.into()],
     weights,
@@ -53,6 +54,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: hf_rope::read(json, ROPE, head_dim, trained_length, notes)?,
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
@@ -90,10 +93,13 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
             attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attention.dense"), hidden, hidden, bias)?,
+            sinks: None,
             mlp_norm: Some(taken.norm(&name("post_attention_layernorm"), hidden, Bias::Required)?),
-            gate: None,
-            up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, Bias::Required)?,
-            down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, Bias::Required)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: None,
+                up: taken.linear(&name("mlp.dense_h_to_4h"), intermediate, hidden, Bias::Required)?,
+                down: taken.linear(&name("mlp.dense_4h_to_h"), hidden, intermediate, Bias::Required)?,
+            }),
             mlp_post_norm: None,
         });
     }

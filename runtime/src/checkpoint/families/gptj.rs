@@ -8,13 +8,14 @@ use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps};
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
 use crate::policy::PositionScaling;
 
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["gptj"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| [format!("{}wte", prefix(tensors, BASE, "wte")), HEAD.into()],
     weights,
@@ -52,6 +53,8 @@ fn config(fields: &mut Fields<'_>, _: &mut Vec<Note>) -> Result<ModelConfig> {
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: PositionConfig::Rope {
             theta: 10_000.0,
@@ -96,10 +99,13 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
             attention_post_norm: None,
             query_key_norm: None,
             output,
+            sinks: None,
             mlp_norm: None,
-            gate: None,
-            up: taken.linear(&name("mlp.fc_in"), intermediate, hidden, Bias::Required)?,
-            down: taken.linear(&name("mlp.fc_out"), hidden, intermediate, Bias::Required)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: None,
+                up: taken.linear(&name("mlp.fc_in"), intermediate, hidden, Bias::Required)?,
+                down: taken.linear(&name("mlp.fc_out"), hidden, intermediate, Bias::Required)?,
+            }),
             mlp_post_norm: None,
         });
     }

@@ -15,6 +15,7 @@ use crate::note::Note;
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["granite"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| HUGGING_FACE_NAMES.stored_in(tensors, &[]).embedding_and_head(),
     weights,
@@ -43,5 +44,5 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
 
 fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<ModelWeights> {
     let names = HUGGING_FACE_NAMES.stored_in(tensors, &[]);
-    reader_llama::weights(tensors, config, names, llama_like::biases(json, true)?)
+    reader_llama::weights(tensors, config, names, llama_like::biases(json, true)?, &[])
 }

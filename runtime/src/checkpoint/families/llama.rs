@@ -17,6 +17,7 @@ use crate::note::Note;
 /// How they are read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["llama", "mistral", "qwen2", "qwen3"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| HUGGING_FACE_NAMES.stored_in(tensors, &[]).embedding_and_head(),
     weights,
@@ -29,7 +30,7 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
         "qwen3" => llama_like::biases(json, false)?,
         _ => llama_like::biases(json, true)?,
     };
-    reader_llama::weights(tensors, config, HUGGING_FACE_NAMES.stored_in(tensors, &[]), biases)
+    reader_llama::weights(tensors, config, HUGGING_FACE_NAMES.stored_in(tensors, &[]), biases, &[])
 }
 
 const SLIDING_WINDOW: u64 = 4096;

@@ -84,6 +84,8 @@ pub(super) fn config(
         position: PositionConfig::None,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         tied_embeddings: json.boolean("tie_word_embeddings")?.unwrap_or(defaults.tied),
         trained_length: check::size(json.path(), "max_position_embeddings", positions, check::LENGTHS)?

@@ -7,17 +7,19 @@ mod family;
 pub(super) mod fields;
 mod gemma;
 mod gpt_neox;
+mod gpt_oss;
 mod gptj;
 mod granite;
 mod llama;
 mod llama_like;
+mod mixtral;
 mod mpt;
 mod olmo2;
 mod smollm3;
 
 pub(super) use family::Family;
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 12] = [
     llama::FAMILY,
     gptj::FAMILY,
     mpt::FAMILY,
@@ -25,6 +27,8 @@ const FAMILIES: [Family; 10] = [
     falcon::FAMILY,
     bloom::FAMILY,
     gemma::FAMILY,
+    gpt_oss::FAMILY,
+    mixtral::FAMILY,
     granite::FAMILY,
     olmo2::FAMILY,
     smollm3::FAMILY,

@@ -8,12 +8,13 @@ use crate::error::{Error, Result};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::{Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
-use crate::model::weights::{LayerWeights, ModelWeights};
+use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
 
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["mpt"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| [format!("{}wte", prefix(tensors, BASE, "wte")), HEAD.into()],
     weights,
@@ -57,6 +58,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         query_key_norm: false,
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
+        learned_sinks: false,
+        experts: None,
         soft_caps: SoftCaps::default(),
         position: PositionConfig::Alibi { max },
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
@@ -136,10 +139,13 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
             attention_post_norm: None,
             query_key_norm: None,
             output: taken.linear(&name("attn.out_proj"), hidden, hidden, Bias::None)?,
+            sinks: None,
             mlp_norm: Some(taken.norm(&name("norm_2"), hidden, Bias::None)?),
-            gate: None,
-            up: taken.linear(&name("ffn.up_proj"), intermediate, hidden, Bias::None)?,
-            down: taken.linear(&name("ffn.down_proj"), hidden, intermediate, Bias::None)?,
+            feed_forward: FeedForward::Dense(MlpWeights {
+                gate: None,
+                up: taken.linear(&name("ffn.up_proj"), intermediate, hidden, Bias::None)?,
+                down: taken.linear(&name("ffn.down_proj"), hidden, intermediate, Bias::None)?,
+            }),
             mlp_post_norm: None,
         });
     }

@@ -15,6 +15,7 @@ use crate::note::Note;
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["olmo2"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| names(tensors).embedding_and_head(),
     weights,
@@ -43,5 +44,5 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
 }
 
 fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<ModelWeights> {
-    reader_llama::weights(tensors, config, names(tensors), llama_like::biases(json, false)?)
+    reader_llama::weights(tensors, config, names(tensors), llama_like::biases(json, false)?, &[])
 }

@@ -15,6 +15,7 @@ use crate::note::Note;
 /// How it is read.
 pub(super) const FAMILY: Family = Family {
     model_types: &["smollm3"],
+    quantizations: &[],
     config,
     embedding_and_head: |tensors| HUGGING_FACE_NAMES.stored_in(tensors, &[]).embedding_and_head(),
     weights,
@@ -80,5 +81,5 @@ fn rotated(fields: &mut Fields<'_>, layers: usize) -> Result<Vec<bool>> {
 
 fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<ModelWeights> {
     let names = HUGGING_FACE_NAMES.stored_in(tensors, &[]);
-    reader_llama::weights(tensors, config, names, llama_like::biases(json, true)?)
+    reader_llama::weights(tensors, config, names, llama_like::biases(json, true)?, &[])
 }

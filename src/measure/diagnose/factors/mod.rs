@@ -16,6 +16,7 @@ pub use logits::{LargestExcess, LogitFactor};
 pub use verdict::FactorVerdict;
 
 use super::onset::TokenOnset;
+use super::outcome::Outcome;
 
 /// The three factors of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,11 @@ impl Factors {
             ],
             loss.map(|loss| (loss.at, loss.interval)),
         )
+    }
+
+    /// Is there too little to tell of one of them?
+    pub(crate) fn any_undecided(&self) -> bool {
+        self.verdicts().iter().any(|(_, verdict)| verdict.outcome == Outcome::Undecided)
     }
 
     /// Their names and verdicts, in the order of the paper.
