@@ -59,6 +59,27 @@ impl FactorVerdict {
     /// Where it fails, with what is known of the place.
     pub(super) fn begins(&self) -> Option<(u64, [u64; 2])> {
         let onset = self.onset.map(|onset| (onset.at, onset.interval));
-        onset.or(self.at.map(|at| (at, [at, at])))
+        // A value that is not finite, before it.
+        let before = self.at.filter(|&at| onset.is_none_or(|(onset, _)| at < onset));
+        before.map(|at| (at, [at, at])).or(onset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_begins_to_fail_where_it_is_first_not_finite() {
+        let onset = |at| Some(TokenOnset { at, interval: [at - 4, at + 4] });
+        let of = |onset, first| {
+            let non_finite = NonFinite { count: u64::from(first.is_some()), first, ..NonFinite::default() };
+            FactorVerdict::new(Outcome::NotFinite, onset, non_finite).begins()
+        };
+        assert_eq!(of(onset(64), Some(0)), Some((0, [0, 0])));
+        assert_eq!(of(onset(64), Some(90)), Some((64, [60, 68])));
+        assert_eq!(of(onset(64), None), Some((64, [60, 68])));
+        assert_eq!(of(None, Some(7)), Some((7, [7, 7])));
+        assert_eq!(of(None, None), None);
     }
 }
