@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_factor_begins_to_fail_where_it_is_first_not_finite() {
         let onset = |at| Some(TokenOnset { at, interval: [at - 4, at + 4] });
-        let of = |onset, first| {
+        let of = |onset, first: Option<u64>| {
             let non_finite = NonFinite { count: u64::from(first.is_some()), first, ..NonFinite::default() };
             FactorVerdict::new(Outcome::NotFinite, onset, non_finite).begins()
         };
