@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::args::Plot;
 use super::output::Output;
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Diagnosis, DiagnosisShard};
 use crate::error::Error;
 use crate::figures;
-use crate::results::ResultFolder;
+use crate::results::{ResultFolder, Storable};
 
 /// Runs the command.
 pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
@@ -21,7 +21,7 @@ pub fn run(args: &Plot, output: &Output) -> anyhow::Result<()> {
             Ok(of_each.collect::<crate::error::Result<Vec<_>>>()?.concat())
         })?
     };
-    if figures.is_empty() {
+    if folder.kind() == DiagnosisShard::KIND {
         let reason = "it is a part of a run, which has no figures; `merge` joins the parts";
         return Err(Error::input(format!("`{}`", args.folder.display()), reason).into());
     }

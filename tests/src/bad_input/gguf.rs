@@ -333,7 +333,17 @@ fn numbers_of_other_families() {
 #[test]
 fn architectures_that_are_not_supported() {
     refused_gguf(|file| file.set("general.architecture", "mamba"), &["mamba", "`llama`, `qwen2`"]);
-    refused_gguf(|file| file.set("llama.expert_count", 8), &["experts"]);
+    refused_gguf(|file| file.set("llama.expert_count", 8), &["expert_used_count", "no such"]);
+    let too_many = |file: &mut crate::fixtures::GgufFile| {
+        file.set("llama.expert_count", 4);
+        file.set("llama.expert_used_count", 5);
+    };
+    refused_gguf(too_many, &["expert_used_count", "from 1 to 4"]);
+    let without_weights = |file: &mut crate::fixtures::GgufFile| {
+        file.set("llama.expert_count", 4);
+        file.set("llama.expert_used_count", 2);
+    };
+    refused_gguf(without_weights, &["blk.0.ffn_gate_inp.weight"]);
 }
 
 #[test]

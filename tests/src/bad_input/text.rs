@@ -37,6 +37,7 @@ fn empty_and_missing_texts() {
 }
 
 #[test]
-fn text_is_read_as_it_is_but_for_a_byte_order_mark() {
-    assert_eq!(read_from("\u{feff}a\u{feff}\r\n".as_bytes(), "text").expect("read"), "a\u{feff}\r\n");
+fn text_is_read_as_it_is_but_for_a_byte_order_mark_and_line_ends_of_other_systems() {
+    let read = |text: &'static str| read_from(text.as_bytes(), "text").expect("read");
+    assert_eq!(read("\u{feff}a\u{feff}\r\n\r b\r\n"), "a\u{feff}\n\r b\n");
 }
