@@ -1,6 +1,8 @@
 //! Every family of models against transformers: `tests/goldens/families`, whose script says how they were made.
 
 mod gguf;
+mod gguf_metadata;
+mod gguf_variants;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +22,7 @@ use crate::support::{
     decoder, golden, load, made_up_tokens, nll, program, read_npy, score, session, tiny, tiny_tokens,
 };
 
-const CASES: [&str; 19] = [
+const CASES: [&str; 29] = [
     "gptj",
     "mpt",
     "mpt_other_slopes",
@@ -40,6 +42,16 @@ const CASES: [&str; 19] = [
     "granite",
     "olmo2",
     "smollm3",
+    "phi3",
+    "phi3_longrope",
+    "phi",
+    "stablelm",
+    "stablelm_parallel",
+    "cohere",
+    "cohere_norms",
+    "cohere2",
+    "glm",
+    "glm4",
 ];
 
 /// f32 against f64 over two layers; logits reach 10.
@@ -104,7 +116,7 @@ fn every_family_computes_what_transformers_computes() {
         let loaded = load(folder.path());
         // transformers passes a field of MPT over; windows are told, and that a model reads images, too.
         let notes = match name {
-            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "smollm3" => 1,
+            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "smollm3" | "phi3" | "cohere2" => 1,
             "gemma3" => 3,
             _ => 0,
         };
@@ -154,11 +166,12 @@ fn policies_run_on_every_family_in_any_cut() {
         // They are defined for a checkpoint without a scaling of its own.
         let unscaled = matches!(position, PositionConfig::Rope { scaling: PositionScaling::None, .. });
         let mut policies = vec!["window:window=8", "lambda:start=2,window=7", "lm-infinite:start=3,window=8"];
-        policies.extend([
-            "lm-infinite-topk:start=2,window=8,k=3,from_layer=1",
-            "ceiling:ceiling=9",
-            "pi:factor=4",
-        ]);
+        policies.extend(["lm-infinite-topk:start=2,window=8,k=3,from_layer=1", "ceiling:ceiling=9"]);
+        let by_length =
+            matches!(position, PositionConfig::Rope { scaling: PositionScaling::LongRope { .. }, .. });
+        if !by_length {
+            policies.push("pi:factor=4");
+        }
         if rotary {
             if unscaled {
                 policies.extend(["ntk:factor=4", "yarn:factor=4"]);
@@ -318,6 +331,26 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         ("smollm3", "no_rope_layers", json!([1, 0])),
         ("smollm3", "no_rope_layers", json!([1, 0, 2, 1])),
         ("smollm3", "layer_types", json!("full_attention")),
+        ("phi3", "hidden_act", json!("gelu")),
+        ("phi3", "sliding_window", json!(0)),
+        ("phi3", "rope_scaling", json!({"rope_type": "linear", "factor": 2.0})),
+        ("phi3_longrope", "original_max_position_embeddings", json!(-1)),
+        ("phi3_longrope", "rope_parameters.long_factor", json!([1.0, 2.0])),
+        ("phi3_longrope", "rope_parameters.partial_rotary_factor", json!(0.4)),
+        ("phi", "qk_layernorm", json!(true)),
+        ("phi", "hidden_act", json!("relu")),
+        ("phi", "rope_parameters.partial_rotary_factor", json!(0.0)),
+        ("stablelm", "hidden_act", json!("gelu")),
+        ("stablelm", "head_dim", json!(16)),
+        ("stablelm", "num_key_value_heads", json!(3)),
+        ("stablelm", "layer_norm_eps", json!(-1.0)),
+        ("cohere", "hidden_act", json!("gelu")),
+        ("cohere", "logit_scale", json!(null)),
+        ("cohere", "logit_scale", json!(0)),
+        ("cohere2", "sliding_window", json!(null)),
+        ("cohere2", "layer_types", json!(["full_attention"])),
+        ("glm", "hidden_act", json!("gelu")),
+        ("glm4", "rope_parameters.partial_rotary_factor", json!(1.5)),
     ] {
         let mut stored = Stored::read(name);
         let mut place = &mut stored.config;
@@ -350,6 +383,10 @@ fn inspection_says_what_a_block_is_made_of() {
         (
             "granite",
             "RMSNorm, SwiGLU, embedding × 3, queries × 0.48989794, residual × 0.7, logits × 0.5882353",
+        ),
+        (
+            "cohere_norms",
+            "LayerNorm, SwiGLU, attention and MLP side by side, queries and keys normalized, logits × 1.3",
         ),
     ] {
         let folder = Stored::read(name).write();
@@ -400,6 +437,39 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
     stored.config["sliding_window_pattern"] = json!(3);
     let windows = load(stored.write().path()).config.sliding_windows;
     assert_eq!(windows, [Some(7), Some(7), None, Some(7)]);
+    // Phi-3's first files call LongRoPE `su`, and a length within its fields counts for nothing.
+    let mut stored = Stored::read("phi3_longrope");
+    let want = logits(stored.write().path(), &tiny_tokens());
+    stored.config["rope_parameters"]["rope_type"] = json!("su");
+    stored.config["rope_parameters"]["original_max_position_embeddings"] = json!(8);
+    assert_eq!(logits(stored.write().path(), &tiny_tokens()), want);
+    stored.config.as_object_mut().expect("an object").remove("original_max_position_embeddings");
+    let PositionConfig::Rope { long_rope: Some(long_rope), .. } = load(stored.write().path()).config.position
+    else {
+        panic!("LongRoPE")
+    };
+    assert_eq!((long_rope.original_length, long_rope.magnitude), (4096, 1.0));
+    assert!(notes(&stored).iter().any(|note| note.contains("4096")), "{:?}", notes(&stored));
+    // Part of a head, where the field is at the top, and where there is none.
+    for (name, part) in [("phi", 0.5), ("stablelm", 0.25), ("glm", 0.5)] {
+        let mut stored = Stored::read(name);
+        let want = logits(stored.write().path(), &tiny_tokens());
+        stored.config.as_object_mut().expect("an object").remove("rope_parameters");
+        assert_eq!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+        stored.config["partial_rotary_factor"] = json!(part);
+        assert_eq!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+        stored.config["partial_rotary_factor"] = json!(1.0);
+        assert_ne!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+    }
+    // Files of Cohere 2 that state the period of its layers, or nothing.
+    let mut stored = Stored::read("cohere2");
+    stored.config.as_object_mut().expect("an object").remove("layer_types");
+    let windows = [Some(7), Some(7), Some(7), None, Some(7)];
+    assert_eq!(load(stored.write().path()).config.sliding_windows, windows);
+    stored.config["sliding_window_pattern"] = json!(2);
+    let config = load(stored.write().path()).config;
+    assert_eq!(config.sliding_windows, [Some(7), None, Some(7), None, Some(7)]);
+    assert_eq!(config.layer_positions[1], Some(PositionConfig::None));
     // The causal mask of old files is no weight.
     let mut stored = Stored::read("gptj");
     stored.tensors.insert("transformer.h.0.attn.bias".into(), (vec![1, 1, 2, 2], vec![1.0; 4]));
@@ -410,7 +480,7 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
 /// The whole program on one of them.
 #[test]
 fn a_diagnosis_and_a_text_come_out_of_the_program() {
-    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3"] {
+    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3", "phi3_longrope", "cohere2", "glm4"] {
         let folder = Stored::read(name).write();
         let out = folder.path().join("out");
         let text = folder.path().join("text.txt");

@@ -172,8 +172,16 @@ impl TensorTable {
     /// A vector of shape `[length]` as `f32` (norm weights, biases). Errors as [`TensorTable::matrix`]; block types are
     /// refused.
     pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        self.values(name, &[length])
+    }
+
+    /// The values of a tensor of this shape, row after row.
+    ///
+    /// # Errors
+    /// As [`Self::vector`].
+    pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.get(name)?;
-        tensor.check_shape(name, &[length])?;
+        tensor.check_shape(name, shape)?;
         let stored = &(*tensor.bytes).as_ref()[tensor.range.clone()];
         let halves = || stored.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
         let values: Vec<f32> = match tensor.element {

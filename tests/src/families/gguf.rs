@@ -2,22 +2,14 @@
 
 use std::path::Path;
 
-use lm_infinite::model::config::{PositionConfig, RopeLayout};
+use lm_infinite::model::config::{LongRope, PositionConfig, RopeLayout};
 use serde_json::json;
 
+use super::gguf_metadata::{self, Fields};
 use super::{CASES, LOGITS, Stored, logits};
 use crate::compare::{assert_close, line};
 use crate::fixtures::{GgufFile, GgufTensor, Value, Vocabulary, float_bytes};
 use crate::support::{load, tiny_tokens};
-
-/// Fields of a configuration.
-struct Fields<'a>(&'a serde_json::Value);
-
-impl Fields<'_> {
-    fn number(&self, names: &[&str]) -> usize {
-        names.iter().find_map(|name| self.0[name].as_u64()).expect("one of the names") as usize
-    }
-}
 
 /// llama.cpp writes no GPT-J.
 fn architecture(name: &str) -> Option<&'static str> {
@@ -33,13 +25,20 @@ fn architecture(name: &str) -> Option<&'static str> {
         ("granite", "granite"),
         ("olmo2", "olmo2"),
         ("smollm3", "smollm3"),
+        ("phi3", "phi3"),
+        ("phi", "phi2"),
+        ("stablelm", "stablelm"),
+        ("cohere2", "cohere2"),
+        ("cohere", "command-r"),
+        ("glm4", "glm4"),
+        ("glm", "chatglm"),
     ]
     .into_iter()
     .find_map(|(family, architecture)| name.starts_with(family).then_some(architecture))
 }
 
 /// Names without what stands before them all, in the order in which they are replaced.
-const NAMES: [(&str, &str); 33] = [
+const NAMES: [(&str, &str); 41] = [
     ("transformer.word_embeddings_layernorm", "token_embd_norm"),
     ("transformer.word_embeddings", "token_embd"),
     ("transformer.wte", "token_embd"),
@@ -49,6 +48,7 @@ const NAMES: [(&str, &str); 33] = [
     ("transformer.norm_f", "output_norm"),
     ("gpt_neox.final_layer_norm", "output_norm"),
     ("model.norm", "output_norm"),
+    ("model.final_layernorm", "output_norm"),
     ("embed_out", "output"),
     ("lm_head", "output"),
     ("transformer.blocks", "blk"),
@@ -56,15 +56,19 @@ const NAMES: [(&str, &str); 33] = [
     ("gpt_neox.layers", "blk"),
     ("model.layers", "blk"),
     ("attn.Wqkv", "attn_qkv"),
+    ("self_attn.qkv_proj", "attn_qkv"),
     ("self_attention.query_key_value", "attn_qkv"),
     ("attention.query_key_value", "attn_qkv"),
     ("attn.out_proj", "attn_output"),
     ("self_attention.dense", "attn_output"),
     ("attention.dense", "attn_output"),
     ("self_attn.o_proj", "attn_output"),
+    ("self_attn.dense", "attn_output"),
     ("self_attn.q_norm", "attn_q_norm"),
     ("self_attn.k_norm", "attn_k_norm"),
     ("input_layernorm", "attn_norm"),
+    ("post_self_attn_layernorm", "post_attention_norm"),
+    ("post_mlp_layernorm", "post_ffw_norm"),
     ("post_attention_layernorm", "ffn_norm"),
     // Of Falcon's two norms the MLP's is the first.
     ("ln_attn", "attn_norm_2"),
@@ -73,6 +77,9 @@ const NAMES: [(&str, &str); 33] = [
     (".norm_2", ".ffn_norm"),
     ("mlp.dense_h_to_4h", "ffn_up"),
     ("mlp.dense_4h_to_h", "ffn_down"),
+    ("mlp.fc1", "ffn_up"),
+    ("mlp.fc2", "ffn_down"),
+    ("mlp.gate_up_proj", "ffn_up"),
     ("ffn.", "mlp."),
 ];
 
@@ -125,7 +132,7 @@ fn blocks(shape: &[usize], values: &[f32], heads: usize, kv_heads: usize) -> Vec
     order.flat_map(|at| values[at * head..(at + 1) * head].iter().copied()).collect()
 }
 
-fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
+pub(super) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let architecture = architecture(name)?;
     let fields = Fields(&stored.config);
     let heads = fields.number(&["num_attention_heads", "n_head", "n_heads"]);
@@ -133,7 +140,8 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let kv_heads = match architecture {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
-        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" => {
+        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" | "phi3" | "phi2"
+        | "stablelm" | "command-r" | "cohere2" | "glm4" | "chatglm" => {
             fields.number(&["num_key_value_heads"])
         }
         _ => heads,
@@ -150,7 +158,7 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     file.set(&key("attention.head_count"), heads);
     file.set(&key("attention.head_count_kv"), kv_heads);
     match architecture {
-        "granite" | "olmo2" | "smollm3" => {
+        "granite" | "olmo2" | "smollm3" | "phi3" | "glm4" | "chatglm" => {
             let epsilon = stored.config["rms_norm_eps"].as_f64().expect("a number");
             file.set(&key("attention.layer_norm_rms_epsilon"), Value::F32(epsilon as f32));
         }
@@ -159,7 +167,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
             file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
             file.set(&key("attention.value_length"), fields.number(&["head_dim"]));
         }
-        _ => file.set(&key("attention.layer_norm_epsilon"), Value::F32(1e-5)),
+        _ => {
+            let epsilon = stored.config["layer_norm_eps"].as_f64().unwrap_or(1e-5);
+            file.set(&key("attention.layer_norm_epsilon"), Value::F32(epsilon as f32));
+        }
     }
     if architecture == "gptneox" {
         let rope = &stored.config["rope_parameters"];
@@ -199,9 +210,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     if architecture == "smollm3" {
         file.set(&key("rope.freq_base"), Value::F32(2_000_000.0));
     }
+    gguf_metadata::write(&mut file, architecture, stored);
     let words = (0..fields.number(&["vocab_size"])).map(|id| id.to_string()).collect();
     Vocabulary { tokens: words, merges: Vec::new() }.write_gguf(&mut file);
-    for (tensor, (shape, values)) in &stored.tensors {
+    for (tensor, (shape, values)) in &gguf_metadata::with_head_norms_together(stored) {
         let grouped = tensor.contains("query_key_value");
         let mut values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
         if ["granite", "smollm3"].contains(&architecture) {
@@ -248,8 +260,12 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_eq!((ours.mlp, ours.norm), (theirs.mlp, theirs.norm), "{name}");
         // Rows of queries and keys lie otherwise in GGUF.
         let of_pairs = |mut position: PositionConfig| {
-            if let PositionConfig::Rope { layout, .. } = &mut position {
+            if let PositionConfig::Rope { layout, long_rope, .. } = &mut position {
                 *layout = RopeLayout::HalfSplit;
+                if let Some(LongRope { magnitude, short, long, .. }) = long_rope {
+                    let numbers = short.iter_mut().chain(long).chain([magnitude]);
+                    numbers.for_each(|number| *number = f64::from(*number as f32));
+                }
             }
             position
         };
@@ -259,7 +275,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 12);
+    assert_eq!(tried, 22);
 }
 
 /// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which

@@ -2,10 +2,12 @@
 //! [`ModelConfig`](crate::model::config::ModelConfig) and tensors become [`ModelWeights`](crate::model::weights::ModelWeights). How to add one: `docs/add-a-family.md`.
 
 mod bloom;
+mod cohere;
 mod falcon;
 mod family;
 pub(super) mod fields;
 mod gemma;
+mod glm;
 mod gpt_neox;
 mod gptj;
 mod granite;
@@ -13,11 +15,14 @@ mod llama;
 mod llama_like;
 mod mpt;
 mod olmo2;
+mod phi;
+mod phi3;
 mod smollm3;
+mod stablelm;
 
 pub(super) use family::Family;
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 15] = [
     llama::FAMILY,
     gptj::FAMILY,
     mpt::FAMILY,
@@ -28,6 +33,11 @@ const FAMILIES: [Family; 10] = [
     granite::FAMILY,
     olmo2::FAMILY,
     smollm3::FAMILY,
+    phi3::FAMILY,
+    phi::FAMILY,
+    stablelm::FAMILY,
+    cohere::FAMILY,
+    glm::FAMILY,
 ];
 
 /// The family of a model type.
