@@ -59,13 +59,13 @@ const LOGITS: Tolerance = Tolerance { absolute: 2e-4, relative: 1e-5 };
 
 /// A checkpoint in memory: configuration, and shape and values of the tensors.
 #[derive(Clone)]
-struct Stored {
+pub(crate) struct Stored {
     config: Value,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    pub(crate) tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl Stored {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let folder = golden(&format!("families/{name}"));
         let bytes = fs::read(folder.join("model.safetensors")).expect("weights");
         let file = SafeTensors::deserialize(&bytes).expect("weights");
@@ -81,7 +81,7 @@ impl Stored {
         }
     }
 
-    fn write(&self) -> TempDir {
+    pub(crate) fn write(&self) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         write_json(&folder.path().join("config.json"), &self.config);
         fs::copy(tiny("tied").join("tokenizer.json"), folder.path().join("tokenizer.json")).expect("copied");
@@ -94,7 +94,7 @@ impl Stored {
     }
 }
 
-fn logits(path: &Path, tokens: &[u32]) -> Vec<f32> {
+pub(crate) fn logits(path: &Path, tokens: &[u32]) -> Vec<f32> {
     let mut session = session(&decoder(path), "vanilla");
     tokens
         .iter()
