@@ -7,9 +7,11 @@ use std::sync::Arc;
 use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::session::Decoder;
 use ndarray::ArrayD;
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-use crate::compare::{Tolerance, assert_close};
+use crate::compare::{Tolerance, assert_close, line};
+use crate::families::{Stored, logits};
 use crate::fixtures::{TinyConfig, TinyLlama};
 use crate::support::{golden, load, program, read_npy, session, tiny, tiny_tokens};
 
@@ -36,6 +38,46 @@ fn an_adapter_gives_the_logits_of_peft() {
         let got = ArrayD::from_shape_vec(want.raw_dim(), got).expect("one row a token");
         assert_close(name, &got, &want, LOGITS);
     }
+}
+
+/// Where a family has RoPE in neighbouring pairs, so has its adapter: nothing stands in another order.
+#[test]
+fn an_adapter_over_neighbouring_pairs_adds_its_products() {
+    let mut stored = Stored::read("cohere");
+    let model = load(stored.write().path()).with_adapter(&adapter("adapter")).expect("it fits");
+    let bytes = fs::read(adapter("adapter").join("adapter_model.safetensors")).expect("weights");
+    let file = SafeTensors::deserialize(&bytes).expect("weights");
+    let values = |name: &str| -> Vec<f32> {
+        let data = file.tensor(name).expect("it").data().to_vec();
+        data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let mut changed = 0;
+    for (name, (shape, weights)) in &mut stored.tensors {
+        let module = format!("base_model.model.{}", name.trim_end_matches(".weight"));
+        let [down, up] = ["lora_A", "lora_B"].map(|part| format!("{module}.{part}.weight"));
+        if file.tensor(&down).is_err() {
+            continue;
+        }
+        let (down, up, rank) = (values(&down), values(&up), 3);
+        for (row, weights) in weights.chunks_exact_mut(shape[1]).enumerate() {
+            for (column, weight) in weights.iter_mut().enumerate() {
+                let product = |at: usize| up[row * rank + at] * down[at * shape[1] + column];
+                // lora_alpha / r.
+                *weight += 12.0 / 3.0 * (0..rank).map(product).sum::<f32>();
+            }
+        }
+        changed += 1;
+    }
+    assert_eq!(changed, 6, "queries, values and the MLP's last matrix in two layers");
+    let decoder = Arc::new(Decoder::new(model.config, model.weights).expect("a whole model"));
+    let mut session = session(&decoder, "vanilla");
+    let mut got = Vec::new();
+    for token in tiny_tokens() {
+        session.feed(&[token], None).expect("a known token");
+        got.extend(session.logits().expect("logits"));
+    }
+    let want = logits(stored.write().path(), &tiny_tokens());
+    assert_close("cohere", line(&got), line(&want), LOGITS);
 }
 
 /// A copy of an adapter, whose configuration `change` has changed.

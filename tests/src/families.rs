@@ -1,6 +1,8 @@
 //! Every family of models against transformers: `tests/goldens/families`, whose script says how they were made.
 
 mod gguf;
+mod gguf_metadata;
+mod gguf_variants;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +22,7 @@ use crate::support::{
     decoder, golden, load, made_up_tokens, nll, program, read_npy, score, session, tiny, tiny_tokens,
 };
 
-const CASES: [&str; 23] = [
+const CASES: [&str; 33] = [
     "gptj",
     "mpt",
     "mpt_other_slopes",
@@ -44,6 +46,16 @@ const CASES: [&str; 23] = [
     "granite",
     "olmo2",
     "smollm3",
+    "phi3",
+    "phi3_longrope",
+    "phi",
+    "stablelm",
+    "stablelm_parallel",
+    "cohere",
+    "cohere_norms",
+    "cohere2",
+    "glm",
+    "glm4",
 ];
 
 /// f32 against f64 over two layers; logits reach 10.
@@ -51,13 +63,13 @@ const LOGITS: Tolerance = Tolerance { absolute: 2e-4, relative: 1e-5 };
 
 /// A checkpoint in memory: configuration, and shape and values of the tensors.
 #[derive(Clone)]
-struct Stored {
+pub(crate) struct Stored {
     config: Value,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    pub(crate) tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl Stored {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let folder = golden(&format!("families/{name}"));
         let bytes = fs::read(folder.join("model.safetensors")).expect("weights");
         let file = SafeTensors::deserialize(&bytes).expect("weights");
@@ -73,7 +85,7 @@ impl Stored {
         }
     }
 
-    fn write(&self) -> TempDir {
+    pub(crate) fn write(&self) -> TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         write_json(&folder.path().join("config.json"), &self.config);
         fs::copy(tiny("tied").join("tokenizer.json"), folder.path().join("tokenizer.json")).expect("copied");
@@ -86,7 +98,7 @@ impl Stored {
     }
 }
 
-fn logits(path: &Path, tokens: &[u32]) -> Vec<f32> {
+pub(crate) fn logits(path: &Path, tokens: &[u32]) -> Vec<f32> {
     let mut session = session(&decoder(path), "vanilla");
     tokens
         .iter()
@@ -108,7 +120,8 @@ fn every_family_computes_what_transformers_computes() {
         let loaded = load(folder.path());
         // transformers passes a field of MPT over; windows are told, and that a model reads images, too.
         let notes = match name {
-            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "gpt_oss" | "mixtral" | "smollm3" => 1,
+            "mpt_other_slopes" | "gemma2" | "gemma3_text" | "gpt_oss" | "mixtral" | "smollm3" | "phi3"
+            | "cohere2" => 1,
             "gemma3" => 3,
             _ => 0,
         };
@@ -334,6 +347,26 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         ("smollm3", "no_rope_layers", json!([1, 0])),
         ("smollm3", "no_rope_layers", json!([1, 0, 2, 1])),
         ("smollm3", "layer_types", json!("full_attention")),
+        ("phi3", "hidden_act", json!("gelu")),
+        ("phi3", "sliding_window", json!(0)),
+        ("phi3", "rope_scaling", json!({"rope_type": "linear", "factor": 2.0})),
+        ("phi3_longrope", "original_max_position_embeddings", json!(-1)),
+        ("phi3_longrope", "rope_parameters.long_factor", json!([1.0, 2.0])),
+        ("phi3_longrope", "rope_parameters.partial_rotary_factor", json!(0.4)),
+        ("phi", "qk_layernorm", json!(true)),
+        ("phi", "hidden_act", json!("relu")),
+        ("phi", "rope_parameters.partial_rotary_factor", json!(0.0)),
+        ("stablelm", "hidden_act", json!("gelu")),
+        ("stablelm", "head_dim", json!(16)),
+        ("stablelm", "num_key_value_heads", json!(3)),
+        ("stablelm", "layer_norm_eps", json!(-1.0)),
+        ("cohere", "hidden_act", json!("gelu")),
+        ("cohere", "logit_scale", json!(null)),
+        ("cohere", "logit_scale", json!(0)),
+        ("cohere2", "sliding_window", json!(null)),
+        ("cohere2", "layer_types", json!(["full_attention"])),
+        ("glm", "hidden_act", json!("gelu")),
+        ("glm4", "rope_parameters.partial_rotary_factor", json!(1.5)),
     ] {
         let mut stored = Stored::read(name);
         let mut place = &mut stored.config;
@@ -367,6 +400,10 @@ fn inspection_says_what_a_block_is_made_of() {
         (
             "granite",
             "RMSNorm, SwiGLU, embedding × 3, queries × 0.48989794, residual × 0.7, logits × 0.5882353",
+        ),
+        (
+            "cohere_norms",
+            "LayerNorm, SwiGLU, attention and MLP side by side, queries and keys normalized, logits × 1.3",
         ),
     ] {
         let folder = Stored::read(name).write();
@@ -417,6 +454,39 @@ fn fields_that_change_nothing_are_told_and_defaults_are_those_of_transformers() 
     stored.config["sliding_window_pattern"] = json!(3);
     let windows = load(stored.write().path()).config.sliding_windows;
     assert_eq!(windows, [Some(7), Some(7), None, Some(7)]);
+    // Phi-3's first files call LongRoPE `su`, and a length within its fields counts for nothing.
+    let mut stored = Stored::read("phi3_longrope");
+    let want = logits(stored.write().path(), &tiny_tokens());
+    stored.config["rope_parameters"]["rope_type"] = json!("su");
+    stored.config["rope_parameters"]["original_max_position_embeddings"] = json!(8);
+    assert_eq!(logits(stored.write().path(), &tiny_tokens()), want);
+    stored.config.as_object_mut().expect("an object").remove("original_max_position_embeddings");
+    let PositionConfig::Rope { long_rope: Some(long_rope), .. } = load(stored.write().path()).config.position
+    else {
+        panic!("LongRoPE")
+    };
+    assert_eq!((long_rope.original_length, long_rope.magnitude), (4096, 1.0));
+    assert!(notes(&stored).iter().any(|note| note.contains("4096")), "{:?}", notes(&stored));
+    // Part of a head, where the field is at the top, and where there is none.
+    for (name, part) in [("phi", 0.5), ("stablelm", 0.25), ("glm", 0.5)] {
+        let mut stored = Stored::read(name);
+        let want = logits(stored.write().path(), &tiny_tokens());
+        stored.config.as_object_mut().expect("an object").remove("rope_parameters");
+        assert_eq!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+        stored.config["partial_rotary_factor"] = json!(part);
+        assert_eq!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+        stored.config["partial_rotary_factor"] = json!(1.0);
+        assert_ne!(logits(stored.write().path(), &tiny_tokens()), want, "{name}");
+    }
+    // Files of Cohere 2 that state the period of its layers, or nothing.
+    let mut stored = Stored::read("cohere2");
+    stored.config.as_object_mut().expect("an object").remove("layer_types");
+    let windows = [Some(7), Some(7), Some(7), None, Some(7)];
+    assert_eq!(load(stored.write().path()).config.sliding_windows, windows);
+    stored.config["sliding_window_pattern"] = json!(2);
+    let config = load(stored.write().path()).config;
+    assert_eq!(config.sliding_windows, [Some(7), None, Some(7), None, Some(7)]);
+    assert_eq!(config.layer_positions[1], Some(PositionConfig::None));
     // The causal mask of old files is no weight.
     let mut stored = Stored::read("gptj");
     stored.tensors.insert("transformer.h.0.attn.bias".into(), (vec![1, 1, 2, 2], vec![1.0; 4]));
@@ -560,7 +630,19 @@ fn what_goes_to_a_learned_sink_is_told() {
 /// The whole program on one of them.
 #[test]
 fn a_diagnosis_and_a_text_come_out_of_the_program() {
-    for name in ["gptj", "mpt", "qwen3", "gemma2", "gemma3", "smollm3", "gpt_oss", "qwen3_moe"] {
+    for name in [
+        "gptj",
+        "mpt",
+        "qwen3",
+        "gemma2",
+        "gemma3",
+        "smollm3",
+        "phi3_longrope",
+        "cohere2",
+        "glm4",
+        "gpt_oss",
+        "qwen3_moe",
+    ] {
         let folder = Stored::read(name).write();
         let out = folder.path().join("out");
         let text = folder.path().join("text.txt");

@@ -54,8 +54,14 @@ impl LoadedModel {
     /// Files that are missing or malformed; an adapter of another kind, or one that does not fit the model; a GGUF file whose rows
     /// of query and key stand in another order than the adapter's.
     pub fn with_adapter(mut self, folder: &Path) -> Result<Self> {
-        if let PositionConfig::Rope { layout: RopeLayout::Interleaved, .. } = self.config.position {
-            let detail = format!("{}: its rows of query and key are in another order", self.path.display());
+        let is_interleaved =
+            matches!(self.config.position, PositionConfig::Rope { layout: RopeLayout::Interleaved, .. });
+        // A folder of Hugging Face has the order of its own adapters, whatever pairs are turned.
+        if is_interleaved && self.path.is_file() {
+            let detail = format!(
+                "{}: its rows of query and key may stand in another order than the adapter's",
+                self.path.display()
+            );
             return Err(Error::unsupported("an adapter over this GGUF file", detail));
         }
         let json = Json::read(&folder.join(CONFIG_FILE))?;

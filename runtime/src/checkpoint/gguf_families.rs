@@ -14,12 +14,16 @@ pub(super) struct Architecture {
     pub mlp: Mlp,
     /// Attention and MLP side by side.
     pub parallel: Parallel,
-    /// Queries, keys and values are one matrix, `attn_qkv`, in blocks.
+    /// Queries, keys and values are one matrix, `attn_qkv`, in blocks, and nothing in a block has a gate.
     pub fused: bool,
+    /// `ffn_up` holds the gate, and below it what is multiplied by it.
+    pub gate_up: bool,
+    /// The output head has a bias.
+    pub head_bias: bool,
     /// Query, key and value have biases, whatever is stored.
     pub biased: bool,
     /// Queries and keys are normalized.
-    pub query_key_norm: bool,
+    pub query_key_norm: QueryKeyNorm,
     /// The embedding is normalized.
     pub embedding_norm: bool,
     /// Where the norms of a block stand, if it is not fused.
@@ -36,8 +40,16 @@ pub(super) struct Architecture {
     pub soft_caps: Option<[f64; 2]>,
     /// `embedding_scale`, `residual_scale`, `logit_scale` and `attention.scale` are applied.
     pub multipliers: bool,
+    /// `logit_scale` multiplies the logits.
+    pub scaled_logits: bool,
     /// Layers of which every one but the last of this many has the window; `None` where every layer has it.
     pub window_period: Option<usize>,
+    /// A layer without a window has no position encoding.
+    pub rope_in_windows: bool,
+    /// Old files lack the window.
+    pub window_unsaid: bool,
+    /// Tensors of LongRoPE's factors say alone that it is applied.
+    pub long_rope_unsaid: bool,
     /// The window where the metadata do not give it.
     pub default_window: Option<u64>,
     /// RoPE's base in the layers with a window, where it is one of their own and the metadata do not give it.
@@ -61,6 +73,17 @@ pub(super) enum Norms {
     Behind,
 }
 
+/// Are queries and keys normalized?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueryKeyNorm {
+    /// No.
+    Never,
+    /// Yes.
+    Always,
+    /// Where the tensors are there; each head by weights of its own.
+    OfTensors,
+}
+
 /// Position encodings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
@@ -81,6 +104,8 @@ pub(super) enum Parallel {
     Always,
     /// As `use_parallel_residual` says.
     OfMetadata,
+    /// Where there is no `ffn_norm`, whatever the metadata say.
+    OfTensors,
 }
 
 const LLAMA: Architecture = Architecture {
@@ -91,8 +116,10 @@ const LLAMA: Architecture = Architecture {
     mlp: Mlp::SwiGlu,
     parallel: Parallel::Never,
     fused: false,
+    gate_up: false,
+    head_bias: false,
     biased: false,
-    query_key_norm: false,
+    query_key_norm: QueryKeyNorm::Never,
     embedding_norm: false,
     norms: Norms::Before,
     scaled_embedding: false,
@@ -101,7 +128,11 @@ const LLAMA: Architecture = Architecture {
     exact_yarn: false,
     soft_caps: None,
     multipliers: false,
+    scaled_logits: false,
     window_period: None,
+    rope_in_windows: false,
+    window_unsaid: false,
+    long_rope_unsaid: false,
     default_window: None,
     local_theta: None,
     no_rope_period: None,
@@ -116,13 +147,23 @@ const GEMMA: Architecture = Architecture {
     ..LLAMA
 };
 
+/// Cohere's first.
+const COMMAND_R: Architecture = Architecture {
+    name: "command-r",
+    layer_norm: true,
+    parallel: Parallel::Always,
+    query_key_norm: QueryKeyNorm::OfTensors,
+    scaled_logits: true,
+    ..LLAMA
+};
+
 const HALF_SPLIT: Position = Position::Rope(RopeLayout::HalfSplit);
 
-const ARCHITECTURES: [Architecture; 15] = [
+const ARCHITECTURES: [Architecture; 22] = [
     // Mixtral has this name, too.
     Architecture { experts: Some("feed_forward_length"), ..LLAMA },
     Architecture { name: "qwen2", position: HALF_SPLIT, biased: true, ..LLAMA },
-    Architecture { name: "qwen3", position: HALF_SPLIT, query_key_norm: true, ..LLAMA },
+    Architecture { name: "qwen3", position: HALF_SPLIT, query_key_norm: QueryKeyNorm::Always, ..LLAMA },
     Architecture {
         name: "gptneox",
         position: HALF_SPLIT,
@@ -172,7 +213,7 @@ const ARCHITECTURES: [Architecture; 15] = [
     Architecture {
         name: "gemma3",
         norms: Norms::Around,
-        query_key_norm: true,
+        query_key_norm: QueryKeyNorm::Always,
         soft_caps: Some([0.0, 0.0]),
         window_period: Some(6),
         local_theta: Some(10_000.0),
@@ -195,13 +236,56 @@ const ARCHITECTURES: [Architecture; 15] = [
     Architecture {
         name: "qwen3moe",
         position: HALF_SPLIT,
-        query_key_norm: true,
+        query_key_norm: QueryKeyNorm::Always,
         experts: Some("expert_feed_forward_length"),
         ..LLAMA
     },
     Architecture { name: "granite", multipliers: true, ..LLAMA },
-    Architecture { name: "olmo2", position: HALF_SPLIT, norms: Norms::Behind, query_key_norm: true, ..LLAMA },
+    Architecture {
+        name: "olmo2",
+        position: HALF_SPLIT,
+        norms: Norms::Behind,
+        query_key_norm: QueryKeyNorm::Always,
+        ..LLAMA
+    },
     Architecture { name: "smollm3", no_rope_period: Some(4), ..LLAMA },
+    Architecture {
+        name: "phi3",
+        position: HALF_SPLIT,
+        gate_up: true,
+        window_unsaid: true,
+        long_rope_unsaid: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "phi2",
+        position: HALF_SPLIT,
+        layer_norm: true,
+        mlp: Mlp::GeluTanh,
+        parallel: Parallel::Always,
+        biased: true,
+        head_bias: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "stablelm",
+        position: HALF_SPLIT,
+        layer_norm: true,
+        parallel: Parallel::OfTensors,
+        query_key_norm: QueryKeyNorm::OfTensors,
+        ..LLAMA
+    },
+    COMMAND_R,
+    Architecture {
+        name: "cohere2",
+        query_key_norm: QueryKeyNorm::Never,
+        window_period: Some(4),
+        rope_in_windows: true,
+        ..COMMAND_R
+    },
+    // The first GLM-4, and ChatGLM 2 and 3.
+    Architecture { name: "chatglm", gate_up: true, ..LLAMA },
+    Architecture { name: "glm4", gate_up: true, norms: Norms::Around, ..LLAMA },
 ];
 
 /// The architecture of this name.

@@ -19,14 +19,15 @@ const SHORT_FACTORS: &str = "rope_factors_short.weight";
 /// How near stored divisors are to those of Llama 3 where they are the same: a few roundings to f32.
 const LIKE_LLAMA_3: f64 = 2e-6;
 
-/// The encoding of heads of this width and layout. What is worth saying goes to `notes`.
+/// The encoding of heads of this width and layout; factors of LongRoPE may ask for it without a word in the metadata, as
+/// converters of Phi-3 have it. What is worth saying goes to `notes`.
 ///
 /// # Errors
 /// Fields that are malformed, contradict each other, or are not understood.
 pub(super) fn read(
     gguf: &Gguf,
     keys: &Keys<'_>,
-    (head_dim, layout): (usize, RopeLayout),
+    (head_dim, layout, long_rope_unsaid): (usize, RopeLayout, bool),
     trained_length: u64,
     notes: &mut Vec<Note>,
 ) -> Result<PositionConfig> {
@@ -35,7 +36,12 @@ pub(super) fn read(
         None => head_dim,
     };
     let theta = keys.number("rope.freq_base")?.unwrap_or(DEFAULT_THETA);
-    let (scaling, long_rope) = scaling(gguf, keys, theta, dim, trained_length)?;
+    let has_factors = [LONG_FACTORS, SHORT_FACTORS].iter().any(|name| gguf.tensors.contains(name));
+    let kind = match keys.text("rope.scaling.type")? {
+        None if long_rope_unsaid && has_factors => Some("longrope"),
+        kind => kind,
+    };
+    let (scaling, long_rope) = scaling(gguf, keys, kind, theta, dim, trained_length)?;
     if scaling == (PositionScaling::LongRope { factors: LongRopeFactors::Short }) {
         let said = "RoPE's frequencies are divided by the numbers of this tensor, at every length alike";
         notes.push(Note::new(DIVISORS, said));
@@ -47,11 +53,11 @@ pub(super) fn read(
 fn scaling(
     gguf: &Gguf,
     keys: &Keys<'_>,
+    kind: Option<&str>,
     theta: f64,
     dim: usize,
     trained_length: u64,
 ) -> Result<(PositionScaling, Option<LongRope>)> {
-    let kind = keys.text("rope.scaling.type")?;
     // `rope.scale_linear` is the name of older files.
     let old_factor = keys.number("rope.scale_linear")?;
     let factor = keys.number("rope.scaling.factor")?.or(old_factor).filter(|&factor| factor != 0.0);

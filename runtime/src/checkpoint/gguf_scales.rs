@@ -51,7 +51,13 @@ pub(super) fn multipliers(
             // Logits are divided by it.
             logits: (1.0 / number("logit_scale")?.unwrap_or(1.0)) as f32,
         };
-    } else if let Some(scale) = attention {
+        return Ok(multipliers);
+    }
+    if architecture.scaled_logits {
+        let scale = keys.metadata.require(&keys.name("logit_scale"), keys.number("logit_scale")?)?;
+        multipliers.logits = number("logit_scale")?.map_or(1.0, |_| scale as f32);
+    }
+    if let Some(scale) = attention {
         let usual = f64::from(multipliers.queries) / head_dim.sqrt();
         if (scale - usual).abs() > 1e-6 * usual {
             return Err(keys.unsupported("attention.scale", scale));
@@ -69,9 +75,11 @@ pub(super) fn refuse_others(keys: &Keys<'_>, architecture: &Architecture) -> Res
     );
     let is_read = |key: &str| {
         architecture.multipliers && scales.contains(&key)
+            || architecture.scaled_logits && key == "logit_scale"
             || architecture.soft_caps.is_some() && caps.contains(&key)
             || of_mpt.contains(&key) && architecture.position == Position::AlibiOfMetadata
-            || key == "use_parallel_residual" && architecture.parallel == Parallel::OfMetadata
+            || key == "use_parallel_residual"
+                && [Parallel::OfMetadata, Parallel::OfTensors].contains(&architecture.parallel)
     };
     // With the value, beside 0, that changes nothing.
     for (key, neutral) in [
@@ -85,6 +93,8 @@ pub(super) fn refuse_others(keys: &Keys<'_>, architecture: &Architecture) -> Res
         ("attention.temperature_scale", 0.0),
         ("attn_logit_softcapping", 0.0),
         ("final_logit_softcapping", 0.0),
+        // Blocks that guess at later tokens (GLM).
+        ("nextn_predict_layers", 0.0),
     ] {
         let value = keys.number(key)?.filter(|_| !is_read(key));
         if let Some(value) = value.filter(|&value| value != 0.0 && value != neutral) {
@@ -96,5 +106,12 @@ pub(super) fn refuse_others(keys: &Keys<'_>, architecture: &Architecture) -> Res
             return Err(keys.unsupported(key, value));
         }
     }
-    Ok(())
+    // Positions of images beside those of texts.
+    const SECTIONS: &str = "rope.dimension_sections";
+    let sections = keys.metadata.is_array(&keys.name(SECTIONS));
+    let sections = sections.then(|| keys.metadata.integers(&keys.name(SECTIONS))).transpose()?.flatten();
+    match sections.filter(|sections| sections.iter().any(|&section| section != 0)) {
+        Some(_) => Err(keys.unsupported(SECTIONS, "an array of other numbers than 0")),
+        None => Ok(()),
+    }
 }

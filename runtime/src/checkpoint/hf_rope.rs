@@ -20,10 +20,15 @@ pub(super) struct Names {
     /// Of the part of each head that is rotated, at the top of the file, and what it is where no field says so; `None` where the
     /// model type rotates whole heads whatever the file says.
     pub part: Option<(&'static str, f64)>,
+    /// The length of the first training where the file's top does not have it, if the model type takes it from nowhere else.
+    pub original_length: Option<u64>,
+    /// Other names by which the model type calls the scaling `longrope`.
+    pub long_rope: &'static [&'static str],
 }
 
 /// Those of Llama and most others.
-pub(super) const NAMES: Names = Names { theta: "rope_theta", default_theta: 10_000.0, part: None };
+pub(super) const NAMES: Names =
+    Names { theta: "rope_theta", default_theta: 10_000.0, part: None, original_length: None, long_rope: &[] };
 
 /// Fields about RoPE of one configuration.
 struct Fields<'a> {
@@ -33,6 +38,7 @@ struct Fields<'a> {
     rope: Option<Json>,
     /// `max_position_embeddings`.
     max_length: u64,
+    names: Names,
 }
 
 /// The encoding of heads `head_dim` wide. What is passed over goes to `notes`.
@@ -51,14 +57,14 @@ pub(super) fn read(
     if let (Some(gathered), Some(scaling)) = (&gathered, &scaling) {
         refuse_contradiction(top, names, gathered, scaling)?;
     }
-    let fields = Fields { top, rope: scaling.or(gathered), max_length };
+    let fields = Fields { top, rope: scaling.or(gathered), max_length, names };
     if let Some(nested) = fields.rope.as_ref().and_then(|rope| {
         ["full_attention", "sliding_attention"].into_iter().find(|kind| rope.value(kind).is_some())
     }) {
         let detail = format!("{}: a RoPE of its own for layers of `{nested}`", top.path().display());
         return Err(Error::unsupported("RoPE that differs from layer to layer", detail));
     }
-    encoding(&fields, names, head_dim, notes)
+    encoding(&fields, head_dim, notes)
 }
 
 /// The same where `rope_parameters` holds an object of its own for layers of `kind` (`full_attention`, `sliding_attention`), as
@@ -91,16 +97,11 @@ pub(super) fn read_of_kind(
         }
         (own, scaling) => own.or(scaling),
     };
-    encoding(&Fields { top, rope, max_length }, names, head_dim, notes)
+    encoding(&Fields { top, rope, max_length, names }, head_dim, notes)
 }
 
-fn encoding(
-    fields: &Fields<'_>,
-    names: Names,
-    head_dim: usize,
-    notes: &mut Vec<Note>,
-) -> Result<PositionConfig> {
-    let top = fields.top;
+fn encoding(fields: &Fields<'_>, head_dim: usize, notes: &mut Vec<Note>) -> Result<PositionConfig> {
+    let &Fields { top, names, .. } = fields;
     let theta = fields.number(names.theta, "rope_theta")?.unwrap_or(names.default_theta);
     let scaling = fields.scaling()?;
     if let Some((name, default)) = names.part {
@@ -178,7 +179,7 @@ impl Fields<'_> {
     /// Length of the first training. The field at the top goes first (files of Phi-3 have it there).
     fn original_length(&self, rope: &Json) -> Result<u64> {
         const KEY: &str = "original_max_position_embeddings";
-        let length = match self.top.integer(KEY)? {
+        let length = match self.top.integer(KEY)?.or(self.names.original_length) {
             Some(length) => Some(length),
             None => rope.integer(KEY)?,
         };
@@ -190,6 +191,9 @@ impl Fields<'_> {
         let factor = || at_least_one(rope, rope.require("factor", rope.number("factor")?)?);
         match kind(rope)? {
             "default" => Ok(PositionScaling::None),
+            name if name == "longrope" || self.names.long_rope.contains(&name) => {
+                Ok(PositionScaling::LongRope { factors: LongRopeFactors::ByLength })
+            }
             "linear" => Ok(PositionScaling::Linear { factor: factor()? }),
             "dynamic" => {
                 Ok(PositionScaling::DynamicNtk { factor: factor()?, original_length: self.max_length })
@@ -201,7 +205,6 @@ impl Fields<'_> {
                 low_frequency: rope.require("low_freq_factor", rope.number("low_freq_factor")?)?,
                 high_frequency: rope.require("high_freq_factor", rope.number("high_freq_factor")?)?,
             }),
-            "longrope" => Ok(PositionScaling::LongRope { factors: LongRopeFactors::ByLength }),
             other => {
                 let detail = format!(
                     "{}: supported are default, linear, dynamic, yarn, longrope and llama3",

@@ -1,9 +1,9 @@
 //! Configuration of GGUF files: metadata under the names of llama.cpp, for the architectures of [`gguf_families`].
 
 use super::check::{self, FieldNames};
-use super::gguf_families::{self, Architecture, Norms, Parallel, Position};
+use super::gguf_families::{self, Architecture, Norms, Parallel, Position, QueryKeyNorm};
 use super::gguf_keys::Keys;
-use super::reader_llama::{self, Biases, Names};
+use super::reader_llama::{self, Biases, HeadNorms, Names};
 use super::taken::Bias;
 use super::{gguf_fused, gguf_rope, gguf_scales, own_attention};
 use crate::error::{Error, Result};
@@ -24,21 +24,39 @@ pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights>
         attention_output: Bias::IfPresent,
         mlp: Bias::IfPresent,
     };
-    reader_llama::weights(&gguf.tensors, config, names(architecture.norms), biases, &[])
+    reader_llama::weights(&gguf.tensors, config, names(gguf, architecture, config), biases, &[])
 }
 
-/// What the norms of a block are called.
-fn names(norms: Norms) -> Names {
+/// What the matrices and norms of a block are called.
+fn names(gguf: &Gguf, architecture: &Architecture, config: &ModelConfig) -> Names {
+    let is_fused = gguf.tensors.contains("blk.0.attn_qkv.weight");
+    let names = Names {
+        query_key_value: is_fused.then_some("attn_qkv"),
+        gate_up: architecture.gate_up.then_some("ffn_up"),
+        norm_bias: if architecture.layer_norm { Bias::IfPresent } else { Bias::None },
+        head_bias: architecture.head_bias,
+        head_norms: match architecture.query_key_norm {
+            QueryKeyNorm::OfTensors => HeadNorms::OfEachHead,
+            QueryKeyNorm::Always | QueryKeyNorm::Never => HeadNorms::Shared,
+        },
+        ..reader_llama::GGUF_NAMES
+    };
+    let names = match config.residual {
+        Residual::Sequential => names,
+        Residual::Parallel => Names { mlp_norm: None, ..names },
+    };
     let behind = Names {
         attention_post_norm: Some("post_attention_norm"),
         mlp_post_norm: Some("post_ffw_norm"),
-        ..reader_llama::GGUF_NAMES
+        ..names
     };
-    match norms {
-        Norms::Before => reader_llama::GGUF_NAMES,
+    match architecture.norms {
+        Norms::Before => names,
         Norms::Around => behind,
-        Norms::NamedBehind => Names { mlp_norm: Some("post_attention_norm"), ..reader_llama::GGUF_NAMES },
-        Norms::Behind => Names { attention_norm: None, mlp_norm: None, norm_of_all_heads: true, ..behind },
+        Norms::NamedBehind => Names { mlp_norm: Some("post_attention_norm"), ..names },
+        Norms::Behind => {
+            Names { attention_norm: None, mlp_norm: None, head_norms: HeadNorms::OfAllHeads, ..behind }
+        }
     }
 }
 
@@ -79,7 +97,8 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     let mut notes = Vec::new();
     let position = match architecture.position {
         Position::Rope(layout) => {
-            gguf_rope::read(gguf, &keys, (head_dim, layout), trained_length, &mut notes)?
+            let of_heads = (head_dim, layout, architecture.long_rope_unsaid);
+            gguf_rope::read(gguf, &keys, of_heads, trained_length, &mut notes)?
         }
         Position::Alibi => PositionConfig::ALIBI,
         Position::AlibiOfMetadata => alibi(&keys)?,
@@ -111,9 +130,13 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
             false => Norm::Rms { epsilon: epsilon as f32 },
         },
         mlp: architecture.mlp,
-        residual: residual(&keys, architecture)?,
+        residual: residual(gguf, &keys, architecture)?,
         clip_qkv: clip_qkv(&keys)?,
-        query_key_norm: architecture.query_key_norm,
+        query_key_norm: match architecture.query_key_norm {
+            QueryKeyNorm::Never => false,
+            QueryKeyNorm::Always => true,
+            QueryKeyNorm::OfTensors => gguf.tensors.contains("blk.0.attn_q_norm.weight"),
+        },
         layer_positions: Vec::new(),
         multipliers: Multipliers::default(),
         learned_sinks: architecture.learned_sinks,
@@ -142,8 +165,16 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         }
         check::size(metadata.path(), &window_key, window, check::LENGTHS)?;
     }
-    let windows: Vec<Option<u64>> =
-        (1..=config.layers).map(|layer| window.filter(|_| has_window(architecture, layer))).collect();
+    let windowed = windowed(&keys, architecture, config.layers)?;
+    if architecture.rope_in_windows && window.is_none() && windowed.contains(&true) {
+        return Err(keys.malformed("attention.sliding_window", "a number of tokens", stated.unwrap_or(0)));
+    }
+    if architecture.window_unsaid && stated.is_none() {
+        let said = "the file does not say whether there is a window, as those of old converters do not: every key is \
+                    attended; Phi-3-mini-4k was trained with one of 2047 tokens";
+        notes.push(Note::warning(&window_key, said));
+    }
+    let windows: Vec<Option<u64>> = windowed.iter().map(|&own| window.filter(|_| own)).collect();
     config.layer_positions = layer_positions(&keys, architecture, &config, &windows)?;
     let names = FieldNames {
         heads: &keys.name("attention.head_count"),
@@ -158,9 +189,20 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     Ok((config, notes))
 }
 
-/// Whether the layer, counted from 1, has the window that the file states.
-fn has_window(architecture: &Architecture, layer: usize) -> bool {
-    architecture.window_period.is_none_or(|period| !layer.is_multiple_of(period))
+/// Which layers have the window that the file states.
+fn windowed(keys: &Keys<'_>, architecture: &Architecture, layers: usize) -> Result<Vec<bool>> {
+    const KEY: &str = "attention.sliding_window_pattern";
+    let Some(usual) = architecture.window_period else { return Ok(vec![true; layers]) };
+    if !keys.metadata.is_array(&keys.name(KEY)) {
+        // llama.cpp takes 0 for a window in every layer.
+        let period = keys.integer(KEY)?.unwrap_or(usual as u64);
+        return Ok((1..=layers as u64).map(|layer| period == 0 || !layer.is_multiple_of(period)).collect());
+    }
+    let listed = keys.metadata.booleans(&keys.name(KEY))?.unwrap_or_default();
+    match listed.len() == layers {
+        true => Ok(listed),
+        false => Err(keys.malformed(KEY, format!("{layers} booleans"), listed.len())),
+    }
 }
 
 /// Layers whose positions enter otherwise than in the others.
@@ -173,6 +215,10 @@ fn layer_positions(
     if let Some(period) = architecture.no_rope_period {
         let own = |layer: usize| layer.is_multiple_of(period).then_some(PositionConfig::None);
         return Ok((1..=config.layers).map(own).collect());
+    }
+    if architecture.rope_in_windows {
+        let own = |window: &Option<u64>| window.is_none().then_some(PositionConfig::None);
+        return Ok(windows.iter().map(own).collect());
     }
     let (Some(default), PositionConfig::Rope { dim, layout, .. }) =
         (architecture.local_theta, &config.position)
@@ -245,12 +291,13 @@ fn alibi(keys: &Keys<'_>) -> Result<PositionConfig> {
     }
 }
 
-fn residual(keys: &Keys<'_>, architecture: &Architecture) -> Result<Residual> {
+fn residual(gguf: &Gguf, keys: &Keys<'_>, architecture: &Architecture) -> Result<Residual> {
     let parallel = match architecture.parallel {
         Parallel::Never => false,
         Parallel::Always => true,
         // llama.cpp's default.
         Parallel::OfMetadata => keys.boolean("use_parallel_residual")?.unwrap_or(true),
+        Parallel::OfTensors => !gguf.tensors.contains("blk.0.ffn_norm.weight"),
     };
     Ok(if parallel { Residual::Parallel } else { Residual::Sequential })
 }

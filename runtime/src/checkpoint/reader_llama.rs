@@ -1,12 +1,25 @@
-//! Weights of decoders whose block has the matrices of Llama (Llama, Mistral, SmolLM2, Qwen2, Qwen3, Gemma, Granite, OLMo 2, …), under the
-//! names of either format.
+//! Weights of decoders whose block has the matrices of Llama (Llama, Mistral, Qwen, Gemma, Granite, OLMo 2, Phi, StableLM, Cohere,
+//! GLM-4, …), under the names of either format.
 
 use super::experts::StoredExperts;
-use super::taken::{Bias, TakenTensors};
+use super::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::tensors::TensorTable;
 use crate::model::config::ModelConfig;
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
+
+/// How weights of the norms of queries and of keys are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeadNorms {
+    /// A vector for all heads alike: `[head_dim]`.
+    Shared,
+    /// One norm over all heads of a token together: `[heads · head_dim]`.
+    OfAllHeads,
+    /// A norm for each head: [heads, head_dim].
+    OfEachHead,
+    /// The same, each in a tensor of its own, `norms.HEAD` behind the name.
+    OfEachHeadApart,
+}
 
 /// What one format, or one family, calls the tensors, without `.weight` and `.bias`.
 #[derive(Clone, Copy)]
@@ -26,18 +39,26 @@ pub(super) struct Names {
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
+    /// All three in one matrix, one above the other.
+    pub query_key_value: Option<&'static str>,
     pub query_norm: &'static str,
     pub key_norm: &'static str,
     pub output: &'static str,
     pub gate: &'static str,
     pub up: &'static str,
+    /// The gate, and `up` below it, in one matrix.
+    pub gate_up: Option<&'static str>,
     pub down: &'static str,
     /// Experts, in the layers that have a router.
     pub experts: Option<StoredExperts>,
     /// Logits of learned sinks.
     pub sinks: &'static str,
-    /// Queries and keys are normalized over all heads of a token together.
-    pub norm_of_all_heads: bool,
+    /// Norms of queries and keys.
+    pub head_norms: HeadNorms,
+    /// Whether the norms have biases.
+    pub norm_bias: Bias,
+    /// The output head has a bias.
+    pub head_bias: bool,
     /// Ends of names of tensors that hold no weights of the decoder.
     pub ignored: &'static [&'static str],
     /// Names of tensors that the configuration reads.
@@ -60,15 +81,19 @@ pub(super) const GGUF_NAMES: Names = Names {
     query: "attn_q",
     key: "attn_k",
     value: "attn_v",
+    query_key_value: None,
     query_norm: "attn_q_norm",
     key_norm: "attn_k_norm",
     output: "attn_output",
     gate: "ffn_gate",
     up: "ffn_up",
+    gate_up: None,
     down: "ffn_down",
     experts: Some(StoredExperts::Gguf),
     sinks: "attn_sinks.weight",
-    norm_of_all_heads: false,
+    head_norms: HeadNorms::Shared,
+    norm_bias: Bias::None,
+    head_bias: false,
     // Old converters wrote the plain frequencies.
     ignored: &["attn_rot_embd", "attn_rot_embd.weight"],
     of_configuration: &["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"],
@@ -89,15 +114,19 @@ pub(super) const HUGGING_FACE_NAMES: Names = Names {
     query: "self_attn.q_proj",
     key: "self_attn.k_proj",
     value: "self_attn.v_proj",
+    query_key_value: None,
     query_norm: "self_attn.q_norm",
     key_norm: "self_attn.k_norm",
     output: "self_attn.o_proj",
     gate: "mlp.gate_proj",
     up: "mlp.up_proj",
+    gate_up: None,
     down: "mlp.down_proj",
     experts: None,
     sinks: "self_attn.sinks",
-    norm_of_all_heads: false,
+    head_norms: HeadNorms::Shared,
+    norm_bias: Bias::None,
+    head_bias: false,
     ignored: &["rotary_emb.inv_freq"],
     of_configuration: &[],
     other_parts: &[],
@@ -112,7 +141,8 @@ impl Names {
     /// The same with the first of `bases` under which `tensors` hold a decoder; a decoder without its output head is stored
     /// without any.
     pub(super) fn stored_in(self, tensors: &TensorTable, bases: &[&'static str]) -> Self {
-        let names = [format!("{}.0.{}", self.block, self.query), self.embedding.to_owned()];
+        let of_block = self.query_key_value.unwrap_or(self.query);
+        let names = [format!("{}.0.{of_block}", self.block), self.embedding.to_owned()];
         let has = |base: &&&str| names.iter().any(|name| tensors.contains(&format!("{base}{name}.weight")));
         let base = [self.base].iter().chain(bases).chain(&[""]).find(has).copied();
         Self { base: base.unwrap_or(self.base), ..self }
@@ -126,7 +156,7 @@ pub(super) struct Biases {
     pub attention_input: Bias,
     /// Of the attention's output.
     pub attention_output: Bias,
-    /// Of all three matrices of the MLP.
+    /// Of all matrices of the MLP.
     pub mlp: Bias,
 }
 
@@ -156,28 +186,44 @@ pub(super) fn weights(
         let name = |role: &str| format!("{}{}.{layer}.{role}", names.base, names.block);
         let query_key_norm = match config.query_key_norm {
             true => {
-                let [of_queries, of_keys] =
-                    if names.norm_of_all_heads { [queries, keys] } else { [config.head_dim; 2] };
-                let mut of = |role, width| reader.vector(&format!("{}.weight", name(role)), width);
-                Some([of(names.query_norm, of_queries)?, of(names.key_norm, of_keys)?])
+                let mut of =
+                    |role, heads| head_norm(&mut reader, names.head_norms, &name(role), heads, config);
+                Some([of(names.query_norm, config.heads)?, of(names.key_norm, config.kv_heads)?])
             }
             false => None,
         };
-        let mut norm =
-            |role: Option<&str>| role.map(|role| reader.norm(&name(role), hidden, Bias::None)).transpose();
+        let mut norm = |role: Option<&str>| {
+            role.map(|role| reader.norm(&name(role), hidden, names.norm_bias)).transpose()
+        };
         let (attention_norm, attention_post_norm) =
             (norm(names.attention_norm)?, norm(names.attention_post_norm)?);
         let (mlp_norm, mlp_post_norm) = (norm(names.mlp_norm)?, norm(names.mlp_post_norm)?);
+        let [query, key, value] = match names.query_key_value {
+            Some(role) => reader.fused(&name(role), config, FusedRows::Blocks, biases.attention_input)?,
+            None => {
+                let mut of = |role, rows| reader.linear(&name(role), rows, hidden, biases.attention_input);
+                [of(names.query, queries)?, of(names.key, keys)?, of(names.value, keys)?]
+            }
+        };
         let stored = names.experts.filter(|_| !dense_layers.contains(&layer));
         let feed_forward = match (config.experts, stored) {
             (Some(of), Some(stored)) => {
                 FeedForward::Experts(stored.take(&mut reader, (config, of), &name)?)
             }
-            _ => FeedForward::Dense(MlpWeights {
-                gate: Some(reader.linear(&name(names.gate), intermediate, hidden, biases.mlp)?),
-                up: reader.linear(&name(names.up), intermediate, hidden, biases.mlp)?,
-                down: reader.linear(&name(names.down), hidden, intermediate, biases.mlp)?,
-            }),
+            _ => {
+                let (gate, up) = match names.gate_up {
+                    Some(role) => {
+                        let [gate, up] = reader.halves(&name(role), intermediate, hidden, biases.mlp)?;
+                        (Some(gate), up)
+                    }
+                    None => {
+                        let mut of = |role| reader.linear(&name(role), intermediate, hidden, biases.mlp);
+                        (config.mlp.is_gated().then(|| of(names.gate)).transpose()?, of(names.up)?)
+                    }
+                };
+                let down = reader.linear(&name(names.down), hidden, intermediate, biases.mlp)?;
+                FeedForward::Dense(MlpWeights { gate, up, down })
+            }
         };
         let sinks = match config.learned_sinks {
             true => Some(reader.vector(&name(names.sinks), config.heads)?),
@@ -186,9 +232,9 @@ pub(super) fn weights(
         blocks.push(LayerWeights {
             attention_norm,
             attention_post_norm,
-            query: reader.linear(&name(names.query), queries, hidden, biases.attention_input)?,
-            key: reader.linear(&name(names.key), keys, hidden, biases.attention_input)?,
-            value: reader.linear(&name(names.value), keys, hidden, biases.attention_input)?,
+            query,
+            key,
+            value,
             output: reader.linear(&name(names.output), hidden, queries, biases.attention_output)?,
             query_key_norm,
             mlp_norm,
@@ -197,10 +243,34 @@ pub(super) fn weights(
             mlp_post_norm,
         });
     }
-    let final_norm = reader.norm(&format!("{}{}", names.base, names.final_norm), hidden, Bias::None)?;
+    let final_norm = reader.norm(&format!("{}{}", names.base, names.final_norm), hidden, names.norm_bias)?;
     let head = reader.head(names.head, config, &embedding)?;
+    let head_bias = match names.head_bias {
+        true => Some(reader.vector(&format!("{}.bias", names.head), vocabulary)?),
+        false => None,
+    };
     reader.leave(names.other_parts);
     reader.finish(names.ignored, names.of_configuration, &config.architecture)?;
-    let (embedding_norm, head_bias) = (None, None);
-    Ok(ModelWeights { embedding, embedding_norm, layers: blocks, final_norm, head, head_bias })
+    Ok(ModelWeights { embedding, embedding_norm: None, layers: blocks, final_norm, head, head_bias })
+}
+
+/// Weights of the norm of queries or of keys, of which there are `heads`.
+fn head_norm(
+    reader: &mut TakenTensors<'_>,
+    stored: HeadNorms,
+    name: &str,
+    heads: usize,
+    config: &ModelConfig,
+) -> Result<Vec<f32>> {
+    let head_dim = config.head_dim;
+    let whole = format!("{name}.weight");
+    match stored {
+        HeadNorms::Shared => reader.vector(&whole, head_dim),
+        HeadNorms::OfAllHeads => reader.vector(&whole, heads * head_dim),
+        HeadNorms::OfEachHead => reader.rows(&whole, heads, head_dim),
+        HeadNorms::OfEachHeadApart => {
+            let of = |head| reader.vector(&format!("{name}.norms.{head}.weight"), head_dim);
+            Ok((0..heads).map(of).collect::<Result<Vec<_>>>()?.concat())
+        }
+    }
 }

@@ -47,6 +47,13 @@ impl<'a> TakenTensors<'a> {
         Ok(values)
     }
 
+    /// The rows of a small matrix by its whole name, one behind the other.
+    pub(super) fn rows(&mut self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
+        let values = self.tensors.values(name, &[rows, columns])?;
+        self.used.insert(name.to_owned());
+        Ok(values)
+    }
+
     /// Takes whatever a name begins so of: parts of a model that its decoder does not need.
     pub(super) fn leave(&mut self, begins: &[&str]) {
         let names = self.tensors.iter().map(|(name, _)| name);
@@ -106,6 +113,26 @@ impl<'a> TakenTensors<'a> {
         let weight = self.tensors.matrix(&weight_name, rows, columns)?;
         self.used.insert(weight_name);
         Ok(Linear { weight, bias: self.bias(name, rows, bias)? })
+    }
+
+    /// Two matrices of `rows` rows each, of which the file has one above the other.
+    pub(super) fn halves(
+        &mut self,
+        name: &str,
+        rows: usize,
+        columns: usize,
+        bias: Bias,
+    ) -> Result<[Linear; 2]> {
+        let whole = self.linear(name, 2 * rows, columns, bias)?;
+        let of = |first: usize| -> Option<Linear> {
+            let bias = whole.bias.as_ref().map(|bias| bias[first..first + rows].to_vec());
+            Some(Linear { weight: whole.weight.slice(first, rows)?, bias })
+        };
+        match (of(0), of(rows)) {
+            (Some(first), Some(second)) => Ok([first, second]),
+            // Its shape was checked.
+            _ => Err(Error::input(format!("tensor {name}"), "its rows cannot be split")),
+        }
     }
 
     /// Queries, keys and values from one matrix. Blocks stay where they are; the rows of groups are copied.

@@ -195,8 +195,11 @@ impl TensorTable {
         self.values(name, &[length])
     }
 
-    /// The same of any shape, row after row.
-    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    /// The values of a tensor of this shape, row after row.
+    ///
+    /// # Errors
+    /// As [`Self::vector`].
+    pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.get(name)?;
         tensor.check_shape(name, shape)?;
         let stored = &(*tensor.bytes).as_ref()[tensor.range.clone()];

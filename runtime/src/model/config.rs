@@ -33,8 +33,9 @@ pub struct ModelConfig {
     /// Queries, keys and values are clamped to ±this before positions enter (MPT's `clip_qkv`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_qkv: Option<f32>,
-    /// Queries and keys are normalized (RMS) before positions enter, every head by itself (Qwen3) or all heads of a token
-    /// together (OLMo 2): over as many values as [`LayerWeights`](super::weights::LayerWeights) has weights.
+    /// Queries and keys are normalized before positions enter, as [`Self::norm`] does. RMS: every head by itself (Qwen3) or all
+    /// heads of a token together (OLMo 2), over as many values as [`LayerWeights`](super::weights::LayerWeights) has weights.
+    /// LayerNorm: every head by itself, with weights of its own or those of all (Cohere, StableLM).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub query_key_norm: bool,
     /// How positions enter attention.
@@ -162,7 +163,7 @@ pub enum Residual {
     /// `x += attention(norm(x))`, then `x += mlp(norm'(x))`.
     #[default]
     Sequential,
-    /// `x += attention(norm(x)) + mlp(norm'(x))` (GPT-J, GPT-NeoX, Falcon). Without a norm of the MLP's own, it reads what
+    /// `x += attention(norm(x)) + mlp(norm'(x))` (GPT-J, GPT-NeoX, Falcon, Phi-2, Cohere). Without a norm of the MLP's own, it reads what
     /// attention reads.
     Parallel,
 }
@@ -231,6 +232,15 @@ fn slopes_end() -> f64 {
 impl PositionConfig {
     /// ALiBi with the slopes of the paper.
     pub const ALIBI: Self = Self::Alibi { max: 8.0 };
+
+    /// The same with RoPE in neighbouring pairs.
+    #[must_use]
+    pub(crate) fn interleaved(mut self) -> Self {
+        if let Self::Rope { layout, .. } = &mut self {
+            *layout = RopeLayout::Interleaved;
+        }
+        self
+    }
 }
 
 /// What a checkpoint says about LongRoPE (Ding et al. 2024, arXiv 2402.13753).

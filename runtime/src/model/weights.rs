@@ -151,8 +151,8 @@ pub struct LayerWeights {
     pub output: Linear,
     /// Of what attention adds to the residual stream, where that is normalized (Gemma 2). `[hidden]`
     pub attention_post_norm: Option<NormWeights>,
-    /// Of queries and of keys, where they are normalized: each head `[head_dim]`, or all heads together
-    /// `[heads · head_dim]`, `[kv_heads · head_dim]`.
+    /// Of queries and of keys, where they are normalized: the same for each head `[head_dim]`, or all heads together, or each
+    /// head's own, `[heads · head_dim]`, `[kv_heads · head_dim]`.
     pub query_key_norm: Option<[Vec<f32>; 2]>,
     /// Logits of the learned sinks, where heads have them. `[heads]`
     pub sinks: Option<Vec<f32>>,

@@ -246,6 +246,19 @@ impl Decoder {
         }
     }
 
+    /// Queries or keys of some tokens, normalized as [`ModelConfig::query_key_norm`] says.
+    fn normalize_heads(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let epsilon = match self.config.norm {
+            Norm::Rms { epsilon } => return rms_norm(x, weight, epsilon, out),
+            Norm::Layer { epsilon } => epsilon,
+        };
+        let head_dim = self.config.head_dim;
+        let of_heads = x.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
+        for ((x, out), weight) in of_heads.zip(weight.chunks_exact(head_dim).cycle()) {
+            layer_norm(x, weight, None, epsilon, out);
+        }
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "one call site; a struct would name the same seven things again"
@@ -276,7 +289,7 @@ impl Decoder {
         if let Some(weights) = &layer.query_key_norm {
             for (heads, weight) in [&mut queries, &mut keys].into_iter().zip(weights) {
                 let projected = heads.clone();
-                rms_norm(&projected, weight, self.config.norm.epsilon(), heads);
+                self.normalize_heads(&projected, weight, heads);
             }
         }
         multiply(&mut queries, self.config.multipliers.queries);

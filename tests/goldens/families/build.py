@@ -1,4 +1,4 @@
-"""Writes this folder: python build.py, with transformers 5.
+"""Writes this folder, or the cases that are named: python build.py [CASE]…, with transformers 5.
 
 A folder for each case: a random decoder as transformers writes it (float32), and its own answers with float64 weights:
 `logits.npy` [40, 97] to the tokens of `../tiny_llama/tokens.npy`, and `greedy.npy`, the 40 tokens that it takes to be the
@@ -8,6 +8,7 @@ likeliest behind the first eight of them.
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import torch
@@ -44,6 +45,9 @@ LLAMA_LIKE = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 40,
     "max_position_embeddings": 64,
 }
+
+# Heads of 8, of which RoPE turns a part.
+PARTLY = LLAMA_LIKE | {"hidden_size": 32}
 
 # transformers passes `alibi_bias_max` over, and always takes 8; llm-foundry, which trained MPT, does not.
 OTHER_SLOPES = {"mpt_other_slopes": 4}
@@ -122,6 +126,47 @@ CASES = {
         "SmolLM3Config",
         LLAMA_LIKE | {"num_hidden_layers": 4, "no_rope_layers": [1, 0, 1, 0], "use_sliding_window": True, "sliding_window": 9},
     ),
+    "phi3": ("Phi3Config", LLAMA_LIKE | {"sliding_window": 9}),
+    # Within the first training length: beyond, transformers changes the factors of all tokens at once.
+    "phi3_longrope": (
+        "Phi3Config",
+        PARTLY | {
+            "max_position_embeddings": 128, "original_max_position_embeddings": 64, "tie_word_embeddings": True,
+            "rope_parameters": {
+                "rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.75,
+                "short_factor": [1.0, 1.3, 2.0], "long_factor": [1.5, 4.0, 9.0],
+            },
+        },
+    ),
+    "phi": (
+        "PhiConfig",
+        {
+            "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96,
+            "max_position_embeddings": 64,
+        },
+    ),
+    "stablelm": ("StableLmConfig", PARTLY | {"use_qkv_bias": True}),
+    "stablelm_parallel": (
+        "StableLmConfig",
+        PARTLY | {
+            "use_parallel_residual": True, "qk_layernorm": True,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5},
+        },
+    ),
+    "cohere": ("CohereConfig", LLAMA_LIKE | {"logit_scale": 0.7}),
+    "cohere_norms": (
+        "CohereConfig",
+        PARTLY | {"logit_scale": 1.3, "use_qk_norm": True, "attention_bias": True, "layer_norm_eps": 1e-4},
+    ),
+    "cohere2": ("Cohere2Config", LLAMA_LIKE | {"logit_scale": 0.7, "num_hidden_layers": 5, "sliding_window": 7}),
+    "glm": ("GlmConfig", LLAMA_LIKE | {"head_dim": 8}),
+    "glm4": (
+        "Glm4Config",
+        LLAMA_LIKE | {
+            "head_dim": 8, "attention_bias": False,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.75},
+        },
+    ),
 }
 
 
@@ -151,7 +196,8 @@ def answers(folder):
 
 
 def main():
-    for name, (kind, fields) in CASES.items():
+    for name in sys.argv[1:] or CASES:
+        kind, fields = CASES[name]
         config = getattr(transformers, kind)(**WORDS | fields)
         folder = HERE / name
         # Weights whose text no rounding to float32 can change.

@@ -3,22 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lm_infinite::model::config::{PositionConfig, RopeLayout};
+use lm_infinite::model::config::{LongRope, PositionConfig, RopeLayout};
 use serde_json::json;
 
+use super::gguf_metadata::{self, Fields};
 use super::{CASES, LOGITS, Stored, logits};
 use crate::compare::{assert_close, line};
 use crate::fixtures::{GgufFile, GgufTensor, Value, Vocabulary, float_bytes};
 use crate::support::{load, tiny_tokens};
-
-/// Fields of a configuration.
-struct Fields<'a>(&'a serde_json::Value);
-
-impl Fields<'_> {
-    fn number(&self, names: &[&str]) -> usize {
-        names.iter().find_map(|name| self.0[name].as_u64()).expect("one of the names") as usize
-    }
-}
 
 /// llama.cpp writes no GPT-J.
 fn architecture(name: &str) -> Option<&'static str> {
@@ -38,13 +30,20 @@ fn architecture(name: &str) -> Option<&'static str> {
         ("granite", "granite"),
         ("olmo2", "olmo2"),
         ("smollm3", "smollm3"),
+        ("phi3", "phi3"),
+        ("phi", "phi2"),
+        ("stablelm", "stablelm"),
+        ("cohere2", "cohere2"),
+        ("cohere", "command-r"),
+        ("glm4", "glm4"),
+        ("glm", "chatglm"),
     ]
     .into_iter()
     .find_map(|(family, architecture)| name.starts_with(family).then_some(architecture))
 }
 
 /// Names without what stands before them all, in the order in which they are replaced.
-const NAMES: [(&str, &str); 33] = [
+const NAMES: [(&str, &str); 41] = [
     ("transformer.word_embeddings_layernorm", "token_embd_norm"),
     ("transformer.word_embeddings", "token_embd"),
     ("transformer.wte", "token_embd"),
@@ -54,6 +53,7 @@ const NAMES: [(&str, &str); 33] = [
     ("transformer.norm_f", "output_norm"),
     ("gpt_neox.final_layer_norm", "output_norm"),
     ("model.norm", "output_norm"),
+    ("model.final_layernorm", "output_norm"),
     ("embed_out", "output"),
     ("lm_head", "output"),
     ("transformer.blocks", "blk"),
@@ -61,15 +61,19 @@ const NAMES: [(&str, &str); 33] = [
     ("gpt_neox.layers", "blk"),
     ("model.layers", "blk"),
     ("attn.Wqkv", "attn_qkv"),
+    ("self_attn.qkv_proj", "attn_qkv"),
     ("self_attention.query_key_value", "attn_qkv"),
     ("attention.query_key_value", "attn_qkv"),
     ("attn.out_proj", "attn_output"),
     ("self_attention.dense", "attn_output"),
     ("attention.dense", "attn_output"),
     ("self_attn.o_proj", "attn_output"),
+    ("self_attn.dense", "attn_output"),
     ("self_attn.q_norm", "attn_q_norm"),
     ("self_attn.k_norm", "attn_k_norm"),
     ("input_layernorm", "attn_norm"),
+    ("post_self_attn_layernorm", "post_attention_norm"),
+    ("post_mlp_layernorm", "post_ffw_norm"),
     ("post_attention_layernorm", "ffn_norm"),
     // Of Falcon's two norms the MLP's is the first.
     ("ln_attn", "attn_norm_2"),
@@ -78,6 +82,9 @@ const NAMES: [(&str, &str); 33] = [
     (".norm_2", ".ffn_norm"),
     ("mlp.dense_h_to_4h", "ffn_up"),
     ("mlp.dense_4h_to_h", "ffn_down"),
+    ("mlp.fc1", "ffn_up"),
+    ("mlp.fc2", "ffn_down"),
+    ("mlp.gate_up_proj", "ffn_up"),
     ("ffn.", "mlp."),
 ];
 
@@ -98,10 +105,12 @@ const POST_NORMS: [(&str, &str); 3] = [
 ];
 
 /// Experts as llama.cpp's converter writes them: gate, up and down of all of them below each other.
-fn with_stacked_experts(stored: &Stored) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+fn with_stacked_experts(
+    stored: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let mut tensors = BTreeMap::new();
     let mut stacks: BTreeMap<String, BTreeMap<usize, &(Vec<usize>, Vec<f32>)>> = BTreeMap::new();
-    for (name, tensor) in &stored.tensors {
+    for (name, tensor) in stored {
         let (shape, values) = tensor;
         if let Some((before, rest)) = name.split_once(".experts.")
             && let Some((number, role)) = rest.split_once('.')
@@ -190,7 +199,7 @@ fn blocks(shape: &[usize], values: &[f32], heads: usize, kv_heads: usize) -> Vec
     order.flat_map(|at| values[at * head..(at + 1) * head].iter().copied()).collect()
 }
 
-fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
+pub(super) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let architecture = architecture(name)?;
     let fields = Fields(&stored.config);
     let heads = fields.number(&["num_attention_heads", "n_head", "n_heads"]);
@@ -199,7 +208,9 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
         "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama"
-        | "qwen3moe" => fields.number(&["num_key_value_heads"]),
+        | "qwen3moe" | "phi3" | "phi2" | "stablelm" | "command-r" | "cohere2" | "glm4" | "chatglm" => {
+            fields.number(&["num_key_value_heads"])
+        }
         _ => heads,
     };
     let mut file = GgufFile::new();
@@ -214,7 +225,7 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     file.set(&key("attention.head_count"), heads);
     file.set(&key("attention.head_count_kv"), kv_heads);
     match architecture {
-        "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama" | "qwen3moe" => {
+        "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama" | "qwen3moe" | "phi3" | "glm4" | "chatglm" => {
             if architecture == "gpt-oss" || architecture == "qwen3moe" {
                 file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
             }
@@ -226,7 +237,10 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
             file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
             file.set(&key("attention.value_length"), fields.number(&["head_dim"]));
         }
-        _ => file.set(&key("attention.layer_norm_epsilon"), Value::F32(1e-5)),
+        _ => {
+            let epsilon = stored.config["layer_norm_eps"].as_f64().unwrap_or(1e-5);
+            file.set(&key("attention.layer_norm_epsilon"), Value::F32(epsilon as f32));
+        }
     }
     if architecture == "gptneox" {
         let rope = &stored.config["rope_parameters"];
@@ -282,9 +296,11 @@ fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     if architecture == "smollm3" {
         file.set(&key("rope.freq_base"), Value::F32(2_000_000.0));
     }
+    gguf_metadata::write(&mut file, architecture, stored);
     let words = (0..fields.number(&["vocab_size"])).map(|id| id.to_string()).collect();
     Vocabulary { tokens: words, merges: Vec::new() }.write_gguf(&mut file);
-    for (tensor, (shape, values)) in &with_stacked_experts(stored) {
+    let together = gguf_metadata::with_head_norms_together(stored);
+    for (tensor, (shape, values)) in &with_stacked_experts(&together) {
         let grouped = tensor.contains("query_key_value");
         let mut values = if grouped { blocks(shape, values, heads, kv_heads) } else { values.clone() };
         if ["granite", "smollm3", "llama"].contains(&architecture) {
@@ -340,8 +356,12 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_eq!((ours.mlp, ours.norm), (theirs.mlp, theirs.norm), "{name}");
         // Rows of queries and keys lie otherwise in GGUF.
         let of_pairs = |mut position: PositionConfig| {
-            if let PositionConfig::Rope { layout, .. } = &mut position {
+            if let PositionConfig::Rope { layout, long_rope, .. } = &mut position {
                 *layout = RopeLayout::HalfSplit;
+                if let Some(LongRope { magnitude, short, long, .. }) = long_rope {
+                    let numbers = short.iter_mut().chain(long).chain([magnitude]);
+                    numbers.for_each(|number| *number = f64::from(*number as f32));
+                }
             }
             position
         };
@@ -351,7 +371,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 15);
+    assert_eq!(tried, 25);
 }
 
 /// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which

@@ -78,6 +78,19 @@ fn models(folder: &Path) -> std::io::Result<Vec<Target>> {
         ("config-falcon", "falcon_40b"),
         ("config-bloom", "bloom"),
         ("config-qwen3", "qwen3"),
+        ("config-gemma", "gemma"),
+        ("config-gemma2", "gemma2"),
+        ("config-gemma3", "gemma3_text"),
+        ("config-gemma3-images", "gemma3"),
+        ("config-granite", "granite"),
+        ("config-olmo2", "olmo2"),
+        ("config-smollm3", "smollm3"),
+        ("config-phi3", "phi3_longrope"),
+        ("config-phi", "phi"),
+        ("config-stablelm", "stablelm_parallel"),
+        ("config-cohere", "cohere_norms"),
+        ("config-cohere2", "cohere2"),
+        ("config-glm4", "glm4"),
     ] {
         let folder = own_folder(folder, name)?;
         let goldens = seeds::goldens();

@@ -28,12 +28,10 @@ const OF_IMAGES: &[&str] =
     &["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
 
 /// RoPE of the layers that have a window, in Gemma 3.
-const LOCAL_ROPE: hf_rope::Names =
-    hf_rope::Names { theta: "rope_local_base_freq", default_theta: 10_000.0, part: None };
+const LOCAL_ROPE: hf_rope::Names = hf_rope::Names { theta: "rope_local_base_freq", ..hf_rope::NAMES };
 
 /// RoPE of those that have none.
-const GLOBAL_ROPE: hf_rope::Names =
-    hf_rope::Names { theta: "rope_theta", default_theta: 1_000_000.0, part: None };
+const GLOBAL_ROPE: hf_rope::Names = hf_rope::Names { default_theta: 1_000_000.0, ..hf_rope::NAMES };
 
 fn names(tensors: &TensorTable, post_norms: bool) -> Names {
     let names = Names { other_parts: OF_IMAGES, ..HUGGING_FACE_NAMES };
@@ -60,6 +58,7 @@ fn defaults(architecture: &str) -> Defaults {
         head_dim: Some(256),
         positions: 8192,
         epsilon: 1e-6,
+        layer_norm: false,
         tied: true,
     };
     let gemma2 =

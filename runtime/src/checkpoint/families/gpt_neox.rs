@@ -25,7 +25,7 @@ pub(super) const FAMILY: Family = Family {
 const BASE: &str = "gpt_neox.";
 const HEAD: &str = "embed_out";
 const ROPE: hf_rope::Names =
-    hf_rope::Names { theta: "rotary_emb_base", default_theta: 10_000.0, part: Some(("rotary_pct", 0.25)) };
+    hf_rope::Names { theta: "rotary_emb_base", part: Some(("rotary_pct", 0.25)), ..hf_rope::NAMES };
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;

@@ -26,7 +26,7 @@ pub(super) const FAMILY: Family = Family {
     weights,
 };
 
-const ROPE: hf_rope::Names = hf_rope::Names { theta: "rope_theta", default_theta: 150_000.0, part: None };
+const ROPE: hf_rope::Names = hf_rope::Names { default_theta: 150_000.0, ..hf_rope::NAMES };
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;
@@ -42,6 +42,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         positions: 131_072,
         epsilon: 1e-5,
         tied: false,
+        layer_norm: false,
     };
     let mut config = llama_like::config(fields, "gpt_oss", &defaults)?;
     for (key, value) in [("swiglu_alpha", 1.702), ("swiglu_limit", 7.0)] {

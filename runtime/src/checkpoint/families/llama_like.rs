@@ -22,6 +22,8 @@ pub(super) struct Defaults {
     pub head_dim: Option<u64>,
     pub positions: u64,
     pub epsilon: f64,
+    /// LayerNorm with `layer_norm_eps` in place of RMSNorm with `rms_norm_eps`.
+    pub layer_norm: bool,
     pub tied: bool,
 }
 
@@ -37,6 +39,7 @@ impl Defaults {
         head_dim: None,
         positions: 2048,
         epsilon: 1e-6,
+        layer_norm: false,
         tied: false,
     };
 }
@@ -76,7 +79,10 @@ pub(super) fn config(
         kv_heads,
         head_dim,
         intermediate: fields.width("intermediate_size", defaults.intermediate)?,
-        norm: Norm::Rms { epsilon: fields.number("rms_norm_eps", defaults.epsilon)? as f32 },
+        norm: match defaults.layer_norm {
+            true => Norm::Layer { epsilon: fields.number("layer_norm_eps", defaults.epsilon)? as f32 },
+            false => Norm::Rms { epsilon: fields.number("rms_norm_eps", defaults.epsilon)? as f32 },
+        },
         mlp: Mlp::SwiGlu,
         residual: Residual::Sequential,
         clip_qkv: None,
@@ -109,7 +115,10 @@ pub(super) fn check(json: &Json, config: &ModelConfig) -> Result<()> {
         heads: "num_attention_heads",
         kv_heads: "num_key_value_heads",
         head_dim: "head_dim",
-        epsilon: "rms_norm_eps",
+        epsilon: match config.norm {
+            Norm::Layer { .. } => "layer_norm_eps",
+            Norm::Rms { .. } => "rms_norm_eps",
+        },
         rope_theta: "rope_theta",
         rope_dim: "head_dim",
     };

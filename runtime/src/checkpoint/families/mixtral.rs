@@ -36,7 +36,7 @@ const OF_QWEN: StoredExperts = StoredExperts::HuggingFace {
 };
 
 /// RoPE of Mixtral.
-const ROPE: hf_rope::Names = hf_rope::Names { theta: "rope_theta", default_theta: 1_000_000.0, part: None };
+const ROPE: hf_rope::Names = hf_rope::Names { default_theta: 1_000_000.0, ..hf_rope::NAMES };
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;

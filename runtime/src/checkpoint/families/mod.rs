@@ -2,10 +2,12 @@
 //! [`ModelConfig`](crate::model::config::ModelConfig) and tensors become [`ModelWeights`](crate::model::weights::ModelWeights). How to add one: `docs/add-a-family.md`.
 
 mod bloom;
+mod cohere;
 mod falcon;
 mod family;
 pub(super) mod fields;
 mod gemma;
+mod glm;
 mod gpt_neox;
 mod gpt_oss;
 mod gptj;
@@ -15,11 +17,14 @@ mod llama_like;
 mod mixtral;
 mod mpt;
 mod olmo2;
+mod phi;
+mod phi3;
 mod smollm3;
+mod stablelm;
 
 pub(super) use family::Family;
 
-const FAMILIES: [Family; 12] = [
+const FAMILIES: [Family; 17] = [
     llama::FAMILY,
     gptj::FAMILY,
     mpt::FAMILY,
@@ -32,6 +37,11 @@ const FAMILIES: [Family; 12] = [
     granite::FAMILY,
     olmo2::FAMILY,
     smollm3::FAMILY,
+    phi3::FAMILY,
+    phi::FAMILY,
+    stablelm::FAMILY,
+    cohere::FAMILY,
+    glm::FAMILY,
 ];
 
 /// The family of a model type.

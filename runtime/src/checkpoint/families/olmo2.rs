@@ -4,7 +4,7 @@ use super::family::Family;
 use super::fields::Fields;
 use super::llama_like::{self, Defaults};
 use crate::checkpoint::hf_rope;
-use crate::checkpoint::reader_llama::{self, HUGGING_FACE_NAMES, Names};
+use crate::checkpoint::reader_llama::{self, HUGGING_FACE_NAMES, HeadNorms, Names};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
@@ -27,7 +27,7 @@ fn names(tensors: &TensorTable) -> Names {
         attention_post_norm: Some("post_attention_layernorm"),
         mlp_norm: None,
         mlp_post_norm: Some("post_feedforward_layernorm"),
-        norm_of_all_heads: true,
+        head_norms: HeadNorms::OfAllHeads,
         ..HUGGING_FACE_NAMES.stored_in(tensors, &[])
     }
 }

@@ -21,7 +21,7 @@ pub(super) const FAMILY: Family = Family {
     weights,
 };
 
-const ROPE: hf_rope::Names = hf_rope::Names { theta: "rope_theta", default_theta: 2_000_000.0, part: None };
+const ROPE: hf_rope::Names = hf_rope::Names { default_theta: 2_000_000.0, ..hf_rope::NAMES };
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;

@@ -163,6 +163,16 @@ impl Metadata {
         })
     }
 
+    /// An array of booleans.
+    pub fn booleans(&self, key: &str) -> Result<Option<Vec<bool>>> {
+        self.array(key, "an array of booleans", &[BOOL], |cursor, element| {
+            match read_value(cursor, key, element)? {
+                Value::Bool(v) => Ok(v),
+                other => Err(self.malformed(key, "a boolean", kind(&other))),
+            }
+        })
+    }
+
     /// An array of floats, or of integers.
     pub fn floats(&self, key: &str) -> Result<Option<Vec<f64>>> {
         let types = [F32, F64, U8, I8, U16, I16, U32, I32, U64, I64];
