@@ -7,12 +7,11 @@ use std::sync::Arc;
 use lm_infinite::checkpoint::LoadedModel;
 use lm_infinite::session::Decoder;
 use ndarray::ArrayD;
-use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::compare::{Tolerance, assert_close, line};
 use crate::families::{Stored, logits};
-use crate::fixtures::{TinyConfig, TinyLlama};
+use crate::fixtures::{SafetensorsFile, TinyConfig, TinyLlama, float_bytes};
 use crate::support::{golden, load, program, read_npy, session, tiny, tiny_tokens};
 
 const LOGITS: Tolerance = Tolerance { absolute: 2e-4, relative: 1e-5 };
@@ -43,31 +42,39 @@ fn an_adapter_gives_the_logits_of_peft() {
 /// Where a family has RoPE in neighbouring pairs, so has its adapter: nothing stands in another order.
 #[test]
 fn an_adapter_over_neighbouring_pairs_adds_its_products() {
+    const RANK: usize = 3;
     let mut stored = Stored::read("cohere");
-    let model = load(stored.write().path()).with_adapter(&adapter("adapter")).expect("it fits");
-    let bytes = fs::read(adapter("adapter").join("adapter_model.safetensors")).expect("weights");
-    let file = SafeTensors::deserialize(&bytes).expect("weights");
-    let values = |name: &str| -> Vec<f32> {
-        let data = file.tensor(name).expect("it").data().to_vec();
-        data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(adapter("adapter").join("adapter_config.json"), folder.path().join("adapter_config.json"))
+        .expect("copied");
+    let plain = load(stored.write().path());
+    let mut file = SafetensorsFile::default();
+    let mut seed = 0;
+    let mut draw = |len: usize| -> Vec<f32> {
+        seed += 1;
+        (0..len).map(|at| ((at * 7919 + seed * 104_729) % 1000) as f32 / 2500.0 - 0.2).collect()
     };
     let mut changed = 0;
     for (name, (shape, weights)) in &mut stored.tensors {
-        let module = format!("base_model.model.{}", name.trim_end_matches(".weight"));
-        let [down, up] = ["lora_A", "lora_B"].map(|part| format!("{module}.{part}.weight"));
-        if file.tensor(&down).is_err() {
+        if !["q_proj", "v_proj", "down_proj"].iter().any(|role| name.contains(role)) {
             continue;
         }
-        let (down, up, rank) = (values(&down), values(&up), 3);
-        for (row, weights) in weights.chunks_exact_mut(shape[1]).enumerate() {
+        let (rows, columns) = (shape[0], shape[1]);
+        let (down, up) = (draw(RANK * columns), draw(rows * RANK));
+        let module = format!("base_model.model.{}", name.trim_end_matches(".weight"));
+        file.push(&format!("{module}.lora_A.weight"), "F32", &[RANK, columns], &float_bytes(&down, "F32"));
+        file.push(&format!("{module}.lora_B.weight"), "F32", &[rows, RANK], &float_bytes(&up, "F32"));
+        for (row, weights) in weights.chunks_exact_mut(columns).enumerate() {
             for (column, weight) in weights.iter_mut().enumerate() {
-                let product = |at: usize| up[row * rank + at] * down[at * shape[1] + column];
+                let product = |at: usize| up[row * RANK + at] * down[at * columns + column];
                 // lora_alpha / r.
-                *weight += 12.0 / 3.0 * (0..rank).map(product).sum::<f32>();
+                *weight += 12.0 / 3.0 * (0..RANK).map(product).sum::<f32>();
             }
         }
         changed += 1;
     }
+    file.write(&folder.path().join("adapter_model.safetensors"));
+    let model = plain.with_adapter(folder.path()).expect("it fits");
     assert_eq!(changed, 6, "queries, values and the MLP's last matrix in two layers");
     let decoder = Arc::new(Decoder::new(model.config, model.weights).expect("a whole model"));
     let mut session = session(&decoder, "vanilla");
