@@ -175,15 +175,19 @@ fn gpt_oss(
         let bias = bias.iter().skip(which).step_by(2).copied().collect();
         Some(Linear { weight, bias: Some(bias) })
     };
-    let parts = both.iter().zip(&both_biases).zip(down.into_iter().zip(down_biases));
-    let of = |((both, bias), (down, down_bias)): ((&Matrix, &Vec<f32>), (Matrix, Vec<f32>))| {
-        Some(MlpWeights {
-            gate: Some(half(both, bias, 0)?),
-            up: half(both, bias, 1)?,
-            down: Linear { weight: down, bias: Some(down_bias) },
+    let downs = down.into_iter().zip(down_biases);
+    let all: Option<Vec<MlpWeights>> = both
+        .iter()
+        .zip(&both_biases)
+        .zip(downs)
+        .map(|((both, bias), (down, down_bias))| {
+            Some(MlpWeights {
+                gate: Some(half(both, bias, 0)?),
+                up: half(both, bias, 1)?,
+                down: Linear { weight: down, bias: Some(down_bias) },
+            })
         })
-    };
-    let all: Option<Vec<MlpWeights>> = parts.map(of).collect();
+        .collect();
     all.ok_or_else(|| Error::input(format!("tensor {before}.gate_up_proj"), "its rows cannot be split"))
 }
 

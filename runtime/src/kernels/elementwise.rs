@@ -148,13 +148,7 @@ pub fn swiglu_bounded(gate: &mut [f32], up: &[f32]) {
     const LIMIT: f32 = 7.0;
     for (gate, &up) in gate.iter_mut().zip(up) {
         let g = if *gate > LIMIT { LIMIT } else { *gate };
-        let u = if up > LIMIT {
-            LIMIT
-        } else if up < -LIMIT {
-            -LIMIT
-        } else {
-            up
-        };
+        let u = up.clamp(-LIMIT, LIMIT);
         let e = exp_nonpositive(-(ALPHA * g).abs());
         let sigmoid = if g >= 0.0 { 1.0 } else { e } / (1.0 + e);
         *gate = (u + 1.0) * g * sigmoid;

@@ -1,6 +1,7 @@
 //! A text being read: tokens go in, in chunks of any size; losses and logits come out. How the text was cut does not
 //! matter (up to the rounding of sums).
 
+mod check;
 pub mod decoder;
 mod feed_forward;
 mod layers;

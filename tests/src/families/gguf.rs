@@ -104,12 +104,13 @@ const POST_NORMS: [(&str, &str); 3] = [
     ("post_feedforward_layernorm", "post_ffw_norm"),
 ];
 
+/// Shape and values.
+type Tensor = (Vec<usize>, Vec<f32>);
+
 /// Experts as llama.cpp's converter writes them: gate, up and down of all of them below each other.
-fn with_stacked_experts(
-    stored: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+fn with_stacked_experts(stored: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
-    let mut stacks: BTreeMap<String, BTreeMap<usize, &(Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let mut stacks: BTreeMap<String, BTreeMap<usize, &Tensor>> = BTreeMap::new();
     for (name, tensor) in stored {
         let (shape, values) = tensor;
         if let Some((before, rest)) = name.split_once(".experts.")

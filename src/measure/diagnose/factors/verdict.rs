@@ -73,7 +73,7 @@ mod tests {
     fn a_factor_begins_to_fail_where_it_is_first_not_finite() {
         let onset = |at| Some(TokenOnset { at, interval: [at - 4, at + 4] });
         let of = |onset, first: Option<u64>| {
-            let non_finite = NonFinite { count: u64::from(first.is_some()), first, ..NonFinite::default() };
+            let non_finite = NonFinite { count: u64::from(first.is_some()), first };
             FactorVerdict::new(Outcome::NotFinite, onset, non_finite).begins()
         };
         assert_eq!(of(onset(64), Some(0)), Some((0, [0, 0])));
