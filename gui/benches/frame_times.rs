@@ -36,7 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Tokens read between two looks at the clock.
 const CHUNK: usize = 4096;
 /// Keys of the tabs.
-const NUMBERS: [Key; 6] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
+const NUMBERS: [Key; 8] =
+    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8];
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.

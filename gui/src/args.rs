@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::settings::Settings;
 use crate::tab::Tab;
+use crate::workbench::Layout;
 
 /// Watch attention break past the training length, and the fix hold, head by head
 #[derive(Clone, Debug, Parser)]
@@ -35,9 +36,12 @@ pub struct Args {
     /// Write a picture of the window when the run is finished, and leave
     #[arg(long, value_name = "FILE.png")]
     pub screenshot: Option<PathBuf>,
-    /// The tab to show first
+    /// The tile to show first
     #[arg(long, value_name = "NAME", value_parser = parse_tab)]
     pub tab: Option<Tab>,
+    /// How the tiles are arranged: learn, heads, text [default: as they were left, or where --tab has most room]
+    #[arg(long, value_name = "NAME", value_parser = parse_layout)]
+    pub layout: Option<Layout>,
     /// Dark or light; that of the system by default
     #[arg(long, value_name = "THEME")]
     pub theme: Option<Theme>,
@@ -79,4 +83,9 @@ pub enum Theme {
 fn parse_tab(name: &str) -> Result<Tab, String> {
     let names = || Tab::ALL.iter().map(|tab| tab.name().to_lowercase()).collect::<Vec<_>>().join(", ");
     Tab::named(name).ok_or_else(|| format!("no tab `{name}`; there are {}", names()))
+}
+
+fn parse_layout(name: &str) -> Result<Layout, String> {
+    let names = || Layout::ALL.map(|layout| layout.name().to_lowercase()).join(", ");
+    Layout::named(name).ok_or_else(|| format!("no layout `{name}`; there are {}", names()))
 }

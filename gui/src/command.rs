@@ -1,6 +1,7 @@
 //! What the reader asks for. Views read state and push commands; [`Window`](crate::window::Window) alone obeys them, before the
 //! next frame.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::export::{self, Wanted};
@@ -13,8 +14,10 @@ use crate::views::curves::model as curves;
 use crate::views::features::cloud as features;
 use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
-use crate::views::shown::Hover;
+use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
+use crate::views::timeline::cursor::Cursor;
+use crate::workbench::{Arrangement, Layout, Panels};
 
 /// A wish of the reader.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +34,28 @@ pub enum Command {
     Settings(Settings),
     /// Why the last change of a parameter of policy A or B was refused, if it was.
     Refused([Option<String>; 2]),
-    /// Show a tab.
+    /// Bring a tile to the front.
     Show(Tab),
+    /// Arrange the tiles as this layout has them.
+    Layout(Layout),
+    /// Tiles were moved, split, tabbed or resized.
+    Arrange(Arrangement),
+    /// Side panels were opened or closed.
+    Panels(Panels),
     /// Keep a query marked, of which views show the attention; or none.
     Mark(Option<u64>),
+    /// The cursor of the timeline: the marked query, while it moves or where it rests.
+    Cursor(Cursor),
+    /// A range of the text, or all of it.
+    Range(Option<Range<u64>>),
+    /// Move the cursor through the text, or hold it.
+    Play(bool),
+    /// Show a run of this session again.
+    Recall(u64),
+    /// Let a run of this session go.
+    Discard(u64),
+    /// These policies are not drawn.
+    Hide(Hidden),
     /// The pointer is over this; forgotten at the next frame unless a view says so again.
     Hover(Hover),
     /// Show the small window that asks for something.
@@ -59,8 +80,6 @@ pub enum Command {
     Write(Wanted),
     /// The head grid shows this now, and this head is chosen.
     Heads(Choice),
-    /// The head grid is this wide, in points.
-    HeadsWidth(f32),
     /// The menus and the cursor of the curves.
     Curves(curves::Controls),
     /// What the maps show.

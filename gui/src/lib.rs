@@ -24,6 +24,7 @@ pub mod views;
 pub mod window;
 pub mod window_query;
 pub mod words;
+pub mod workbench;
 
 use std::ffi::OsString;
 
@@ -45,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
     display(|name| std::env::var_os(name)).map_err(anyhow::Error::msg)?;
     // A picture is the same whoever takes it.
     let path = memory::Memory::path().filter(|_| args.screenshot.is_none());
-    let memory = path.as_deref().map(memory::Memory::read).unwrap_or_default();
+    let (memory, damage) = path.as_deref().map(memory::Memory::read).unwrap_or_default();
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("lm-infinite")
@@ -56,7 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
     };
     let mut window = window::Window::new(&args)?;
     if let Some(path) = path {
-        window.remember(path, memory, nothing_asked);
+        window.remember(path, memory, damage, nothing_asked);
     }
     let failure = window.failure();
     eframe::run_native("lm-infinite", options, Box::new(move |_| Ok(Box::new(window))))

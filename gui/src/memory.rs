@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
+use crate::workbench::Panels;
 
 /// How the window was left. What is missing, or what a later version wrote otherwise, is as at the first start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,10 +19,14 @@ pub struct Memory {
     pub zoom: Option<f32>,
     /// Width and height of the window, in points at the usual size.
     pub size: Option<[f32; 2]>,
-    /// Width of the head grid, in points.
-    pub heads: Option<f32>,
-    /// Name of the tab.
+    /// Name of the tile in front.
     pub tab: Option<String>,
+    /// Name of the layout that was chosen last.
+    pub layout: Option<String>,
+    /// How the tiles were arranged: a [`Saved`](crate::workbench::Saved), read apart, so that damage to it loses nothing else.
+    pub tiles: Option<serde_json::Value>,
+    /// Which side panels were open.
+    pub panels: Panels,
     /// What the run bar said.
     pub settings: Option<Settings>,
     /// The tour was offered.
@@ -35,10 +40,17 @@ impl Memory {
         Some(folders.config_dir().join("window.json"))
     }
 
-    /// Reads it; a file that is missing or damaged remembers nothing.
-    pub fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
+    /// Reads it; a file that is missing or damaged remembers nothing, and of damage there are words.
+    pub fn read(path: &Path) -> (Self, Option<String>) {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return (Self::default(), None),
+            Err(e) => return (Self::default(), Some(damaged(path, &e.to_string()))),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(memory) => (memory, None),
+            Err(e) => (Self::default(), Some(damaged(path, &e.to_string()))),
+        }
     }
 
     /// Writes it, whole or not at all.
@@ -59,6 +71,13 @@ impl Memory {
     }
 }
 
+fn damaged(path: &Path, reason: &str) -> String {
+    format!(
+        "How the window was left could not be read, so it opens as at the first start. {}: {reason}",
+        path.display()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +86,7 @@ mod tests {
     fn what_is_written_is_read_and_damage_is_a_first_start() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("deeper").join("window.json");
-        assert_eq!(Memory::read(&path), Memory::default());
+        assert_eq!(Memory::read(&path), (Memory::default(), None), "the first start");
         let memory = Memory {
             dark: Some(false),
             size: Some([900.0, 700.0]),
@@ -76,12 +95,14 @@ mod tests {
             ..Memory::default()
         };
         memory.write(&path).expect("writes");
-        assert_eq!(Memory::read(&path), memory);
+        assert_eq!(Memory::read(&path), (memory.clone(), None));
         assert_eq!(fs::read_dir(folder.path().join("deeper")).expect("a folder").count(), 1);
         fs::write(&path, "{\"dark\": true, \"later\": 1}").expect("writes");
-        assert_eq!(Memory::read(&path), Memory { dark: Some(true), ..Memory::default() });
+        assert_eq!(Memory::read(&path), (Memory { dark: Some(true), ..Memory::default() }, None));
         fs::write(&path, "{\"dark\": \"no\"").expect("writes");
-        assert_eq!(Memory::read(&path), Memory::default());
+        let (memory_of_damage, words) = Memory::read(&path);
+        assert_eq!(memory_of_damage, Memory::default());
+        assert!(words.is_some_and(|words| words.contains("window.json") && words.contains("line 1")));
         assert_eq!(Memory { size: Some([f32::NAN, 5.0]), ..memory }.usable_size(), None);
     }
 }

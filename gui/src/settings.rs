@@ -5,9 +5,6 @@ use std::sync::Arc;
 use lm_infinite::policy::PolicySpec;
 use serde::{Deserialize, Serialize};
 
-/// Longest text that the slider offers; typed lengths may be longer.
-pub const SLIDER_END: u64 = 1_000_000;
-
 /// The run bar's fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {

@@ -1,11 +1,11 @@
-//! The tabs of the central area, by name. What each shows is in [`registry`](crate::views::registry).
+//! The tiles of the workbench, by name. What each shows is in [`registry`](crate::views::registry).
 
-/// A tab of the central area.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Tab {
     /// Loss, logits and entropy.
     Curves,
-    /// Attention maps of the chosen head.
+    /// Attention map of the chosen head under A, and under every other policy after it.
     Map,
     /// Hidden states by layer.
     Features,
@@ -15,22 +15,36 @@ pub enum Tab {
     Generate,
     /// The paper's statements.
     Theory,
+    /// Attention map of the chosen head under B, and so on.
+    MapB,
+    /// Every head, coloured.
+    Heads,
 }
 
 impl Tab {
     /// All, in the order of the number keys.
-    pub const ALL: [Self; 6] =
-        [Self::Curves, Self::Map, Self::Features, Self::Text, Self::Generate, Self::Theory];
+    pub const ALL: [Self; 8] = [
+        Self::Curves,
+        Self::Map,
+        Self::Features,
+        Self::Text,
+        Self::Generate,
+        Self::Theory,
+        Self::MapB,
+        Self::Heads,
+    ];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Self::Curves => "Curves",
-            Self::Map => "Map",
+            Self::Map => "Map A",
             Self::Features => "Features",
             Self::Text => "Text",
             Self::Generate => "Generate",
             Self::Theory => "Theory",
+            Self::MapB => "Map B",
+            Self::Heads => "Heads",
         }
     }
 
@@ -38,17 +52,21 @@ impl Tab {
     pub fn help(self) -> &'static str {
         match self {
             Self::Curves => "Loss, logits and entropy of A and B",
-            Self::Map => "The attention of the chosen head, under A and B",
+            Self::Map => "The attention of the chosen head, under A",
             Self::Features => "Hidden states by layer, in one frame for A and B",
             Self::Text => "The text, coloured by loss or by attention",
             Self::Generate => "What A and B generate after a long prompt",
             Self::Theory => "The paper's statements, of the chosen head and of drawn numbers",
+            Self::MapB => "The attention of the chosen head, under B",
+            Self::Heads => "Every head, coloured by a measure",
         }
     }
 
-    /// The tab of that name, in any case.
+    /// The tile of that name, in any case; `map` alone is the first of the two.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|tab| tab.name().eq_ignore_ascii_case(name))
+        let is = |tab: &Self| tab.name().eq_ignore_ascii_case(name);
+        let map = name.eq_ignore_ascii_case("map").then_some(Self::Map);
+        map.or_else(|| Self::ALL.into_iter().find(is))
     }
 
     /// Its place in [`Self::ALL`].
@@ -66,6 +84,6 @@ mod tests {
         for (at, tab) in Tab::ALL.into_iter().enumerate() {
             assert_eq!((tab.index(), Tab::named(&tab.name().to_uppercase())), (at, Some(tab)));
         }
-        assert_eq!(Tab::named("nothing"), None);
+        assert_eq!((Tab::named("nothing"), Tab::named("map")), (None, Some(Tab::Map)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{Color32, Context, FontData, FontDefinitions, Visuals};
+use eframe::egui::{Color32, Context, FontData, FontDefinitions, Theme, Visuals};
 use lm_infinite::figures::FONT;
 
 use crate::task::Wake;
@@ -48,16 +48,63 @@ pub const SIDES: [Color32; 9] = [
     Color32::from_rgb(127, 83, 44),
 ];
 
-/// Words in the colour of a side: lighter on dark ground.
+/// Words and lines in the colour of a side: lighter on dark ground, and darker on light, as far as letters ask for.
 pub fn side(visuals: &Visuals, side: usize) -> Color32 {
     let color = SIDES[side % SIDES.len()];
     let white = match lightness(color) {
-        _ if !visuals.dark_mode => return color,
+        _ if !visuals.dark_mode => return legible(visuals, color),
         ..50.0 => 0.8,
         ..80.0 => 0.5,
         _ => 0.3,
     };
-    color.lerp_to_gamma(Color32::WHITE, white)
+    legible(visuals, color.lerp_to_gamma(Color32::WHITE, white))
+}
+
+/// Least contrast of words and their ground (WCAG 2.2, success criterion 1.4.3).
+const CONTRAST: f32 = 4.5;
+
+/// Words about what went wrong.
+pub fn bad(visuals: &Visuals) -> Color32 {
+    legible(visuals, BAD)
+}
+
+/// Words about what holds.
+pub fn good(visuals: &Visuals) -> Color32 {
+    legible(visuals, GOOD)
+}
+
+/// The colour, lighter or darker as far as its contrast with the ground of panels asks for.
+pub fn legible(visuals: &Visuals, color: Color32) -> Color32 {
+    let towards = if visuals.dark_mode { Color32::WHITE } else { Color32::BLACK };
+    let steps = (0..=20_u8).map(|step| color.lerp_to_gamma(towards, f32::from(step) / 20.0));
+    let mut enough = steps.filter(|&color| contrast(color, visuals.panel_fill) >= CONTRAST);
+    enough.next().unwrap_or(towards)
+}
+
+/// Contrast of two colours, 1 to 21 (WCAG 2.2, "contrast ratio" and "relative luminance").
+pub fn contrast(one: Color32, other: Color32) -> f32 {
+    let channel = |value: u8| {
+        let value = f32::from(value) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    let luminance = |color: Color32| {
+        0.2126 * channel(color.r()) + 0.7152 * channel(color.g()) + 0.0722 * channel(color.b())
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// Hints are weaker than words, and can be read.
+pub fn set_hints(ctx: &Context) {
+    for (theme, hints, words) in [
+        (Theme::Light, Color32::from_gray(96), Color32::from_gray(50)),
+        (Theme::Dark, Color32::from_gray(150), Color32::from_gray(196)),
+    ] {
+        ctx.style_mut_of(theme, |style| {
+            style.visuals.weak_text_color = Some(hints);
+            style.visuals.widgets.noninteractive.fg_stroke.color = words;
+        });
+    }
 }
 
 fn lightness(color: Color32) -> f32 {
@@ -119,6 +166,26 @@ mod tests {
             for at in 0..SIDES.len() {
                 let contrast = (lightness(side(&visuals, at)) - ground).abs();
                 assert!(contrast > 70.0, "{at}: {contrast}");
+                assert!(super::contrast(side(&visuals, at), visuals.panel_fill) >= CONTRAST, "{at}");
+            }
+            for color in [bad(&visuals), good(&visuals)] {
+                assert!(super::contrast(color, visuals.panel_fill) >= CONTRAST, "{color:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_and_hints_can_be_read_in_both_themes() {
+        assert!((contrast(Color32::BLACK, Color32::WHITE) - 21.0).abs() < 1e-3);
+        let ctx = Context::default();
+        set_hints(&ctx);
+        for theme in [Theme::Light, Theme::Dark] {
+            let visuals = ctx.style_of(theme).visuals.clone();
+            for color in [visuals.text_color(), visuals.weak_text_color(), visuals.strong_text_color()] {
+                for ground in [visuals.panel_fill, visuals.faint_bg_color, visuals.window_fill] {
+                    let ground = if ground.is_opaque() { ground } else { visuals.panel_fill };
+                    assert!(contrast(color, ground) >= CONTRAST, "{theme:?}: {color:?} on {ground:?}");
+                }
             }
         }
     }

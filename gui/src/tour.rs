@@ -12,6 +12,7 @@ use lm_infinite::diagnose::Diagnosis;
 pub use self::part::Part;
 
 use self::words::words;
+use crate::tab::Tab;
 use crate::theme;
 
 /// What the steps are about, in their order.
@@ -37,6 +38,28 @@ pub fn mark(ctx: &Context, part: Part, rect: Rect) {
 impl Tour {
     /// Its first step, which shows the tab of the curves.
     pub const BEGIN: Self = Self::At(0);
+
+    /// What it points at.
+    pub fn part(self) -> Option<Part> {
+        match self {
+            Self::At(step) => STEPS.get(step).copied(),
+            _ => None,
+        }
+    }
+
+    /// The tile that has to be in front for that.
+    pub fn tab(self) -> Option<Tab> {
+        match self.part()? {
+            Part::Loss | Part::Logits | Part::Entropy => Some(Tab::Curves),
+            Part::Heads => Some(Tab::Heads),
+            Part::RunBar | Part::Verdicts => None,
+        }
+    }
+
+    /// Whether it points at the column of the runs.
+    pub fn needs_runs(self) -> bool {
+        matches!(self.part(), Some(Part::RunBar | Part::Verdicts))
+    }
 
     fn next(self) -> Self {
         match self {

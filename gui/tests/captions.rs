@@ -3,7 +3,7 @@
 use eframe::egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 
-use crate::common::{Shown, after_run, click, finished, says, type_into, wait_for};
+use crate::common::{Shown, after_run, click, finished, open, says, type_into, wait_for};
 
 const STALE: &str = "Of earlier settings: the run bar says otherwise";
 
@@ -18,7 +18,7 @@ fn four_policies(folder: &std::path::Path) -> String {
 }
 
 fn opened(results: &str) -> Shown {
-    let mut window = crate::common::window(&[results]);
+    let mut window = crate::common::window(&[results, "--layout", "heads"]);
     wait_for(&mut window, "the results", |window| window.state().diagnosis().is_some());
     window
 }
@@ -27,13 +27,15 @@ fn opened(results: &str) -> Shown {
 fn every_tab_names_run_model_text_and_tokens() {
     let mut window = after_run(&["--tokens", "600"]);
     let caption = "Run 1: tiny-rope, ";
-    for tab in ["Curves", "Map", "Features", "Text", "Generate", "Theory"] {
-        window.get_by_role_and_label(Role::Button, tab).click();
-        window.run_steps(3);
-        // Beside the heads, and above the tab.
-        let all: Vec<_> =
-            window.query_all_by_label_contains(caption).filter_map(|node| node.value()).collect();
-        assert!(all.len() == 2 && all.iter().all(|words| words.ends_with(", 600 tokens")), "{tab}: {all:?}");
+    for layout in ["Learn", "Heads", "Text"] {
+        crate::common::layout(&mut window, layout);
+        for tab in lm_infinite_gui::tab::Tab::ALL {
+            open(&mut window, tab.name());
+            // Once, for all tiles: they are of one run.
+            let all: Vec<_> =
+                window.query_all_by_label_contains(caption).filter_map(|node| node.value()).collect();
+            assert!(all.len() == 1 && all[0].ends_with(", 600 tokens"), "{tab:?}: {all:?}");
+        }
     }
     click(&mut window, "Run");
     wait_for(&mut window, "a second run", |window| says(window, "Run 2: tiny-rope") && finished(window));
@@ -60,7 +62,7 @@ fn a_changed_setting_says_that_what_is_shown_is_of_earlier_ones() {
 
 #[test]
 fn what_is_of_earlier_settings_is_veiled() {
-    let mut window = after_run(&["--tokens", "600"]);
+    let mut window = after_run(&["--tokens", "600", "--layout", "heads"]);
     let veils = |window: &mut Shown| {
         window.step();
         let veil = window.ctx.global_style().visuals.panel_fill.gamma_multiply(0.6);
@@ -69,7 +71,7 @@ fn what_is_of_earlier_settings_is_veiled() {
     };
     assert_eq!(veils(&mut window), 0);
     click(&mut window, "Repeat");
-    assert!(veils(&mut window) >= 2, "the heads and the tab");
+    assert!(veils(&mut window) >= 4, "every tile");
     click(&mut window, "Repeat");
     assert_eq!(veils(&mut window), 0);
 }
@@ -84,7 +86,7 @@ fn all_four_policies_of_a_result_folder_are_shown() {
     assert_eq!(runs.len(), 4);
     for (name, run) in names.into_iter().zip(&runs) {
         // The verdicts, the heads, and the legend of the curves.
-        window.get_by_label(&format!("{name}  {}", run.policy));
+        assert!(window.query_all_by_label(&format!("{name}  {}", run.policy)).count() >= 1, "{name}");
         window.get_by_role_and_label(Role::Button, name);
         assert!(says(&window, &format!("{name} {} (", run.policy)), "{name}");
     }
@@ -93,16 +95,13 @@ fn all_four_policies_of_a_result_folder_are_shown() {
     window.key_press(eframe::egui::Key::ArrowDown);
     window.run_steps(3);
     window.get_by_label_contains("logit excess at unseen distances, D: ");
-    for tab in ["Map", "Features", "Theory"] {
-        window.get_by_role_and_label(Role::Button, tab).click();
-        window.run_steps(3);
+    for tab in ["Map A", "Features", "Theory"] {
+        open(&mut window, tab);
         for (name, run) in names.into_iter().zip(&runs) {
             let label = format!("{name}  {}", run.policy);
             assert!(window.query_all_by_label(&label).count() >= 2, "{tab}: {name}");
         }
     }
-    window.get_by_role_and_label(Role::Button, "Map").click();
-    window.run_steps(3);
     for name in names {
         window.get_by_label(&format!("Attention map of {name}"));
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::window::Window;
 
@@ -54,9 +54,44 @@ pub fn says(window: &Shown, words: &str) -> bool {
     window.query_all_by_label_contains(words).next().is_some()
 }
 
-/// Presses a button and draws what it does.
+/// Menus of the row of controls, by how their names begin, and what is in them.
+const MENUS: [(&str, &[&str]); 3] = [
+    ("Model: ", &["Open model…"]),
+    ("Text: ", &["Built-in", "Open text…", "Paste…", "Repeat"]),
+    ("More", &["Open results…", "Export…", "Light", "Dark", "Keys", "Tour"]),
+];
+
+/// Presses a button, in its menu if it is in one, and draws what it does.
 pub fn click(window: &mut Shown, button: &str) {
+    let menu = MENUS.into_iter().find(|(_, buttons)| buttons.contains(&button));
+    if let Some((menu, _)) = menu {
+        let is_menu = |node: &egui_kittest::Node<'_>| {
+            node.accesskit_node().label().is_some_and(|name| name.starts_with(menu))
+        };
+        window.query_all_by_label_contains(menu).find(is_menu).expect("the menu").click();
+        window.run_steps(4);
+    }
     window.get_by_label(button).click();
+    window.run_steps(3);
+    if menu.is_some() {
+        // Some entries leave their menu open.
+        window.run_steps(1);
+    }
+}
+
+/// Arranges the tiles as a layout has them.
+pub fn layout(window: &mut Shown, name: &str) {
+    click(window, &format!("Layout {name}"));
+}
+
+/// Brings a tile to the front.
+pub fn open(window: &mut Shown, tile: &str) {
+    let tab = lm_infinite_gui::tab::Tab::named(tile).expect("a tile");
+    const KEYS: [eframe::egui::Key; 8] = {
+        use eframe::egui::Key;
+        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8]
+    };
+    window.key_press(KEYS[tab.index()]);
     window.run_steps(3);
 }
 

@@ -8,10 +8,11 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite_gui::command::Command;
+use lm_infinite_gui::tab::Tab;
 use lm_infinite_gui::views::curves;
 use lm_infinite_gui::views::heads::{Choice, Heads, Measure, Order, Side};
 use lm_infinite_gui::views::pane::Pane;
-use lm_infinite_gui::views::shown::Shown;
+use lm_infinite_gui::views::shown::{Hidden, Shown};
 
 use crate::made_up;
 
@@ -56,7 +57,9 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
     let excess = excess_of(&diagnosis, 0, (2, 1));
     let mut grid = grid(diagnosis);
     grid.get_by_label("Curves: mean over all heads");
-    let at = corner(&grid) + vec2(26.0 + 54.0 * 1.5, 30.0 * 2.5);
+    // The second of four heads in the last of three layers, right of the numbers of the layers.
+    let rect = grid.get_by_label("Head grid").rect();
+    let at = corner(&grid) + vec2(26.0 + (rect.width() - 26.0) * 1.5 / 4.0, rect.height() * 2.5 / 3.0);
     grid.drag_at(at);
     grid.drop_at(at);
     grid.run_steps(3);
@@ -172,7 +175,19 @@ fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>>
     let mut pane: Box<dyn Pane> = curves::pane();
     let mut commands: Vec<Command> = Vec::new();
     let show = move |ui: &mut eframe::egui::Ui, head: &mut Option<(usize, usize)>| {
-        let shown = Shown { diagnosis: &diagnosis, inputs: None, head: *head, hover: None, mark: None };
+        let shown = Shown {
+            diagnosis: &diagnosis,
+            inputs: None,
+            head: *head,
+            hover: None,
+            mark: None,
+            range: None,
+            moving: false,
+            hidden: Hidden::default(),
+            tab: Tab::Curves,
+            narrow: false,
+            inspected: true,
+        };
         commands.drain(..).for_each(|command| pane.obey(&command));
         pane.update(ui.ctx(), &shown);
         pane.show(ui, &shown, &mut commands);

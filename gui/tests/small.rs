@@ -1,13 +1,15 @@
 //! Nothing is cut off in a small window, nor at a larger zoom.
 
+use eframe::egui::Pos2;
 use eframe::egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+use lm_infinite_gui::tab::Tab;
+use lm_infinite_gui::views::data;
 use lm_infinite_gui::window::Window;
+use lm_infinite_gui::workbench::NARROW;
 
-use crate::common::{Shown, args, click, finished, says, wait_for};
-
-const TABS: [&str; 6] = ["Curves", "Map", "Features", "Text", "Generate", "Theory"];
+use crate::common::{Shown, args, click, finished, layout, open, says, wait_for};
 
 /// A window of this size in points, its run over.
 fn sized(width: f32, height: f32) -> Shown {
@@ -34,22 +36,31 @@ fn everything_has_its_place_in_a_small_window_and_at_a_larger_zoom() {
     // The last is the second at a zoom of 1.3.
     for (width, height) in [(1280.0, 860.0), (1024.0, 700.0), (1024.0 / 1.3, 700.0 / 1.3)] {
         let mut window = sized(width, height);
-        for tab in TABS {
-            window.get_all_by_role_and_label(Role::Button, tab).next().expect("a tab").click();
-            window.run_steps(4);
-            let place = format!("{width} × {height}, {tab}");
-            check_sides(&window, width, &place);
-            // The verdicts have no column that is out of sight.
-            for title in ["loss beyond", "logits", "entropy", "drift"] {
-                for node in window.query_all_by_label(title) {
-                    assert!(node.rect().right() <= width, "{place}: {title} at {:?}", node.rect());
-                }
+        let layouts: &[&str] = if width < NARROW { &["Learn"] } else { &["Learn", "Heads", "Text"] };
+        for tab in Tab::ALL {
+            for name in layouts {
+                layout(&mut window, name);
+                open(&mut window, tab.name());
+                check_sides(&window, width, &format!("{width} × {height}, {name}, {tab:?}"));
             }
-            // The head grid and the tab have room to be used.
-            let tab = window.get_all_by_role_and_label(Role::Button, tab).next().expect("a tab").rect();
-            assert!(tab.bottom() < height - 60.0, "{place}: {tab:?}");
-            assert!(window.get_by_label("Head grid").rect().top() < height - 60.0, "{place}");
         }
+        // The verdicts have no column that is out of sight, and the head grid has room to be used.
+        open(&mut window, "Heads");
+        if width < NARROW {
+            assert!(window.query_by_label("loss beyond").is_none(), "side panels are folded away");
+            click(&mut window, "Runs");
+        }
+        for title in ["loss beyond", "logits", "entropy", "drift"] {
+            assert!(window.query_all_by_label(title).count() >= 1, "{title} at {width}");
+            for node in window.query_all_by_label(title) {
+                assert!(node.rect().right() <= width, "{title} at {:?}", node.rect());
+            }
+        }
+        let grid = window.get_by_label("Head grid").rect();
+        assert!(grid.top() < height - 60.0 && grid.width() > 100.0, "{grid:?} of {width} × {height}");
+        // The row of controls is one, but for a window that is narrower than any that is promised.
+        let last = window.get_by_label("More").rect();
+        assert!(last.bottom() < if width < 1000.0 { 60.0 } else { 30.0 }, "{last:?} of {width}");
         // The last button of the bar is within reach.
         click(&mut window, "Tour");
         for name in ["Back", "Next", "Skip"] {
@@ -67,5 +78,36 @@ fn everything_has_its_place_in_a_small_window_and_at_a_larger_zoom() {
         click(&mut window, "Export…");
         let rect = window.get_by_label("Export everything").rect();
         assert!(rect.bottom() <= height && rect.right() <= width, "{rect:?} of {width} × {height}");
+    }
+}
+
+/// The share of the window in which data is drawn: plots with their axes, maps, grids, lines of text.
+fn share_of_data(window: &Shown, width: f32, height: f32) -> f32 {
+    let marked = data::marked(&window.ctx);
+    // What lies over each other counts once.
+    const STEP: f32 = 2.0;
+    let columns = (width / STEP) as usize;
+    let mut covered = vec![false; columns * (height / STEP) as usize];
+    for (at, covered) in covered.iter_mut().enumerate() {
+        let point = Pos2::new((at % columns) as f32 * STEP + 1.0, (at / columns) as f32 * STEP + 1.0);
+        *covered = marked.iter().any(|rect| rect.contains(point));
+    }
+    covered.iter().filter(|covered| **covered).count() as f32 / covered.len() as f32
+}
+
+#[test]
+fn data_has_most_of_the_window() {
+    for (width, height, least) in [(1440.0, 900.0, 0.60), (1024.0, 700.0, 0.45)] {
+        let mut window = sized(width, height);
+        let share = share_of_data(&window, width, height);
+        assert!(share >= least, "as it opens, at {width} × {height}: {share}");
+        let mut all = Vec::new();
+        for name in ["Learn", "Heads", "Text"] {
+            layout(&mut window, name);
+            window.run_steps(10);
+            all.push((name, share_of_data(&window, width, height)));
+        }
+        // With every panel open and several tiles on screen each has its own menus.
+        assert!(all.iter().all(|(_, share)| *share >= 0.45), "{width} × {height}: {all:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::common::{after_run, click, says};
 
 #[test]
 fn within_the_training_length_nothing_holds_yet() {
-    let mut window = after_run(&["--tokens", "200"]);
+    let mut window = after_run(&["--tokens", "200", "--layout", "heads"]);
     let trained = window.state().diagnosis().expect("a result").trained_length;
     let left = format!("not yet: {} tokens to go", trained - 200);
     // The loss and three factors of both policies.
@@ -39,7 +39,7 @@ fn beyond_the_training_length_there_are_verdicts() {
 
 #[test]
 fn a_policy_that_never_looks_that_far_is_said_to_be_so() {
-    let mut window = after_run(&["--tokens", "1k"]);
+    let mut window = after_run(&["--tokens", "1k", "--layout", "heads"]);
     const NEVER: &str =
         "B never looks that far: it attends to no key at a distance beyond the training length.";
     assert!(!says(&window, "never looks"), "A does");

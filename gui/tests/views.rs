@@ -5,18 +5,30 @@ use eframe::egui::{Modifiers, MouseWheelUnit, Pos2, Vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 use lm_infinite::results::{ResultFolder, RunInfo, Source};
 
-use crate::common::{Shown, after_run, says, wait_for, window};
+use crate::common::{Shown, after_run, click, open, says, wait_for, window};
 
-fn open(window: &mut Shown, tab: &str) {
-    window.get_by_role_and_label(Role::Button, tab).click();
+/// A finished run with one tile in front, arranged as that has most room.
+fn opened(tokens: &str, tab: &str) -> Shown {
+    after_run(&["--tokens", tokens, "--tab", tab])
+}
+
+/// Presses the button of that name in the map of A.
+fn press(window: &mut Shown, button: &str) {
+    window.get_all_by_label(button).next().expect("a button").click();
     window.run_steps(3);
 }
 
-/// A finished run with one tab open.
-fn opened(tokens: &str, tab: &str) -> Shown {
-    let mut window = after_run(&["--tokens", tokens]);
-    open(&mut window, tab);
-    window
+/// Whether both maps say these words.
+fn twice(window: &Shown, words: &str) -> bool {
+    window.query_all_by_label_contains(words).count() == 2
+}
+
+/// A number of the place that both maps show.
+fn number(window: &mut Shown, field: &str) -> f64 {
+    press(window, "Place");
+    let value = window.get_by_label(field).accesskit_node().numeric_value().expect("a number");
+    press(window, "Place");
+    value
 }
 
 /// The middle of a widget, moved by these shares of its size.
@@ -38,12 +50,15 @@ fn a_map_is_there_at_once_and_a_place_is_computed() {
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
     assert!(says(&window, "(of 8 × 8 tokens)"), "numbers of a tile of the overview");
-    wait_for(&mut window, "tiles", |window| says(window, "Largest logit and probability of 4 × 4 tokens"));
+    wait_for(&mut window, "tiles of both", |window| {
+        twice(window, "Largest logit and probability of 4 × 4 tokens")
+    });
     point_at(&mut window, place);
     assert!(says(&window, "(of 4 × 4 tokens)") && !says(&window, "(of 8 × 8"), "numbers of a smaller tile");
-    window.get_by_label("End").click();
-    window.run_steps(3);
-    wait_for(&mut window, "every logit", |window| says(window, "Every logit, computed for this place"));
+    press(&mut window, "End");
+    wait_for(&mut window, "every logit of both", |window| {
+        twice(window, "Every logit, computed for this place")
+    });
     // A query near the end, a key just before it: recent for both.
     let place = point(&window, "Attention map of A", 0.80, 0.90);
     point_at(&mut window, place);
@@ -52,11 +67,10 @@ fn a_map_is_there_at_once_and_a_place_is_computed() {
     let place = point(&window, "Attention map of A", 0.05, 0.95);
     point_at(&mut window, place);
     assert!(says(&window, "recent") && says(&window, "masked"));
-    window.get_by_label("Logit").click();
+    window.get_all_by_role_and_label(Role::ComboBox, "Colours of the map").next().expect("a menu").click();
     window.run_steps(3);
-    window.get_by_label("logit");
-    window.get_by_label("Whole text").click();
-    window.run_steps(3);
+    press(&mut window, "Logit");
+    press(&mut window, "Whole text");
     assert!(says(&window, OVERVIEW) && !says(&window, "Every logit, computed for"));
 }
 
@@ -73,9 +87,9 @@ fn nothing_is_told_of_a_query_that_has_not_been_read() {
         point_at(window, at);
     };
     point_at_query(&mut window, 0.0);
-    assert!(says(&window, "tokens)") && !says(&window, "not read"));
+    assert!(says(&window, "(of ") && !says(&window, "not read"));
     point_at_query(&mut window, 500_000.0);
-    assert!(read(&window) < 400_000 && says(&window, "not read") && !says(&window, "tokens)"));
+    assert!(read(&window) < 400_000 && says(&window, "not read") && !says(&window, "(of "));
 }
 
 #[test]
@@ -83,11 +97,8 @@ fn the_wheel_zooms_and_a_drag_moves_both_maps() {
     let mut window = opened("1k", "Map");
     let at = point(&window, "Attention map of A", 0.5, 0.5);
     point_at(&mut window, at);
-    let shown = |window: &Shown| {
-        let value = window.get_by_label("Tokens shown").accesskit_node().numeric_value();
-        value.expect("a number")
-    };
-    let before = shown(&window);
+    let before = number(&mut window, "Tokens shown");
+    point_at(&mut window, at);
     for _ in 0..4 {
         let wheel = eframe::egui::Event::MouseWheel {
             unit: MouseWheelUnit::Line,
@@ -99,17 +110,18 @@ fn the_wheel_zooms_and_a_drag_moves_both_maps() {
         window.event(wheel);
         window.run_steps(8);
     }
-    assert!(shown(&window) < before / 2.0, "{} of {before}", shown(&window));
-    let from =
-        |window: &Shown| window.get_by_label("Keys from").accesskit_node().numeric_value().expect("a number");
-    let before = from(&window);
+    let shown = number(&mut window, "Tokens shown");
+    assert!(shown < before / 2.0, "{shown} of {before}");
+    let before = number(&mut window, "Keys from");
+    point_at(&mut window, at);
     window.drag_at(at);
     window.run_steps(2);
     window.hover_at(at + Vec2::new(-60.0, 0.0));
     window.run_steps(2);
     window.drop_at(at + Vec2::new(-60.0, 0.0));
     window.run_steps(2);
-    assert!(from(&window) > before + 10.0, "{} after {before}", from(&window));
+    let after = number(&mut window, "Keys from");
+    assert!(after > before + 10.0, "{after} after {before}");
 }
 
 #[test]
@@ -124,7 +136,7 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
     let info = RunInfo::new(command, source("tiny-rope"), source("text"), diagnosis.tokens, policies, 0);
     ResultFolder::write(&folder, &diagnosis, &info).expect("written");
     let name = folder.to_str().expect("a name").to_owned();
-    window = crate::common::window(&[&name]);
+    window = crate::common::window(&[&name, "--layout", "heads"]);
     wait_for(&mut window, "the results", |window| window.state().diagnosis().is_some());
     open(&mut window, "Map");
     let queries = diagnosis.bins.map_queries.len();
@@ -132,8 +144,7 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
     let place = point(&window, "Attention map of B", 0.03, 0.95);
     point_at(&mut window, place);
     assert!(says(&window, "at most") && says(&window, "together"), "numbers of a bin");
-    window.get_by_label("End").click();
-    window.run_steps(3);
+    press(&mut window, "End");
     assert!(says(&window, "Overview only"));
     open(&mut window, "Text");
     assert!(says(&window, "neither the text nor the model"));
@@ -143,6 +154,7 @@ fn a_result_folder_has_the_overview_alone_and_says_so() {
 #[test]
 fn the_curve_of_logits_has_data_at_every_length_of_a_long_run() {
     let mut window = opened("12k", "Curves");
+    click(&mut window, "Logits");
     let title = window.get_by_label("Largest logit up to a distance").rect();
     let mut lengths = Vec::new();
     for step in 0..24 {
@@ -172,15 +184,13 @@ fn the_curve_of_logits_has_data_at_every_length_of_a_long_run() {
 
 #[test]
 fn a_text_that_repeats_is_marked_in_the_map() {
-    let mut window = after_run(&["--tokens", "1k"]);
-    open(&mut window, "Map");
+    let window = opened("1k", "Map");
     assert!(!says(&window, "Dotted lines: the text repeats"));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("short.txt");
     std::fs::write(&path, "A short text.\n\n\nAnother one, not much longer than it.\n").expect("written");
     let text = path.to_str().expect("UTF-8");
-    let mut window = after_run(&["--tokens", "600", "--text", text, "--repeat"]);
-    open(&mut window, "Map");
+    let window = after_run(&["--tokens", "600", "--text", text, "--repeat", "--tab", "map"]);
     let from = window.state().diagnosis().and_then(|diagnosis| diagnosis.repeated_from).expect("it repeats");
     assert!(says(&window, &format!("Dotted lines: the text repeats from token {from}.")));
     // Above every tab, and in the row of the run.
@@ -204,7 +214,7 @@ fn a_marked_token_shows_its_attention_in_text_and_map() {
     assert!(says(&window, "Point at a token"));
     window.get_by_label("Training length").click();
     window.run_steps(5);
-    let at = Pos2::new(640.0, 700.0);
+    let at = Pos2::new(400.0, 700.0);
     point_at(&mut window, at);
     assert!(says(&window, "token ") && says(&window, " nats"));
     window.drag_at(at);
@@ -218,7 +228,6 @@ fn a_marked_token_shows_its_attention_in_text_and_map() {
     });
     window.get_by_label("Show in the map").click();
     window.run_steps(3);
-    window.get_by_label("Unmark").click();
-    window.run_steps(3);
+    press(&mut window, "Unmark");
     assert!(!says(&window, "Unmark"));
 }

@@ -15,16 +15,19 @@ fn position(window: &Shown) -> u64 {
 
 #[test]
 fn the_first_result_comes_by_itself_and_tells_what_broke() {
-    let window = after_run(&["--tokens", "1k"]);
+    let mut window = after_run(&["--tokens", "1k"]);
     let diagnosis = window.state().diagnosis().expect("a result");
     assert_eq!(diagnosis.runs.len(), 2);
     assert!(
         diagnosis.runs[0].factors.entropy.verdict.broke && !diagnosis.runs[1].factors.entropy.verdict.broke
     );
-    window.get_by_label("A  vanilla");
-    window.get_by_label("B  lm-infinite:start=10,window=256");
+    crate::common::layout(&mut window, "Heads");
     window.get_by_label("Head grid");
     window.get_by_label("Curves: mean over all heads");
+    crate::common::layout(&mut window, "Learn");
+    window.get_by_label("A  vanilla");
+    window.get_by_label("B  lm-infinite:start=10,window=256");
+    assert!(says(&window, "The loss of A (vanilla) breaks from token "), "a sentence");
 }
 
 #[test]
@@ -67,24 +70,24 @@ fn escape_ends_no_run() {
 #[test]
 fn keys_act_after_a_click_on_the_heads() {
     use eframe::egui::{Key, Modifiers};
-    let mut window = after_run(&["--tokens", "600"]);
+    let mut window = after_run(&["--tokens", "600", "--tab", "heads"]);
     window.get_by_label("Head grid").click();
     window.run_steps(3);
     let tab = |window: &Shown| window.state().memory().tab.unwrap_or_default();
     window.key_press(Key::Num2);
     window.run_steps(3);
-    assert_eq!(tab(&window), "Map");
+    assert_eq!(tab(&window), "Map A");
     window.key_press_modifiers(Modifiers::COMMAND, Key::E);
     window.run_steps(3);
     window.get_by_label("Copy picture");
     // Not while a text is edited.
     type_into(&mut window, "Into folder", "1");
-    assert_eq!(tab(&window), "Map");
+    assert_eq!(tab(&window), "Map A");
 }
 
 #[test]
 fn arrow_keys_choose_a_head() {
-    let mut window = after_run(&["--tokens", "600"]);
+    let mut window = after_run(&["--tokens", "600", "--tab", "heads"]);
     window.key_press(eframe::egui::Key::ArrowDown);
     window.run_steps(3);
     window.get_by_label("Curves: L0 H0");
@@ -207,7 +210,7 @@ fn both_policies_go_on_with_a_prompt() {
 
 #[test]
 fn theory_is_told_of_the_chosen_head() {
-    let mut window = after_run(&["--tokens", "1k", "--tab", "theory"]);
+    let mut window = after_run(&["--tokens", "1k", "--tab", "theory", "--layout", "heads"]);
     window.get_by_label_contains("Choose a head in the grid");
     window.key_press(eframe::egui::Key::ArrowDown);
     let start = Instant::now();

@@ -3,7 +3,6 @@
 use eframe::egui::{Label, Rect, RichText, Ui};
 use lm_infinite::diagnose::Diagnosis;
 
-use crate::theme;
 use crate::words::grouped;
 
 /// What is on screen is of.
@@ -42,10 +41,7 @@ impl Caption {
 
     /// Draws it.
     pub fn show(&self, ui: &mut Ui) {
-        if let Some(stale) = &self.stale {
-            ui.add(Label::new(RichText::new(stale).color(theme::BAD).strong()).wrap());
-        }
-        ui.add(Label::new(RichText::new(&self.words).small()).wrap());
+        ui.add(Label::new(RichText::new(&self.words).small()).truncate()).on_hover_text(&self.words);
     }
 
     /// Veils what is drawn in `rect`, where it is of other settings.

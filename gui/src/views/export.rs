@@ -68,7 +68,8 @@ impl Panel {
         self.controls.open = !self.controls.open;
         let name = match tab {
             Tab::Curves | Tab::Text | Tab::Generate => "nll_by_position",
-            Tab::Map => "attention_maps",
+            Tab::Map | Tab::MapB => "attention_maps",
+            Tab::Heads => "heads_logits",
             Tab::Features => "drift_pca",
             Tab::Theory => "entropy_bounds",
         };
@@ -130,7 +131,7 @@ impl Panel {
                 match &self.said {
                     _ if self.export.is_running() => drop(ui.label("Writing …")),
                     Some(Ok(words)) => drop(ui.label(words)),
-                    Some(Err(words)) => drop(ui.colored_label(theme::BAD, words)),
+                    Some(Err(words)) => drop(ui.colored_label(theme::bad(ui.visuals()), words)),
                     None => {}
                 }
             });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eframe::egui::{self, Button, Context, DragValue, ProgressBar, RichText, ScrollArea, Slider, Ui};
 use lm_infinite::sampler::SamplingParams;
 
+use super::data;
 use super::pane::Pane;
 use super::room::room;
 use super::shown::Shown;
@@ -65,7 +66,7 @@ impl Pane for Generate {
         };
         ui.horizontal_wrapped(|ui| self.controls_ui(ui, inputs, commands));
         if let Some(reason) = self.generation.failure() {
-            ui.colored_label(theme::BAD, format!("The generation ended early. {reason}"));
+            ui.colored_label(theme::bad(ui.visuals()), format!("The generation ended early. {reason}"));
         }
         if let Some(progress) = self.generation.reading() {
             ui.horizontal(|ui| {
@@ -78,7 +79,7 @@ impl Pane for Generate {
             Some((request, generated)) => {
                 if !Arc::ptr_eq(&request.inputs, inputs) {
                     ui.colored_label(
-                        theme::BAD,
+                        theme::bad(ui.visuals()),
                         "Of an earlier run. Generate goes on with the run on screen.",
                     );
                 }
@@ -152,6 +153,7 @@ fn result(ui: &mut Ui, request: &Request, generated: &Generated) {
             );
             let Some(pieces) = generated.get(side) else { continue };
             ui.label(mean(pieces));
+            data::mark(ui, ui.available_rect_before_wrap());
             ScrollArea::vertical().id_salt(("generated", side)).show(ui, |ui| {
                 ui.horizontal_wrapped(|ui| {
                     ui.spacing_mut().item_spacing = egui::vec2(0.0, 2.0);

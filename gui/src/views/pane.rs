@@ -1,4 +1,4 @@
-//! What a tab shows. A pane changes between frames alone: [`Pane::obey`] and [`Pane::update`] are called before a frame,
+//! What a tile shows. A pane changes between frames alone: [`Pane::obey`] and [`Pane::update`] are called before a frame,
 //! [`Pane::show`] draws what there is.
 
 use eframe::egui::{Context, Ui};
@@ -6,17 +6,20 @@ use eframe::egui::{Context, Ui};
 use super::shown::Shown;
 use crate::command::Command;
 
-/// What a tab shows; it keeps what it needs from frame to frame.
+/// What a tile shows; it keeps what it needs from frame to frame.
 pub trait Pane {
     /// Takes a command that is its own; every pane is told of every command that the window does not obey itself.
     fn obey(&mut self, _command: &Command) {}
 
     /// Takes what its tasks have sent, begins new ones, and computes what [`Self::show`] draws. Called before every frame while
-    /// its tab is open.
+    /// its tile is on screen.
     fn update(&mut self, ctx: &Context, shown: &Shown<'_>);
 
     /// Draws, and pushes what the reader asks for.
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>);
+
+    /// Tells in the inspector what it knows of what the pointer is over.
+    fn inspect(&self, _ui: &mut Ui, _shown: &Shown<'_>) {}
 
     /// Whether it is still working on what it shows: a picture of the window waits for it.
     fn is_busy(&self) -> bool {

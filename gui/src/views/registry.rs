@@ -1,17 +1,25 @@
-//! Which pane stands behind a tab. A new one is a name in [`Tab`] and a line here.
+//! Which pane stands behind a tile. A new one is a name in [`Tab`] and a line here.
 
 use super::pane::Pane;
 use super::{curves, features, generate, map, text, theory};
 use crate::tab::Tab;
 
-/// An empty pane for a tab.
-pub fn pane(tab: Tab) -> Box<dyn Pane> {
-    match tab {
-        Tab::Curves => curves::pane(),
-        Tab::Map => map::pane(),
-        Tab::Features => features::pane(),
-        Tab::Text => text::pane(),
-        Tab::Generate => generate::pane(),
-        Tab::Theory => theory::pane(),
-    }
+/// What stands behind the tiles.
+pub type Panes = Vec<(Tab, Box<dyn Pane>)>;
+
+/// Empty ones.
+pub fn panes() -> Panes {
+    vec![
+        (Tab::Curves, curves::pane()),
+        (Tab::Map, map::pane()),
+        (Tab::Features, features::pane()),
+        (Tab::Text, text::pane()),
+        (Tab::Generate, generate::pane()),
+        (Tab::Theory, theory::pane()),
+    ]
+}
+
+/// Whose pane stands behind a tile: both maps are of one, which shows one place. The heads are chosen for all panes, and no pane.
+pub fn owner(tab: Tab) -> Tab {
+    if tab == Tab::MapB { Tab::Map } else { tab }
 }

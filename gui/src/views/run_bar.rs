@@ -1,239 +1,69 @@
-//! The run bar: what to run, and the buttons.
+//! The row of controls: what to read, the buttons of a run, how far it is and what it takes, and which layout is shown.
 
 use eframe::egui::{
-    self, Button, ComboBox, DragValue, Id, Label, ProgressBar, RichText, Slider, TextEdit, Ui,
+    self, Align, Button, ComboBox, DragValue, Label, Layout as Flow, Role, Ui, WidgetInfo, vec2,
 };
-use lm_infinite::policy::{PRESETS, PolicySpec, parse_length};
+use lm_infinite::policy::parse_length;
 
 use super::ask::question::{Asked, Question};
 use super::room::room;
 use crate::command::Command;
 use crate::job::Progress;
-use crate::settings::{SLIDER_END, Settings};
-use crate::theme;
+use crate::settings::Settings;
+use crate::tour::Tour;
 use crate::words::{grouped, size, time};
+use crate::workbench::{Layout, Panels};
 
-/// What the bar shows.
+/// Least room for the words at the end of the row.
+const WORDS: f32 = 90.0;
+
+/// What the row shows.
 pub struct Bar<'a> {
     /// What it says.
     pub settings: &'a Settings,
     /// Models that can be used at once.
     pub models: &'a [&'static str],
-    /// That of the model that the bar names, once it is known.
-    pub trained_length: Option<u64>,
     /// Of the run.
     pub progress: Option<&'a Progress>,
     /// The run waits.
     pub paused: bool,
-    /// Why the last change of a parameter of A or B was refused.
-    pub refused: &'a [Option<String>; 2],
     /// What a run of this would take, in words.
     pub estimate: String,
+    /// The layout that was chosen last.
+    pub layout: Layout,
+    /// Which side panels are open.
+    pub panels: Panels,
+    /// The window is a narrow one.
+    pub narrow: bool,
+    /// There is something to export.
+    pub exportable: bool,
+    /// The list of keys is open.
+    pub help: bool,
 }
 
 impl Bar<'_> {
-    /// Draws the bar.
+    /// Draws the row.
     pub fn show(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
-        let (mut settings, mut refused) = (self.settings.clone(), self.refused.clone());
+        let mut settings = self.settings.clone();
         ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 5.0;
             model(ui, self.models, &mut settings, commands);
             text(ui, &mut settings, commands);
             length(ui, &mut settings.tokens);
-            ui.checkbox(&mut settings.repeat, "Repeat").on_hover_text(
-                "Where the text has fewer tokens, go on with its documents, drawn with replacement; \
-                 without it, the text is read to its end",
-            );
+            self.buttons(ui, commands);
+            ui.separator();
+            self.layouts(ui, commands);
+            self.panels(ui, commands);
+            ui.menu_button("More", |ui| self.more(ui, commands));
+            self.words(ui);
         });
-        for (side, (text, refused)) in settings.policies.iter_mut().zip(&mut refused).enumerate() {
-            ui.horizontal_wrapped(|ui| policy(ui, side, text, refused, self.trained_length));
-        }
         if settings != *self.settings {
             commands.push(Command::Settings(settings));
         }
-        if refused != *self.refused {
-            commands.push(Command::Refused(refused));
-        }
-        buttons(ui, self.progress, self.paused, commands);
-        if self.progress.is_none_or(|progress| progress.finished) {
-            ui.add(Label::new(RichText::new(&self.estimate).small()).wrap());
-        }
     }
-}
 
-fn model(ui: &mut Ui, models: &[&'static str], settings: &mut Settings, commands: &mut Vec<Command>) {
-    let label = ui.label("Model");
-    let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
-        for &name in models {
-            ui.selectable_value(&mut settings.model, name.to_owned(), name);
-        }
-    });
-    combo.response.labelled_by(label.id).on_hover_text("A built-in or pulled model");
-    let open = ui.button("Open model…");
-    if open
-        .on_hover_text("A .gguf file or a Hugging Face folder; dropping it on the window does the same")
-        .clicked()
-    {
-        let typed = settings.model.clone();
-        commands.push(Command::Ask(Question { asked: Asked::Model, typed }));
-    }
-}
-
-fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
-    ui.label("Text");
-    ui.label(RichText::new(short(settings.text_name())).strong()).on_hover_text(settings.text_name());
-    if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
-        (settings.text, settings.pasted) = (String::new(), None);
-    }
-    let open = ui.button("Open text…");
-    if open
-        .on_hover_text("A text file or a folder of them; dropping it on the window does the same")
-        .clicked()
-    {
-        let typed = settings.text.clone();
-        commands.push(Command::Ask(Question { asked: Asked::Text, typed }));
-    }
-    if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
-        let typed = settings.pasted.as_deref().unwrap_or_default().to_owned();
-        commands.push(Command::Ask(Question { asked: Asked::Paste, typed }));
-    }
-}
-
-fn length(ui: &mut Ui, tokens: &mut u64) {
-    room(ui, 220.0);
-    let label = ui.label("Tokens");
-    ui.add(
-        Slider::new(tokens, 256..=SLIDER_END)
-            .logarithmic(true)
-            .clamping(egui::SliderClamping::Never)
-            .show_value(false),
-    )
-    .labelled_by(label.id)
-    .on_hover_text("How much of the text to read");
-    let typed = DragValue::new(tokens)
-        .range(2..=u64::from(u32::MAX))
-        .speed(16.0)
-        .custom_parser(|text| parse_length(text.trim()).ok().map(|length| length as f64));
-    let response = ui.add(typed).on_hover_text("How much of the text to read, typed: 4096, 32k, 1M");
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
-}
-
-/// A preset and its parameters. A value that the policy refuses is not taken; `refused` then says why, until a value is
-/// taken or the next edit begins.
-fn policy(
-    ui: &mut Ui,
-    side: usize,
-    text: &mut String,
-    refused: &mut Option<String>,
-    trained_length: Option<u64>,
-) {
-    let name = theme::name(side);
-    let label =
-        ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
-    let chosen = text.split(':').next().unwrap_or_default().to_owned();
-    let combo =
-        ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(130.0).show_ui(ui, |ui| {
-            for (preset, help) in PRESETS {
-                if ui.selectable_label(*preset == chosen, *preset).on_hover_text(*help).clicked() {
-                    (*text, *refused) = ((*preset).to_owned(), None);
-                }
-            }
-        });
-    let help = PRESETS.iter().find(|(preset, _)| *preset == chosen).map_or("", |(_, help)| help);
-    combo.response.labelled_by(label.id).on_hover_text(help);
-    typed_policy(ui, side, text, refused, trained_length);
-    // Without a model nobody knows the defaults.
-    let Some(trained_length) = trained_length else { return };
-    match PolicySpec::parse(text.trim(), trained_length) {
-        Ok(spec) => {
-            for (key, value) in spec.parameters() {
-                let words = key.replace('_', " ");
-                ui.label(&words);
-                let mut changed = value;
-                let mut field = DragValue::new(&mut changed);
-                // Of joined presets a key may be called by its preset's name too.
-                let own = key.rsplit('.').next().unwrap_or(&key);
-                field = match own {
-                    "factor" => field.range(1.0..=1e4).speed(0.05).max_decimals(2),
-                    "start" | "from_layer" | "k" => field.range(0.0..=65_536.0).speed(0.2).max_decimals(0),
-                    _ => field.range(1.0..=1e9).speed(2.0).max_decimals(0),
-                };
-                let response = ui.add(field).on_hover_text(meaning(spec.preset().as_str(), own));
-                response.widget_info(|| {
-                    egui::WidgetInfo::labeled(egui::Role::SpinButton, true, format!("{name} {words}"))
-                });
-                if response.gained_focus() {
-                    *refused = None;
-                }
-                if changed != value {
-                    match spec.with(&key, changed, trained_length) {
-                        Ok(spec) => (*text, *refused) = (spec.label, None),
-                        Err(reason) => *refused = Some(reason.to_string()),
-                    }
-                }
-            }
-            if let Some(reason) = refused {
-                ui.colored_label(theme::BAD, reason.as_str());
-            }
-        }
-        Err(reason) => {
-            ui.colored_label(theme::BAD, reason.to_string());
-        }
-    }
-}
-
-/// The policy as it is written, to be typed: what is typed is taken when the field is left, if it is a policy.
-fn typed_policy(
-    ui: &mut Ui,
-    side: usize,
-    text: &mut String,
-    refused: &mut Option<String>,
-    trained_length: Option<u64>,
-) {
-    // What is being typed, and the policy that it was begun with.
-    let id = Id::unique(("policy as written", side));
-    let kept = ui.data(|data| data.get_temp::<(String, String)>(id));
-    let mut typed = kept.filter(|(_, of)| of == text).map_or_else(|| text.clone(), |(typed, _)| typed);
-    let field = ui.add(TextEdit::singleline(&mut typed).desired_width(190.0));
-    let help =
-        "The policy as --policy takes it; those joined by + act together, as in lambda+self-extend (Enter)";
-    let name = format!("Policy {}, as written", theme::name(side));
-    field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, &name));
-    let field = field.on_hover_text(help);
-    if field.gained_focus() {
-        *refused = None;
-    }
-    if field.lost_focus() && typed.trim() != text.trim() {
-        match trained_length.map(|trained| PolicySpec::parse(typed.trim(), trained)) {
-            Some(Err(reason)) => *refused = Some(reason.to_string()),
-            // Without a model nobody knows; the run will tell.
-            Some(Ok(_)) | None => (*text, *refused) = (typed.trim().to_owned(), None),
-        }
-    }
-    let of = text.clone();
-    ui.data_mut(|data| data.insert_temp(id, (typed, of)));
-}
-
-fn meaning(preset: &str, key: &str) -> &'static str {
-    match key {
-        "window" if preset == "rerope" => "Largest distance that the position encoding is given, in tokens",
-        "window" if preset == "self-extend" => "First distance that is counted in groups, in tokens",
-        "group" => "Tokens that share a position beyond the window",
-        "chunk" => "Tokens of a chunk: positions are counted from its begin",
-        "local" => "Tokens at the begin of a chunk that see the chunk before at true distances",
-        "from" => "Number of keys up to which queries stay as they are",
-        "start" => "First tokens of the text that every query attends to",
-        "window" => "Most recent keys that a query attends to, in tokens",
-        "ceiling" => "Largest distance that the position encoding is given, in tokens",
-        "k" => "Keys between start and window that are retrieved by their logits (top-k), per head",
-        "from_layer" => "First layer that attends to retrieved keys",
-        "distance" => "Distance that the position encoding is given for retrieved keys, in tokens",
-        _ => "Ratio of the wanted length to the training length",
-    }
-}
-
-fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mut Vec<Command>) {
-    let running = progress.is_some_and(|progress| !progress.finished);
-    ui.horizontal_wrapped(|ui| {
+    fn buttons(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let running = self.progress.is_some_and(|progress| !progress.finished);
         let mut button = |ui: &mut Ui, name: &str, enabled: bool, help: &str, pressed: Command| {
             if ui.add_enabled(enabled, Button::new(name)).on_hover_text(help).clicked() {
                 commands.push(pressed);
@@ -241,19 +71,125 @@ fn buttons(ui: &mut Ui, progress: Option<&Progress>, paused: bool, commands: &mu
         };
         let again = if running { "Run again" } else { "Run" };
         button(ui, again, true, "Read the text under both policies (Ctrl+R)", Command::Run);
-        let pause = if paused { "Go on" } else { "Pause" };
+        let pause = if self.paused { "Go on" } else { "Pause" };
         button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
-        button(ui, "Step", running && paused, "Read the next 512 tokens (S)", Command::Step);
+        let step = running && self.paused;
+        button(ui, "Step", step, "Read the next 512 tokens (S)", Command::Step);
         button(ui, "Stop", running, "End here; what was measured stays", Command::Stop);
-        if let Some(progress) = progress {
-            let share = progress.position as f32 / progress.total.max(1) as f32;
-            ui.add(ProgressBar::new(share).desired_width(180.0).desired_height(10.0));
-            ui.label(progress_words(progress));
-        }
-    });
-    if let Some(failure) = progress.and_then(|progress| progress.failure.as_ref()) {
-        ui.colored_label(theme::BAD, format!("The run ended early. {failure}"));
     }
+
+    fn layouts(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        for layout in Layout::ALL {
+            let chosen = layout == self.layout;
+            let button = ui.selectable_label(chosen, layout.name());
+            // A tile is called the same.
+            let name = format!("Layout {}", layout.name());
+            button.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &name));
+            if button.on_hover_text(layout.help()).clicked() {
+                commands.push(Command::Layout(layout));
+            }
+        }
+        ui.separator();
+    }
+
+    fn panels(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let (panels, narrow) = (self.panels, self.narrow);
+        let runs = ui.selectable_label(panels.runs(narrow), "Runs");
+        if runs.on_hover_text("Policies and their verdicts (Ctrl+B)").clicked() {
+            commands.push(Command::Panels(panels.with_runs(!panels.runs(narrow))));
+        }
+        let inspector = ui.selectable_label(panels.inspector(narrow), "Inspector");
+        if inspector.on_hover_text("The chosen head, and what is under the pointer (Ctrl+I)").clicked() {
+            commands.push(Command::Panels(panels.with_inspector(!panels.inspector(narrow))));
+        }
+    }
+
+    /// Light or dark, results, export, help and tour.
+    fn more(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let dark = ui.visuals().dark_mode;
+        let mut button = |ui: &mut Ui, name: &str, help: &str, enabled: bool, command: Command| {
+            if ui.add_enabled(enabled, Button::new(name)).on_hover_text(help).clicked() {
+                commands.push(command);
+            }
+        };
+        let help = "A result folder of `diagnose`; dropping it on the window does the same (Ctrl+O)";
+        button(ui, "Open results…", help, true, Command::AskForResults);
+        let help = "Figures and numbers as files, or everything (Ctrl+E)";
+        button(ui, "Export…", help, self.exportable, Command::ToggleExport);
+        let other = if dark { "Light" } else { "Dark" };
+        button(ui, other, "Switch between dark and light", true, Command::Dark(!dark));
+        button(ui, "Keys", "All keys (F1)", true, Command::Help(!self.help));
+        button(ui, "Tour", "Six steps through what is on screen", true, Command::Tour(Tour::BEGIN));
+    }
+
+    /// How far the run is, and what the next one would take: as much as there is room for, and all of it under the pointer.
+    fn words(&self, ui: &mut Ui) {
+        let finished = self.progress.is_none_or(|progress| progress.finished);
+        let far = self.progress.map(progress_words);
+        let next = finished.then(|| self.estimate.clone()).filter(|words| !words.is_empty());
+        let words: Vec<_> = far.into_iter().chain(next).collect();
+        room(ui, WORDS);
+        let words = words.join(". ");
+        let rest = vec2(ui.available_size_before_wrap().x, ui.spacing().interact_size.y);
+        ui.allocate_ui_with_layout(rest, Flow::left_to_right(Align::Center), |ui| {
+            ui.add(Label::new(&words).truncate()).on_hover_text(words);
+        });
+    }
+}
+
+fn model(ui: &mut Ui, models: &[&'static str], settings: &mut Settings, commands: &mut Vec<Command>) {
+    let mut ask = false;
+    let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
+        for &name in models {
+            ui.selectable_value(&mut settings.model, name.to_owned(), name);
+        }
+        let help = "A .gguf file or a Hugging Face folder; dropping it on the window does the same";
+        ask = ui.button("Open model…").on_hover_text(help).clicked();
+    });
+    let name = format!("Model: {}", settings.model);
+    combo.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &name));
+    combo.response.on_hover_text(format!("The model: built-in, pulled, or opened ({})", settings.model));
+    if ask {
+        let typed = settings.model.clone();
+        commands.push(Command::Ask(Question { asked: Asked::Model, typed }));
+    }
+}
+
+fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
+    let title = format!("Text: {}", short(settings.text_name()));
+    let menu = ui.menu_button(title, |ui| {
+        if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
+            (settings.text, settings.pasted) = (String::new(), None);
+        }
+        let help = "A text file or a folder of them; dropping it on the window does the same";
+        if ui.button("Open text…").on_hover_text(help).clicked() {
+            let typed = settings.text.clone();
+            commands.push(Command::Ask(Question { asked: Asked::Text, typed }));
+        }
+        if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
+            let typed = settings.pasted.as_deref().unwrap_or_default().to_owned();
+            commands.push(Command::Ask(Question { asked: Asked::Paste, typed }));
+        }
+        ui.checkbox(&mut settings.repeat, "Repeat").on_hover_text(
+            "Where the text has fewer tokens, go on with its documents, drawn with replacement; \
+             without it, the text is read to its end",
+        );
+    });
+    menu.response.on_hover_text(settings.text_name());
+}
+
+fn length(ui: &mut Ui, tokens: &mut u64) {
+    let typed = DragValue::new(tokens)
+        .range(2..=u64::from(u32::MAX))
+        .speed(16.0)
+        .suffix(" tokens")
+        .custom_formatter(|tokens, _| grouped(tokens as u64))
+        .custom_parser(|text| {
+            let text = text.trim().trim_end_matches("tokens").trim().replace(',', "");
+            parse_length(&text).ok().map(|length| length as f64)
+        });
+    let response = ui.add(typed).on_hover_text("How much of the text to read: 4096, 32k, 1M");
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
 }
 
 /// How far a run is, how long it takes still, and what memory.
@@ -283,7 +219,7 @@ fn progress_words(progress: &Progress) -> String {
 
 /// The end of a long path.
 fn short(path: &str) -> String {
-    const MOST: usize = 28;
+    const MOST: usize = 22;
     let count = path.chars().count();
     if count <= MOST {
         path.to_owned()
@@ -326,6 +262,6 @@ mod tests {
     fn long_paths_keep_their_end() {
         assert_eq!(short("tiny-rope"), "tiny-rope");
         let long = short(&format!("/é{}/model.gguf", "x".repeat(60)));
-        assert!(long.starts_with('…') && long.ends_with("/model.gguf") && long.chars().count() == 28);
+        assert!(long.starts_with('…') && long.ends_with("/model.gguf") && long.chars().count() == 22);
     }
 }

@@ -1,10 +1,12 @@
 //! What all views show.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
 
 use crate::inputs::Inputs;
+use crate::tab::Tab;
 
 /// What the pointer is over, told to all views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,29 @@ pub struct Hover {
     pub key: Option<u64>,
 }
 
+/// Policies that are not drawn, whatever is known of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hidden(u64);
+
+impl Hidden {
+    /// Whether that of this side is one of them.
+    pub fn has(self, side: usize) -> bool {
+        self.0 & Self::bit(side) != 0
+    }
+
+    /// The same with this side hidden, or not.
+    #[must_use]
+    pub fn with(self, side: usize, hidden: bool) -> Self {
+        Self(if hidden { self.0 | Self::bit(side) } else { self.0 & !Self::bit(side) })
+    }
+
+    fn bit(side: usize) -> u64 {
+        u32::try_from(side).ok().and_then(|side| 1_u64.checked_shl(side)).unwrap_or(0)
+    }
+}
+
 /// What all views show.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Shown<'a> {
     /// The newest diagnosis.
     pub diagnosis: &'a Arc<Diagnosis>,
@@ -28,4 +51,16 @@ pub struct Shown<'a> {
     pub hover: Option<Hover>,
     /// The query that was marked, in whichever view.
     pub mark: Option<u64>,
+    /// The range that was chosen in the timeline.
+    pub range: Option<Range<u64>>,
+    /// The marked query is being dragged, or played.
+    pub moving: bool,
+    /// Policies that are not drawn.
+    pub hidden: Hidden,
+    /// The tile that is drawn.
+    pub tab: Tab,
+    /// The window has room for one tile at a time.
+    pub narrow: bool,
+    /// The inspector is open: what is under the pointer is told there.
+    pub inspected: bool,
 }

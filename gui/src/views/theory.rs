@@ -4,6 +4,7 @@ use eframe::egui::{Context, Grid, RichText, ScrollArea, Ui};
 use lm_infinite::diagnose::{HeadStatement, head_name, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
+use super::data;
 use super::memo::Memo;
 use super::pane::Pane;
 use super::shown::Shown;
@@ -44,13 +45,17 @@ impl Pane for Theory {
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
+        data::mark(ui, ui.available_rect_before_wrap());
         ScrollArea::both().show(ui, |ui| {
             self.head(ui, shown);
             ui.separator();
             match (self.claims.answer(), self.claims.failure()) {
                 (Some((_, claims)), _) => table(ui, claims),
                 (None, Some(reason)) => {
-                    ui.colored_label(theme::BAD, format!("The statements could not be computed. {reason}"));
+                    ui.colored_label(
+                        theme::bad(ui.visuals()),
+                        format!("The statements could not be computed. {reason}"),
+                    );
                 }
                 (None, None) => {
                     ui.label("The statements are being computed …");
@@ -94,8 +99,8 @@ fn compared(ui: &mut Ui, statement: &HeadStatement) {
     let value = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
     let (sign, not) = signs(statement.relation);
     let (sign, color) = match statement.holds() {
-        Some(true) => (sign, theme::GOOD),
-        Some(false) => (not, theme::BAD),
+        Some(true) => (sign, theme::good(ui.visuals())),
+        Some(false) => (not, theme::bad(ui.visuals())),
         None => {
             ui.weak("nothing to measure")
                 .on_hover_text("This policy attends to no such key, or the text is too short");
@@ -133,9 +138,9 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
                 let numbers = format!("{:.4} {sign} {:.4} {}", claim.measured, claim.bound, claim.unit);
                 ui.add(eframe::egui::Label::new(numbers).wrap()).on_hover_text(&claim.quantity);
                 let (words, color) = match claim.verdict {
-                    Verdict::Holds => ("holds", theme::GOOD),
+                    Verdict::Holds => ("holds", theme::good(ui.visuals())),
                     Verdict::Vacuous => ("holds, says nothing here", ui.visuals().weak_text_color()),
-                    Verdict::Refuted => ("refuted", theme::BAD),
+                    Verdict::Refuted => ("refuted", theme::bad(ui.visuals())),
                 };
                 ui.label(RichText::new(words).color(color)).on_hover_text(&claim.note);
                 ui.end_row();

@@ -1,9 +1,11 @@
 //! What broke, in words: one line per policy, and its factors.
 
-use eframe::egui::{Grid, RichText, Ui};
+use eframe::egui::{Checkbox, Grid, Label, RichText, Role, Ui, WidgetInfo};
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
+use super::curves::paint::example;
 use super::reach::{not_yet, to_go};
+use super::shown::Hidden;
 use crate::theme;
 use crate::words::grouped;
 
@@ -13,7 +15,8 @@ const TITLES: [&str; 6] = ["tokens", "loss (nats)", "loss beyond", "logits", "en
 const TABLE: f32 = 880.0;
 
 /// Draws the verdicts. `asked` is the number of tokens that was asked for, where that is known.
-pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
+#[must_use]
+pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>, mut hidden: Hidden) -> Hidden {
     let reference = match (diagnosis.reference_nll, diagnosis.reference_first_non_finite) {
         (Some(nll), _) => format!("costs {nll:.2} nats per token"),
         (None, Some(at)) => format!("has a loss that is not finite from token {at}"),
@@ -24,11 +27,14 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
         diagnosis.model, diagnosis.trained_length
     ));
     if ui.available_width() < TABLE {
-        // A narrow window has no room for columns: rows that wrap, every value behind its title.
+        // A narrow place has no room for columns: every value behind its title.
         for (side, run) in diagnosis.runs.iter().enumerate() {
-            ui.horizontal_wrapped(|ui| row(ui, diagnosis, side, run, asked, true));
+            hidden = name_ui(ui, side, run, hidden);
+            let grid = Grid::new(("verdict", side)).num_columns(2).spacing([8.0, 2.0]).min_row_height(0.0);
+            grid.show(ui, |ui| row(ui, diagnosis, run, asked, true));
+            ui.add_space(2.0);
         }
-        return;
+        return hidden;
     }
     Grid::new("verdicts").num_columns(TITLES.len() + 1).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
         for title in std::iter::once("").chain(TITLES) {
@@ -36,23 +42,32 @@ pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>) {
         }
         ui.end_row();
         for (side, run) in diagnosis.runs.iter().enumerate() {
-            row(ui, diagnosis, side, run, asked, false);
+            hidden = name_ui(ui, side, run, hidden);
+            row(ui, diagnosis, run, asked, false);
             ui.end_row();
         }
     });
+    hidden
+}
+
+/// What a policy is called, how its lines look, and whether they are drawn.
+fn name_ui(ui: &mut Ui, side: usize, run: &RunMeasurement, hidden: Hidden) -> Hidden {
+    let mut drawn = !hidden.has(side);
+    ui.horizontal(|ui| {
+        example(ui, side);
+        let name = format!("{}  {}", theme::name(side), run.policy);
+        let words = RichText::new(name).color(theme::side(ui.visuals(), side)).strong();
+        let tick = ui.add(Checkbox::without_text(&mut drawn));
+        let draw = format!("Draw {}", theme::name(side));
+        tick.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, drawn, &draw));
+        tick.on_hover_text(draw);
+        ui.add(Label::new(words).truncate()).on_hover_text(&run.policy);
+    });
+    hidden.with(side, !drawn)
 }
 
 /// What one policy did, every value behind its title where rows are `titled`.
-fn row(
-    ui: &mut Ui,
-    diagnosis: &Diagnosis,
-    side: usize,
-    run: &RunMeasurement,
-    asked: Option<u64>,
-    titled: bool,
-) {
-    let name = format!("{}  {}", theme::name(side), run.policy);
-    ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
+fn row(ui: &mut Ui, diagnosis: &Diagnosis, run: &RunMeasurement, asked: Option<u64>, titled: bool) {
     let mut titles = TITLES.into_iter();
     let mut value = |ui: &mut Ui, text: RichText, help: &str| {
         if let Some(title) = titles.next().filter(|_| titled) {
@@ -61,6 +76,9 @@ fn row(
         let label = ui.label(text);
         if !help.is_empty() {
             label.on_hover_text(help);
+        }
+        if titled {
+            ui.end_row();
         }
     };
     let (words, help) = tokens(diagnosis, run, asked);

@@ -1,27 +1,27 @@
 //! One frame: reads what is on screen, and returns what the reader asks for.
 
 use eframe::egui::{
-    self, CentralPanel, Key, KeyboardShortcut, Modifiers, Panel, Rect, ScrollArea, Ui, UiBuilder, vec2,
+    self, CentralPanel, Frame, Key, KeyboardShortcut, Label, Modifiers, Panel, ScrollArea, Ui,
 };
 
 use super::state::State;
+use super::tiles;
 use crate::command::Command;
 use crate::tab::Tab;
-use crate::tour::{self, Part, Tour};
 use crate::views::run_bar::Bar;
-use crate::views::shown::Shown;
-use crate::views::verdicts;
+use crate::views::runs::Runs;
+use crate::workbench::Layout;
 use crate::{help, theme};
 
-/// Keys of the tabs.
+/// Keys of the tiles, and of the layouts.
 const NUMBERS: [Key; 9] =
     [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+const LAYOUTS: [Key; 3] = [Key::F2, Key::F3, Key::F4];
 
-/// Lowest height of a pane, in points, and room below it.
-const LEAST_PANE: f32 = 280.0;
-const EDGE: f32 = 8.0;
-/// Share of the window that the run bar takes at most; what has no room is scrolled to.
-const BAR: f32 = 0.5;
+/// Widths of the side panels, in points.
+const RUNS: f32 = 178.0;
+const INSPECTOR: f32 = 190.0;
+const SIDES: std::ops::RangeInclusive<f32> = 140.0..=480.0;
 
 /// Draws everything; returns what was asked for.
 pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
@@ -29,35 +29,48 @@ pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
     overlay_keys(state, ui.ctx(), &mut commands);
     keys(state, ui, &mut commands);
     dropped(ui, &mut commands);
-    let bar = Panel::top("run").show(ui, |ui| {
-        ui.add_space(4.0);
-        let most = ui.ctx().content_rect().height() * BAR;
-        ScrollArea::vertical().id_salt("run bar").max_height(most).auto_shrink([false, true]).show(
-            ui,
-            |ui| {
-                bar_ui(state, ui, &mut commands);
-            },
-        );
-        ui.add_space(4.0);
+    let frame = |ui: &Ui| Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(6, 3));
+    Panel::top("controls").frame(frame(ui)).show(ui, |ui| {
+        bar_ui(state, ui, &mut commands);
+        messages_ui(state, ui);
     });
-    tour::mark(ui.ctx(), Part::RunBar, bar.response.rect);
-    match state.shown() {
-        Some(shown) => result_ui(state, ui, &shown, &mut commands),
-        None => {
-            CentralPanel::default().show(ui, |ui| {
-                let words = if state.opening.is_running() {
-                    "The result folder is being read …"
-                } else if state.progress.as_ref().is_some_and(|progress| !progress.finished) {
-                    "Both policies read the text …"
-                } else {
-                    "No result yet. Press Run to read the text under both policies."
-                };
-                ui.centered_and_justified(|ui| ui.label(words));
-            });
+    let shown = state.shown();
+    if let Some(caption) = state.caption() {
+        let playing = state.playing.is_some();
+        let timeline = Panel::bottom("timeline").frame(frame(ui));
+        if let Some(shown) = &shown {
+            timeline.show(ui, |ui| state.timeline.show(ui, shown, &caption, playing, &mut commands));
         }
     }
+    if state.panels.runs(state.narrow) || state.tour.needs_runs() {
+        let panel = Panel::left("runs").frame(frame(ui)).default_size(RUNS).size_range(SIDES);
+        panel.show(ui, |ui| ScrollArea::vertical().show(ui, |ui| runs_ui(state, ui, &mut commands)));
+    }
+    if let Some(shown) = shown.as_ref().filter(|shown| shown.inspected) {
+        let panel = Panel::right("inspector").frame(frame(ui)).default_size(INSPECTOR).size_range(SIDES);
+        let panes = || state.owners().into_iter().filter_map(|tab| state.pane(tab));
+        panel.show(ui, |ui| {
+            ScrollArea::vertical().show(ui, |ui| state.inspector.show(ui, shown, panes(), &mut commands))
+        });
+    }
+    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match &shown {
+        Some(shown) => tiles::show(state, ui, shown, &mut commands),
+        None => nothing_ui(state, ui),
+    });
     overlays(state, ui.ctx(), &mut commands);
     commands
+}
+
+/// Why there is nothing yet.
+fn nothing_ui(state: &State, ui: &mut Ui) {
+    let words = if state.opening.is_running() {
+        "The result folder is being read …"
+    } else if state.progress.as_ref().is_some_and(|progress| !progress.finished) {
+        "Both policies read the text …"
+    } else {
+        "No result yet. Press Run to read the text under both policies."
+    };
+    ui.centered_and_justified(|ui| ui.label(words));
 }
 
 /// The small windows over everything.
@@ -102,99 +115,48 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let bar = Bar {
         settings: &state.settings,
         models: &state.models,
-        trained_length: state.trained_length(),
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
-        refused: &state.refused,
         estimate: state.estimate(),
+        layout: state.bench.layout,
+        panels: state.panels,
+        narrow: state.narrow,
+        exportable: state.diagnosis.is_some(),
+        help: state.help,
     };
     bar.show(ui, commands);
-    if let Some(failure) = state.opening.failure() {
-        ui.colored_label(theme::BAD, format!("The result folder could not be opened: {failure}"));
-    }
-    for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
-        ui.label(note.to_string());
-    }
-    ui.horizontal_wrapped(|ui| manners_ui(state, ui, commands));
 }
 
-fn result_ui(state: &State, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
-    let caption = state.caption();
-    let grid = Panel::left("heads")
-        .default_size(state.heads_width.unwrap_or(330.0))
-        .size_range(240.0..=620.0)
-        .show(ui, |ui| {
-            if let Some(caption) = &caption {
-                caption.show(ui);
-            }
-            let below = ui.available_rect_before_wrap();
-            let choice = ScrollArea::vertical().show(ui, |ui| state.heads.show(ui, shown.diagnosis)).inner;
-            if choice != state.heads.choice {
-                commands.push(Command::Heads(choice));
-            }
-            if let Some(caption) = &caption {
-                caption.veil(ui, below);
-            }
-        });
-    tour::mark(ui.ctx(), Part::Heads, grid.response.rect);
-    let width = grid.response.rect.width();
-    if state.heads_width != Some(width) {
-        commands.push(Command::HeadsWidth(width));
+/// What went wrong, and what is of other settings: a line each, where there is something to say.
+fn messages_ui(state: &State, ui: &mut Ui) {
+    let run = state.progress.as_ref().and_then(|progress| progress.failure.as_ref());
+    let run = run.map(|failure| format!("The run ended early. {failure}"));
+    let opening = state.opening.failure();
+    let opening = opening.map(|failure| format!("The result folder could not be opened: {failure}"));
+    let stale = state.caption().and_then(|caption| caption.stale);
+    for words in run.into_iter().chain(opening).chain(stale).chain(state.said.clone()) {
+        ui.add(Label::new(egui::RichText::new(words).color(theme::bad(ui.visuals()))).wrap());
     }
-    CentralPanel::default().show(ui, |ui| {
-        let height = ui.available_height();
-        // A low window has no room for all: then it scrolls.
-        ScrollArea::vertical().id_salt("result").auto_shrink(false).show(ui, |ui| {
-            let top = ui.cursor().top();
-            let verdicts = ui.scope(|ui| verdicts::show(ui, shown.diagnosis, state.asked()));
-            tour::mark(ui.ctx(), Part::Verdicts, verdicts.response.rect);
-            ui.separator();
-            ui.horizontal_wrapped(|ui| tabs_ui(state, ui, commands));
-            if let Some(caption) = &caption {
-                caption.veil(ui, verdicts.response.rect);
-                caption.show(ui);
-            }
-            let used = ui.cursor().top() - top;
-            let room = vec2(ui.available_width(), (height - used - EDGE).max(LEAST_PANE));
-            let rect = Rect::from_min_size(ui.cursor().min, room);
-            ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| {
-                if let Some(pane) = state.pane() {
-                    pane.show(ui, shown, commands);
-                }
-            });
-            if let Some(caption) = &caption {
-                caption.veil(ui, rect);
-            }
-        });
-    });
-}
-
-fn tabs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
-    for tab in Tab::ALL {
-        let label = ui.selectable_label(state.tab == tab, tab.name());
-        let help = format!("{} (key {})", tab.help(), tab.index() + 1);
-        if label.on_hover_text(help).clicked() {
-            commands.push(Command::Show(tab));
+    // The column of the runs tells them otherwise.
+    if !state.panels.runs(state.narrow) {
+        for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
+            let words = note.to_string();
+            ui.add(Label::new(&words).truncate()).on_hover_text(words);
         }
     }
 }
 
-/// Light or dark, results, export, help and tour.
-fn manners_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
-    let dark = ui.visuals().dark_mode;
-    let mut button = |ui: &mut Ui, name: &str, help: &str, enabled: bool, command: Command| {
-        if ui.add_enabled(enabled, egui::Button::new(name)).on_hover_text(help).clicked() {
-            commands.push(command);
-        }
+fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
+    let runs = Runs {
+        settings: &state.settings,
+        refused: &state.refused,
+        trained_length: state.trained_length(),
+        diagnosis: state.diagnosis.as_deref(),
+        asked: state.asked(),
+        hidden: state.hidden,
+        kept: state.history.named(),
     };
-    let other = if dark { "Light" } else { "Dark" };
-    button(ui, other, "Switch between dark and light", true, Command::Dark(!dark));
-    let help = "A result folder of `diagnose`; dropping it on the window does the same (Ctrl+O)";
-    button(ui, "Open results…", help, true, Command::AskForResults);
-    let help = "Figures and numbers as files, or everything (Ctrl+E)";
-    button(ui, "Export…", help, state.diagnosis.is_some(), Command::ToggleExport);
-    button(ui, "Keys", "All keys (F1)", true, Command::Help(!state.help));
-    button(ui, "Tour", "Six steps through what is on screen", true, Command::Tour(Tour::BEGIN));
+    runs.show(ui, commands);
 }
 
 /// What keys ask for, unless a text is being edited. A key that means something here reaches nothing else.
@@ -203,9 +165,20 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
         return;
     }
     let tabs = NUMBERS.into_iter().zip(Tab::ALL.map(Command::Show));
-    let plain = [(Key::Space, Command::Pause), (Key::S, Command::Step)].into_iter().chain(tabs);
+    let play = Command::Play(state.playing.is_none());
+    let layouts = LAYOUTS.into_iter().zip(Layout::ALL.map(Command::Layout));
+    let plain = [(Key::Space, Command::Pause), (Key::S, Command::Step), (Key::P, play)]
+        .into_iter()
+        .chain(tabs)
+        .chain(layouts);
     let export = state.diagnosis.is_some().then_some((Key::E, Command::ToggleExport));
-    let with_control = [(Key::R, Command::Run), (Key::O, Command::AskForResults)].into_iter().chain(export);
+    let with_control = [
+        (Key::R, Command::Run),
+        (Key::O, Command::AskForResults),
+        (Key::B, Command::Panels(state.panels.with_runs(!state.panels.runs(state.narrow)))),
+        (Key::I, Command::Panels(state.panels.with_inspector(!state.panels.inspector(state.narrow)))),
+    ];
+    let with_control = with_control.into_iter().chain(export);
     let all = plain
         .map(|(key, command)| (Modifiers::NONE, key, command))
         .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)));

@@ -1,10 +1,15 @@
 //! The window: between frames it takes what tasks have sent and obeys commands; nothing else changes what is on screen.
 
 mod draw;
+mod history;
+mod keeping;
 mod picture;
+mod playing;
+mod restoring;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,19 +19,20 @@ use eframe::egui::{self, Context, Ui};
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::hub;
 
+use self::history::OpenedFolder;
 use self::picture::Picture;
-use self::state::{OpenedFolder, State};
+use self::state::State;
 use crate::args::{Args, Theme};
 use crate::command::Command;
 use crate::job::{Job, Progress};
 use crate::memory::Memory;
 use crate::opening::{Opened, Request, Results};
 use crate::settings::Settings;
-use crate::tab::Tab;
 use crate::task::Task;
 use crate::theme;
-use crate::tour::Tour;
 use crate::views::ask::question::{Answer, Asked, Question};
+use crate::views::shown::Shown;
+use crate::workbench::{NARROW, Workbench};
 
 /// Settings that have stood this long are meant.
 const DEBOUNCE: Duration = Duration::from_millis(300);
@@ -70,7 +76,7 @@ impl Window {
         let embedded = args.model == hub::DEFAULT_MODEL;
         let begin = args.folder.is_none() && (embedded || args.run || args.screenshot.is_some());
         Ok(Self {
-            state: State::new(args.settings()?, args.tab.unwrap_or(Tab::Curves)),
+            state: State::new(args.settings()?, Workbench::asked_for(args.layout, args.tab)),
             commands: Vec::new(),
             changed: None,
             models: Task::newest("list of models"),
@@ -79,37 +85,6 @@ impl Window {
             memory: Memory::default(),
             memory_path: None,
         })
-    }
-
-    /// Opens as it was left, and keeps how it is left at `path`. What was asked for in the command line goes first: the
-    /// run bar and the tab come back only where there was `nothing_asked`. At the first start the tour is offered.
-    pub fn remember(&mut self, path: PathBuf, memory: Memory, nothing_asked: bool) {
-        if let Some(first) = &mut self.first {
-            let dark = memory.dark.map(|dark| if dark { Theme::Dark } else { Theme::Light });
-            first.theme = first.theme.or(dark);
-            first.zoom = memory.zoom.filter(|zoom| (0.2..=5.0).contains(zoom));
-            if let Some(settings) = memory.settings.clone().filter(|_| nothing_asked) {
-                // Large models are not read before somebody says so.
-                first.begin = settings.model == hub::DEFAULT_MODEL;
-                self.state.settings = settings;
-            }
-        }
-        if nothing_asked {
-            self.state.tab = memory.tab.as_deref().and_then(Tab::named).unwrap_or(self.state.tab);
-        }
-        if !memory.tour_offered {
-            self.state.tour = Tour::Offered;
-        }
-        self.state.heads_width = memory.heads;
-        self.memory = Memory { tour_offered: true, ..memory };
-        self.memory_path = Some(path);
-    }
-
-    /// How it would be opened again.
-    pub fn memory(&self) -> Memory {
-        let tab = Some(self.state.tab.name().to_owned());
-        let (settings, heads) = (Some(self.state.settings.clone()), self.state.heads_width);
-        Memory { tab, settings, heads, ..self.memory.clone() }
     }
 
     /// Why the program has to leave with an error, once it is known.
@@ -135,6 +110,7 @@ impl Window {
             None => self.note(ctx),
         }
         self.state.hover = None;
+        self.state.narrow = ctx.content_rect().width() < NARROW;
         for command in std::mem::take(&mut self.commands) {
             self.obey(command, ctx);
         }
@@ -150,18 +126,31 @@ impl Window {
         self.take_job();
         self.state.export.update(ctx);
         let Some(diagnosis) = self.state.diagnosis.clone() else { return };
-        self.state.heads.update(&diagnosis);
-        // The pane is taken out for a moment, since it changes while the rest of the state is read.
-        let at = self.state.tab.index();
-        let mut panes = std::mem::take(&mut self.state.panes);
-        if let (Some(pane), Some(shown)) = (panes.get_mut(at), self.state.shown()) {
-            pane.update(ctx, &shown);
+        if self.state.playing.is_some() {
+            self.state.advance(f64::from(ctx.input(|input| input.stable_dt)));
+            ctx.request_repaint();
         }
-        self.state.panes = panes;
+        self.state.heads.update(&diagnosis);
+        // Panes are taken out for a moment, since they change while the rest of the state is read.
+        let owners = self.state.owners();
+        let mut panes = std::mem::take(&mut self.state.panes);
+        let mut timeline = std::mem::take(&mut self.state.timeline);
+        let mut inspector = std::mem::take(&mut self.state.inspector);
+        if let Some(shown) = self.state.shown() {
+            timeline.update(&shown);
+            if shown.inspected {
+                inspector.update(ctx, &shown);
+            }
+            for (tab, pane) in panes.iter_mut().filter(|(tab, _)| owners.contains(tab)) {
+                pane.update(ctx, &Shown { tab: *tab, ..shown.clone() });
+            }
+        }
+        (self.state.panes, self.state.timeline, self.state.inspector) = (panes, timeline, inspector);
     }
 
     fn begin(&mut self, ctx: &Context, first: First) {
         theme::add_fonts(ctx);
+        theme::set_hints(ctx);
         if let Some(theme) = first.theme {
             ctx.set_theme(match theme {
                 Theme::Light => egui::Theme::Light,
@@ -207,8 +196,20 @@ impl Window {
             (Command::Pause | Command::Step | Command::Stop, None) => {}
             (Command::Settings(settings), _) => state.settings = settings,
             (Command::Refused(reasons), _) => state.refused = reasons,
-            (Command::Show(tab), _) => state.tab = tab,
-            (Command::Mark(query), _) => state.mark = query,
+            (Command::Show(tab), _) => state.bench.show(tab),
+            (Command::Arrange(tiles), _) => state.bench.tiles = tiles,
+            (Command::Panels(panels), _) => state.panels = panels,
+            (Command::Recall(number), _) => state.recall(number),
+            (Command::Discard(number), _) => state.history.discard(number),
+            (Command::Hide(hidden), _) => state.hidden = hidden,
+            (Command::Layout(layout), _) => {
+                state.bench = Workbench::new(layout);
+                state.tell(&Command::Layout(layout));
+            }
+            (Command::Mark(query), _) => state.put_cursor(query, false),
+            (Command::Cursor(cursor), _) => state.put_cursor(cursor.token, cursor.moving),
+            (Command::Range(range), _) => state.range = range,
+            (Command::Play(play), _) => state.play(play),
             (Command::Hover(hover), _) => state.hover = Some(hover),
             (Command::Ask(question), _) => state.ask.open(question),
             (Command::AskForResults, _) => {
@@ -221,17 +222,18 @@ impl Window {
             (Command::Drop(paths), _) => state.opening.start(Request::Dropped(paths), theme::wake(ctx)),
             (Command::Help(open), _) => state.help = open,
             (Command::Tour(tour), _) => {
-                if tour == Tour::BEGIN {
-                    state.tab = Tab::Curves;
+                if let Some(tab) = tour.tab().filter(|_| tour != state.tour) {
+                    state.bench.show(tab);
                 }
                 state.tour = tour;
+                state.tell(&Command::Tour(tour));
             }
             (Command::Dark(dark), _) => {
                 ctx.set_theme(if dark { egui::Theme::Dark } else { egui::Theme::Light });
             }
             (Command::ToggleExport, _) => {
                 let model = state.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
-                state.export.toggle(state.tab, model);
+                state.export.toggle(state.bench.front, model);
             }
             (Command::Export(controls), _) => state.export.set(controls),
             (Command::Write(wanted), _) => {
@@ -242,8 +244,7 @@ impl Window {
                 state.export = panel;
             }
             (Command::Heads(choice), _) => state.heads.choice = choice,
-            (Command::HeadsWidth(width), _) => state.heads_width = Some(width),
-            (command, _) => state.panes.iter_mut().for_each(|pane| pane.obey(&command)),
+            (command, _) => state.tell(&command),
         }
     }
 
@@ -269,6 +270,7 @@ impl Window {
             match opened {
                 Opened::Results(result) => {
                     let Results { name, info, diagnosis } = *result;
+                    state.keep();
                     (state.job, state.progress, state.inputs) = (None, None, None);
                     let settings = state.settings.clone();
                     state.folder = Some(OpenedFolder { name, info: Arc::new(info), settings });
@@ -283,11 +285,14 @@ impl Window {
     fn take_job(&mut self) {
         let state = &mut self.state;
         let Some(job) = &mut state.job else { return };
-        if let Some(newest) = job.newest() {
+        if let Some(newest) = job.newest().and_then(|newest| state.history.take(newest)) {
+            if !state.inputs.as_ref().is_some_and(|inputs| Arc::ptr_eq(inputs, &newest.inputs)) {
+                state.keep();
+            }
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
             (state.folder, state.number) = (None, state.begun);
         }
-        state.progress = Some(job.progress());
+        state.progress = state.job.as_ref().map(Job::progress);
     }
 
     /// Begins anew; what is on screen stays until there is something newer.

@@ -60,7 +60,8 @@ impl Picture {
         } else if finished && failure.is_some() {
             self.leave(ctx, failure);
         } else if finished && state.diagnosis.is_some() {
-            let busy = state.pane().is_some_and(|pane| pane.is_busy());
+            let pane = |tab| state.pane(tab).is_some_and(|pane| pane.is_busy());
+            let busy = state.owners().into_iter().any(pane);
             self.settled = if busy { 0 } else { self.settled + 1 };
             if self.settled == SETTLING {
                 let (taken, ctx) = (self.taken.clone(), ctx.clone());

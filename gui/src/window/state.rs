@@ -1,11 +1,13 @@
 //! What is on screen. Drawing reads it; [`Window`](super::Window) alone changes it, between frames.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::policy::PolicySpec;
-use lm_infinite::results::RunInfo;
 
+use super::history::{History, OpenedFolder};
+use crate::command::Command;
 use crate::export::Origin;
 use crate::inputs::Inputs;
 use crate::job::{Job, Progress};
@@ -19,21 +21,13 @@ use crate::views::ask::Ask;
 use crate::views::caption::Caption;
 use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
+use crate::views::inspector::Inspector;
 use crate::views::pane::Pane;
-use crate::views::registry;
-use crate::views::shown::{Hover, Shown};
+use crate::views::registry::{self, Panes};
+use crate::views::shown::{Hidden, Hover, Shown};
+use crate::views::timeline::Timeline;
 use crate::words::{grouped, size, time};
-
-/// A result folder that is on screen.
-#[derive(Clone)]
-pub struct OpenedFolder {
-    /// Its name.
-    pub name: String,
-    /// What it says of itself.
-    pub info: Arc<RunInfo>,
-    /// What the run bar said when it was opened.
-    pub settings: Settings,
-}
+use crate::workbench::{Panels, Workbench};
 
 /// What is on screen.
 pub struct State {
@@ -61,16 +55,34 @@ pub struct State {
     pub opening: Opening,
     /// The head grid.
     pub heads: Heads,
-    /// Its width, in points.
-    pub heads_width: Option<f32>,
     /// What the pointer was over in the last frame.
     pub hover: Option<Hover>,
-    /// The marked query.
+    /// The marked query: the cursor of the timeline.
     pub mark: Option<u64>,
-    /// The open tab.
-    pub tab: Tab,
-    /// What stands behind every tab, in the order of [`Tab::ALL`].
-    pub panes: Vec<Box<dyn Pane>>,
+    /// It is being dragged.
+    pub dragged: bool,
+    /// Where it is while it is played, with a fraction.
+    pub playing: Option<f64>,
+    /// The range that was chosen.
+    pub range: Option<Range<u64>>,
+    /// Runs of this session that are not on screen.
+    pub history: History,
+    /// Policies that are not drawn.
+    pub hidden: Hidden,
+    /// The timeline.
+    pub timeline: Timeline,
+    /// The inspector.
+    pub inspector: Inspector,
+    /// The tiles, and the one in front.
+    pub bench: Workbench,
+    /// The window has room for one tile at a time.
+    pub narrow: bool,
+    /// Which side panels are open.
+    pub panels: Panels,
+    /// What stands behind the tiles.
+    pub panes: Panes,
+    /// What there is to say of how the window was left, if it could not be restored.
+    pub said: Option<String>,
     /// The small window that asks.
     pub ask: Ask,
     /// The small window of the export.
@@ -83,7 +95,9 @@ pub struct State {
 
 impl State {
     /// Nothing read yet.
-    pub fn new(settings: Settings, tab: Tab) -> Self {
+    pub fn new(settings: Settings, bench: Workbench) -> Self {
+        let mut panes = registry::panes();
+        panes.iter_mut().for_each(|(_, pane)| pane.obey(&Command::Layout(bench.layout)));
         Self {
             settings,
             refused: [None, None],
@@ -97,11 +111,20 @@ impl State {
             folder: None,
             opening: Opening::default(),
             heads: Heads::default(),
-            heads_width: None,
             hover: None,
             mark: None,
-            tab,
-            panes: Tab::ALL.into_iter().map(registry::pane).collect(),
+            dragged: false,
+            playing: None,
+            range: None,
+            history: History::default(),
+            hidden: Hidden::default(),
+            timeline: Timeline::default(),
+            inspector: Inspector::default(),
+            bench,
+            narrow: false,
+            panels: Panels::default(),
+            panes,
+            said: None,
             ask: Ask::default(),
             export: Panel::default(),
             tour: Tour::Closed,
@@ -114,7 +137,23 @@ impl State {
         let diagnosis = self.diagnosis.as_ref()?;
         let mark = self.mark.filter(|&query| query < diagnosis.tokens);
         let (inputs, head, hover) = (self.inputs.as_ref(), self.heads.choice.head, self.hover);
-        Some(Shown { diagnosis, inputs, head, hover, mark })
+        let (tab, narrow, inspected) = (self.bench.front, self.narrow, self.panels.inspector(self.narrow));
+        let within = |range: &Range<u64>| range.start < range.end && range.end <= diagnosis.tokens;
+        let range = self.range.clone().filter(within);
+        let moving = self.dragged || self.playing.is_some();
+        Some(Shown {
+            diagnosis,
+            inputs,
+            head,
+            hover,
+            mark,
+            range,
+            moving,
+            hidden: self.hidden,
+            tab,
+            narrow,
+            inspected,
+        })
     }
 
     /// What can be exported, once there is a result.
@@ -193,9 +232,25 @@ impl State {
         self.inputs.as_ref().map(|inputs| inputs.settings.tokens)
     }
 
-    /// The pane of the open tab.
-    pub fn pane(&self) -> Option<&dyn Pane> {
-        self.panes.get(self.tab.index()).map(Box::as_ref)
+    /// What stands behind a tile, but for the heads.
+    pub fn pane(&self, tab: Tab) -> Option<&dyn Pane> {
+        let owner = registry::owner(tab);
+        self.panes.iter().find(|(of, _)| *of == owner).map(|(_, pane)| pane.as_ref())
+    }
+
+    /// Whose panes are on screen, each once.
+    pub fn owners(&self) -> Vec<Tab> {
+        let visible = self.bench.visible(self.narrow);
+        let owners = visible.into_iter().map(registry::owner);
+        let mut owners: Vec<_> = owners.collect();
+        owners.sort_by_key(|tab| tab.index());
+        owners.dedup();
+        owners
+    }
+
+    /// Tells every pane of a command.
+    pub fn tell(&mut self, command: &Command) {
+        self.panes.iter_mut().for_each(|(_, pane)| pane.obey(command));
     }
 
     /// Whether the run waits.

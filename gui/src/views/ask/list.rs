@@ -36,7 +36,7 @@ pub fn show(ctx: &Context, asked: Asked, list: &List, listing: &Listing) -> Vec<
             };
             place_ui(ui, list, folder.map(PathBuf::as_path), &mut changes);
             if let Some(failure) = list.refused.or(listing.failure()) {
-                ui.colored_label(theme::BAD, failure);
+                ui.colored_label(theme::bad(ui.visuals()), failure);
             }
             entries_ui(ui, list, entries, &mut changes);
             if more > 0 {

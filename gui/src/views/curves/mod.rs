@@ -1,25 +1,35 @@
 //! Curves of A and B: loss by position, logits against distance, entropy against length; of all heads or of one.
 
 pub mod axis;
+pub mod line;
 pub mod model;
-mod paint;
+pub mod paint;
 
 use std::sync::Arc;
 
-use eframe::egui::{ComboBox, Context, ScrollArea, Ui};
+use eframe::egui::{ComboBox, Context, Label, RichText, ScrollArea, Ui};
 use lm_infinite::diagnose::{Diagnosis, head_name};
 
 use self::axis::{Axis, Spacing, grouped};
-use self::model::{Asked, Controls, Curve, Drawing, Kind, Line};
+use self::line::{Kind, Line};
+use self::model::{Asked, Controls, Curve, Drawing};
+use self::paint::Marks;
 use super::memo::Memo;
 use super::pane::Pane;
-use super::shown::Shown;
+use super::sentence;
+use super::shown::{Hidden, Shown};
 use crate::command::Command;
 use crate::theme;
-use crate::tour;
+use crate::tour::{self, Tour};
+use crate::workbench::Layout;
 
 /// Room for the words above a plot.
-const WORDS: f32 = 54.0;
+const WORDS: f32 = 26.0;
+/// Narrower tiles have them in more rows.
+const WRAPPED: f32 = 700.0;
+/// Lowest plot, and narrowest of those that stand beside each other where they have no room below.
+const LOWEST: f32 = 110.0;
+const NARROWEST: f32 = 190.0;
 
 /// The tab of all curves.
 #[derive(Default)]
@@ -35,8 +45,14 @@ pub fn pane() -> Box<dyn Pane> {
 
 impl Pane for Curves {
     fn obey(&mut self, command: &Command) {
-        if let Command::Curves(controls) = command {
-            self.controls = *controls;
+        match command {
+            Command::Curves(controls) => self.controls = *controls,
+            Command::Layout(layout) => {
+                self.controls.curves = [true, *layout != Layout::Learn, *layout != Layout::Learn]
+            }
+            // The tour points at all of them.
+            Command::Tour(Tour::At(_)) => self.controls.curves = [true; 3],
+            _ => {}
         }
     }
 
@@ -53,21 +69,42 @@ impl Pane for Curves {
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
         let diagnosis = shown.diagnosis;
         let mut controls = self.controls;
-        menus_ui(ui, diagnosis, &mut controls);
+        ui.horizontal_wrapped(|ui| menus_ui(ui, diagnosis, shown.hidden, &mut controls));
+        sentence_ui(ui, diagnosis, commands);
         let Some((axis, drawings)) = self.drawings.value() else { return };
-        let height = (ui.available_height() / Curve::ALL.len() as f32 - WORDS).max(110.0);
+        let drawings: Vec<_> = drawings.iter().zip(controls.curves).filter(|(_, shown)| *shown).collect();
+        let count = drawings.len().max(1) as f32;
+        let words = if ui.available_width() < WRAPPED { 3.0 * WORDS } else { WORDS };
+        let (below, across) = (ui.available_height() / count - words, ui.available_width() / count);
+        let beside = below < LOWEST && across >= NARROWEST && count > 1.0;
+        let height = if beside { ui.available_height() - 2.0 * WORDS } else { below }.max(LOWEST);
         let mut cursor = None;
+        let mut plot = |ui: &mut Ui, drawing: &Drawing| {
+            let drawn = ui.scope(|ui| {
+                words_ui(ui, drawing, axis, self.controls.cursor, shown.head, beside);
+                // Distances have no place in the text.
+                let repeats = diagnosis.repeated_from.filter(|_| drawing.curve != Curve::Logits);
+                let followed = drawing.curve != Curve::Logits;
+                let marks = Marks {
+                    trained: diagnosis.trained_length,
+                    repeats,
+                    hidden: shown.hidden,
+                    cursor: shown.mark.filter(|_| followed),
+                    range: shown.range.clone().filter(|_| followed),
+                };
+                cursor = cursor.or(paint::plot(ui, drawing, axis, &marks, self.controls.cursor, height));
+            });
+            tour::mark(ui.ctx(), drawing.curve.part(), drawn.response.rect);
+        };
         ScrollArea::vertical().show(ui, |ui| {
-            for drawing in drawings {
-                let drawn = ui.scope(|ui| {
-                    words_ui(ui, drawing, axis, self.controls.cursor, shown.head);
-                    let trained = diagnosis.trained_length;
-                    // Distances have no place in the text.
-                    let repeats = diagnosis.repeated_from.filter(|_| drawing.curve != Curve::Logits);
-                    let marks = (trained, repeats);
-                    cursor = cursor.or(paint::plot(ui, drawing, axis, marks, self.controls.cursor, height));
+            if beside {
+                ui.columns(drawings.len(), |columns| {
+                    for ((drawing, _), ui) in drawings.iter().zip(columns) {
+                        plot(ui, drawing);
+                    }
                 });
-                tour::mark(ui.ctx(), drawing.curve.part(), drawn.response.rect);
+            } else {
+                drawings.iter().for_each(|(drawing, _)| plot(ui, drawing));
             }
         });
         controls.cursor = cursor;
@@ -77,30 +114,32 @@ impl Pane for Curves {
     }
 }
 
-fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
-    ui.horizontal_wrapped(|ui| {
-        for (side, run) in diagnosis.runs.iter().enumerate() {
-            let drawn = paint::style_name(side);
-            ui.colored_label(
-                paint::side(ui, side),
-                format!("{} {} ({drawn})", theme::name(side), run.policy),
-            );
+/// What became of the loss, and more on request.
+fn sentence_ui(ui: &mut Ui, diagnosis: &Diagnosis, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        if ui.button("Explain").on_hover_text("Step by step, with the numbers of this run").clicked() {
+            commands.push(Command::Tour(Tour::BEGIN));
         }
-        ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
-        if let Some(from) = diagnosis.repeated_from {
-            ui.weak(format!("dotted bar: the text repeats from here, {}", grouped(from as f64)));
+        let words = sentence::all(diagnosis);
+        ui.add(Label::new(&words).truncate()).on_hover_text(words);
+    });
+}
+
+fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, hidden: Hidden, controls: &mut Controls) {
+    for (curve, shown) in Curve::ALL.into_iter().zip(&mut controls.curves) {
+        ui.toggle_value(shown, curve.name()).on_hover_text(curve.title());
+    }
+    ui.separator();
+    let label = ui.label("Tokens");
+    let menu = ComboBox::from_id_salt("spacing").selected_text(controls.spacing.name()).width(84.0);
+    let menu = menu.show_ui(ui, |ui| {
+        for spacing in Spacing::ALL {
+            ui.selectable_value(&mut controls.spacing, spacing, spacing.name());
         }
     });
-    ui.horizontal_wrapped(|ui| {
-        let label = ui.label("Tokens");
-        let menu = ComboBox::from_id_salt("spacing").selected_text(controls.spacing.name());
-        let menu = menu.show_ui(ui, |ui| {
-            for spacing in Spacing::ALL {
-                ui.selectable_value(&mut controls.spacing, spacing, spacing.name());
-            }
-        });
-        let help = "Spacing of the horizontal axis; automatic is logarithmic where lengths span decades";
-        menu.response.labelled_by(label.id).on_hover_text(help);
+    let help = "Spacing of the horizontal axis; automatic is logarithmic where lengths span decades";
+    menu.response.labelled_by(label.id).on_hover_text(help);
+    if controls.curves[2] {
         ui.separator();
         ui.label("Entropy bounds");
         let of = |side: usize| (Some(side), format!("of {}", theme::name(side)));
@@ -110,11 +149,34 @@ fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, controls: &mut Controls) {
             let help = "What the logits alone say of the entropy (appendix D of the paper)";
             ui.selectable_value(&mut controls.bounds, bounds, name).on_hover_text(help);
         }
-    });
+    }
+    ui.separator();
+    for (side, run) in diagnosis.runs.iter().enumerate().filter(|(side, _)| !hidden.has(*side)) {
+        let drawn = paint::style_name(side);
+        ui.colored_label(paint::side(ui, side), format!("{} {} ({drawn})", theme::name(side), run.policy));
+    }
+    ui.weak(format!("bar: training length, {}", grouped(diagnosis.trained_length as f64)));
+    if let Some(from) = diagnosis.repeated_from {
+        ui.weak(format!("dotted bar: the text repeats from here, {}", grouped(from as f64)));
+    }
 }
 
 /// What a plot shows, and what its lines are worth at the cursor.
-fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, head: Option<(usize, usize)>) {
+fn words_ui(
+    ui: &mut Ui,
+    drawing: &Drawing,
+    axis: &Axis,
+    cursor: Option<f64>,
+    head: Option<(usize, usize)>,
+    beside: bool,
+) {
+    if beside {
+        ui.add(Label::new(RichText::new(drawing.curve.title()).strong()).truncate());
+        let words =
+            cursor.map_or("point at a plot to read values".to_owned(), |at| reading(drawing, axis, at));
+        ui.add(Label::new(&words).truncate()).on_hover_text(words);
+        return;
+    }
     ui.horizontal_wrapped(|ui| {
         ui.strong(drawing.curve.title());
         match (drawing.curve, head) {
@@ -134,11 +196,11 @@ fn words_ui(ui: &mut Ui, drawing: &Drawing, axis: &Axis, cursor: Option<f64>, he
         if !drawing.note.is_empty() {
             ui.weak(format!("({})", drawing.note));
         }
+        match cursor {
+            Some(cursor) => ui.label(reading(drawing, axis, cursor)),
+            None => ui.weak("point at a plot to read values"),
+        };
     });
-    match cursor {
-        Some(cursor) => ui.label(reading(drawing, axis, cursor)),
-        None => ui.weak("point at a plot to read values"),
-    };
 }
 
 fn reading(drawing: &Drawing, axis: &Axis, cursor: f64) -> String {

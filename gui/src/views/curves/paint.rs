@@ -1,11 +1,16 @@
 //! How a plot looks: A solid and B dashed, so that they differ in grey too, the training length, and the cursor.
 
-use eframe::egui::{Color32, Stroke, Ui, Vec2b};
-use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, Points, VLine};
+use std::ops::Range;
+
+use eframe::egui::{Color32, Rect, Sense, Shape, Stroke, Ui, Vec2b, pos2, vec2};
+use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, Points, Span, VLine};
 
 use super::axis::{Axis, grouped, round_marks, round_words};
-use super::model::{Drawing, Kind};
+use super::line::{Kind, Line as Drawn};
+use super::model::Drawing;
 use crate::theme;
+use crate::views::data;
+use crate::views::shown::Hidden;
 
 /// Of bounds, beside those of A and B in the same palette.
 const BOUNDS: [Color32; 4] = [
@@ -46,13 +51,41 @@ fn style(side: usize) -> LineStyle {
     }
 }
 
+/// What is marked along a plot, in tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Marks {
+    /// The training length.
+    pub trained: u64,
+    /// Where the text repeats.
+    pub repeats: Option<u64>,
+    /// Policies that are not drawn.
+    pub hidden: Hidden,
+    /// The cursor of the timeline, where the axis is that of the text.
+    pub cursor: Option<u64>,
+    /// Its range.
+    pub range: Option<Range<u64>>,
+}
+
+/// The line of a side, as an example of itself.
+pub fn example(ui: &mut Ui, number: usize) {
+    let (rect, _) = ui.allocate_exact_size(vec2(22.0, 12.0), Sense::hover());
+    let stroke = Stroke::new(2.0, side(ui, number));
+    let ends = [rect.left_center(), rect.right_center()];
+    ui.painter().extend(match number % 4 {
+        0 => vec![Shape::line_segment(ends, stroke)],
+        1 => Shape::dashed_line(&ends, stroke, 4.0, 3.0),
+        2 => Shape::dotted_line(&ends, stroke.color, 5.0, 1.5),
+        _ => Shape::dashed_line(&ends, stroke, 9.0, 4.0),
+    });
+}
+
 /// Draws a plot; returns the place that the pointer is over. The training length is marked, and where the text repeats. `cursor`
 /// is marked, whichever plot it comes from.
 pub fn plot(
     ui: &mut Ui,
     drawing: &Drawing,
     axis: &Axis,
-    (trained, repeats): (u64, Option<u64>),
+    marked: &Marks,
     cursor: Option<f64>,
     height: f32,
 ) -> Option<f64> {
@@ -82,8 +115,10 @@ pub fn plot(
         Some([low, high]) => plot.include_y(low).include_y(high),
         None => plot.include_y(0.0).include_y(1.0),
     };
+    let begin = ui.cursor().min;
     let response = plot.show(ui, |plot| {
-        for line in &drawing.lines {
+        let hidden = |line: &&Drawn| matches!(line.kind, Kind::Side(side) if marked.hidden.has(side));
+        for line in drawing.lines.iter().filter(|line| !hidden(line)) {
             let Kind::Side(side) = line.kind else { continue };
             for [places, low, high] in line.band_pieces() {
                 let area = FilledArea::new("", places, low, high);
@@ -96,13 +131,26 @@ pub fn plot(
                 );
             }
         }
-        if let Some(at) = axis.place(trained as f64) {
+        let from = |token: u64| axis.place(token as f64).unwrap_or(low_end);
+        // What training never showed.
+        if marked.trained as f64 * 1.001 < axis.tokens(high) {
+            let beyond = Span::new("", from(marked.trained)..=high).fill(grey.gamma_multiply(0.07));
+            plot.span(beyond.border_width(0.0));
+        }
+        if let Some(range) = &marked.range {
+            let range = Span::new("", from(range.start)..=from(range.end));
+            plot.span(range.fill(strong.gamma_multiply(0.07)).border_color(strong));
+        }
+        if let Some(at) = marked.cursor.and_then(|token| axis.place(token as f64)) {
+            plot.vline(VLine::new("", at).color(strong).width(1.6).allow_hover(false));
+        }
+        if let Some(at) = axis.place(marked.trained as f64) {
             plot.vline(VLine::new("", at).color(grey).style(LineStyle::dashed_loose()));
         }
-        if let Some(at) = repeats.and_then(|from| axis.place(from as f64)) {
+        if let Some(at) = marked.repeats.and_then(|from| axis.place(from as f64)) {
             plot.vline(VLine::new("", at).color(grey).style(LineStyle::dotted_dense()));
         }
-        for line in &drawing.lines {
+        for line in drawing.lines.iter().filter(|line| !hidden(line)) {
             let (width, ink, style) = match line.kind {
                 Kind::Side(0) => (2.2, color(0), style(0)),
                 Kind::Side(side) => (1.8, color(side), style(side)),
@@ -125,5 +173,8 @@ pub fn plot(
         }
         plot.response().hovered().then(|| plot.pointer_coordinate()).flatten().map(|at| at.x)
     });
+    // With the numbers and names of its axes.
+    let end = pos2(ui.max_rect().right(), ui.cursor().top());
+    data::mark(ui, Rect::from_min_max(begin, end));
     response.inner
 }

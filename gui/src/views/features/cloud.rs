@@ -30,6 +30,20 @@ pub struct Cloud {
     pub missing: usize,
 }
 
+impl Cloud {
+    /// The state that lies nearest to a position of the text: not every one is kept.
+    pub fn nearest(&self, position: u64) -> Option<[f64; 2]> {
+        let nearest = self.positions.iter().min_by_key(|(_, at)| at.abs_diff(position));
+        nearest.map(|&(at, _)| at)
+    }
+
+    /// The states of a range of positions.
+    pub fn within(&self, range: &std::ops::Range<u64>) -> Vec<[f64; 2]> {
+        let inside = self.positions.iter().filter(|(_, position)| range.contains(position));
+        inside.map(|&(at, _)| at).collect()
+    }
+}
+
 /// All runs at one site, in axes that they share.
 pub fn clouds(diagnosis: &Diagnosis, site: usize, asinh: bool) -> Vec<Cloud> {
     let scaled = |at: [f64; 2]| if asinh { at.map(f64::asinh) } else { at };

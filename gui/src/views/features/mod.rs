@@ -7,6 +7,7 @@ use egui_plot::{HoverPosition, MarkerShape, Plot, PlotBounds, PlotPoints, Points
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, SiteDrift};
 
 use self::cloud::{Cloud, Controls, SHADES, clouds, marks};
+use super::data;
 use super::memo::Memo;
 use super::pane::Pane;
 use super::reach::{not_yet, to_go};
@@ -64,9 +65,10 @@ impl Pane for Features {
             let side = ((ui.available_width() - 30.0) / 2.0)
                 .min(ui.clip_rect().bottom() - ui.cursor().min.y - 250.0)
                 .max(160.0);
-            let runs: Vec<_> = diagnosis.runs.iter().zip(clouds).enumerate().collect();
+            let runs = diagnosis.runs.iter().zip(clouds).enumerate();
+            let runs: Vec<_> = runs.filter(|(side, _)| !shown.hidden.has(*side)).collect();
             for pair in runs.chunks(2) {
-                ui.horizontal_top(|ui| plots(ui, pair, site, self.controls.asinh, side));
+                ui.horizontal_top(|ui| plots(ui, pair, shown, site, self.controls.asinh, side));
             }
             legend(ui, diagnosis.tokens);
             numbers(ui, diagnosis, site);
@@ -75,13 +77,20 @@ impl Pane for Features {
 }
 
 /// The plots of two policies, side by side.
-fn plots(ui: &mut Ui, pair: &[(usize, (&RunMeasurement, &Cloud))], site: usize, asinh: bool, side: f32) {
+fn plots(
+    ui: &mut Ui,
+    pair: &[(usize, (&RunMeasurement, &Cloud))],
+    shown: &Shown<'_>,
+    site: usize,
+    asinh: bool,
+    side: f32,
+) {
     for &(number, (run, cloud)) in pair {
         ui.vertical(|ui| {
             let name = format!("{}  {}", theme::name(number), run.policy);
             ui.label(RichText::new(name).color(theme::side(ui.visuals(), number)).strong());
             let Some(drift) = run.drift.get(site) else { return };
-            plot(ui, number, cloud, drift, asinh, side);
+            plot(ui, number, (cloud, drift), shown, asinh, side);
         });
     }
 }
@@ -109,7 +118,15 @@ fn shade(at: usize) -> Color32 {
     theme::ramp(at as f32 / (SHADES - 1) as f32)
 }
 
-fn plot(ui: &mut Ui, number: usize, cloud: &Cloud, drift: &SiteDrift, asinh: bool, side: f32) {
+fn plot(
+    ui: &mut Ui,
+    number: usize,
+    (cloud, drift): (&Cloud, &SiteDrift),
+    shown: &Shown<'_>,
+    asinh: bool,
+    side: f32,
+) {
+    let (ink, ring) = (ui.visuals().strong_text_color(), ui.visuals().selection.stroke.color);
     let percent = |at: usize| 100.0 * drift.explained.get(at).copied().unwrap_or(0.0);
     let original = move |value: f64| if asinh { value.sinh() } else { value };
     let words =
@@ -152,7 +169,16 @@ fn plot(ui: &mut Ui, number: usize, cloud: &Cloud, drift: &SiteDrift, asinh: boo
             }
             let start = Points::new("start tokens", PlotPoints::from(cloud.start.clone()));
             plot.points(start.color(START).shape(MarkerShape::Diamond).radius(6.0));
+            if let Some(range) = &shown.range {
+                let inside = Points::new("in the range", PlotPoints::from(cloud.within(range)));
+                plot.points(inside.color(ring).filled(false).shape(MarkerShape::Circle).radius(3.5));
+            }
+            if let Some(at) = shown.mark.and_then(|mark| cloud.nearest(mark)) {
+                let nearest = Points::new("nearest to the cursor", PlotPoints::from(vec![at]));
+                plot.points(nearest.color(ink).filled(false).shape(MarkerShape::Circle).radius(8.0));
+            }
         });
+    data::mark(ui, response.response.rect);
     let start = if cloud.start.is_empty() { "" } else { "start tokens as diamonds" };
     response.response.on_hover_text(start);
     if cloud.missing > 0 {

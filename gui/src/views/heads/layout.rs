@@ -6,11 +6,11 @@ use super::model::Order;
 
 /// Room for the numbers of the layers, left of the tiles.
 const MARGIN: f32 = 26.0;
-/// Sides of a tile: no smaller than can be told apart and hit, no larger than it needs.
+/// Sides of a tile: no smaller than can be told apart and hit, no larger than helps.
 const SMALLEST: Vec2 = vec2(11.0, 11.0);
-const LARGEST: Vec2 = vec2(54.0, 30.0);
-/// A sorted tile holds the name of its head, as `79.63`.
-const NAMED: Vec2 = vec2(40.0, 20.0);
+const LARGEST: Vec2 = vec2(240.0, 150.0);
+/// A sorted tile holds the name of its head, as `L79 H63`.
+const NAMED: Vec2 = vec2(54.0, 20.0);
 
 /// Tiles of one size, in rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,9 +39,10 @@ impl Layout {
             }
             Order::Strongest => {
                 let columns = ((space.x / NAMED.x) as usize).clamp(1, count.max(1));
-                let width = (space.x / columns as f32).clamp(NAMED.x, LARGEST.x);
-                let tile = vec2(width, NAMED.y);
-                Self { columns, rows: count.div_ceil(columns), tile, margin: 0.0, count }
+                let rows = count.div_ceil(columns);
+                let size = vec2(space.x / columns as f32, space.y / rows.max(1) as f32);
+                let tile = size.clamp(NAMED, LARGEST);
+                Self { columns, rows, tile, margin: 0.0, count }
             }
         }
     }
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(grid.moved(Some(5), 1, 0), Some(9));
         assert_eq!(Layout::new(Order::Layers, 0, 0, vec2(300.0, 200.0)).moved(None, 1, 0), None);
         // 7 places in rows of 5: below the fourth there is none.
-        let sorted = Layout::new(Order::Strongest, 1, 7, vec2(200.0, 200.0));
+        let sorted = Layout::new(Order::Strongest, 1, 7, vec2(280.0, 200.0));
         assert_eq!(sorted.columns, 5);
         assert_eq!((sorted.moved(Some(3), 1, 0), sorted.moved(Some(1), 1, 0)), (Some(3), Some(6)));
     }
@@ -133,7 +134,8 @@ mod tests {
     #[test]
     fn tiles_can_be_hit_whatever_the_model() {
         let small = Layout::new(Order::Layers, 6, 4, vec2(330.0, 500.0));
-        assert_eq!(small.tile, LARGEST);
+        assert_eq!(small.size(), vec2(330.0, 500.0), "it fills its space");
+        assert_eq!(Layout::new(Order::Layers, 1, 1, vec2(900.0, 900.0)).tile, LARGEST);
         let fitting = Layout::new(Order::Layers, 30, 9, vec2(330.0, 500.0));
         assert!(fitting.size().x <= 330.0 && fitting.size().y <= 500.1);
         let large = Layout::new(Order::Layers, 80, 64, vec2(330.0, 500.0));
@@ -146,7 +148,7 @@ mod tests {
     fn only_rows_on_screen_are_drawn() {
         let grid = Layout::new(Order::Strongest, 80, 64, vec2(400.0, 500.0));
         let rows = grid.rows_between(100.0, 300.0);
-        assert_eq!((rows.clone(), grid.places(rows.start)), (5..15, 50..60));
+        assert_eq!((rows.clone(), grid.places(rows.start)), (5..15, 35..42));
         assert_eq!(grid.rows_between(-50.0, 1e9).end, grid.rows);
         assert_eq!(grid.places(grid.rows - 1).end, 80 * 64);
     }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use eframe::egui::{
     Button, ComboBox, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
 };
-use lm_infinite::diagnose::{Diagnosis, head_name};
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement, head_name};
 
 pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
 
 use self::layout::Layout;
+use super::data;
 use super::memo::Memo;
 use crate::theme;
 
@@ -22,7 +23,7 @@ use crate::theme;
 type Asked = (Measure, Side, Order);
 
 /// Room below the grid for the legend and the chosen head.
-const BELOW: f32 = 240.0;
+const BELOW: f32 = 92.0;
 /// Width that the scroll bar takes.
 const SCROLL_BAR: f32 = 14.0;
 
@@ -58,15 +59,14 @@ impl Heads {
         legend(ui, diagnosis, table, choice);
         match choice.head {
             None => {
-                ui.label("Curves: mean over all heads");
-                ui.weak("Click a head, or press an arrow key.");
+                let help = "Click a head, or press an arrow key";
+                ui.label("Curves: mean over all heads").on_hover_text(help);
             }
             Some(head) => {
                 ui.strong(format!("Curves: {}", head_name(head)));
                 let value = choice.measure.words(table.value(head));
-                ui.label(format!("{}, {}: {value}", choice.measure.name(), choice.side.name()));
-                let all = ScrollArea::horizontal().id_salt("chosen head");
-                all.show(ui, |ui| describe(ui, diagnosis, head));
+                let words = format!("{}, {}: {value}", choice.measure.name(), choice.side.name());
+                ui.add(Label::new(&words).truncate()).on_hover_text(words);
             }
         }
         choice
@@ -75,16 +75,14 @@ impl Heads {
 
 fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
     ui.horizontal_wrapped(|ui| {
-        let label = ui.strong("Heads");
-        let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name());
-        let menu = menu.show_ui(ui, |ui| {
+        let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name()).truncate();
+        let menu = menu.width((ui.available_width() - 8.0).min(230.0)).show_ui(ui, |ui| {
             for measure in Measure::ALL {
                 ui.selectable_value(&mut choice.measure, measure, measure.name());
             }
         });
-        menu.response.labelled_by(label.id).on_hover_text("What colours a head");
-    });
-    ui.horizontal_wrapped(|ui| {
+        menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Heads"));
+        menu.response.on_hover_text("What colours a head");
         for side in Side::all(runs) {
             let help = match side {
                 Side::Run(_) => format!("Heads under policy {}", side.name()),
@@ -92,16 +90,14 @@ fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
             };
             ui.selectable_value(&mut choice.side, side, side.name()).on_hover_text(help);
         }
+        ui.selectable_value(&mut choice.order, Order::Layers, "By layer")
+            .on_hover_text("Rows are layers, columns are heads");
+        ui.selectable_value(&mut choice.order, Order::Strongest, "Strongest first")
+            .on_hover_text("Sorted by the measure");
         let all = ui.add_enabled(choice.head.is_some(), Button::new("All heads"));
         if all.on_hover_text("Curves show the mean over all heads").clicked() {
             choice.head = None;
         }
-    });
-    ui.horizontal_wrapped(|ui| {
-        ui.selectable_value(&mut choice.order, Order::Layers, "By layer")
-            .on_hover_text("Rows are layers, columns are heads");
-        ui.selectable_value(&mut choice.order, Order::Strongest, "Strongest first")
-            .on_hover_text("Sorted by the measure; each cell is named layer.head");
     });
 }
 
@@ -116,6 +112,7 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
             let (area, response) = ui.allocate_exact_size(layout.size(), Sense::click());
             response.widget_info(|| WidgetInfo::labeled(Role::Grid, true, "Head grid"));
             let origin = area.min;
+            data::mark(ui, area);
             paint::tiles(ui, origin, &layout, table, named);
             let moved = pressed(ui, &response, &layout, table, choice);
             if let Some(head) = choice.head
@@ -132,7 +129,10 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
             }
             let under = response.hover_pos().and_then(|at| layout.place(origin, at));
             if let Some(head) = under.and_then(|place| table.head_at(place)) {
-                response.on_hover_ui_at_pointer(|ui| describe(ui, diagnosis, head));
+                response.on_hover_ui_at_pointer(|ui| {
+                    let grid = Grid::new("head under the pointer").num_columns(1 + diagnosis.runs.len());
+                    grid.spacing([12.0, 2.0]).show(ui, |ui| describe(ui, diagnosis, head));
+                });
             }
         },
     );
@@ -197,27 +197,42 @@ fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
     response.on_hover_text(name.as_str());
 }
 
-/// Everything about one head, under every policy.
-fn describe(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
+/// Every measure of one head, its values below its name: for a narrow column.
+pub fn column(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
     let at = layer * diagnosis.config.heads + head;
-    Grid::new(("head", layer, head)).num_columns(1 + diagnosis.runs.len()).spacing([12.0, 2.0]).show(
-        ui,
-        |ui| {
-            ui.label(head_name((layer, head)));
-            for side in 0..diagnosis.runs.len() {
-                ui.strong(theme::name(side));
+    for measure in Measure::ALL {
+        ui.label(RichText::new(measure.name()).weak());
+        ui.horizontal_wrapped(|ui| {
+            for (side, run) in diagnosis.runs.iter().enumerate() {
+                let color = theme::side(ui.visuals(), side);
+                ui.label(RichText::new(theme::name(side)).color(color).strong());
+                ui.label(value(diagnosis, run, measure, at));
             }
-            ui.end_row();
-            for measure in Measure::ALL {
-                ui.label(measure.name());
-                for run in diagnosis.runs.iter() {
-                    let value = run.heads.get(at).and_then(|report| measure.of(run, report));
-                    let missing = || missing::of_one(diagnosis, run, measure);
-                    let words = value.is_none().then(missing).flatten();
-                    ui.label(words.map_or_else(|| measure.words(value), str::to_owned));
-                }
-                ui.end_row();
-            }
-        },
-    );
+        });
+    }
+}
+
+/// What a run has of a measure of the head at a place in its list, or why it has none.
+fn value(diagnosis: &Diagnosis, run: &RunMeasurement, measure: Measure, at: usize) -> String {
+    let value = run.heads.get(at).and_then(|report| measure.of(run, report));
+    let missing = || missing::of_one(diagnosis, run, measure);
+    let words = value.is_none().then(missing).flatten();
+    words.map_or_else(|| measure.words(value), str::to_owned)
+}
+
+/// Everything about one head, under every policy: rows of a grid.
+pub fn describe(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
+    let at = layer * diagnosis.config.heads + head;
+    ui.label(head_name((layer, head)));
+    for side in 0..diagnosis.runs.len() {
+        ui.strong(theme::name(side));
+    }
+    ui.end_row();
+    for measure in Measure::ALL {
+        ui.label(measure.name());
+        for run in diagnosis.runs.iter() {
+            ui.label(value(diagnosis, run, measure, at));
+        }
+        ui.end_row();
+    }
 }

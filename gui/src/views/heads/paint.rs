@@ -3,6 +3,8 @@
 use eframe::egui::epaint::{Mesh, Shape};
 use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
+use lm_infinite::diagnose::head_name;
+
 use super::layout::Layout;
 use super::model::{Measure, Scale, Table};
 use crate::theme::{SIDES, ink_on, ramp};
@@ -54,7 +56,7 @@ pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool)
             mesh.add_colored_rect(rect, fill);
             let ink = if fill == empty { ui.visuals().weak_text_color() } else { ink_on(fill) };
             if named {
-                words.push((rect.center(), Align2::CENTER_CENTER, format!("{}.{}", head.0, head.1), ink));
+                words.push((rect.center(), Align2::CENTER_CENTER, head_name(head), ink));
             }
         }
         if !named && (layout.tile.y >= 12.0 || row % 5 == 0) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use eframe::egui::{Pos2, Rect, pos2, vec2};
+use eframe::egui::{Pos2, Rect, Vec2, pos2, vec2};
 use lm_infinite::policy::{AttentionPolicy, DistanceRemap, Positions};
 
 use super::viewport::Viewport;
@@ -14,19 +14,30 @@ const BELOW: f32 = 36.0;
 /// Room for its name above it.
 const ABOVE: f32 = 20.0;
 
-/// Squares of so many maps, two in a row, in an area of this width; a row is as high as the area at most. With the height that
-/// they take with their axes.
-pub fn squares(corner: Pos2, width: f32, height: f32, count: usize) -> (Vec<Rect>, f32) {
-    let side = (width / 2.0 - LEFT).min(height - ABOVE - BELOW).max(120.0);
-    let row = side + ABOVE + BELOW;
-    let square = |at: usize| {
-        let (across, down) = ((at % 2) as f32, (at / 2) as f32);
-        Rect::from_min_size(
-            corner + vec2(LEFT + across * (LEFT + side), ABOVE + down * row),
-            vec2(side, side),
-        )
+/// Longest side of a map, in units of its shortest: tokens are as long as they are high, or nearly so.
+const LONGEST: f32 = 2.4;
+/// Shortest side.
+const SHORTEST: f32 = 120.0;
+
+/// Places of so many maps in an area of this size, `columns` in a row; with the height that they take with their axes. A map fills
+/// its place as far as it is not stretched too much.
+pub fn places(corner: Pos2, area: Vec2, count: usize, columns: usize) -> (Vec<Rect>, f32) {
+    let (columns, rows) = (columns.max(1), count.div_ceil(columns.max(1)).max(1));
+    let across = (area.x / columns as f32 - LEFT - 6.0).max(SHORTEST);
+    let down = (area.y / rows as f32 - ABOVE - BELOW).max(SHORTEST);
+    let size = vec2(across.min(down * LONGEST), down.min(across * LONGEST));
+    let row = size.y + ABOVE + BELOW;
+    let place = |at: usize| {
+        let (column, down) = ((at % columns) as f32, (at / columns) as f32);
+        let from = vec2(LEFT + column * (LEFT + 6.0 + size.x), ABOVE + down * row);
+        Rect::from_min_size(corner + from, size)
     };
-    ((0..count).map(square).collect(), row * count.div_ceil(2) as f32)
+    ((0..count).map(place).collect(), row * rows as f32)
+}
+
+/// A map with the numbers at its axes.
+pub fn figure(map: Rect) -> Rect {
+    Rect::from_min_max(map.min - vec2(LEFT, 0.0), map.max + vec2(0.0, BELOW))
 }
 
 /// A map on screen: tokens to points and back.
@@ -193,13 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn the_squares_are_equal_and_do_not_overlap() {
+    fn the_maps_are_equal_and_do_not_overlap() {
         for (width, height) in [(900.0, 500.0), (400.0, 900.0), (2000.0, 300.0), (0.0, 0.0)] {
-            let (all, taken) = squares(pos2(10.0, 20.0), width, height, 3);
+            let (all, taken) = places(pos2(10.0, 20.0), vec2(width, height), 3, 2);
             let [a, b, c] = all[..] else { panic!("three") };
             assert_eq!((a.size(), a.size()), (b.size(), c.size()));
             assert!(a.right() + 20.0 < b.left() && a.bottom() < c.top() && c.bottom() < 20.0 + taken);
             assert_eq!(a.left(), c.left());
+            assert!(a.width() <= LONGEST * a.height() + 0.1 && a.height() <= LONGEST * a.width() + 0.1);
         }
     }
 

@@ -1,32 +1,36 @@
 //! Attention maps of the chosen head, one for each policy: the overview of the run at once, and every logit of a place of at
 //! most 512 × 512 tokens, computed for that place.
 
-mod layout;
+pub mod layout;
 mod model;
-mod overview;
-mod paint;
+pub mod overview;
+pub mod paint;
 mod pictures;
 mod toolbar;
 pub mod viewport;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui::{
-    self, Context, Grid, Id, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo,
+    self, Context, Grid, Id, Label, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui,
+    WidgetInfo, vec2,
 };
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
 
-use self::layout::{Plane, squares};
+use self::layout::{Plane, figure, places};
 use self::model::Reading;
 use self::overview::Overview;
 use self::pictures::Pictures;
 use self::viewport::{Controls, Viewport};
+use super::data;
 use super::pane::Pane;
 use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
+use crate::tab::Tab;
 use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 use crate::words::grouped;
@@ -35,8 +39,9 @@ use crate::words::grouped;
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Most queries that are computed in tiles of many tokens.
 const MOST_POOLED: u64 = 1 << 14;
-/// Height of what is above and below the maps.
-const AROUND: f32 = 215.0;
+/// Height of what is below the maps, and of the readings of a pair.
+const AROUND: f32 = 62.0;
+const READINGS: f32 = 120.0;
 
 /// The tab.
 #[derive(Default)]
@@ -45,6 +50,8 @@ struct Maps {
     /// The text it belongs to: another one is looked at from afar.
     tokens: u64,
     since: Option<(Viewport, Instant)>,
+    /// The range that was last brought into view.
+    range: Option<Range<u64>>,
     /// One for each policy that can be asked.
     queries: Vec<WindowQuery>,
     pictures: Pictures,
@@ -53,6 +60,13 @@ struct Maps {
 /// An empty one.
 pub fn pane() -> Box<dyn Pane> {
     Box::<Maps>::default()
+}
+
+/// The policies whose maps a tile has: A, C and so on, or B, D and so on; in a narrow window all.
+fn sides(shown: &Shown<'_>) -> Vec<usize> {
+    let first = usize::from(shown.tab == Tab::MapB);
+    let sides = (first..shown.diagnosis.runs.len()).step_by(if shown.narrow { 1 } else { 2 });
+    sides.filter(|&side| !shown.hidden.has(side)).collect()
 }
 
 /// The head that is shown, where there is a map of one.
@@ -72,9 +86,16 @@ impl Pane for Maps {
         let Some(head) = shown_head(shown) else { return };
         let tokens = shown.diagnosis.tokens;
         if self.tokens != tokens {
-            (self.tokens, self.controls.viewport) = (tokens, None);
+            (self.tokens, self.controls.viewport, self.range) = (tokens, None, None);
         }
-        self.bring_into_view(shown.mark, tokens);
+        if self.range != shown.range {
+            self.range = shown.range.clone();
+            self.controls.viewport = shown.range.as_ref().map(|range| Viewport::of(range).within(tokens));
+        }
+        // While the cursor moves, what is shown stays: it is the cursor's row that moves.
+        if !shown.moving {
+            self.bring_into_view(shown.mark, tokens);
+        }
         let viewport = self.viewport();
         self.compute(ctx, shown, head, viewport);
         let sides = 0..shown.diagnosis.runs.len();
@@ -87,32 +108,40 @@ impl Pane for Maps {
             ui.label("There is no map yet: no query has been looked at.");
             return;
         };
+        let sides = sides(shown);
         ScrollArea::vertical().show(ui, |ui| {
             let mut controls = self.controls;
             toolbar::show(ui, shown, head, &mut controls, commands);
             let viewport = self.viewport();
-            let (rects, height) = squares(
-                ui.cursor().min,
-                ui.available_width(),
-                (ui.clip_rect().bottom() - ui.cursor().min.y - AROUND).max(220.0),
-                shown.diagnosis.runs.len(),
-            );
-            ui.allocate_exact_size(egui::vec2(ui.available_width(), height), Sense::hover());
-            for (side, rect) in rects.into_iter().enumerate() {
-                self.map(ui, shown, head, Plane { rect, viewport }, side, &mut controls, commands);
+            let below = if shown.inspected { AROUND } else { AROUND + READINGS };
+            let area = vec2(ui.available_width(), ui.clip_rect().bottom() - ui.cursor().min.y - below);
+            let columns = if shown.narrow { 2 } else { 1 };
+            let (rects, height) = places(ui.cursor().min, area, sides.len(), columns);
+            ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
+            for (side, rect) in sides.iter().zip(rects) {
+                data::mark(ui, figure(rect));
+                self.map(ui, shown, head, Plane { rect, viewport }, *side, &mut controls, commands);
             }
             if controls != self.controls {
                 commands.push(Command::Map(controls));
             }
-            self.state(ui, shown, head, viewport);
+            self.state(ui, shown, head, viewport, &sides);
             if let Some(from) = shown.diagnosis.repeated_from {
                 ui.weak(format!("Dotted lines: the text repeats from token {}.", grouped(from)));
             }
             if let Some(ends) = self.pictures.ends() {
                 paint::legend(ui, self.controls.scale, ends);
             }
-            self.readings(ui, shown, head);
+            if !shown.inspected {
+                self.readings(ui, shown, head);
+            }
         });
+    }
+
+    fn inspect(&self, ui: &mut Ui, shown: &Shown<'_>) {
+        if let Some(head) = shown_head(shown) {
+            self.readings(ui, shown, head);
+        }
     }
 
     fn is_busy(&self) -> bool {
@@ -219,40 +248,51 @@ impl Maps {
     }
 
     /// What is shown, and what is being computed.
-    fn state(&self, ui: &mut Ui, shown: &Shown<'_>, head: (usize, usize), viewport: Viewport) {
+    fn state(
+        &self,
+        ui: &mut Ui,
+        shown: &Shown<'_>,
+        head: (usize, usize),
+        viewport: Viewport,
+        sides: &[usize],
+    ) {
         let pool = viewport.pool(shown.diagnosis.tokens);
-        ui.horizontal_wrapped(|ui| {
-            let sides = shown.diagnosis.runs.len();
-            if (0..sides).all(|side| self.is_computed(shown, head, side, viewport)) {
-                ui.label(match pool {
-                    1 => "Every logit, computed for this place.".to_owned(),
-                    pool => format!(
+        let mut words = Vec::new();
+        if sides.iter().all(|&side| self.is_computed(shown, head, side, viewport)) {
+            words.push(match pool {
+                1 => "Every logit, computed for this place.".to_owned(),
+                pool => {
+                    format!(
                         "Largest logit and probability of {pool} × {pool} tokens, computed for this place."
-                    ),
-                });
-            } else {
-                if let Some(run) = shown.diagnosis.runs.first() {
-                    ui.label(Overview { bins: &shown.diagnosis.bins, run, head }.words());
+                    )
                 }
-                if shown.inputs.is_none() {
-                    ui.label(
-                        "Overview only: every logit of a place needs the model, which a result folder does not have.",
-                    );
-                } else if pool > 1 {
-                    ui.weak(
-                        "Zoom in, or double-click a place, to have it computed: every logit from 512 tokens on.",
-                    );
-                }
+            });
+        } else {
+            if let Some(run) = shown.diagnosis.runs.first() {
+                words.push(Overview { bins: &shown.diagnosis.bins, run, head }.words());
             }
-            for (side, query) in self.queries.iter().enumerate() {
+            let more = if shown.inputs.is_none() {
+                "Overview only: every logit of a place needs the model, which a result folder does not have."
+            } else if pool > 1 {
+                "Zoom in, or double-click a place, to have it computed: every logit from 512 tokens on."
+            } else {
+                ""
+            };
+            words.push(more.to_owned());
+        }
+        let asked = |side: &usize| Some((*side, self.queries.get(*side)?));
+        ui.horizontal(|ui| {
+            for (side, query) in sides.iter().filter_map(asked) {
                 if let Some(share) = query.progress() {
-                    ui.add(ProgressBar::new(share).desired_width(90.0).desired_height(8.0));
-                    ui.label(format!("{} is being computed", theme::name(side)));
+                    ui.add(ProgressBar::new(share).desired_width(60.0).desired_height(8.0));
+                    words.insert(0, format!("{} is being computed.", theme::name(side)));
                 }
                 if let Some(failure) = query.failure() {
-                    ui.label(format!("{}: overview only. {failure}", theme::name(side)));
+                    words.insert(0, format!("{}: overview only. {failure}", theme::name(side)));
                 }
             }
+            let words = words.join(" ");
+            ui.add(Label::new(&words).truncate()).on_hover_text(words);
         });
     }
 

@@ -91,6 +91,14 @@ impl Overview<'_> {
         tiles
     }
 
+    /// Tiles of one query at these keys, in their order.
+    pub fn keys_of(&self, query: u64, keys: &[u64], scale: Scale) -> Vec<Tile> {
+        let row = self.row(query).filter(|&row| self.has_read(query, row));
+        let columns: Vec<_> = keys.iter().map(|&key| (key, self.column(key))).collect();
+        let tiles = self.row_tiles(row, &columns, scale).into_iter().zip(keys);
+        tiles.map(|(tile, &key)| if key > query { Tile::Future } else { tile }).collect()
+    }
+
     /// One for each key.
     fn row_tiles(&self, row: Option<usize>, keys: &[(u64, usize)], scale: Scale) -> Vec<Tile> {
         let mut known = None;

@@ -1,8 +1,8 @@
 //! How an attention map looks: its colours, texture, lines and legend.
 
 use eframe::egui::{
-    Align2, Color32, ColorImage, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, TextureHandle, Ui,
-    pos2, vec2,
+    Align2, Color32, ColorImage, FontId, Label, Painter, Pos2, Rect, Shape, Stroke, StrokeKind,
+    TextureHandle, Ui, pos2, vec2,
 };
 
 use super::layout::{OutlineKind, Plane, outlines, ticks, tile};
@@ -90,13 +90,13 @@ pub fn map(
     painter.rect_stroke(rect, 0.0, Stroke::new(1.0, ui.visuals().weak_text_color()), StrokeKind::Outside);
     let font = FontId::proportional(11.0);
     let viewport = plane.viewport;
-    let most = (rect.width() / 64.0) as usize;
-    for at in ticks(viewport.query, viewport.span, most) {
+    let most = |side: f32| (side / 64.0) as usize;
+    for at in ticks(viewport.query, viewport.span, most(rect.height())) {
         let y = plane.point(at as f64, viewport.key).y;
         painter.line_segment([pos2(rect.left() - 4.0, y), pos2(rect.left(), y)], Stroke::new(1.0, ink));
         painter.text(pos2(rect.left() - 6.0, y), Align2::RIGHT_CENTER, grouped(at), font.clone(), ink);
     }
-    for at in ticks(viewport.key, viewport.span, most) {
+    for at in ticks(viewport.key, viewport.span, most(rect.width())) {
         let x = plane.point(viewport.query, at as f64).x;
         painter.line_segment([pos2(x, rect.bottom()), pos2(x, rect.bottom() + 4.0)], Stroke::new(1.0, ink));
         painter.text(pos2(x, rect.bottom() + 5.0), Align2::CENTER_TOP, grouped(at), font.clone(), ink);
@@ -149,16 +149,18 @@ pub fn mark(painter: &Painter, plane: &Plane, query: u64, color: Color32) {
 
 /// The colours with their numbers, and those that stand for no value.
 pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
-    ui.horizontal_wrapped(|ui| {
+    let row = ui.horizontal(|ui| {
         let dark = ui.visuals().dark_mode;
         let end = |value: f32| match scale {
             Scale::Logit => format!("{value:.1}"),
             Scale::Probability => format!("{value:.2}"),
-            Scale::LogProbability => format!("10^{value:.0}"),
+            // As a power, which a probability on this scale is.
+            Scale::LogProbability if value == 0.0 => "1".to_owned(),
+            Scale::LogProbability => format!("10{}", superscript(value)),
         };
-        ui.label(scale.name().to_lowercase());
         ui.label(end(least));
-        let (rect, _) = ui.allocate_exact_size(vec2(160.0, 12.0), eframe::egui::Sense::hover());
+        let width = (ui.available_width() - 250.0).clamp(40.0, 160.0);
+        let (rect, _) = ui.allocate_exact_size(vec2(width, 12.0), eframe::egui::Sense::hover());
         let step = rect.width() / f32::from(STEPS);
         for at in 0..STEPS {
             let corner = rect.min + vec2(step * f32::from(at), 0.0);
@@ -167,14 +169,26 @@ pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
         }
         ui.label(end(most));
         for (fill, name) in [(masked(dark), "not attended"), (NOT_FINITE, "not a number")] {
-            let (rect, _) = ui.allocate_exact_size(vec2(16.0, 12.0), eframe::egui::Sense::hover());
+            let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), eframe::egui::Sense::hover());
             ui.painter().rect_filled(rect, 1.0, fill);
-            ui.label(name);
+            ui.add(Label::new(name).truncate());
         }
-        ui.weak(
-            "lines: edge of the window and of the start tokens; dashed: ceiling, groups or chunks; dotted: training length",
-        );
     });
+    row.response.on_hover_text(
+        "Lines: edge of the window and of the start tokens; dashed: ceiling, groups or chunks; dotted: training length",
+    );
+}
+
+/// A whole number as an exponent.
+fn superscript(number: f32) -> String {
+    let raise = |character: char| match character {
+        '-' => '\u{207b}',
+        '1' => '\u{b9}',
+        '2' => '\u{b2}',
+        '3' => '\u{b3}',
+        digit => digit.to_digit(10).and_then(|digit| char::from_u32(0x2070 + digit)).unwrap_or(digit),
+    };
+    format!("{number:.0}").chars().map(raise).collect()
 }
 
 #[cfg(test)]

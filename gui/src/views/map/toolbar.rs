@@ -1,6 +1,7 @@
 //! The menus above the maps: what colours stand for, and which place is shown.
 
-use eframe::egui::{DragValue, Ui};
+use eframe::egui::containers::menu::{MenuButton, MenuConfig};
+use eframe::egui::{ComboBox, DragValue, PopupCloseBehavior, Role, Ui, WidgetInfo};
 use lm_infinite::attention_window::MOST_SIDE;
 use lm_infinite::diagnose::{Head, head_name};
 
@@ -17,23 +18,27 @@ pub fn show(
     commands: &mut Vec<Command>,
 ) {
     ui.horizontal_wrapped(|ui| {
-        ui.strong(format!("Attention of {}", head_name(head)));
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let head = ui.strong(head_name(head));
         if shown.head.is_none() {
-            ui.weak("(unseen distances raise its logits most; choose another at the left)");
+            head.on_hover_text(
+                "Unseen distances raise its logits most; a click in the grid of heads chooses another",
+            );
         }
-        ui.separator();
-        for scale in Scale::ALL {
-            let help = match scale {
-                Scale::Logit => "Colours are logits, as the softmax sees them",
-                Scale::Probability => "Colours are probabilities",
-                Scale::LogProbability => {
-                    "Colours are probabilities on a logarithmic scale, from a millionth to 1"
-                }
-            };
-            ui.selectable_value(&mut controls.scale, scale, scale.name()).on_hover_text(help);
-        }
-    });
-    ui.horizontal_wrapped(|ui| {
+        let menu = ComboBox::from_id_salt(("scale", shown.tab)).selected_text(controls.scale.name());
+        let menu = menu.width(112.0).show_ui(ui, |ui| {
+            for scale in Scale::ALL {
+                let help = match scale {
+                    Scale::Logit => "Colours are logits, as the softmax sees them",
+                    Scale::Probability => "Colours are probabilities",
+                    Scale::LogProbability => {
+                        "Colours are probabilities on a logarithmic scale, from a millionth to 1"
+                    }
+                };
+                ui.selectable_value(&mut controls.scale, scale, scale.name()).on_hover_text(help);
+            }
+        });
+        menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Colours of the map"));
         place(ui, shown, controls);
         if let Some(query) = shown.mark
             && ui
@@ -56,10 +61,10 @@ fn place(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
     if button(ui, "Whole text", "All of the text") {
         viewport = Viewport::whole(tokens);
     }
-    if button(ui, "Zoom in", "Twice as near; the mouse wheel over a map does the same") {
+    if button(ui, "+", "Zoom in: twice as near; the mouse wheel over a map does the same") {
         viewport = viewport.zoomed(2.0, middle, tokens);
     }
-    if button(ui, "Zoom out", "Twice as far; the mouse wheel over a map does the same") {
+    if button(ui, "\u{2212}", "Zoom out: twice as far; the mouse wheel over a map does the same") {
         viewport = viewport.zoomed(0.5, middle, tokens);
     }
     let span = MOST_SIDE as f64;
@@ -69,13 +74,22 @@ fn place(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
     if button(ui, "End", "The last 512 tokens") {
         viewport = Viewport { query: tokens as f64 - span, key: tokens as f64 - span, span }.within(tokens);
     }
-    let last = (tokens as f64 - viewport.span).max(0.0);
+    let outside = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+    MenuButton::new("Place").config(outside).ui(ui, |ui| numbers(ui, &mut viewport, tokens));
+    if viewport != before {
+        controls.viewport = (viewport != Viewport::whole(tokens)).then_some(viewport);
+    }
+}
+
+/// The place in numbers.
+fn numbers(ui: &mut Ui, viewport: &mut Viewport, tokens: u64) {
+    let (last, step) = ((tokens as f64 - viewport.span).max(0.0), viewport.span / 200.0);
     for (name, value, help) in [
         ("Queries from", &mut viewport.query, "First query that is shown"),
         ("Keys from", &mut viewport.key, "First key that is shown"),
     ] {
         let label = ui.label(name);
-        let field = DragValue::new(value).range(0.0..=last).speed(viewport.span / 200.0).max_decimals(0);
+        let field = DragValue::new(value).range(0.0..=last).speed(step).max_decimals(0);
         ui.add(field).labelled_by(label.id).on_hover_text(help);
     }
     let label = ui.label("Tokens shown");
@@ -86,9 +100,6 @@ fn place(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
         "From side to side; up to 512, every logit is computed, beyond that the largest of a tile",
     );
     if span != viewport.span {
-        viewport = viewport.zoomed(viewport.span / span, middle, tokens);
-    }
-    if viewport != before {
-        controls.viewport = (viewport != Viewport::whole(tokens)).then_some(viewport);
+        *viewport = viewport.zoomed(viewport.span / span, (0.5, 0.5), tokens);
     }
 }

@@ -78,6 +78,12 @@ impl Viewport {
         Self { query: 0.0, key: 0.0, span: (tokens as f64).max(CLOSEST) }
     }
 
+    /// A range of tokens, as queries and as keys.
+    pub fn of(range: &Range<u64>) -> Self {
+        let (from, span) = (range.start as f64, (range.end - range.start) as f64);
+        Self { query: from, key: from, span }
+    }
+
     /// As near as possible, inside the text.
     #[must_use]
     pub fn within(self, tokens: u64) -> Self {

@@ -5,6 +5,7 @@ pub mod colors;
 mod lines;
 mod paint;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use lm_infinite::diagnose::head_name;
 use self::colors::{Change, Colors, Controls, attention_colors, difference_color, loss, loss_color};
 use self::lines::Lines;
 use self::paint::Look;
+use super::data;
 use super::pane::Pane;
 use super::shown::{Hover, Shown};
 use super::strongest::strongest;
@@ -45,6 +47,8 @@ struct Text {
     queries: [WindowQuery; 2],
     /// To be scrolled to, once its line is known.
     wanted: Option<u64>,
+    /// The range that was last scrolled to.
+    range: Option<Range<u64>>,
     /// The mark that was last scrolled to.
     marked: Option<u64>,
     /// Where the pointer rests, and since when.
@@ -75,6 +79,10 @@ impl Pane for Text {
         if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, inputs)) {
             let controls = Controls { colors: self.controls.colors, ..Controls::default() };
             *self = Self { controls, of: Some(inputs.clone()), columns: self.columns, ..Self::default() };
+        }
+        if self.range != shown.range {
+            self.range = shown.range.clone();
+            self.wanted = shown.range.as_ref().map(|range| range.start);
         }
         if self.marked != shown.mark {
             self.marked = shown.mark;
@@ -210,6 +218,7 @@ impl Text {
             commands.push(Command::Text(Change::Columns(columns)));
         }
         let Some(lines) = &self.lines else { return };
+        data::mark(ui, ui.available_rect_before_wrap());
         let mut area = ScrollArea::vertical().auto_shrink(false);
         if let Some((token, line)) = self.wanted.and_then(|token| Some((token, lines.line(token)?))) {
             let above = line as f32 * look.height - ui.available_height() / 3.0;
@@ -222,7 +231,10 @@ impl Text {
         area.show_rows(ui, look.height, lines.len(), |ui, rows| {
             for line in rows {
                 let color = |position| self.color(shown, position, ink, dark);
-                let pointed = paint::line(ui, &look, inputs, lines.tokens(line), color, framed);
+                let tokens = lines.tokens(line);
+                let inside = |range: &Range<u64>| range.start < tokens.end && tokens.start < range.end;
+                let look = Look { strong: shown.range.as_ref().is_some_and(inside), ..look.clone() };
+                let pointed = paint::line(ui, &look, inputs, tokens, color, framed);
                 let Some(position) = pointed.token else { continue };
                 commands.push(Command::Hover(Hover { position, key: None }));
                 if pointed.clicked {
@@ -245,7 +257,7 @@ impl Text {
             }
             if let Some(failure) = query.failure() {
                 ui.colored_label(
-                    theme::BAD,
+                    theme::bad(ui.visuals()),
                     format!("The attention of this token could not be computed. {failure}"),
                 );
             }

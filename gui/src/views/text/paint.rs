@@ -18,6 +18,8 @@ pub struct Look {
     pub letter: f32,
     /// Height of a line.
     pub height: f32,
+    /// The line is in the range that was chosen: its number is strong.
+    pub strong: bool,
 }
 
 impl Look {
@@ -26,7 +28,7 @@ impl Look {
         let font = FontId::monospace(13.0);
         let (letter, height) =
             ui.fonts_mut(|fonts| (fonts.glyph_width(&font, 'm'), fonts.row_height(&font) + 3.0));
-        Self { font, letter, height }
+        Self { font, letter, height, strong: false }
     }
 
     /// Letters of a line.
@@ -66,9 +68,10 @@ pub fn line(
     let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
     let origin = pos2(rect.left() + LEFT, rect.top());
     let number = pos2(origin.x - 10.0, rect.top() + 2.0);
-    let weak = ui.visuals().weak_text_color();
+    let visuals = ui.visuals();
+    let ink = if look.strong { visuals.strong_text_color() } else { visuals.weak_text_color() };
     let small = FontId::monospace(11.0);
-    ui.painter().text(number, Align2::RIGHT_TOP, line.start.to_string(), small, weak);
+    ui.painter().text(number, Align2::RIGHT_TOP, line.start.to_string(), small, ink);
     ui.painter().galley(origin, galley.clone(), ui.visuals().text_color());
     for (position, width) in framed {
         if let Some(position) = position.filter(|position| line.contains(position)) {

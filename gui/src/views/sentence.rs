@@ -1,0 +1,37 @@
+//! What became of a run, in a sentence.
+
+use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
+
+use super::reach::{not_yet, to_go};
+use crate::theme;
+use crate::words::grouped;
+
+/// What became of the loss of every policy.
+pub fn all(diagnosis: &Diagnosis) -> String {
+    let lines: Vec<_> =
+        diagnosis.runs.iter().enumerate().map(|(side, run)| loss(diagnosis, side, run)).collect();
+    lines.join(" ")
+}
+
+/// What became of the loss of one policy.
+pub fn loss(diagnosis: &Diagnosis, side: usize, run: &RunMeasurement) -> String {
+    let name = format!("{} ({})", theme::name(side), run.policy);
+    if let Some(at) = run.first_non_finite {
+        return format!("{name} has a loss that is not finite from token {} on.", grouped(at));
+    }
+    if let Some(left) = to_go(diagnosis, run).filter(|_| run.breaks.is_none()) {
+        return format!("Whether the loss of {name} breaks beyond it: {}.", not_yet(left));
+    }
+    let Some(effect) = run.loss.effect else {
+        return format!("Of {name} too few tokens beyond that have been read to say more.");
+    };
+    let above = format!("{:+.2} nats per token against the reference", effect.mean).replace('-', "\u{2212}");
+    match (run.loss.outcome, run.loss.onset) {
+        (Outcome::Fails, Some(onset)) => {
+            format!("The loss of {name} breaks from token {} on: {above}.", grouped(onset.at))
+        }
+        (Outcome::Fails | Outcome::NotFinite, _) => format!("The loss of {name} breaks: {above}."),
+        (Outcome::Holds, _) => format!("The loss of {name} holds: {above}."),
+        (Outcome::Undecided, _) => format!("Of {name} it is undecided: {above}."),
+    }
+}

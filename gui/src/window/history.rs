@@ -1,0 +1,92 @@
+//! Runs of this session that are not on screen: a new run does not throw an older one away.
+
+use std::sync::Arc;
+
+use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::results::RunInfo;
+
+use crate::inputs::Inputs;
+use crate::job::Update;
+use crate::settings::Settings;
+use crate::words::grouped;
+
+/// A result folder that is on screen.
+#[derive(Clone)]
+pub struct OpenedFolder {
+    /// Its name.
+    pub name: String,
+    /// What it says of itself.
+    pub info: Arc<RunInfo>,
+    /// What the run bar said when it was opened.
+    pub settings: Settings,
+}
+
+/// A run that is not on screen.
+pub struct Kept {
+    /// Which of the session.
+    pub number: u64,
+    /// What it found.
+    pub diagnosis: Arc<Diagnosis>,
+    /// What it was made of, if it was made here.
+    pub inputs: Option<Arc<Inputs>>,
+    /// The result folder it was read from, if it was.
+    pub folder: Option<OpenedFolder>,
+    /// The number in its name, of one that was made here.
+    pub run: u64,
+}
+
+/// Runs that are not on screen, the oldest first.
+#[derive(Default)]
+pub struct History {
+    kept: Vec<Kept>,
+    last: u64,
+}
+
+impl History {
+    /// All of them, each with its number and what it is called.
+    pub fn named(&self) -> Vec<(u64, String)> {
+        self.kept.iter().map(|kept| (kept.number, kept.name())).collect()
+    }
+
+    /// Keeps one; its number is its own.
+    pub fn push(&mut self, kept: Kept) {
+        self.last += 1;
+        self.kept.push(Kept { number: self.last, ..kept });
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, number: u64) -> Option<Kept> {
+        let at = self.kept.iter().position(|kept| kept.number == number)?;
+        Some(self.kept.remove(at))
+    }
+
+    /// Lets one go.
+    pub fn discard(&mut self, number: u64) {
+        self.kept.retain(|kept| kept.number != number);
+    }
+
+    /// Takes what a run has sent that goes on while another one is shown; gives back what is of no such run.
+    pub fn take(&mut self, update: Update) -> Option<Update> {
+        let same =
+            |kept: &&mut Kept| kept.inputs.as_ref().is_some_and(|inputs| Arc::ptr_eq(inputs, &update.inputs));
+        match self.kept.iter_mut().find(same) {
+            Some(kept) => {
+                kept.diagnosis = update.diagnosis;
+                None
+            }
+            None => Some(update),
+        }
+    }
+}
+
+impl Kept {
+    fn name(&self) -> String {
+        let run = match &self.folder {
+            Some(folder) => folder.name.clone(),
+            None => format!("Run {}", self.run),
+        };
+        let policies: Vec<_> = self.diagnosis.runs.iter().map(|run| run.policy.as_str()).collect();
+        let (model, tokens) = (&self.diagnosis.model, grouped(self.diagnosis.tokens_read()));
+        format!("{run} of {model}, {tokens} tokens, {}", policies.join(", "))
+    }
+}
