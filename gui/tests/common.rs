@@ -61,6 +61,20 @@ const MENUS: [(&str, &[&str]); 3] = [
     ("More", &["Open results…", "Export…", "Light", "Dark", "Keys", "Tour"]),
 ];
 
+/// Waits until there is something of this name that can be used: what a thread of work sends may come some frames later.
+fn ready(window: &mut Shown, label: &str) {
+    let usable =
+        |window: &Shown| window.query_all_by_label(label).any(|node| !node.accesskit_node().is_disabled());
+    if !usable(window) {
+        let start = Instant::now();
+        // What is there and cannot be used is for the test to find out.
+        while !usable(window) && start.elapsed() < Duration::from_secs(5) {
+            window.step();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// Presses a button, in its menu if it is in one, and draws what it does.
 pub fn click(window: &mut Shown, button: &str) {
     let menu = MENUS.into_iter().find(|(_, buttons)| buttons.contains(&button));
@@ -71,6 +85,7 @@ pub fn click(window: &mut Shown, button: &str) {
         window.query_all_by_label_contains(menu).find(is_menu).expect("the menu").click();
         window.run_steps(4);
     }
+    ready(window, button);
     window.get_by_label(button).click();
     window.run_steps(3);
     if menu.is_some() {
@@ -98,6 +113,7 @@ pub fn open(window: &mut Shown, tile: &str) {
 /// Replaces what a field says.
 pub fn type_into(window: &mut Shown, field: &str, text: &str) {
     use eframe::egui::{Key, Modifiers};
+    ready(window, field);
     window.get_by_label(field).focus();
     window.run_steps(2);
     window.key_press_modifiers(Modifiers::COMMAND, Key::A);
