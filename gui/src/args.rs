@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long = "policy", value_name = "POLICY")]
     pub policies: Vec<String>,
     /// Tokens to read [default: 16 training lengths of the embedded model]
-    #[arg(long, default_value = "4k", value_name = "LENGTH", value_parser = lm_infinite::policy::parse_length)]
+    #[arg(long, default_value = "4k", hide_default_value = true, value_name = "LENGTH", value_parser = lm_infinite::policy::parse_length)]
     pub tokens: u64,
     /// Where the text has fewer tokens, go on with its documents, drawn with replacement; without it, read to its end
     #[arg(long)]
