@@ -137,6 +137,7 @@ fn what_goes_to_a_learned_sink_is_told() {
         .arg("--text")
         .arg(&text)
         .args(["--tokens", "60", "--policy", "vanilla"])
+        .current_dir(plain.path())
         .output()
         .expect("it starts");
     assert!(!String::from_utf8_lossy(&run.stdout).contains("learned sink"));
