@@ -348,6 +348,7 @@ fn what_would_be_computed_otherwise_is_refused_by_its_field() {
         ("smollm3", "no_rope_layers", json!([1, 0])),
         ("smollm3", "no_rope_layers", json!([1, 0, 2, 1])),
         ("smollm3", "layer_types", json!("full_attention")),
+        ("smollm3", "use_sliding_window", json!("yes")),
         ("phi3", "hidden_act", json!("gelu")),
         ("phi3", "sliding_window", json!(0)),
         ("phi3", "rope_scaling", json!({"rope_type": "linear", "factor": 2.0})),

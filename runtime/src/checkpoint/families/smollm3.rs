@@ -43,8 +43,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         config.layer_positions =
             rotated.iter().map(|rotated| (!rotated).then_some(PositionConfig::None)).collect();
     }
-    let window = llama_like::sliding_window(json)?
-        .filter(|_| json.boolean("use_sliding_window").ok().flatten() == Some(true));
+    let uses_window = json.boolean("use_sliding_window")? == Some(true);
+    let window = llama_like::sliding_window(json)?.filter(|_| uses_window);
     // Those without positions have the window, where nothing else is said.
     let windowed = match llama_like::layer_types(json, config.layers)? {
         Some(types) => types,
