@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn means_over_a_stretch_weigh_every_query_alike() {
+    fn means_over_a_segment_weigh_every_query_alike() {
         let mut means = empty();
         means.push(0, 0, 0, &[1.0, 1.0, 4.0]).expect("in range");
         assert_eq!(means.means_between(0, 8)[[0, 0]], 2.0);

@@ -111,7 +111,7 @@ pub fn bytes(config: &ModelConfig, policies: &[PolicySpec], tokens: u64) -> u64 
     let position = (2 * config.kv_heads * config.head_dim * size_of::<f32>()) as u64;
     let kept = |spec: &PolicySpec| -> u64 {
         let layers = (0..config.layers).map(|layer| config.policy_at(&spec.policy, layer));
-        let all = |policy: &lm_infinite::policy::AttentionPolicy| policy.middle.is_some();
+        let all = |policy: &lm_infinite::policy::AttentionPolicy| policy.retrieved.is_some();
         layers
             .map(|policy| policy.kept_keys().filter(|_| !all(&policy)).unwrap_or(tokens).min(tokens))
             .fold(0, u64::saturating_add)

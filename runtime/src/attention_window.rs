@@ -91,7 +91,7 @@ impl WindowRequest {
     /// More than [`MOST_REREAD`] tokens to read.
     pub fn begin(&self, policy: &AttentionPolicy) -> Result<u64> {
         // Layers below the one with retrieved keys may still be read from a halo, those after it depend on everything.
-        let looks_back = (0..=self.layer).any(|layer| policy.at_layer(layer).middle.is_some());
+        let looks_back = (0..=self.layer).any(|layer| policy.at_layer(layer).retrieved.is_some());
         let begin = match policy.window.filter(|_| !looks_back) {
             Some(window) => {
                 let begin = self.queries.start.saturating_sub(window.saturating_mul(self.layer as u64 + 1));
@@ -127,8 +127,8 @@ impl AttentionWindow {
         request.validate(decoder, tokens.len() as u64)?;
         let begin = request.begin(policy)?;
         // The window of a policy with unused retrieved keys can be skipped in, its offloaded keys cannot.
-        let middle = policy.middle.filter(|_| begin == 0);
-        let mut session = Session::new(decoder.clone(), AttentionPolicy { middle, ..policy.clone() })?;
+        let retrieved = policy.retrieved.filter(|_| begin == 0);
+        let mut session = Session::new(decoder.clone(), AttentionPolicy { retrieved, ..policy.clone() })?;
         if begin > 0 {
             session.feed(&tokens[..policy.start as usize], None)?;
             session.skip_to(begin)?;

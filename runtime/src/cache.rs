@@ -73,7 +73,7 @@ impl KvCache {
         storage: &Storage,
     ) -> Self {
         let offloaded =
-            policy.middle.map(|_| OffloadedKeys::new(kv_heads, head_dim, policy.start, layers, storage));
+            policy.retrieved.map(|_| OffloadedKeys::new(kv_heads, head_dim, policy.start, layers, storage));
         // Pages of equal size that hold what is kept and not much more.
         let page_slots =
             policy.kept_keys().map_or(PAGE as u64, |kept| kept.div_ceil(kept.div_ceil(PAGE as u64).max(1)));
@@ -254,7 +254,7 @@ impl KvCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Middle;
+    use crate::policy::RetrievedKeys;
 
     /// One head of one dimension whose key at position p is p, its value −p.
     fn filled(policy: &AttentionPolicy, n: u64, chunk: usize) -> KvCache {
@@ -313,9 +313,9 @@ mod tests {
 
     #[test]
     fn what_leaves_the_window_is_archived_where_it_is_read_again() {
-        let middle = Some(Middle { k: 1, from_layer: 0, distance: 1 });
+        let retrieved = Some(RetrievedKeys { k: 1, from_layer: 0, distance: 1 });
         for (start, window) in [(0, 1), (0, 5), (3, 5), (5, 3), (10, 300)] {
-            let policy = AttentionPolicy { start, window: Some(window), middle, ..Default::default() };
+            let policy = AttentionPolicy { start, window: Some(window), retrieved, ..Default::default() };
             for n in [0, 1, start, window, start + window + 1, 3 * (start + window) + 300] {
                 for chunk in [1, 2, 7, 1000] {
                     let mut cache = filled(&policy, n, chunk);

@@ -68,7 +68,7 @@ pub fn forecast(model: &Model, policies: &[PolicySpec], tokens: u64) -> anyhow::
     Ok(Some(Note::new("time", said)))
 }
 
-/// Policies and tokens that fit `budget`; those that are `given` stay, `usual` is what would be read without a limit.
+/// Policies and tokens that fit `budget`; those that are `given` stay, `default` is what would be read without a limit.
 ///
 /// # Errors
 /// Where nothing that says anything fits.
@@ -76,10 +76,10 @@ pub fn choose(
     model: &Model,
     budget: Duration,
     given: (&[String], Option<u64>),
-    usual: u64,
+    default: u64,
 ) -> anyhow::Result<Chosen> {
     let (policies, tokens) = given;
-    let wanted = tokens.unwrap_or(usual);
+    let wanted = tokens.unwrap_or(default);
     let cost = measure(model, wanted)?;
     let sets: Vec<Vec<PolicySpec>> = match policies {
         [] => {

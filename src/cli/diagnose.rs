@@ -41,14 +41,14 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         None => &COMPARED,
     };
     let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
-    let usual = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
-    let mut wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { usual });
+    let default = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
+    let mut wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { default });
     let mut which_causes = args.causes;
     let mut notes = Vec::new();
     let policies = match args.budget {
         None => model.policies(&args.policies, &compared)?,
         Some(budget) => {
-            let chosen = budget::choose(&model, budget, (&args.policies, args.tokens), usual)?;
+            let chosen = budget::choose(&model, budget, (&args.policies, args.tokens), default)?;
             wanted = chosen.tokens;
             if !chosen.causes {
                 which_causes = Some(WhichCauses::None);

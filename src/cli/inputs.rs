@@ -69,11 +69,11 @@ impl Model {
                     spec.policy.scaling,
                 )?;
                 let layers = self.loaded.config.layers as u64;
-                if let Some(middle) = spec.policy.middle.filter(|middle| middle.from_layer >= layers) {
+                if let Some(retrieved) = spec.policy.retrieved.filter(|keys| keys.from_layer >= layers) {
                     let said = format!(
                         "from_layer={}: the model has {layers} layers, counted from 0, so that no layer retrieves keys, and the \
                          policy is the same without them",
-                        middle.from_layer
+                        retrieved.from_layer
                     );
                     say(&[Note::warning(format!("policy {}", spec.label), said)]);
                 }

@@ -46,7 +46,7 @@ fn by_row(calibration: &Calibration) -> Table {
     for (index, row) in calibration.rows.iter().enumerate() {
         let all = calibration.cases.iter().filter(|case| case.row == index).count() as u64;
         for measure in Measure::ALL {
-            let tally = calibration.tally(index, measure);
+            let counts = calibration.counts(index, measure);
             let head = [
                 row.name.clone(),
                 row.expected.to_string(),
@@ -57,8 +57,14 @@ fn by_row(calibration: &Calibration) -> Table {
                 row.default_length.to_string(),
                 measure.to_string(),
             ];
-            let counts =
-                [all - tally.n(), tally.n(), tally.fails, tally.holds, tally.undecided, tally.not_finite];
+            let counts = [
+                all - counts.n(),
+                counts.n(),
+                counts.fails,
+                counts.holds,
+                counts.undecided,
+                counts.not_finite,
+            ];
             let wrong = calibration.wrong_share(index, measure);
             let share = [
                 cell(wrong.map(|wrong| wrong.share)),
@@ -174,7 +180,7 @@ impl Storable for Calibration {
         let mut data = serde_json::to_value(self).unwrap_or_else(|_| json!({}));
         for (index, row) in self.rows.iter().enumerate() {
             for measure in Measure::ALL {
-                data["rows"][index]["outcomes"][measure.to_string()] = json!(self.tally(index, measure));
+                data["rows"][index]["outcomes"][measure.to_string()] = json!(self.counts(index, measure));
             }
             data["rows"][index]["name"] = row.name.clone().into();
         }

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn stretches_double_and_cover_every_token_once() {
+    fn segments_double_and_cover_every_token_once() {
         let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
         diagnosis.reference_per_token = (1..600).map(|token| token as f32).collect();
         let shown: Vec<_> =
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn no_stretch_passes_over_a_loss_that_is_not_finite() {
+    fn no_segment_passes_over_a_loss_that_is_not_finite() {
         let mut diagnosis = synthetic::diagnosis(128, 600, &["vanilla"]);
         diagnosis.runs[0].arrays.nll = vec![1.5; 599];
         diagnosis.runs[0].arrays.nll[130] = f32::NAN;

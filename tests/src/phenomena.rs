@@ -18,7 +18,7 @@ use crate::support::{cache, diagnose};
 
 const TRAINED: usize = 256;
 const TOKENS: usize = 16 * TRAINED;
-const STRETCHES: usize = 16;
+const SEGMENTS: usize = 16;
 
 fn method_of(text: &str) -> Method {
     Method::parse(text, TRAINED as u64).expect("a method")
@@ -30,7 +30,7 @@ pub struct Embedded {
     /// Each a BOS and the tokens of a piece of the embedded text, from anywhere in it.
     segments: Vec<Vec<u32>>,
     /// Losses of their tokens within the training length.
-    usual: Vec<Vec<f32>>,
+    reference: Vec<Vec<f32>>,
 }
 
 impl Embedded {
@@ -42,11 +42,11 @@ impl Embedded {
         let tokens = loaded.tokenizer.encode_without_bos(text).expect("encodes");
         assert!(tokens.len() >= 200_000, "{} tokens", tokens.len());
         let bos = loaded.tokenizer.bos().expect("a BOS");
-        let every = tokens.len() / STRETCHES;
+        let every = tokens.len() / SEGMENTS;
         let segment =
             |i| std::iter::once(bos).chain(tokens[i * every..][..TOKENS - 1].iter().copied()).collect();
-        let segments: Vec<Vec<u32>> = (0..STRETCHES).map(segment).collect();
-        let usual = |tokens: &Vec<u32>| {
+        let segments: Vec<Vec<u32>> = (0..SEGMENTS).map(segment).collect();
+        let reference = |tokens: &Vec<u32>| {
             evaluate_in_segments(
                 &decoder,
                 tokens,
@@ -56,21 +56,21 @@ impl Embedded {
             )
             .expect("runs")
         };
-        let usual = segments.iter().map(usual).collect();
-        Self { loaded, decoder, segments, usual }
+        let reference = segments.iter().map(reference).collect();
+        Self { loaded, decoder, segments, reference }
     }
 
     /// Mean loss at positions `from..to` under `policy`, less that of the same tokens within the training length.
     fn excess(&self, policy: &str, (from, to): (usize, usize)) -> f64 {
         let policy = PolicySpec::parse(policy, TRAINED as u64).expect("a policy").policy;
-        let sum: f64 = std::iter::zip(&self.segments, &self.usual)
-            .map(|(tokens, usual)| {
+        let sum: f64 = std::iter::zip(&self.segments, &self.reference)
+            .map(|(tokens, reference)| {
                 let nll = evaluate(&self.decoder, &policy, tokens, None, &|_| ()).expect("runs").nll;
-                let pairs = nll[from - 1..to - 1].iter().zip(&usual[from - 1..to - 1]);
-                pairs.map(|(nll, usual)| f64::from(nll - usual)).sum::<f64>()
+                let pairs = nll[from - 1..to - 1].iter().zip(&reference[from - 1..to - 1]);
+                pairs.map(|(nll, reference)| f64::from(nll - reference)).sum::<f64>()
             })
             .sum();
-        sum / (STRETCHES * (to - from)) as f64
+        sum / (SEGMENTS * (to - from)) as f64
     }
 
     /// Share of `prompts` prompts of `lengths` tokens that are answered.
@@ -87,7 +87,7 @@ impl Embedded {
     }
 
     pub fn diagnosis(&self, policies: &[&str]) -> Diagnosis {
-        diagnose(&self.decoder, &self.segments[0], self.usual[0].clone(), policies)
+        diagnose(&self.decoder, &self.segments[0], self.reference[0].clone(), policies)
     }
 }
 

@@ -60,15 +60,16 @@ pub fn attend_heads(
             let runs = inputs.runs(kv_head, position..position + count as u64);
             let block = QueryBlock::new(inputs, kv_head, first, count);
             let over = |runs: &[Run<'_>]| SCRATCH.with_borrow_mut(|scratch| block.run(runs, plan, scratch));
-            let with_middle = |mut partial: Partial| {
-                if let Some(middle) = inputs.policy.middle {
-                    SCRATCH
-                        .with_borrow_mut(|scratch| block.absorb_middle(middle, &mut partial, plan, scratch));
+            let with_retrieved = |mut partial: Partial| {
+                if let Some(retrieved) = inputs.policy.retrieved {
+                    SCRATCH.with_borrow_mut(|scratch| {
+                        block.absorb_retrieved(retrieved, &mut partial, plan, scratch)
+                    });
                 }
                 partial
             };
             if count * group >= SPLIT_BELOW_ROWS {
-                return with_middle(over(&runs));
+                return with_retrieved(over(&runs));
             }
             // Parts depend on the keys alone and are joined in order, so that threads do not change the result.
             let parts = parts(&runs);
@@ -77,7 +78,7 @@ pub fn attend_heads(
                 all.merge(part);
                 all
             });
-            with_middle(joined.unwrap_or_else(|| Partial::new(count * group, head_dim, plan)))
+            with_retrieved(joined.unwrap_or_else(|| Partial::new(count * group, head_dim, plan)))
         })
         .collect();
     for (&(kv_head, first, count), partial) in blocks.iter().zip(&partials) {

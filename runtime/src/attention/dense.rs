@@ -62,8 +62,8 @@ pub fn dense<T: Float>(
             })
             .collect();
         let mut seen: Vec<bool> = regions.iter().map(|region| region.distance().is_some()).collect();
-        if let Some(middle) = policy.middle {
-            drop_unchosen(&mut row, &mut seen, &regions, middle.k as usize);
+        if let Some(retrieved) = policy.retrieved {
+            drop_unchosen(&mut row, &mut seen, &regions, retrieved.k as usize);
         }
         if let Some(cap) = soft_cap.and_then(T::from) {
             row.iter_mut()

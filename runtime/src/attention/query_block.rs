@@ -12,7 +12,7 @@ use crate::cache::Run;
 use crate::kernels::elementwise::{rotate, soft_cap};
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::dot_inline;
-use crate::policy::{Middle, Spans};
+use crate::policy::{RetrievedKeys, Spans};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::StatisticsPlan;
 
@@ -110,15 +110,15 @@ impl<'a> QueryBlock<'a> {
     }
 
     /// Adds the retrieved keys of all queries to `partial`.
-    pub fn absorb_middle(
+    pub fn absorb_retrieved(
         &self,
-        middle: Middle,
+        wanted: RetrievedKeys,
         partial: &mut Partial,
         plan: Option<&StatisticsPlan>,
         scratch: &mut Scratch,
     ) {
-        for (row, chosen) in self.retrieved(middle, scratch).iter().enumerate() {
-            let bias = self.bias(row % self.group(), middle.distance);
+        for (row, chosen) in self.retrieved(wanted, scratch).iter().enumerate() {
+            let bias = self.bias(row % self.group(), wanted.distance);
             let position = self.base() + (row / self.group()) as u64;
             let logits = chosen.iter().map(|key| self.inputs.capped(key.logit - bias)).collect();
             absorb(partial, row, position, chosen, logits, plan);
@@ -126,15 +126,15 @@ impl<'a> QueryBlock<'a> {
     }
 
     /// The retrieved keys of every row, in order of position; logits before ALiBi's bias.
-    pub fn retrieved(&self, middle: Middle, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
+    pub fn retrieved(&self, wanted: RetrievedKeys, scratch: &mut Scratch) -> Vec<Vec<Chosen<'a>>> {
         let candidates = self.inputs.candidates(self.kv_head, self.base()..self.base() + self.count as u64);
         if candidates.offloaded.is_empty() && candidates.recent.is_empty() {
             return vec![Vec::new(); self.rows()];
         }
-        self.gather(Distance::Retrieved(middle.distance), scratch);
+        self.gather(Distance::Retrieved(wanted.distance), scratch);
         let end = |row| self.inputs.policy.spans(self.base() + (row / self.group()) as u64).recent_begin;
         let ends: Vec<u64> = (0..self.rows()).map(end).collect();
-        let k = usize::try_from(middle.k).unwrap_or(usize::MAX);
+        let k = usize::try_from(wanted.k).unwrap_or(usize::MAX);
         choose(&scratch.retrieved_queries, self.inputs.shape.head_dim, &ends, k, &candidates)
     }
 

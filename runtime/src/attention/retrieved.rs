@@ -63,7 +63,7 @@ impl<'a> Best<'a> {
     }
 }
 
-/// For every row of `queries` ([rows, head_dim], scaled and rotated to the middle distance), the `k` best keys at positions
+/// For every row of `queries` ([rows, head_dim], scaled and rotated to their one distance), the `k` best keys at positions
 /// below `ends[row]`, in order of position.
 pub fn choose<'a>(
     queries: &[f32],

@@ -72,12 +72,12 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
             keys.push(Attended { position: key_position, region, logit: inputs.capped(logit), value });
         }
     }
-    if let Some(middle) = inputs.policy.middle {
+    if let Some(retrieved) = inputs.policy.retrieved {
         let block = QueryBlock::new(inputs, head / inputs.shape.group(), t, 1);
         let h = head % inputs.shape.group();
-        let bias = block.bias(h, middle.distance);
-        for chosen in &block.retrieved(middle, &mut Scratch::default())[h] {
-            let region = Region::Retrieved { distance: middle.distance };
+        let bias = block.bias(h, retrieved.distance);
+        for chosen in &block.retrieved(retrieved, &mut Scratch::default())[h] {
+            let region = Region::Retrieved { distance: retrieved.distance };
             let (logit, value) = (inputs.capped(chosen.logit - bias), chosen.value);
             keys.push(Attended { position: chosen.position, region, logit, value });
         }

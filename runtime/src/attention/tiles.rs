@@ -28,7 +28,7 @@ impl RowTiles {
     pub fn new(side: NonZeroU64, rows: usize, queries: Range<u64>, policy: &AttentionPolicy) -> Self {
         let (oldest, newest) = (policy.spans(queries.start), policy.spans(queries.end - 1));
         // Retrieved keys may be anywhere.
-        let recent = if policy.middle.is_some() { 0 } else { oldest.recent_begin / side };
+        let recent = if policy.retrieved.is_some() { 0 } else { oldest.recent_begin / side };
         let start = newest.start_end.div_ceil(side.get()).min(recent);
         let width = (start + (queries.end - 1) / side + 1 - recent) as usize;
         Self { side, start, recent, width, maxima: vec![MASKED; rows * width] }

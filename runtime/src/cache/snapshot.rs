@@ -251,7 +251,7 @@ fn rest(layout: &Layout, settled: &Range<u64>) -> [Range<u64>; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{AttentionPolicy, Middle};
+    use crate::policy::{AttentionPolicy, RetrievedKeys};
 
     /// Two heads of one dimension; the key of head h at position p is p + h / 2, its value −p.
     fn filled(policy: &AttentionPolicy, n: u64, gap: Option<u64>) -> KvCache {
@@ -300,13 +300,13 @@ mod tests {
     }
 
     fn policies() -> [AttentionPolicy; 4] {
-        let middle = Some(Middle { k: 1, from_layer: 0, distance: 1 });
+        let retrieved = Some(RetrievedKeys { k: 1, from_layer: 0, distance: 1 });
         let bounded = AttentionPolicy { start: 3, window: Some(300), ..Default::default() };
         [
             AttentionPolicy::default(),
             bounded.clone(),
-            AttentionPolicy { middle, ..bounded },
-            AttentionPolicy { middle, window: Some(5), ..Default::default() },
+            AttentionPolicy { retrieved, ..bounded },
+            AttentionPolicy { retrieved, window: Some(5), ..Default::default() },
         ]
     }
 
@@ -315,7 +315,7 @@ mod tests {
         for policy in policies() {
             for n in [0, 1, 2, 3, 5, 6, 255, 256, 257, 261, 515, 516, 560, 1000] {
                 for gap in [None, Some(10_000)] {
-                    if gap.is_some() && (policy.window.is_none() || policy.middle.is_some() || n < 3) {
+                    if gap.is_some() && (policy.window.is_none() || policy.retrieved.is_some() || n < 3) {
                         continue;
                     }
                     let mut cache = filled(&policy, n, gap);

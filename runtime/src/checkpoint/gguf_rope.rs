@@ -160,8 +160,8 @@ fn refuse_yarn_fields(keys: &Keys<'_>, kind: Option<&str>) -> Result<()> {
         return Err(keys.unsupported("rope.scaling.yarn_log_multiplier", value));
     }
     // Below 0 is the default: 1 with YaRN, 0 without.
-    let usual = if yarn { 1.0 } else { 0.0 };
-    let other = |&value: &f64| value >= 0.0 && value != usual || value.is_nan();
+    let default = if yarn { 1.0 } else { 0.0 };
+    let other = |&value: &f64| value >= 0.0 && value != default || value.is_nan();
     if let Some(value) = keys.number("rope.scaling.yarn_ext_factor")?.filter(other) {
         return Err(keys.unsupported("rope.scaling.yarn_ext_factor", value));
     }

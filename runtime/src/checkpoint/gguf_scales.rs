@@ -58,8 +58,8 @@ pub(super) fn multipliers(
         multipliers.logits = number("logit_scale")?.map_or(1.0, |_| scale as f32);
     }
     if let Some(scale) = attention {
-        let usual = f64::from(multipliers.queries) / head_dim.sqrt();
-        if (scale - usual).abs() > 1e-6 * usual {
+        let default = f64::from(multipliers.queries) / head_dim.sqrt();
+        if (scale - default).abs() > 1e-6 * default {
             return Err(keys.unsupported("attention.scale", scale));
         }
     }

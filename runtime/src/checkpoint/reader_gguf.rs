@@ -192,10 +192,10 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
 /// Which layers have the window that the file states.
 fn windowed(keys: &Keys<'_>, architecture: &Architecture, layers: usize) -> Result<Vec<bool>> {
     const KEY: &str = "attention.sliding_window_pattern";
-    let Some(usual) = architecture.window_period else { return Ok(vec![true; layers]) };
+    let Some(default) = architecture.window_period else { return Ok(vec![true; layers]) };
     if !keys.metadata.is_array(&keys.name(KEY)) {
         // llama.cpp takes 0 for a window in every layer.
-        let period = keys.integer(KEY)?.unwrap_or(usual as u64);
+        let period = keys.integer(KEY)?.unwrap_or(default as u64);
         return Ok((1..=layers as u64).map(|layer| period == 0 || !layer.is_multiple_of(period)).collect());
     }
     let listed = keys.metadata.booleans(&keys.name(KEY))?.unwrap_or_default();

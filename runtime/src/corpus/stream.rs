@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_without_a_place_to_cut_meets_a_limit() {
+    fn a_segment_without_a_place_to_cut_meets_a_limit() {
         let endless = || Text::from_reader("endless", std::io::repeat(b'a'));
         let refused = TokenStream::new(endless(), tokenizer(), None, None).take(10).expect_err("no cut");
         assert!(refused.to_string().contains("16 MiB"), "{refused}");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionPolicy, Middle};
+use super::{AttentionPolicy, RetrievedKeys};
 use crate::error::{Error, Result};
 
 /// The policy of every head of a model. Written as JSON, a map without exceptions is its one policy.
@@ -105,7 +105,8 @@ impl PolicyMap {
             let policies = self.layer(layer, heads, None);
             let kept = policies.kept();
             // Old keys begin behind the start tokens of the cache.
-            let other = policies.distinct.iter().find(|own| own.middle.is_some() && own.start != kept.start);
+            let other =
+                policies.distinct.iter().find(|own| own.retrieved.is_some() && own.start != kept.start);
             if let Some(policy) = other.filter(|_| kept.window.is_some()) {
                 let reason = format!(
                     "it retrieves keys in layer {layer}, where another head keeps {} start tokens; heads of one layer must keep as \
@@ -164,11 +165,11 @@ impl LayerPolicies {
         let window = windows.and_then(|windows| windows.into_iter().max());
         let start = self.distinct.iter().map(|policy| policy.start).max().unwrap_or(0);
         // Without a window everything is held, and old keys lie among the others.
-        let middle: Option<Middle> = self.distinct.iter().find_map(|policy| policy.middle);
+        let retrieved: Option<RetrievedKeys> = self.distinct.iter().find_map(|policy| policy.retrieved);
         AttentionPolicy {
             start: window.map_or(0, |_| start),
             window,
-            middle: middle.filter(|_| window.is_some()),
+            retrieved: retrieved.filter(|_| window.is_some()),
             ..AttentionPolicy::default()
         }
     }
@@ -209,14 +210,14 @@ mod tests {
         let in_cache = AttentionPolicy { positions: Positions::InCache, ..windowed(3, 6) };
         assert_eq!(kept(in_cache), windowed(3, 6));
         assert_eq!(PolicyMap::from(windowed(3, 6)).layer(0, 2, None).kept(), windowed(3, 6));
-        let middle = Some(Middle { k: 2, from_layer: 0, distance: 3 });
-        assert_eq!(kept(AttentionPolicy { middle, ..windowed(3, 5) }).middle, middle);
+        let retrieved = Some(RetrievedKeys { k: 2, from_layer: 0, distance: 3 });
+        assert_eq!(kept(AttentionPolicy { retrieved, ..windowed(3, 5) }).retrieved, retrieved);
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         let map = || PolicyMap::from(windowed(3, 6));
-        let middle = Some(Middle { k: 2, from_layer: 0, distance: 3 });
+        let retrieved = Some(RetrievedKeys { k: 2, from_layer: 0, distance: 3 });
         let scaled =
             AttentionPolicy { scaling: PositionScaling::Linear { factor: 2.0 }, ..Default::default() };
         for (map, reason) in [
@@ -224,13 +225,15 @@ mod tests {
             (map().with_head(0, 4, windowed(0, 1)), "no layer 0, head 4"),
             (map().with_head(0, 0, windowed(0, 0)), "window must be at least 1"),
             (map().with_head(0, 0, scaled), "scaled in another way"),
-            (map().with_head(1, 0, AttentionPolicy { middle, ..windowed(2, 6) }), "keeps 3 start tokens"),
+            (map().with_head(1, 0, AttentionPolicy { retrieved, ..windowed(2, 6) }), "keeps 3 start tokens"),
             (PolicyMap::from(windowed(0, 0)), "window must be at least 1"),
         ] {
             let message = map.validate(2, 4).expect_err(reason).to_string();
             assert!(message.contains(reason), "{message}");
         }
-        assert!(map().with_head(1, 0, AttentionPolicy { middle, ..windowed(3, 6) }).validate(2, 4).is_ok());
+        assert!(
+            map().with_head(1, 0, AttentionPolicy { retrieved, ..windowed(3, 6) }).validate(2, 4).is_ok()
+        );
     }
 
     #[test]

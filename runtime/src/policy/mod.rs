@@ -24,7 +24,7 @@ pub use temperature::Temperature;
 use crate::error::{Error, Result};
 
 /// A list of this many keys is kept for every query of a block.
-const MOST_MIDDLE: u64 = 1 << 16;
+const MOST_RETRIEVED: u64 = 1 << 16;
 
 /// Which keys a query attends to, and which distances the position encoding is given.
 ///
@@ -40,8 +40,8 @@ pub struct AttentionPolicy {
     /// Which positions distances are counted in.
     pub positions: Positions,
     /// Keys between start and window that are attended all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub middle: Option<Middle>,
+    #[serde(rename = "middle", default, skip_serializing_if = "Option::is_none")]
+    pub retrieved: Option<RetrievedKeys>,
     /// Start tokens that are dropped, although there is no window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<DroppedStart>,
@@ -72,7 +72,7 @@ pub struct DroppedStart {
 ///
 /// Source: LM-Infinite section 3.3 (its code does so for the last query only; here for every query).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Middle {
+pub struct RetrievedKeys {
     /// Keys per head, at most.
     pub k: u64,
     /// First layer that has them, counted from 0.
@@ -93,16 +93,16 @@ pub enum Positions {
 }
 
 impl AttentionPolicy {
-    /// Keys in start and window together; `None` without a window. A layer with [`Self::middle`] needs all others too.
+    /// Keys in start and window together; `None` without a window. A layer with [`Self::retrieved`] needs all others too.
     pub fn kept_keys(&self) -> Option<u64> {
         self.window.map(|window| window.saturating_add(self.start))
     }
 
-    /// What layer `layer` (counted from 0) does: `middle` is there only where it has an effect.
+    /// What layer `layer` (counted from 0) does: `retrieved` is there only where it has an effect.
     #[must_use]
     pub fn at_layer(&self, layer: usize) -> Self {
-        let middle = self.middle.filter(|middle| middle.k > 0 && middle.from_layer <= layer as u64);
-        Self { middle, ..self.clone() }
+        let retrieved = self.retrieved.filter(|keys| keys.k > 0 && keys.from_layer <= layer as u64);
+        Self { retrieved, ..self.clone() }
     }
 
     /// Refuses a policy that makes no sense by itself.
@@ -143,22 +143,22 @@ impl AttentionPolicy {
                 return refuse("beyond must be at least 1 (a query attends to itself), got 0".into());
             }
         }
-        if let Some(middle) = self.middle {
+        if let Some(retrieved) = self.retrieved {
             if self.window.is_none() {
                 return refuse("retrieved keys need a window: without one every key is attended".into());
             }
-            if let Some(window) = self.window.filter(|&window| middle.distance > window) {
+            if let Some(window) = self.window.filter(|&window| retrieved.distance > window) {
                 return refuse(format!(
                     "distance of retrieved keys is {}, beyond the window of {window}: no key that the window shows is as far; give \
                      distance={window} or less, or leave it out and it is half of the window",
-                    middle.distance
+                    retrieved.distance
                 ));
             }
-            if middle.distance == 0 {
+            if retrieved.distance == 0 {
                 return refuse("distance of retrieved keys must be at least 1, got 0".into());
             }
-            if middle.k > MOST_MIDDLE {
-                return refuse(format!("k must be at most {MOST_MIDDLE}, got {}", middle.k));
+            if retrieved.k > MOST_RETRIEVED {
+                return refuse(format!("k must be at most {MOST_RETRIEVED}, got {}", retrieved.k));
             }
         }
         if let Some(remap) = self.remap {
@@ -193,7 +193,7 @@ impl fmt::Display for AttentionPolicy {
         if let Some(DroppedStart { tokens, beyond }) = self.dropped {
             write!(f, ",dropped={tokens},beyond={beyond}")?;
         }
-        if let Some(Middle { k, from_layer, distance }) = self.middle {
+        if let Some(RetrievedKeys { k, from_layer, distance }) = self.retrieved {
             write!(f, ",k={k},from_layer={from_layer},distance={distance}")?;
         }
         match self.remap {

@@ -16,8 +16,8 @@ impl AttentionPolicy {
         let Some(own) = own else { return self };
         let window = self.window.map_or(own, |window| window.min(own));
         self.window = Some(window);
-        if let Some(middle) = &mut self.middle {
-            middle.distance = middle.distance.min(window);
+        if let Some(retrieved) = &mut self.retrieved {
+            retrieved.distance = retrieved.distance.min(window);
         }
         self.dropped = self.dropped.filter(|dropped| dropped.beyond < window);
         self
@@ -26,7 +26,7 @@ impl AttentionPolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DroppedStart, Middle, Region, region};
+    use super::super::{DroppedStart, Region, RetrievedKeys, region};
     use super::*;
 
     #[test]
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn start_tokens_and_retrieved_keys_stay() {
-        let middle = Some(Middle { k: 2, from_layer: 0, distance: 6 });
-        let policy = AttentionPolicy { start: 2, window: Some(12), middle, ..Default::default() };
+        let retrieved = Some(RetrievedKeys { k: 2, from_layer: 0, distance: 6 });
+        let policy = AttentionPolicy { start: 2, window: Some(12), retrieved, ..Default::default() };
         assert_eq!(policy.clone().within(None), policy);
         assert_eq!(policy.clone().within(Some(12)), policy);
         let both = policy.within(Some(4));

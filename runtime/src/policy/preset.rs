@@ -1,7 +1,7 @@
 //! Presets by name: what each sets, and the keys that change it.
 
 use super::{
-    AttentionPolicy, DistanceRemap, DroppedStart, LongRopeFactors, Middle, PositionScaling, Positions,
+    AttentionPolicy, DistanceRemap, DroppedStart, LongRopeFactors, PositionScaling, Positions, RetrievedKeys,
     Temperature,
 };
 
@@ -81,7 +81,7 @@ impl Preset {
             "lm-infinite-topk" => {
                 (policy.start, policy.window) = (10, Some(trained_length));
                 // The distance follows once the window is known.
-                policy.middle = Some(Middle { k: 5, from_layer: 4, distance: 0 });
+                policy.retrieved = Some(RetrievedKeys { k: 5, from_layer: 4, distance: 0 });
                 &["start", "window", "ceiling", "k", "from_layer", "distance"]
             }
             "streaming-llm" => {
@@ -150,9 +150,9 @@ impl Preset {
             (_, "start") => Slot::Length(&mut policy.start),
             (_, "window") => Slot::Optional(&mut policy.window),
             (_, "ceiling") => Slot::Optional(&mut policy.ceiling),
-            (_, "k") => Slot::Length(&mut policy.middle.as_mut()?.k),
-            (_, "from_layer") => Slot::Length(&mut policy.middle.as_mut()?.from_layer),
-            (_, "distance") => Slot::Length(&mut policy.middle.as_mut()?.distance),
+            (_, "k") => Slot::Length(&mut policy.retrieved.as_mut()?.k),
+            (_, "from_layer") => Slot::Length(&mut policy.retrieved.as_mut()?.from_layer),
+            (_, "distance") => Slot::Length(&mut policy.retrieved.as_mut()?.distance),
             (_, "from") => Slot::Length(&mut policy.temperature.as_mut()?.from),
             _ => match &mut policy.scaling {
                 PositionScaling::Linear { factor }
@@ -171,10 +171,10 @@ impl Preset {
         if self.keys.contains(&"ceiling") && self.policy.ceiling.is_none() {
             self.policy.ceiling = self.policy.window;
         }
-        if let (Some(middle), Some(window)) = (&mut self.policy.middle, self.policy.window)
+        if let (Some(retrieved), Some(window)) = (&mut self.policy.retrieved, self.policy.window)
             && !is_given("distance")
         {
-            middle.distance = (window / 2).max(1);
+            retrieved.distance = (window / 2).max(1);
         }
     }
 }

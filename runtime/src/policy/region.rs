@@ -67,8 +67,8 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
                 Positions::InCache => i.min(policy.start + window - 1) - j,
             },
         },
-        Some(_) => match policy.middle {
-            Some(middle) if middle.k > 0 => Region::Retrieved { distance: middle.distance },
+        Some(_) => match policy.retrieved {
+            Some(retrieved) if retrieved.k > 0 => Region::Retrieved { distance: retrieved.distance },
             _ => Region::Masked,
         },
     }
@@ -76,7 +76,7 @@ pub fn region(i: u64, j: u64, policy: &AttentionPolicy) -> Region {
 
 /// All regions of one query, as bounds on key positions.
 ///
-/// Key `j ≤ query` is attended if `j < start_end` or `j ≥ recent_begin`, may be chosen in between where the policy has middle
+/// Key `j ≤ query` is attended if `j < start_end` or `j ≥ recent_begin`, may be chosen in between where the policy has retrieved
 /// keys, and its distance is changed by the policy
 /// ("clamped") if `j < clamped_end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl AttentionPolicy {
     pub fn attended_keys(&self, i: u64) -> u64 {
         let spans = self.spans(i);
         let between = spans.recent_begin - spans.start_end;
-        let retrieved = self.middle.map_or(0, |middle| middle.k.min(between));
+        let retrieved = self.retrieved.map_or(0, |keys| keys.k.min(between));
         i + 1 - between + retrieved
     }
 
@@ -150,7 +150,7 @@ impl AttentionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{DistanceRemap, DroppedStart, Middle, Temperature};
+    use crate::policy::{DistanceRemap, DroppedStart, RetrievedKeys, Temperature};
 
     fn picture(policy: &AttentionPolicy, n: u64) -> Vec<String> {
         let cell = |i, j| match region(i, j, policy) {
@@ -208,18 +208,18 @@ mod tests {
 
     #[test]
     fn keys_between_start_and_window_may_be_chosen() {
-        let middle = |k, from_layer| Some(Middle { k, from_layer, distance: 1 });
-        let policy = |middle| AttentionPolicy {
+        let retrieved = |k, from_layer| Some(RetrievedKeys { k, from_layer, distance: 1 });
+        let policy = |retrieved| AttentionPolicy {
             start: 1,
             window: Some(2),
             ceiling: Some(2),
-            middle,
+            retrieved,
             ..Default::default()
         };
-        let rows = picture(&policy(middle(1, 0)), 5);
+        let rows = picture(&policy(retrieved(1, 0)), 5);
         assert_eq!(rows, ["r0 . . . .", "r1 r0 . . .", "s2 r1 r0 . .", "s2 m1 r1 r0 .", "s2 m1 m1 r1 r0"]);
-        assert_eq!(picture(&policy(middle(0, 0)), 5), picture(&policy(None), 5));
-        assert_eq!(picture(&policy(middle(1, 3)).at_layer(2), 5), picture(&policy(None), 5));
+        assert_eq!(picture(&policy(retrieved(0, 0)), 5), picture(&policy(None), 5));
+        assert_eq!(picture(&policy(retrieved(1, 3)).at_layer(2), 5), picture(&policy(None), 5));
     }
 
     #[test]
@@ -283,13 +283,13 @@ mod tests {
     fn keys_are_counted_as_regions_say() {
         let of = |start, window| AttentionPolicy { start, window, ..Default::default() };
         let dropped = Some(DroppedStart { tokens: 3, beyond: 5 });
-        let middle = Some(Middle { k: 5, from_layer: 0, distance: 2 });
+        let retrieved = Some(RetrievedKeys { k: 5, from_layer: 0, distance: 2 });
         for policy in [
             of(0, None),
             of(0, Some(4)),
             of(3, Some(4)),
             AttentionPolicy { dropped, ..of(0, None) },
-            AttentionPolicy { middle, ..of(3, Some(4)) },
+            AttentionPolicy { retrieved, ..of(3, Some(4)) },
         ] {
             for i in 0..40 {
                 let (mut certain, mut candidates) = (0, 0);
@@ -300,7 +300,7 @@ mod tests {
                         Region::Masked | Region::Future => {}
                     }
                 }
-                let counted = certain + policy.middle.map_or(0, |middle| middle.k.min(candidates));
+                let counted = certain + policy.retrieved.map_or(0, |keys| keys.k.min(candidates));
                 assert_eq!(policy.attended_keys(i), counted, "{policy:?} {i}");
             }
         }

@@ -191,7 +191,7 @@ fn composed(parts: &[Part]) -> std::result::Result<AttentionPolicy, String> {
             window,
             ceiling,
             positions,
-            middle,
+            retrieved,
             dropped,
             remap,
             temperature,
@@ -202,7 +202,7 @@ fn composed(parts: &[Part]) -> std::result::Result<AttentionPolicy, String> {
             window: whole.window.or(window),
             ceiling: whole.ceiling.or(ceiling),
             positions: if positions == Positions::True { whole.positions } else { positions },
-            middle: whole.middle.or(middle),
+            retrieved: whole.retrieved.or(retrieved),
             dropped: whole.dropped.or(dropped),
             remap: whole.remap.or(remap),
             temperature: whole.temperature.or(temperature),
@@ -266,7 +266,7 @@ pub fn parse_length(text: &str) -> std::result::Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{DistanceRemap, DroppedStart, Middle, Temperature};
+    use crate::policy::{DistanceRemap, DroppedStart, RetrievedKeys, Temperature};
 
     #[test]
     fn defaults_come_from_the_trained_length() {
@@ -311,15 +311,15 @@ mod tests {
     }
 
     #[test]
-    fn middle_keys_default_to_the_papers_choice() {
+    fn retrieved_keys_default_to_the_papers_choice() {
         let policy = |text| PolicySpec::parse(text, 256).expect("valid").policy;
-        let middle = |text| policy(text).middle.expect("retrieved keys");
-        assert_eq!(middle("lm-infinite-topk"), Middle { k: 5, from_layer: 4, distance: 128 });
-        assert_eq!(middle("lm-infinite-topk:window=512,k=0").distance, 256);
-        assert_eq!(middle("lm-infinite-topk:distance=7,window=512").distance, 7);
-        let at = |layer| policy("lm-infinite-topk").at_layer(layer).middle;
+        let retrieved = |text| policy(text).retrieved.expect("retrieved keys");
+        assert_eq!(retrieved("lm-infinite-topk"), RetrievedKeys { k: 5, from_layer: 4, distance: 128 });
+        assert_eq!(retrieved("lm-infinite-topk:window=512,k=0").distance, 256);
+        assert_eq!(retrieved("lm-infinite-topk:distance=7,window=512").distance, 7);
+        let at = |layer| policy("lm-infinite-topk").at_layer(layer).retrieved;
         assert!(at(3).is_none() && at(4).is_some());
-        assert!(policy("lm-infinite-topk:k=0,from_layer=0").at_layer(9).middle.is_none());
+        assert!(policy("lm-infinite-topk:k=0,from_layer=0").at_layer(9).retrieved.is_none());
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
                 }
             }
         }
-        let distance = |spec: &PolicySpec| spec.policy.middle.expect("retrieved keys").distance;
+        let distance = |spec: &PolicySpec| spec.policy.retrieved.expect("retrieved keys").distance;
         let narrow = parse("lm-infinite-topk").with("window", 64.0, 256).expect("valid");
         assert_eq!((distance(&narrow), narrow.policy.ceiling), (32, Some(64)));
         let given = parse("lm-infinite-topk:distance=128");

@@ -22,6 +22,6 @@ mod texts;
 pub use case::{Case, Judged, Measure, Reading, Truth};
 pub use plan::{DEFAULT_TOKENS, Expected, Extent, Plan, PlannedRow, Row, Subject};
 pub use random_model::{RANDOM_TRAINED_LENGTH, random_model};
-pub use result::{Calibration, MOST_FALSE_FAILS, MOST_MISSED, MOST_UNDECIDED, Rate, Tally};
+pub use result::{Calibration, MOST_FALSE_FAILS, MOST_MISSED, MOST_UNDECIDED, OutcomeCounts, Rate};
 pub use run::calibrate;
 pub use texts::{CalibrationText, Cut, Source};

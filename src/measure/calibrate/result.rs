@@ -38,7 +38,7 @@ pub struct Calibration {
 
 /// How often each outcome came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct OutcomeCounts {
     /// `fails`
     pub fails: u64,
     /// `holds`
@@ -49,7 +49,7 @@ pub struct Tally {
     pub not_finite: u64,
 }
 
-impl Tally {
+impl OutcomeCounts {
     fn add(&mut self, outcome: Outcome) {
         *match outcome {
             Outcome::Fails => &mut self.fails,
@@ -131,34 +131,34 @@ impl Calibration {
     }
 
     /// Outcomes of `measure` in the cases of a row that count.
-    pub fn tally(&self, row: usize, measure: Measure) -> Tally {
-        let mut tally = Tally::default();
-        self.counted(row).for_each(|case| tally.add(case.outcome(measure)));
-        tally
+    pub fn counts(&self, row: usize, measure: Measure) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
+        self.counted(row).for_each(|case| counts.add(case.outcome(measure)));
+        counts
     }
 
     /// Share of the cases of a row that count whose verdict on `measure` is wrong, with a 95 % interval; `None` where there is no
     /// case, or no answer is known.
     pub fn wrong_share(&self, row: usize, measure: Measure) -> Option<Proportion> {
         let expected = self.rows.get(row)?.expected;
-        let tally = self.tally(row, measure);
+        let counts = self.counts(row, measure);
         let wrong = match expected {
-            Expected::Null => tally.broken(),
-            Expected::Failure if measure == Measure::Loss => tally.holds + tally.undecided,
+            Expected::Null => counts.broken(),
+            Expected::Failure if measure == Measure::Loss => counts.holds + counts.undecided,
             Expected::Failure => return None,
         };
-        Proportion::of(wrong, tally.n())
+        Proportion::of(wrong, counts.n())
     }
 
     /// Outcomes of `measure` in all cases that count of the rows that `which` picks.
-    fn total(&self, measure: Measure, which: impl Fn(&Row) -> bool) -> Tally {
-        let mut tally = Tally::default();
+    fn total(&self, measure: Measure, which: impl Fn(&Row) -> bool) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
         for (index, row) in self.rows.iter().enumerate() {
             if which(row) {
-                self.counted(index).for_each(|case| tally.add(case.outcome(measure)));
+                self.counted(index).for_each(|case| counts.add(case.outcome(measure)));
             }
         }
-        tally
+        counts
     }
 
     /// The rates that are promised: false `fails` of each verdict, `undecided` of each at the default length, failures of the
@@ -168,23 +168,23 @@ impl Calibration {
         let null = |row: &Row| row.expected == Expected::Null;
         let mut rates = Vec::new();
         for measure in Measure::ALL {
-            let tally = self.total(measure, null);
-            let count = tally.broken();
-            rates.push(Rate::new("false fails", measure, count, tally.n(), MOST_FALSE_FAILS, |a, b| a <= b));
+            let counts = self.total(measure, null);
+            let count = counts.broken();
+            rates.push(Rate::new("false fails", measure, count, counts.n(), MOST_FALSE_FAILS, |a, b| a <= b));
         }
         for measure in Measure::ALL {
-            let tally = self.total(measure, |row| null(row) && row.default_length);
+            let counts = self.total(measure, |row| null(row) && row.default_length);
             let name = "undecided at the default length";
-            rates.push(Rate::new(name, measure, tally.undecided, tally.n(), MOST_UNDECIDED, |a, b| a < b));
+            rates.push(Rate::new(name, measure, counts.undecided, counts.n(), MOST_UNDECIDED, |a, b| a < b));
         }
         let failure = |row: &Row| row.expected == Expected::Failure;
-        let tally = self.total(Measure::Loss, failure);
+        let counts = self.total(Measure::Loss, failure);
         let name = "failures said to hold";
-        rates.push(Rate::new(name, Measure::Loss, tally.holds, tally.n(), MOST_MISSED, |a, b| a <= b));
-        let tally = self.total(Measure::Loss, |row| failure(row) && row.default_length);
-        let missed = tally.holds + tally.undecided;
+        rates.push(Rate::new(name, Measure::Loss, counts.holds, counts.n(), MOST_MISSED, |a, b| a <= b));
+        let counts = self.total(Measure::Loss, |row| failure(row) && row.default_length);
+        let missed = counts.holds + counts.undecided;
         let name = "failures not found, default length";
-        rates.push(Rate::new(name, Measure::Loss, missed, tally.n(), MOST_MISSED, |a, b| a <= b));
+        rates.push(Rate::new(name, Measure::Loss, missed, counts.n(), MOST_MISSED, |a, b| a <= b));
         rates
     }
 
@@ -248,7 +248,7 @@ impl Calibration {
             let n = self.counted(index).count();
             let all = self.cases.iter().filter(|case| case.row == index).count();
             let cells = Measure::ALL.map(|measure| {
-                let Tally { fails, holds, undecided, not_finite } = self.tally(index, measure);
+                let OutcomeCounts { fails, holds, undecided, not_finite } = self.counts(index, measure);
                 format!("{fails} / {holds} / {undecided} / {not_finite}")
             });
             let [loss, logits, entropy, drift] = cells;

@@ -46,8 +46,8 @@ pub fn head_statements(
     let entropy = report.entropy;
     let largest = entropy.map(|growth| growth.outside.map_or(growth.inside, |far| far.max(growth.inside)));
     let policy = diagnosis.config.policy_at(&run.attention, layer);
-    let middle = policy.middle.map_or(0, |middle| middle.k);
-    let keys = policy.kept_keys().map_or(diagnosis.tokens, |kept| diagnosis.tokens.min(kept + middle));
+    let retrieved = policy.retrieved.map_or(0, |keys| keys.k);
+    let keys = policy.kept_keys().map_or(diagnosis.tokens, |kept| diagnosis.tokens.min(kept + retrieved));
     let most = (keys as f64).ln();
     let rows = report.longest_rows.as_ref();
     let statement = |statement, measured, relation, bound, unit| HeadStatement {

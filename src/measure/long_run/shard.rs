@@ -69,7 +69,7 @@ impl Shard {
         if part.start == 0 {
             return Ok(0);
         }
-        let Some(window) = policy.window.filter(|_| policy.middle.is_none()) else {
+        let Some(window) = policy.window.filter(|_| policy.retrieved.is_none()) else {
             let reason = format!(
                 "the policy {name} has no window, or looks behind it: every token depends on all before it, so that a part \
                  cannot be read alone"

@@ -100,7 +100,7 @@ impl Reading {
             Region::Future => "future",
             Region::Masked => "masked",
             Region::Start { .. } => "start",
-            Region::Retrieved { .. } => "middle",
+            Region::Retrieved { .. } => "retrieved",
             Region::Recent { .. } => "recent",
         };
         Self { region: name, effective_distance: region.distance(), logit, probability }

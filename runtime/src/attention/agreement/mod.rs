@@ -13,8 +13,8 @@ use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
 use crate::offload::Storage;
 use crate::policy::{
-    AttentionPolicy, DistanceRemap, DroppedStart, Middle, PositionScaling, Positions, Region, Temperature,
-    region,
+    AttentionPolicy, DistanceRemap, DroppedStart, PositionScaling, Positions, Region, RetrievedKeys,
+    Temperature, region,
 };
 use crate::position::{PositionEncoding, Rope, RotaryTable, alibi_slopes};
 use crate::probe::{HeadStatistics, StatisticsPlan};
@@ -390,7 +390,7 @@ fn bounded_distances_do_not_notice_how_long_the_gap_is() {
 #[test]
 fn threads_do_not_change_a_bit() {
     let encoding = &encodings(GROUPED.heads, GROUPED.head_dim)[0];
-    for policy in [&policies(300)[4], &middle_policies(100)[2]] {
+    for policy in [&policies(300)[4], &retrieving_policies(100)[2]] {
         let case = Case::new(GROUPED, policy, encoding, (0..700).collect());
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -401,17 +401,17 @@ fn threads_do_not_change_a_bit() {
 }
 
 /// Policies with retrieved keys, at a window.
-fn middle_policies(window: u64) -> Vec<AttentionPolicy> {
+fn retrieving_policies(window: u64) -> Vec<AttentionPolicy> {
     let mut all = Vec::new();
     for (k, distance) in
         [(0, 1), (1, window.div_ceil(2)), (5, window.div_ceil(2)), (5, 3 * window), (6000, 2)]
     {
-        let middle = Some(Middle { k, from_layer: 0, distance });
+        let retrieved = Some(RetrievedKeys { k, from_layer: 0, distance });
         all.push(AttentionPolicy {
             start: 3,
             window: Some(window),
             ceiling: Some(window),
-            middle,
+            retrieved,
             ..Default::default()
         });
     }
@@ -428,7 +428,7 @@ impl Case {
     /// Smallest gap between the last chosen and the first unchosen retrieved key of any query and head, in f64 logits. Where it
     /// is near the rounding of f32, specification and product may choose differently, and both are right.
     fn smallest_gap(&self) -> f64 {
-        let Some(middle) = self.policy.middle else { return f64::INFINITY };
+        let Some(retrieved) = self.policy.retrieved else { return f64::INFINITY };
         let Shape { heads, kv_heads, head_dim } = self.shape;
         let row = |data: &[f32], t: usize, head: usize, count: usize| -> Vec<f64> {
             data[(t * count + head) * head_dim..][..head_dim].iter().map(|&x| f64::from(x)).collect()
@@ -442,11 +442,11 @@ impl Case {
                     .filter(|(_, j)| matches!(region(i, **j, &self.policy), Region::Retrieved { .. }))
                     .map(|(s, _)| {
                         let key = row(&self.data[1], s, head / self.shape.group(), kv_heads);
-                        self.encoding.logit(head, &query, &key, middle.distance)
+                        self.encoding.logit(head, &query, &key, retrieved.distance)
                     })
                     .collect();
                 logits.sort_by(|a, b| b.total_cmp(a));
-                let k = middle.k as usize;
+                let k = retrieved.k as usize;
                 if k > 0 && k < logits.len() {
                     smallest = smallest.min(logits[k - 1] - logits[k]);
                 }
@@ -456,7 +456,7 @@ impl Case {
     }
 
     /// [`Self::check`] on the first data that leave no choice open.
-    fn check_middle(mut self, chunks: &[usize]) {
+    fn check_retrieved(mut self, chunks: &[usize]) {
         for seed in 0..40 {
             for (side, data) in self.data.iter_mut().enumerate() {
                 *data = values(17 * seed + side as u64 + 1, data.len());
@@ -470,13 +470,13 @@ impl Case {
 }
 
 #[test]
-fn middle_keys_equal_dense_on_short_texts_at_every_edge() {
+fn retrieved_keys_equal_dense_on_short_texts_at_every_edge() {
     let window = 6;
     for shape in [GROUPED, UNGROUPED] {
         for encoding in encodings(shape.heads, shape.head_dim) {
-            for policy in middle_policies(window) {
+            for policy in retrieving_policies(window) {
                 for n in [1, window, window + 3, window + 4, 2 * window + 4, 60] {
-                    Case::new(shape, &policy, &encoding, (0..n).collect()).check_middle(&[1, 3, 7, 1000]);
+                    Case::new(shape, &policy, &encoding, (0..n).collect()).check_retrieved(&[1, 3, 7, 1000]);
                 }
             }
         }
@@ -485,13 +485,13 @@ fn middle_keys_equal_dense_on_short_texts_at_every_edge() {
 
 /// Chunks larger and smaller than the window, pages and blocks, memory and file.
 #[test]
-fn middle_keys_equal_dense_across_pages() {
+fn retrieved_keys_equal_dense_across_pages() {
     let shape = Shape { heads: 2, kv_heads: 1, head_dim: 8 };
     for encoding in encodings(shape.heads, shape.head_dim) {
-        for policy in &middle_policies(40)[1..5] {
-            let file = policy.middle.is_some_and(|middle| middle.k == 5);
+        for policy in &retrieving_policies(40)[1..5] {
+            let file = policy.retrieved.is_some_and(|keys| keys.k == 5);
             let n = if file { 1000 } else { 400 };
-            Case::new(shape, policy, &encoding, (0..n).collect()).check_middle(&[1, 29, 1000]);
+            Case::new(shape, policy, &encoding, (0..n).collect()).check_retrieved(&[1, 29, 1000]);
         }
     }
 }
@@ -500,7 +500,7 @@ fn middle_keys_equal_dense_across_pages() {
 #[test]
 fn ties_go_to_the_earlier_key() {
     // √4 scales without rounding; a temperature does not, and so leaves no ties.
-    for policy in middle_policies(6).into_iter().filter(|policy| policy.temperature.is_none()) {
+    for policy in retrieving_policies(6).into_iter().filter(|policy| policy.temperature.is_none()) {
         let shape = Shape { heads: 6, kv_heads: 2, head_dim: 4 };
         let mut case = Case::new(shape, &policy, &PositionEncoding::None, (0..90).collect());
         for data in &mut case.data[..2] {

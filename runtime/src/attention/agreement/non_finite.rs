@@ -1,7 +1,7 @@
 //! NaN and infinities in queries, keys and values: the fast implementation says of the same rows as the specification that
 //! they are not finite, and computes all others as if nothing were there.
 
-use super::{Case, GROUPED, Shape, encodings, middle_policies, policies};
+use super::{Case, GROUPED, Shape, encodings, policies, retrieving_policies};
 use crate::policy::AttentionPolicy;
 use crate::position::PositionEncoding;
 
@@ -38,7 +38,7 @@ impl Case {
 }
 
 fn all_policies() -> Vec<AttentionPolicy> {
-    policies(6).into_iter().chain(middle_policies(6)).collect()
+    policies(6).into_iter().chain(retrieving_policies(6)).collect()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_infinity_that_is_rotated_reaches_no_row_that_does_not_see_it() {
 fn broken_keys_are_told_across_blocks_and_parts() {
     let shape = Shape { heads: 2, kv_heads: 1, head_dim: 4 };
     for encoding in [&encodings(shape.heads, shape.head_dim)[0], &PositionEncoding::None] {
-        for policy in [&policies(300)[0], &policies(300)[4], &middle_policies(300)[2]] {
+        for policy in [&policies(300)[0], &policies(300)[4], &retrieving_policies(300)[2]] {
             for (side, value) in [(KEYS, f32::NAN), (VALUES, f32::NAN), (QUERIES, f32::NAN)] {
                 let case = Case::without_ties(shape, policy, encoding, 700);
                 case.broken(side, 333, value).check(&[97, 1000]);

@@ -37,9 +37,9 @@ fn retrieved_keys_are_chosen_before_the_bound() {
     let window = 6;
     for shape in [GROUPED, UNGROUPED] {
         for encoding in encodings(shape.heads, shape.head_dim) {
-            for policy in middle_policies(window) {
+            for policy in retrieving_policies(window) {
                 for n in [1, window + 3, window + 4, 60] {
-                    capped(shape, &policy, &encoding, n).check_middle(&[1, 7, 1000]);
+                    capped(shape, &policy, &encoding, n).check_retrieved(&[1, 7, 1000]);
                 }
             }
         }

@@ -89,11 +89,11 @@ fn of_attention(attention: &Json, head_dim: usize, notes: &mut Vec<Note>) -> Res
         let detail = format!("{}: attn_config.attn_type = {kind}", attention.path().display());
         return Err(Error::unsupported("MPT with other heads than `multihead_attention`", detail));
     }
-    let usual = 1.0 / (head_dim as f64).sqrt();
+    let default = 1.0 / (head_dim as f64).sqrt();
     if let Some(scale) =
-        attention.number("softmax_scale")?.filter(|scale| (scale - usual).abs() > 1e-6 * usual)
+        attention.number("softmax_scale")?.filter(|scale| (scale - default).abs() > 1e-6 * default)
     {
-        return Err(attention.malformed("softmax_scale", format!("none, or {usual}"), scale));
+        return Err(attention.malformed("softmax_scale", format!("none, or {default}"), scale));
     }
     if let Some(way) = attention.text("attn_impl")?.filter(|&way| way != "torch") {
         let said = format!("`{way}` is a way to compute the same; it makes no difference here");
