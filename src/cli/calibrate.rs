@@ -46,7 +46,7 @@ pub fn run(args: &Calibrate, cli: &Cli, arguments: &[OsString], output: &Output)
         _ => info,
     };
     let bar = progress("calibration", plan.cases() as u64, "cases");
-    let interrupt = Interrupt::listen();
+    let interrupt = Interrupt::listen("stopping after the case that is being judged");
     let mut result = calibrate(&plan, &|done| bar.set_position(done), &|| interrupt.asked())?;
     bar.finish_and_clear();
     result.notes = notes;

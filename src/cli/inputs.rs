@@ -5,8 +5,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::corpus::Sample;
+use lm_infinite_runtime::model::config::PositionConfig;
 use lm_infinite_runtime::note::Note;
-use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec};
+use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec, PositionScaling};
 use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, Text};
 
@@ -76,6 +77,14 @@ impl Model {
                         retrieved.from_layer
                     );
                     say(&[Note::warning(format!("policy {}", spec.label), said)]);
+                }
+                if let (PositionConfig::Alibi { .. }, PositionScaling::Linear { factor }) =
+                    (&self.loaded.config.position, spec.policy.scaling)
+                {
+                    let said = format!(
+                        "the model's position encoding is ALiBi: its slopes are divided by {factor}, as if distances were"
+                    );
+                    say(&[Note::new(format!("policy {}", spec.label), said)]);
                 }
                 say(&beyond_training(&spec, self.trained_length()));
                 Ok(spec)

@@ -74,7 +74,7 @@ pub fn run(
         bar.set_prefix(policies[index].label.clone());
         bar.set_position(position);
     };
-    let interrupt = Interrupt::listen();
+    let interrupt = Interrupt::listen("saving");
     let finished = run.run(folder, resume, &done, &|| interrupt.asked())?;
     bar.finish_and_clear();
     let Some((workspace, totals)) = finished else {

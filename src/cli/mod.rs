@@ -54,6 +54,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let output = Output::new(cli.json);
+    if cli.command.is_lost_when_stopped() {
+        interrupt::Interrupt::explain();
+    }
     let outcome = configure_threads(cli.threads).and_then(|()| match &cli.command {
         Command::Diagnose(args) => diagnose::run(args, &cli, &arguments, &output),
         Command::Perplexity(args) => perplexity::run(args, &cli, &arguments, &output),

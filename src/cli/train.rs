@@ -45,7 +45,7 @@ pub fn run(args: &Train, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     bar.set_position(trainer.steps_done() * batch as u64);
     bar.reset_eta();
     let mut saved = Instant::now();
-    let interrupt = Interrupt::listen();
+    let interrupt = Interrupt::listen("saving");
     while !trainer.is_done() {
         if interrupt.asked() {
             trainer.save(folder)?;

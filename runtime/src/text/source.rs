@@ -89,7 +89,7 @@ impl Text {
     }
 
     /// The documents of every source, a file, a folder or `-` for standard input, in this order. Files of a folder (not of
-    /// folders in it, which a note counts) come by name, those alone that the table above knows by `.txt` or `.jsonl`.
+    /// folders in it, which a note names) come by name, those alone that the table above knows by `.txt` or `.jsonl`.
     ///
     /// # Errors
     /// No source; one that is not there; a folder without such a file.
@@ -211,12 +211,15 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
+/// Names that one note lists at most.
+const MOST_NAMES: usize = 5;
+
 fn files_of(folder: &Path, notes: &mut Vec<Note>) -> Result<Vec<Source>> {
-    let (mut paths, mut folders, mut others) = (Vec::new(), 0u64, 0u64);
+    let (mut paths, mut folders, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
         if path.is_dir() {
-            folders += 1;
+            folders.push(path);
         } else if KINDS.iter().any(|kind| name_of(&path).ends_with(kind)) {
             if path.is_file() {
                 paths.push(path);
@@ -225,14 +228,15 @@ fn files_of(folder: &Path, notes: &mut Vec<Note>) -> Result<Vec<Source>> {
                 notes.push(Note::new(path.display().to_string(), said));
             }
         } else {
-            others += 1;
+            others.push(path);
         }
     }
     paths.sort();
-    let mut note = |count: u64, one: &str, many: &str| {
-        if count > 0 {
-            let what = if count == 1 { one } else { many };
-            notes.push(Note::new(folder.display().to_string(), format!("{count} {what}")));
+    let mut note = |left_out: Vec<PathBuf>, one: &str, many: &str| {
+        if !left_out.is_empty() {
+            let what = if left_out.len() == 1 { one } else { many };
+            let said = format!("{} {what}: {}", left_out.len(), listed(left_out));
+            notes.push(Note::new(folder.display().to_string(), said));
         }
     };
     note(folders, "folder in it is not looked into", "folders in it are not looked into");
@@ -248,4 +252,15 @@ fn files_of(folder: &Path, notes: &mut Vec<Note>) -> Result<Vec<Source>> {
         Source { label: path, origin: Origin::File, layout, packing, in_folder: true }
     };
     Ok(paths.into_iter().map(source).collect())
+}
+
+/// The names of these files, in order: the first of them, and how many more there are.
+fn listed(mut paths: Vec<PathBuf>) -> String {
+    paths.sort();
+    let names = paths.iter().take(MOST_NAMES).map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+    let names = names.collect::<Vec<_>>().join(", ");
+    match paths.len().saturating_sub(MOST_NAMES) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }

@@ -88,6 +88,33 @@ pub enum Command {
     Manual(Manual),
 }
 
+impl Command {
+    /// Whether it measures for a while, and Ctrl-C leaves nothing of that.
+    pub fn is_lost_when_stopped(&self) -> bool {
+        match self {
+            Self::Perplexity(args) => args.out.is_none() && args.resume.is_none(),
+            Self::Diagnose(_)
+            | Self::Passkey(_)
+            | Self::Needle(_)
+            | Self::Compare(_)
+            | Self::Sweep(_)
+            | Self::Ablation(_)
+            | Self::Qasper(_)
+            | Self::GenerationQuality(_)
+            | Self::Calibrate(_)
+            | Self::Bench(_)
+            | Self::Merge(_) => true,
+            Self::Generate(_)
+            | Self::Train(_)
+            | Self::Models(_)
+            | Self::Theory
+            | Self::Plot(_)
+            | Self::Completions(_)
+            | Self::Manual(_) => false,
+        }
+    }
+}
+
 /// `models`
 #[derive(Debug, Subcommand)]
 pub enum Models {

@@ -18,12 +18,16 @@ impl Causes {
     pub fn sentences(&self) -> Vec<String> {
         let mut said = Vec::new();
         for run in self.runs.iter().filter(|run| run.non_finite_tokens > 0) {
-            said.push(format!(
+            let sentence = format!(
                 "the loss of {} is {} ({}): no shares",
                 run.policy,
                 not_finite_from("token", run.first_non_finite),
                 tokens(run.non_finite_tokens)
-            ));
+            );
+            // Two cells of the factorial may be one policy.
+            if !said.contains(&sentence) {
+                said.push(sentence);
+            }
         }
         let Some(effects) = self.factorial.effects else {
             if said.is_empty() {
