@@ -216,7 +216,10 @@ mod tests {
         assert_eq!(all(&text).expect("reads"), "first\n\n\nsecond");
         let notes = text.notes();
         let said = |words: &str| notes.iter().any(|note| note.said.contains(words));
-        assert!(notes.len() == 2 && said("1 folder in it is not looked into: d.txt") && said(".zst: c.png"), "{notes:?}");
+        assert!(
+            notes.len() == 2 && said("1 folder in it is not looked into: d.txt") && said(".zst: c.png"),
+            "{notes:?}"
+        );
         let (other, path) = written("d.txt", b"third");
         let both = Text::open(&[Path::new(&path), folder.path()]).expect("is there");
         assert_eq!(all(&both).expect("reads"), "third\n\n\nfirst\n\n\nsecond");

@@ -1,11 +1,15 @@
 //! A frame with ticks, grid and labels, and the map from data to pixels.
 
-use super::canvas::{Align, Canvas, Point};
+use super::canvas::{Align, Canvas, Point, text_width};
 use super::theme::{self, GRID, INK, LABEL, MUTED, TICK};
 use crate::words::grouped;
 
 /// From how many training lengths on an axis of lengths is logarithmic: then lengths span decades.
 const DECADES_FROM: u64 = 32;
+
+/// Where the title of an upright axis is centred, and where it ends, in pixels from the left.
+const TITLE_AT: f64 = 18.0;
+const TITLE_TO: f64 = 27.0;
 
 /// How values are spaced along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +24,10 @@ enum Scale {
 
 /// Most ticks of an axis.
 const TICKS: i64 = 100;
+/// Most powers of ten on one side of an asinh axis, about.
+const POWERS: usize = 8;
+/// From here on a tick is written as a power of ten: lengths of texts are below it, losses of models that fail may be above.
+const EXPONENT_FROM: f64 = 1e10;
 
 /// One axis, linear, logarithmic or in between.
 #[derive(Clone, Debug)]
@@ -135,7 +143,9 @@ impl Axis {
         (first..=last.min(first.saturating_add(TICKS)))
             .map(|i| {
                 let value = i as f64 * step;
-                let text = if decimals == 0 && value >= 0.0 {
+                let text = if value.abs() >= EXPONENT_FROM {
+                    exponent(value)
+                } else if decimals == 0 && value >= 0.0 {
                     grouped(value.round() as u64)
                 } else {
                     format!("{value:.decimals$}").replace('-', "\u{2212}")
@@ -149,14 +159,19 @@ impl Axis {
     fn asinh_ticks(&self) -> Vec<(f64, String)> {
         let largest = self.low.abs().max(self.high.abs()).max(1.0);
         let leading: &[f64] = if largest <= 1000.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-        let powers = 0..=(largest.log10().ceil() as i32).min(300);
+        let most = (largest.log10().ceil() as usize).min(300);
+        let powers = (0..=most as i32).step_by((most / POWERS).max(1));
         let sizes = powers.flat_map(|power| leading.iter().map(move |&lead| lead * 10.0_f64.powi(power)));
         let all = sizes.flat_map(|size| [-size, size]).chain([0.0]);
         let mut ticks: Vec<f64> = all.filter(|tick| (self.low..=self.high).contains(tick)).collect();
         ticks.sort_by(f64::total_cmp);
         let text = |value: f64| {
-            let digits = grouped(value.abs() as u64);
-            if value < 0.0 { format!("\u{2212}{digits}") } else { digits }
+            let digits = short(value.abs());
+            match value {
+                0.0 => "0".to_owned(),
+                ..0.0 => format!("\u{2212}{digits}"),
+                _ => digits,
+            }
         };
         ticks.into_iter().map(|value| (value, text(value))).collect()
     }
@@ -186,9 +201,18 @@ fn widened(low: f64, high: f64) -> (f64, f64) {
     }
 }
 
+/// A number as a power of ten, with at most three digits before it.
+fn exponent(value: f64) -> String {
+    let text = format!("{value:.2e}");
+    let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits}e{power}").replace('-', "\u{2212}")
+}
+
 /// A positive number in few characters.
 pub fn short(value: f64) -> String {
     match value {
+        EXPONENT_FROM.. => exponent(value),
         1.0.. => grouped(value.round() as u64),
         0.01..1.0 => format!("{value:.2}").trim_end_matches('0').to_owned(),
         _ => format!("{value:.0e}"),
@@ -227,6 +251,9 @@ impl Frame {
             let (_, y) = self.pixel((self.x.low, value));
             canvas.line(&[(self.from.0, y), (self.to.0, y)], GRID, 1.0, 1.0, &[]);
             canvas.line(&[(self.from.0 - 5.0, y), (self.from.0, y)], INK, 1.0, 1.0, &[]);
+            // The axis' title stands to the left of it.
+            let fits = value.abs() < 1e6 || text_width(&text, TICK) <= self.from.0 - 9.0 - TITLE_TO;
+            let text = if fits { text } else { exponent(value) };
             canvas.text(&text, (self.from.0 - 9.0, y), TICK, INK, Align::Right);
         }
         let corner = (self.from.0, self.to.1);
@@ -236,7 +263,7 @@ impl Frame {
         }
         let middle = (self.from.0 + self.to.0) / 2.0;
         canvas.text(&self.x.title(), (middle, self.to.1 + 42.0), LABEL, INK, Align::Center);
-        canvas.text_upwards(&self.y.title(), (18.0, (self.from.1 + self.to.1) / 2.0), LABEL, INK);
+        canvas.text_upwards(&self.y.title(), (TITLE_AT, (self.from.1 + self.to.1) / 2.0), LABEL, INK);
     }
 
     /// A dashed vertical line at `x` with its name above the frame; nothing if it lies outside.
@@ -253,7 +280,7 @@ impl Frame {
         if (self.x.low..=self.x.high).contains(&x) {
             let (at, _) = self.pixel((x, self.y.low));
             canvas.line(&[(at, self.from.1 - 4.0), (at, self.to.1)], MUTED, 1.0, 1.4, &[6.0, 4.0]);
-            let half = super::canvas::text_width(name, TICK) / 2.0;
+            let half = text_width(name, TICK) / 2.0;
             let center = at.clamp(self.from.0 + half, (self.to.0 - half).max(self.from.0 + half));
             canvas.text(name, (center, height), theme::TICK, MUTED, Align::Center);
         }
@@ -322,7 +349,9 @@ mod tests {
             ["\u{2212}20", "\u{2212}10", "\u{2212}5", "\u{2212}2", "\u{2212}1", "0", "1", "2", "5"]
         );
         assert!(axis.share(-45.0) == 0.0 && axis.share(8.0) == 1.0 && axis.share(-1e3) < 0.0);
-        assert!(texts(&Axis::asinh("", -1e300, 8.0)).len() < 310);
+        let far = texts(&Axis::asinh("", -1e300, 8.0));
+        assert!(far.len() < 15 && far.iter().all(|text| text.chars().count() < 14), "{far:?}");
+        assert_eq!(texts(&Axis::new("", 0.0, 4e15, 4.0)), ["0", "1e15", "2e15", "3e15", "4e15"]);
         assert_eq!(axis.title(), "nats, asinh scale");
     }
 

@@ -257,7 +257,8 @@ fn files_of(folder: &Path, notes: &mut Vec<Note>) -> Result<Vec<Source>> {
 /// The names of these files, in order: the first of them, and how many more there are.
 fn listed(mut paths: Vec<PathBuf>) -> String {
     paths.sort();
-    let names = paths.iter().take(MOST_NAMES).map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+    let names =
+        paths.iter().take(MOST_NAMES).map(|path| path.file_name().unwrap_or_default().to_string_lossy());
     let names = names.collect::<Vec<_>>().join(", ");
     match paths.len().saturating_sub(MOST_NAMES) {
         0 => names,

@@ -9,10 +9,12 @@
 //! /runs/0/accuracy*100 36                          the same in percent
 //! @ results/table-5-k/sweep.csv                    or a table of this folder
 //! value=5:accuracy 1.00                            the row, and the column
+//! @ results/efficiency/run.json                    or JSON of this folder
 //! -->
 //! ```
 //!
-//! Commands that take more than seconds stand behind `$$` and run among the slow tests alone.
+//! Commands that take more than seconds stand behind `$$` and run among the slow tests alone. A number must stand, as a word of its
+//! own, in the section that its comment stands in.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,13 +34,19 @@ enum Source {
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut found = vec![root.join("README.md"), root.join("docs/results/README.md")];
-    for entry in std::fs::read_dir(root.join("docs")).expect("docs") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            found.push(path);
+    let mut found = vec![root.join("README.md")];
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("docs") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
         }
     }
+    found.sort();
     found
 }
 
@@ -50,7 +58,13 @@ fn run(command: &str) -> Source {
     Source::Json(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
-fn table(path: &Path) -> Source {
+fn file(path: &Path) -> Source {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        return Source::Json(
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        );
+    }
     let mut reader = csv::Reader::from_path(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let rows = reader.deserialize().collect::<Result<Vec<BTreeMap<String, String>>, _>>();
     Source::Table(rows.unwrap_or_else(|e| panic!("{}: {e}", path.display())))
@@ -99,52 +113,95 @@ fn grouped(digits: &str) -> String {
     format!("{sign}{out}")
 }
 
+/// A number that a document writes down.
+struct Statement {
+    /// The line that says where it comes from.
+    source: String,
+    place: String,
+    literal: String,
+    /// What readers see of the section that it stands in.
+    section: String,
+}
+
+/// The statements of `text`, section by section.
+fn statements(text: &str) -> Vec<Statement> {
+    let mut found = Vec::new();
+    // The first section has no heading; a line of a block of code that begins like one splits it, which is harmless.
+    for section in format!("\n{text}").split("\n## ") {
+        let mut parts = section.split("<!-- numbers\n");
+        let mut visible = parts.next().unwrap_or_default().to_owned();
+        let mut blocks = Vec::new();
+        for part in parts {
+            let (block, rest) = part.split_once("-->").expect("the end of the comment");
+            visible.push_str(rest);
+            blocks.push(block);
+        }
+        for block in blocks {
+            let mut source = String::new();
+            for line in block.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                if line.starts_with(['$', '@']) {
+                    source = line.to_owned();
+                    continue;
+                }
+                let (place, literal) = line.split_once(' ').unwrap_or_else(|| panic!("`{line}`: no number"));
+                found.push(Statement {
+                    source: source.clone(),
+                    place: place.to_owned(),
+                    literal: literal.trim().to_owned(),
+                    section: visible.clone(),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Whether `literal` stands in `text` as a number of its own, and not as a part of another.
+fn stands_in(literal: &str, text: &str) -> bool {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    text.match_indices(literal).any(|(at, _)| {
+        let (mut before, mut behind) = (text[..at].chars().rev(), text[at + literal.len()..].chars());
+        let (last, next) = (before.next(), behind.next());
+        let joins = |c: Option<char>| matches!(c, Some('.' | ','));
+        !(digit(last)
+            || joins(last) && digit(before.next())
+            || digit(next)
+            || joins(next) && digit(behind.next()))
+    })
+}
+
 #[test]
 fn numbers_of_the_documents_are_those_of_their_commands() {
-    let mut known: BTreeMap<String, Source> = BTreeMap::new();
+    let mut known: BTreeMap<(PathBuf, String), Source> = BTreeMap::new();
     let (mut wrong, mut checked) = (Vec::new(), 0);
     for document in documents() {
         let text = std::fs::read_to_string(&document).expect("a document");
-        let name = document.file_name().expect("a name").to_string_lossy().into_owned();
-        let mut parts = text.split("<!-- numbers\n");
-        let mut visible = parts.next().unwrap_or_default().to_owned();
-        let blocks: Vec<&str> = parts
-            .map(|part| {
-                let (block, rest) = part.split_once("-->").expect("the end of the comment");
-                visible.push_str(rest);
-                block
-            })
-            .collect();
-        for line in
-            blocks.into_iter().flat_map(str::lines).map(str::trim).scan(String::new(), |source, line| {
-                if line.starts_with(['$', '@']) {
-                    *source = line.to_owned();
-                    return Some(None);
-                }
-                Some((!line.is_empty()).then(|| (source.clone(), line)))
-            })
-        {
-            let Some((source, line)) = line else { continue };
-            let loaded = known.entry(source.clone()).or_insert_with(|| match source.split_once(' ') {
+        let name = document.display();
+        let folder = document.parent().expect("a folder");
+        for Statement { source, place, literal, section } in statements(&text) {
+            let loaded = match source.split_once(' ') {
+                // A command gives the same wherever it stands.
+                Some(("$" | "$$", _)) => known.entry((PathBuf::new(), source.clone())),
+                _ => known.entry((folder.to_owned(), source.clone())),
+            };
+            let loaded = loaded.or_insert_with(|| match source.split_once(' ') {
                 Some(("$", command)) => run(command.trim()),
                 Some(("$$", command)) if slow_tests() => run(command.trim()),
                 Some(("$$", _)) => Source::Skipped,
-                Some(("@", path)) => table(&document.parent().expect("a folder").join(path.trim())),
+                Some(("@", path)) => file(&folder.join(path.trim())),
                 _ => panic!("{name}: `{source}` is no source of numbers"),
             });
+            if !stands_in(&literal, &section) {
+                wrong.push(format!("{name}: {literal} ({place}) is not in its section"));
+            }
             if matches!(loaded, Source::Skipped) {
                 continue;
             }
-            let (place, literal) = line.split_once(' ').unwrap_or_else(|| panic!("{name}: `{line}`"));
-            let literal = literal.trim();
             checked += 1;
-            match value(loaded, place) {
+            match value(loaded, &place) {
                 None => wrong.push(format!("{name}: {source}: nothing at {place}")),
-                Some(found) if written_like(found, literal) != literal => {
+                Some(found) if written_like(found, &literal) != literal => {
                     wrong.push(format!("{name}: {source}: {place} is {found}, the text says {literal}"));
-                }
-                Some(_) if !visible.contains(literal) => {
-                    wrong.push(format!("{name}: {literal} ({place}) is not in the text"));
                 }
                 Some(_) => {}
             }
@@ -152,6 +209,22 @@ fn numbers_of_the_documents_are_those_of_their_commands() {
     }
     assert!(checked > 0, "no document says where its numbers come from");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_part_of_a_number_is_not_that_number() {
+    for (literal, text, stands) in [
+        ("2.4", "costs 2.4 nats", true),
+        ("2.4", "costs 2.4, and", true),
+        ("2.4", "costs +2.4.", true),
+        ("2.4", "costs 12.4 or 2.41", false),
+        ("96", "12,960 and 0.96", false),
+        ("4,096", "14,096 and 4,096,000", false),
+        ("4", "4.", true),
+        ("4", "4.5", false),
+    ] {
+        assert_eq!(stands_in(literal, text), stands, "{literal} in {text}");
+    }
 }
 
 #[test]
