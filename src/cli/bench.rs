@@ -25,7 +25,7 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
     if let Some(shape) = &args.random {
         named.model = format!("random:{shape}");
     }
-    let model = Model::load(&named)?;
+    let model = Model::load(&named)?.with_precision(args.precision);
     let policies = model.policies(&args.policies, &model.default_comparison())?;
     let length = |&length: &u64| match length {
         1..=LONGEST => Ok(length as usize),
@@ -112,6 +112,7 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             cli.seed,
         )
         .with_text(&sample.read, repeated_from, &sample.notes)
+        .with_precision(args.precision)
         .of_model(model.loaded.digest()?);
         ResultFolder::write(folder, &result, &info)?;
         writeln!(words, "\nresults in {}", folder.display())?;

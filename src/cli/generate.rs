@@ -32,6 +32,7 @@ fn conversation(args: &Generate) -> anyhow::Result<Option<Vec<ChatMessage>>> {
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
     let model = Model::load(&args.model)?;
     say(&model.loaded.notes);
+    let model = model.with_precision(args.precision);
     let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
     let tokenizer = &model.loaded.tokenizer;
     let tokens = match conversation(args)? {
@@ -70,6 +71,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
             "model": model.loaded.name,
             "notes": model.loaded.notes,
             "policy": spec.label,
+            "precision": model.decoder.effective_precision(),
             "prompt_tokens": tokens.len(),
             "tokens": count,
             "text": text,

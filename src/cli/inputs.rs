@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::corpus::Sample;
+use lm_infinite_runtime::kernels::integer;
+use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::config::PositionConfig;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec, PositionScaling};
@@ -40,6 +42,27 @@ impl Model {
         }
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone())?);
         Ok(Self { loaded, decoder })
+    }
+
+    /// The same model, multiplied with `precision`; what is not exact is said beside every result.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.decoder = Arc::new(Decoder::clone(&self.decoder).with_precision(precision));
+        if precision == Precision::Fast {
+            let said = match self.decoder.effective_precision() {
+                Precision::Fast => {
+                    "activations are rounded to 8 bits where they are multiplied with weights: losses differ a little from exact ones"
+                }
+                Precision::Exact if integer::is_available() => {
+                    "its weights are not stored in blocks of integers, so that it is the same as exact"
+                }
+                Precision::Exact => {
+                    "this processor does not multiply integers faster (AVX-512 VNNI), so that it is the same as exact"
+                }
+            };
+            self.loaded.notes.push(Note::new("--precision fast", said));
+        }
+        self
     }
 
     /// `sample` with what the loader has to say of the model before what is said of the text.

@@ -29,11 +29,11 @@ pub fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     let resume = args.resume.is_some();
-    let model = Model::load(&args.model)?;
+    let model = Model::load(&args.model)?.with_precision(args.precision);
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.
-    let decoder = Arc::new(model.loaded.decoder()?);
+    let decoder = Arc::new(model.loaded.decoder()?.with_precision(args.precision));
     let digest = decoder.digest();
     let tokens = match args.tokens {
         Some(tokens) => tokens,
@@ -66,6 +66,7 @@ pub fn run(
             seed: cli.seed,
             bucket,
             shard,
+            precision: args.precision,
         },
         snapshot_every: Duration::from_secs_f64(args.snapshot),
     };
@@ -110,6 +111,7 @@ pub fn run(
         cli.seed,
     )
     .with_text(&read, repeated_from, &notes)
+    .with_precision(args.precision)
     .of_model(digest);
     ResultFolder::write(folder, &result, &info)?;
     workspace.finish()?;

@@ -43,7 +43,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     }
     // Refuses a place that cannot be written before the work, not after it.
     let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
-    let model = Model::load(&args.model)?;
+    let model = Model::load(&args.model)?.with_precision(args.precision);
     let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
     let tokenizer = &model.loaded.tokenizer;
     let sample = match (args.tokens, &args.per_token) {
@@ -98,6 +98,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         "text": sample.read,
         "repeated_from": sample.repeated_from,
         "notes": sample.notes,
+        "precision": model.decoder.effective_precision(),
         "runs": runs,
     });
     output.write(&words, &data)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use jiff::Timestamp;
+use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
@@ -46,6 +47,9 @@ pub struct RunInfo {
     /// The generator of random numbers that expands it ([`random::GENERATOR`]); `None` in folders of before it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
+    /// How weights were multiplied, where that was not exact.
+    #[serde(default, skip_serializing_if = "is_exact")]
+    pub precision: Precision,
     /// Versions: this program, and what else matters.
     pub versions: BTreeMap<String, String>,
     /// Where it ran.
@@ -64,6 +68,10 @@ pub struct RunInfo {
     /// What else there is to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
+}
+
+fn is_exact(precision: &Precision) -> bool {
+    *precision == Precision::Exact
 }
 
 /// A file that went in.
@@ -111,6 +119,7 @@ impl RunInfo {
             policies: policies.into_iter().collect(),
             seed,
             generator: Some(random::GENERATOR.to_owned()),
+            precision: Precision::Exact,
             versions: [("lm-infinite".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             machine: Machine::this(),
             date: Timestamp::now().strftime(DATE).to_string(),
@@ -119,6 +128,12 @@ impl RunInfo {
             repeated_from: None,
             notes: Vec::new(),
         }
+    }
+
+    /// The same, of a run whose weights were multiplied with `precision`.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The same, with the parts of the model's digest.

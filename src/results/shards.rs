@@ -71,6 +71,7 @@ fn same_run(a: (&Path, &RunInfo, u64), b: (&Path, &RunInfo, u64)) -> Result<()> 
             ("digest of the text", digest(&info.text.sha256)),
             ("tokens", info.tokens.to_string()),
             ("seed", info.seed.to_string()),
+            ("precision", info.precision.to_string()),
             ("generator of random numbers", info.generator.clone().unwrap_or_else(|| "not named".into())),
             ("policies", labels.join(" and ")),
             ("meaning of the policies", format!("{:?}", info.policies)),

@@ -16,9 +16,11 @@ pub mod dequantize;
 pub mod elementwise;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod formats;
+pub mod integer;
 pub mod level;
 pub mod linear;
 pub mod matmul;
 pub mod matvec;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod precision;

@@ -70,6 +70,15 @@ impl Matrix {
         Self::new(Arc::new(bytes), range, WeightType::F32, rows, columns)
     }
 
+    /// The bytes of rows `first..first + count`.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn rows_bytes(&self, first: usize, count: usize) -> &[u8] {
+        let width = self.row_bytes();
+        &self.bytes()[first * width..(first + count) * width]
+    }
+
     /// Number of outputs.
     pub fn rows(&self) -> usize {
         self.rows

@@ -11,7 +11,8 @@ use crate::cache::KvCache;
 use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
 use crate::kernels::elementwise::{add, clamp, layer_norm, rms_norm, scale, to_half_split};
-use crate::kernels::linear;
+use crate::kernels::precision::Precision;
+use crate::kernels::{integer, linear};
 use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::{FeedForward, LayerWeights, ModelWeights, NormWeights};
@@ -30,6 +31,7 @@ pub struct Decoder {
     tokenizer_sha256: Option<String>,
     /// Computed when it is first asked for, once for all copies.
     weights_sha256: Arc<OnceLock<String>>,
+    precision: Precision,
 }
 
 /// How attention is to be done in one pass.
@@ -73,7 +75,13 @@ impl Decoder {
     /// Where a weight's shape does not fit the configuration.
     pub fn new(config: ModelConfig, weights: ModelWeights) -> Result<Self> {
         check(&config, &weights)?;
-        Ok(Self { config, weights, tokenizer_sha256: None, weights_sha256: Arc::default() })
+        Ok(Self {
+            config,
+            weights,
+            tokenizer_sha256: None,
+            weights_sha256: Arc::default(),
+            precision: Precision::Exact,
+        })
     }
 
     /// The same decoder, which knows that its tokens are those of the tokenizer with this digest: then a snapshot of a
@@ -81,6 +89,27 @@ impl Decoder {
     #[must_use]
     pub fn with_tokenizer_sha256(self, sha256: String) -> Self {
         Self { tokenizer_sha256: Some(sha256), ..self }
+    }
+
+    /// The same decoder, which multiplies its weights with `precision`; without this call exactly. The matrices of losses stay exact.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How exactly it multiplies, given what its weights and this processor allow.
+    pub fn effective_precision(&self) -> Precision {
+        let ModelWeights { layers, head, .. } = &self.weights;
+        let fast = || {
+            integer::is_available()
+                && layers.iter().any(|layer| integer::format_of(&layer.output.weight).is_some())
+        };
+        let of_head = || integer::is_available() && integer::format_of(head).is_some();
+        if self.precision == Precision::Fast && (fast() || of_head()) {
+            Precision::Fast
+        } else {
+            Precision::Exact
+        }
     }
 
     /// Which model this is. The first call reads all weights, on all threads.
@@ -178,7 +207,7 @@ impl Decoder {
             None => normed.copy_from_slice(stream),
         }
         let attended = self.attention(index, layer, normed, cache, pass, plan, probe)?;
-        linear::forward(&[&layer.output], &attended, &mut [&mut *update]);
+        linear::forward(self.precision, &[&layer.output], &attended, &mut [&mut *update]);
         self.finish_update(update, layer.attention_post_norm.as_ref());
         let sequential = self.config.residual == Residual::Sequential;
         if sequential {
@@ -194,9 +223,11 @@ impl Decoder {
         }
         match &layer.feed_forward {
             FeedForward::Dense(weights) => {
-                feed_forward::mlp(self.config.mlp, weights, normed, [gate, up, update])
+                feed_forward::mlp(self.precision, self.config.mlp, weights, normed, [gate, up, update])
             }
-            FeedForward::Experts(weights) => feed_forward::experts(&self.config, weights, normed, update),
+            FeedForward::Experts(weights) => {
+                feed_forward::experts(self.precision, &self.config, weights, normed, update)
+            }
         }
         self.finish_update(update, layer.mlp_post_norm.as_ref());
         add(stream, update);
@@ -223,7 +254,7 @@ impl Decoder {
     /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; self.config.vocabulary];
-        linear::logits(self.head(), hidden, &mut logits);
+        linear::logits(self.precision, self.head(), hidden, &mut logits);
         logits
     }
 
@@ -278,6 +309,7 @@ impl Decoder {
         let mut keys = vec![0.0; tokens * kv_heads * head_dim];
         let mut values = vec![0.0; keys.len()];
         linear::forward(
+            self.precision,
             &[&layer.query, &layer.key, &layer.value],
             normed,
             &mut [&mut queries, &mut keys, &mut values],

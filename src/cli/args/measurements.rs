@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::policy::parse_length;
 
 use super::shared::{ModelArgs, RepeatArgs, TextArgs, policy_help};
@@ -108,6 +109,10 @@ pub struct Perplexity {
     /// Read the I-th of N parts alone, counted from 0, after warming up on the tokens before it; `merge` joins their folders
     #[arg(long, value_name = "I/N", conflicts_with = "per_token")]
     pub shard: Option<Shard>,
+    /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
+    /// of integers and the processor has AVX-512 VNNI)
+    #[arg(long, default_value_t, value_name = "PRECISION")]
+    pub precision: Precision,
     /// Seconds between two snapshots of a run with a folder
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS", value_parser = parse_seconds)]
     pub snapshot: f64,
@@ -251,6 +256,10 @@ pub struct Bench {
     /// Also time the model as it is on the last W tokens, read anew for every token
     #[arg(long, value_name = "W", value_parser = parse_length)]
     pub truncate: Option<u64>,
+    /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
+    /// of integers and the processor has AVX-512 VNNI)
+    #[arg(long, default_value_t, value_name = "PRECISION")]
+    pub precision: Precision,
     /// Write a result folder with figures over length
     #[arg(long, value_name = "FOLDER", conflicts_with = "probes")]
     pub out: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::policy::parse_length;
 
 use super::shared::{ModelArgs, TextArgs, method_help, policy_help};
@@ -26,6 +27,10 @@ pub struct Generate {
     /// Most tokens to generate
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: u64,
+    /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
+    /// of integers and the processor has AVX-512 VNNI)
+    #[arg(long, default_value_t = Precision::Fast, value_name = "PRECISION")]
+    pub precision: Precision,
     /// 0 takes the likeliest token always
     #[arg(long, default_value_t = 0.0, value_name = "T")]
     pub temperature: f64,

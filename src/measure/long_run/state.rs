@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lm_infinite_runtime::files::{resolve, write_whole};
+use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::session::Decoder;
@@ -39,6 +40,9 @@ pub struct Identity {
     pub bucket: u64,
     /// The part that is read.
     pub shard: Shard,
+    /// How weights are multiplied.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// A run that is not finished.
@@ -125,6 +129,9 @@ impl Workspace {
                 all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
             };
             return differ("policies", words(&was.policies), words(&is.policies));
+        }
+        if was.precision != is.precision {
+            return differ("precision", was.precision.to_string(), is.precision.to_string());
         }
         for (field, was, is) in [
             ("tokens", was.tokens, is.tokens),

@@ -1,0 +1,79 @@
+//! Products of block-quantized weights with activations of 8 bits: what [`Precision::Fast`](super::precision::Precision) multiplies with.
+//!
+//! A weight of a group of 32 is `scale · code + offset`, with codes of 0 to 255 ([`codes`]); an activation of such a group is
+//! `scale · code`, with codes of −127 to 127 ([`activations`]). So the product of two groups is
+//!
+//! ```text
+//! Σ w·x = s_w · s_x · Σ c_w·c_x  +  o_w · s_x · Σ c_x
+//! ```
+//!
+//! whose sums are of integers, and exact. They are added up in f32, group after group. What is lost is the rounding of activations
+//! alone: at most 1/254 of the largest of a group.
+//!
+//! [`rows`] multiplies one token with stored rows, which is what decoding does; [`panel`] brings 16 rows into the lanes of a
+//! register once, and multiplies them with many tokens. Both have plain loops, which are the definition, and AVX-512 with VNNI.
+//! On other processors [`is_available`] says no, and callers multiply exactly: without such instructions nothing is won.
+
+pub mod activations;
+pub mod codes;
+pub mod panel;
+pub mod rows;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
+use crate::model::weights::{Matrix, WeightType};
+
+/// The instructions that integer products are written out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntegerLevel(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    /// Loops, the definition.
+    Plain,
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
+}
+
+impl IntegerLevel {
+    /// The plain loops.
+    pub const PLAIN: Self = Self(Set::Plain);
+
+    /// The instructions of this processor; `None` where it has none that make integers faster than floats.
+    pub fn best() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if ["avx512f", "avx512bw", "avx512vl", "avx512vnni", "f16c", "fma"].iter().all(|name| has(name)) {
+            return Some(Self(Set::Vnni));
+        }
+        None
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has(feature: &str) -> bool {
+    match feature {
+        "avx512f" => is_x86_feature_detected!("avx512f"),
+        "avx512bw" => is_x86_feature_detected!("avx512bw"),
+        "avx512vl" => is_x86_feature_detected!("avx512vl"),
+        "avx512vnni" => is_x86_feature_detected!("avx512vnni"),
+        "f16c" => is_x86_feature_detected!("f16c"),
+        "fma" => is_x86_feature_detected!("fma"),
+        _ => false,
+    }
+}
+
+/// Whether this processor multiplies integers faster than floats.
+pub fn is_available() -> bool {
+    IntegerLevel::best().is_some()
+}
+
+/// How the blocks of `matrix` are stored, where their codes are known here.
+pub fn format_of(matrix: &Matrix) -> Option<codes::Format> {
+    match matrix.weight_type() {
+        WeightType::Quantized(format) => codes::Format::of(format),
+        WeightType::F32 | WeightType::F16 | WeightType::Bf16 | WeightType::Block(_) => None,
+    }
+}
