@@ -112,7 +112,7 @@ pub fn run(args: &Bench, cli: &Cli, arguments: &[OsString], output: &Output) -> 
             cli.seed,
         )
         .with_text(&sample.read, repeated_from, &sample.notes)
-        .with_precision(args.precision)
+        .with_precision(model.decoder.precision())
         .of_model(model.loaded.digest()?);
         ResultFolder::write(folder, &result, &info)?;
         writeln!(words, "\nresults in {}", folder.display())?;

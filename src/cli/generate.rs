@@ -71,7 +71,7 @@ pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
             "model": model.loaded.name,
             "notes": model.loaded.notes,
             "policy": spec.label,
-            "precision": model.decoder.effective_precision(),
+            "precision": model.decoder.precision(),
             "prompt_tokens": tokens.len(),
             "tokens": count,
             "text": text,

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::corpus::Sample;
-use lm_infinite_runtime::kernels::integer;
-use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::config::PositionConfig;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec, PositionScaling};
-use lm_infinite_runtime::session::Decoder;
+use lm_infinite_runtime::session::{Decoder, Precision};
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, Text};
 
 use super::args::{ModelArgs, TextArgs};
@@ -49,11 +47,11 @@ impl Model {
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.decoder = Arc::new(Decoder::clone(&self.decoder).with_precision(precision));
         if precision == Precision::Fast {
-            let said = match self.decoder.effective_precision() {
+            let said = match self.decoder.precision() {
                 Precision::Fast => {
                     "activations are rounded to 8 bits where they are multiplied with weights: losses differ a little from exact ones"
                 }
-                Precision::Exact if integer::is_available() => {
+                Precision::Exact if Precision::fast_is_available() => {
                     "its weights are not stored in blocks of integers, so that it is the same as exact"
                 }
                 Precision::Exact => {

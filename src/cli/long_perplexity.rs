@@ -34,7 +34,7 @@ pub fn run(
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.
     let decoder = Arc::new(model.loaded.decoder()?.with_precision(args.precision));
-    let digest = decoder.digest();
+    let (digest, precision) = (decoder.digest(), decoder.precision());
     let tokens = match args.tokens {
         Some(tokens) => tokens,
         None => corpus::count(text, &model.loaded.tokenizer)?,
@@ -66,7 +66,7 @@ pub fn run(
             seed: cli.seed,
             bucket,
             shard,
-            precision: args.precision,
+            precision,
         },
         snapshot_every: Duration::from_secs_f64(args.snapshot),
     };
@@ -111,7 +111,7 @@ pub fn run(
         cli.seed,
     )
     .with_text(&read, repeated_from, &notes)
-    .with_precision(args.precision)
+    .with_precision(precision)
     .of_model(digest);
     ResultFolder::write(folder, &result, &info)?;
     workspace.finish()?;

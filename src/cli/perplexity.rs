@@ -98,7 +98,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
         "text": sample.read,
         "repeated_from": sample.repeated_from,
         "notes": sample.notes,
-        "precision": model.decoder.effective_precision(),
+        "precision": model.decoder.precision(),
         "runs": runs,
     });
     output.write(&words, &data)

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use jiff::Timestamp;
-use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use lm_infinite_runtime::random;
+use lm_infinite_runtime::session::Precision;
 use lm_infinite_runtime::text::TextRead;
 use serde::{Deserialize, Serialize};
 

@@ -69,6 +69,8 @@ mod phenomena;
 #[cfg(test)]
 mod policy_maps;
 #[cfg(test)]
+mod precision;
+#[cfg(test)]
 mod prediction;
 #[cfg(test)]
 mod prefixes;

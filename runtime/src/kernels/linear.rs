@@ -8,13 +8,12 @@ use rayon::prelude::*;
 use super::activations::Activations;
 use super::dequantize::rows_to_f32;
 use super::elementwise::{larger, soft_cap as cap_all};
+use super::integer::IntegerLevel;
 use super::integer::activations::Codes;
-use super::integer::panel::{Panel, ROWS};
-use super::integer::rows::rows_times_codes;
-use super::integer::{self, IntegerLevel};
+use super::integer::product::panel_times_codes;
 use super::matmul::{Columns, View, multiply_into};
 use super::matvec::rows_times_vector;
-use super::precision::Precision;
+use crate::model::packed::{Packed, ROWS};
 use crate::model::weights::{Linear, Matrix};
 
 /// Up to this many tokens are multiplied one by one.
@@ -22,7 +21,6 @@ const VECTOR_TOKENS: usize = 4;
 
 thread_local! {
     static UNPACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-    static PANEL: RefCell<Panel> = RefCell::default();
 }
 
 /// Calls `f` with `len` values of a buffer that the thread keeps.
@@ -41,7 +39,7 @@ fn tile_rows(rows: usize) -> usize {
 }
 
 /// `outputs[l] = x · layers[l]ᵀ + bias`, all layers in one parallel pass. `x`: [tokens, columns]; outputs: [tokens, rows].
-pub fn forward(precision: Precision, layers: &[&Linear], x: &[f32], outputs: &mut [&mut [f32]]) {
+pub fn forward(layers: &[&Linear], x: &[f32], outputs: &mut [&mut [f32]]) {
     let columns = layers.first().map_or(1, |layer| layer.weight.columns());
     let tokens = x.len() / columns;
     let targets: Vec<Columns> = outputs
@@ -53,7 +51,7 @@ pub fn forward(precision: Precision, layers: &[&Linear], x: &[f32], outputs: &mu
             Columns::new(out, layer.weight.rows())
         })
         .collect();
-    let x = Prepared::new(precision, layers, x, columns);
+    let x = Prepared::new(layers, x, columns);
     let tasks: Vec<_> =
         layers.iter().zip(&targets).flat_map(|(layer, target)| tiles(layer, *target)).collect();
     // SAFETY: tiles are disjoint ranges of columns of outputs that are borrowed until the end of this function.
@@ -63,7 +61,6 @@ pub fn forward(precision: Precision, layers: &[&Linear], x: &[f32], outputs: &mu
 /// `out = activation(gate(x)) · up(x)`; `multiply` does both to rows of the two products, into the first. `x`: [tokens, columns];
 /// `out`: [tokens, intermediate].
 pub fn gated(
-    precision: Precision,
     gate: &Linear,
     up: &Linear,
     multiply: fn(&mut [f32], &[f32]),
@@ -78,7 +75,7 @@ pub fn gated(
         out.len() == tokens * rows && spare.len() == out.len() && up.weight.rows() == rows,
         "output shape"
     );
-    let x = Prepared::new(precision, &[gate, up], x, columns);
+    let x = Prepared::new(&[gate, up], x, columns);
     let (out, spare) = (Columns::new(out, rows), Columns::new(spare, rows));
     let pairs: Vec<_> = tiles(gate, out).zip(tiles(up, spare)).collect();
     pairs.into_par_iter().for_each(|(gate, up)| {
@@ -94,11 +91,11 @@ pub fn gated(
 }
 
 /// `out = activation(up(x))`; the activation works in place. `x`: [tokens, columns]; `out`: [tokens, intermediate].
-pub fn activated(precision: Precision, up: &Linear, activation: fn(&mut [f32]), x: &[f32], out: &mut [f32]) {
+pub fn activated(up: &Linear, activation: fn(&mut [f32]), x: &[f32], out: &mut [f32]) {
     let (columns, rows) = (up.weight.columns(), up.weight.rows());
     let tokens = x.len() / columns;
     assert_eq!(out.len(), tokens * rows, "output shape");
-    let x = Prepared::new(precision, &[up], x, columns);
+    let x = Prepared::new(&[up], x, columns);
     let out = Columns::new(out, rows);
     let tiles: Vec<_> = tiles(up, out).collect();
     tiles.into_par_iter().for_each(|tile| {
@@ -122,10 +119,10 @@ struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    fn new(precision: Precision, layers: &[&Linear], x: &'a [f32], columns: usize) -> Self {
+    fn new(layers: &[&Linear], x: &'a [f32], columns: usize) -> Self {
         let tokens = x.len() / columns;
-        let known = || layers.iter().any(|layer| integer::format_of(&layer.weight).is_some());
-        let level = IntegerLevel::best().filter(|_| precision == Precision::Fast && known());
+        let packed = layers.iter().any(|layer| layer.weight.packed().is_some());
+        let level = IntegerLevel::best().filter(|_| packed);
         let few = if tokens <= VECTOR_TOKENS {
             x.chunks_exact(columns).map(Activations::new).collect()
         } else {
@@ -153,9 +150,9 @@ impl Tile<'_> {
     /// No other thread may touch these columns of the output, which must still be alive.
     unsafe fn multiply(&self, x: &Prepared<'_>) {
         let (weight, tokens) = (&self.layer.weight, x.tokens);
-        if let (Some((level, codes)), Some(format)) = (&x.codes, integer::format_of(weight)) {
+        if let (Some((level, codes)), Some(packed)) = (&x.codes, weight.packed()) {
             // SAFETY: passed on.
-            unsafe { self.multiply_codes(*level, format, codes) };
+            unsafe { self.multiply_codes(*level, packed, codes) };
         } else if x.few.is_empty() {
             // SAFETY: passed on.
             with_tile(weight, self.first, self.count, |tile| unsafe {
@@ -183,33 +180,19 @@ impl Tile<'_> {
 impl Tile<'_> {
     /// # Safety
     /// As [`Self::multiply`].
-    unsafe fn multiply_codes(&self, level: IntegerLevel, format: integer::codes::Format, x: &Codes) {
-        let weight = &self.layer.weight;
-        if x.tokens() <= VECTOR_TOKENS {
-            for token in 0..x.tokens() {
+    unsafe fn multiply_codes(&self, level: IntegerLevel, packed: &Packed, x: &Codes) {
+        for from in (0..self.count).step_by(ROWS) {
+            let (first, count) = (self.first + from, ROWS.min(self.count - from));
+            panel_times_codes(level, packed, first / ROWS, x, |token, values| {
                 // SAFETY: passed on.
-                let out = unsafe { self.out.row(token, self.first, self.count) };
-                rows_times_codes(
-                    level,
-                    format,
-                    weight.rows_bytes(self.first, self.count),
-                    x.token(token),
-                    out,
-                );
-            }
-            return;
+                let out = unsafe { self.out.row(token, first, count) };
+                // A whole panel is one store.
+                match out.as_chunks_mut() {
+                    ([whole], []) => *whole = *values,
+                    (_, rest) => rest.copy_from_slice(&values[..count]),
+                }
+            });
         }
-        PANEL.with_borrow_mut(|panel| {
-            for from in (0..self.count).step_by(ROWS) {
-                let (first, count) = (self.first + from, ROWS.min(self.count - from));
-                panel.fill(format, weight.rows_bytes(first, count), x.groups);
-                panel.times(level, x, |token, values| {
-                    // SAFETY: passed on.
-                    let out = unsafe { self.out.row(token, first, count) };
-                    out.copy_from_slice(&values[..count]);
-                });
-            }
-        });
     }
 }
 
@@ -285,21 +268,26 @@ pub fn log_sum_exp_and_target(head: Head<'_>, x: &[f32], targets: &[u32]) -> Vec
 }
 
 /// All logits of one token. `x`: `[columns]`; `out`: `[rows]`.
-pub fn logits(precision: Precision, head: Head<'_>, x: &[f32], out: &mut [f32]) {
+pub fn logits(head: Head<'_>, x: &[f32], out: &mut [f32]) {
+    const TILE: usize = 1024;
     let Head { matrix, bias, soft_cap } = head;
-    let level = IntegerLevel::best().filter(|_| precision == Precision::Fast);
-    let codes = level.zip(integer::format_of(matrix)).map(|known| (known, Codes::new(x, matrix.columns())));
+    let packed =
+        IntegerLevel::best().zip(matrix.packed()).map(|known| (known, Codes::new(x, matrix.columns())));
     let x = Activations::new(x);
-    out.par_chunks_mut(1024).enumerate().for_each(|(i, out)| {
-        match &codes {
-            Some(((level, format), codes)) => {
-                let bytes = matrix.rows_bytes(i * 1024, out.len());
-                rows_times_codes(*level, *format, bytes, codes.token(0), out);
+    out.par_chunks_mut(TILE).enumerate().for_each(|(i, out)| {
+        match &packed {
+            Some(((level, packed), codes)) => {
+                for (at, out) in out.chunks_mut(ROWS).enumerate() {
+                    let count = out.len();
+                    panel_times_codes(*level, packed, i * TILE / ROWS + at, codes, |_, values| {
+                        out.copy_from_slice(&values[..count]);
+                    });
+                }
             }
-            None => rows_times_vector(matrix, i * 1024, &x, out),
+            None => rows_times_vector(matrix, i * TILE, &x, out),
         }
         if let Some(bias) = bias {
-            super::elementwise::add(out, &bias[i * 1024..][..out.len()]);
+            super::elementwise::add(out, &bias[i * TILE..][..out.len()]);
         }
         if let Some(cap) = soft_cap {
             cap_all(out, cap);
@@ -326,17 +314,12 @@ mod tests {
             let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
             let mut outputs: Vec<Vec<f32>> =
                 layers.iter().map(|l| vec![0.0; tokens * l.weight.rows()]).collect();
-            forward(
-                Precision::Exact,
-                &layers.each_ref(),
-                &x,
-                &mut outputs.iter_mut().map(|o| &mut o[..]).collect::<Vec<_>>(),
-            );
+            forward(&layers.each_ref(), &x, &mut outputs.iter_mut().map(|o| &mut o[..]).collect::<Vec<_>>());
             for (layer, out) in layers.iter().zip(&outputs) {
                 for token in 0..tokens {
                     let x = &x[token * columns..][..columns];
                     let mut one = vec![0.0; layer.weight.rows()];
-                    forward(Precision::Exact, &[layer], x, &mut [&mut one]);
+                    forward(&[layer], x, &mut [&mut one]);
                     for (a, b) in one.iter().zip(&out[token * layer.weight.rows()..]) {
                         assert!((a - b).abs() < 1e-4, "{tokens} tokens: {a} {b}");
                     }
@@ -345,12 +328,15 @@ mod tests {
         }
     }
 
-    /// What is fast differs from what is exact by the rounding of activations alone, whatever the number of tokens, and not at all
-    /// where weights are stored as floats.
+    /// What is packed differs from what is not by the rounding of activations alone, whatever the number of tokens; floats beside it
+    /// do not differ.
     #[test]
-    fn fast_products_are_near_the_exact_ones() {
+    fn products_of_packed_weights_are_near_the_exact_ones() {
+        use std::sync::Arc;
+
         use candle_core::quantized::GgmlDType;
 
+        use super::super::integer;
         use crate::model::weights::WeightType;
 
         let (rows, columns) = (70, 64);
@@ -358,21 +344,23 @@ mod tests {
         let bytes: Vec<u8> =
             (0..rows * 2 * 18).map(|at| if at % 18 == 1 { 0x2a } else { (at * 37 % 251) as u8 }).collect();
         let len = bytes.len();
-        let stored = Matrix::new(std::sync::Arc::new(bytes), 0..len, kind, rows, columns).expect("shape");
-        let quantized = Linear { weight: stored, bias: Some(vec![0.5; rows]) };
+        let stored = Matrix::new(Arc::new(bytes), 0..len, kind, rows, columns).expect("shape");
+        let packed = Arc::new(integer::packed(&stored).expect("known"));
+        let bias = Some(vec![0.5; rows]);
+        let both =
+            [stored.clone(), stored.with_packed(packed)].map(|weight| Linear { weight, bias: bias.clone() });
         let floats = layer(33, columns, false);
         for tokens in [0, 1, 4, 5, 17] {
             let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
-            let both = [Precision::Exact, Precision::Fast].map(|precision| {
+            let [(exact, exact_floats), (fast, fast_floats)] = both.each_ref().map(|quantized| {
                 let (mut a, mut b) = (vec![0.0; tokens * rows], vec![0.0; tokens * 33]);
-                forward(precision, &[&quantized, &floats], &x, &mut [&mut a, &mut b]);
+                forward(&[quantized, &floats], &x, &mut [&mut a, &mut b]);
                 (a, b)
             });
-            let [(exact, exact_floats), (fast, fast_floats)] = both;
             assert_eq!(exact_floats, fast_floats);
             let mut row = vec![0.0; columns];
             for (at, (exact, fast)) in exact.iter().zip(&fast).enumerate() {
-                rows_to_f32(&quantized.weight, at % rows, &mut row);
+                rows_to_f32(&both[0].weight, at % rows, &mut row);
                 let bound = row.iter().map(|weight| weight.abs()).sum::<f32>() / 254.0 + 1e-3;
                 assert!((exact - fast).abs() <= bound, "{tokens} tokens, {at}: {exact} {fast}");
             }
@@ -381,6 +369,15 @@ mod tests {
                 tokens == 0 || changed == integer::is_available(),
                 "codes are taken where there are instructions"
             );
+            if let Some(x) = x.get(..columns) {
+                let mut logits_of = vec![0.0; rows];
+                logits(
+                    Head { matrix: &both[1].weight, bias: bias.as_deref(), soft_cap: None },
+                    x,
+                    &mut logits_of,
+                );
+                assert_eq!(logits_of, fast[..rows], "a head multiplies like a layer");
+            }
         }
     }
 
@@ -396,7 +393,7 @@ mod tests {
             let parts = log_sum_exp_and_target(Head { bias, soft_cap, ..plain }, &x, &targets);
             for (token, (lse, target)) in parts.into_iter().enumerate() {
                 let mut all = vec![0.0; rows];
-                logits(Precision::Exact, plain, &x[token * columns..][..columns], &mut all);
+                logits(plain, &x[token * columns..][..columns], &mut all);
                 if let Some(bias) = bias {
                     all.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
                 }
@@ -404,12 +401,7 @@ mod tests {
                     all.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
                 }
                 let mut with = vec![0.0; rows];
-                logits(
-                    Precision::Exact,
-                    Head { bias, soft_cap, ..plain },
-                    &x[token * columns..][..columns],
-                    &mut with,
-                );
+                logits(Head { bias, soft_cap, ..plain }, &x[token * columns..][..columns], &mut with);
                 assert!(with.iter().zip(&all).all(|(a, b)| (a - b).abs() <= 1e-6));
                 let expected = all.iter().map(|&w| (w as f64).exp()).sum::<f64>().ln();
                 assert!((lse as f64 - expected).abs() < 1e-5);

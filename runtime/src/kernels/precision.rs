@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::integer;
+
 /// What activations are when they are multiplied with stored weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -15,6 +17,13 @@ pub enum Precision {
     /// Codes of 8 bits in groups of 32, where weights are stored in such groups and the processor multiplies integers faster; f32
     /// elsewhere.
     Fast,
+}
+
+impl Precision {
+    /// Whether this processor multiplies integers faster than floats, so that [`Self::Fast`] is anything else than exact.
+    pub fn fast_is_available() -> bool {
+        integer::is_available()
+    }
 }
 
 impl fmt::Display for Precision {

@@ -3,6 +3,7 @@
 pub mod block_format;
 pub mod config;
 pub(crate) mod identity;
+pub mod packed;
 pub mod weights;
 
 pub use block_format::BlockFormat;

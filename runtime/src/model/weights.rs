@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::block_format::BlockFormat;
+use super::packed::Packed;
 
 /// Element type of a stored matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,7 @@ pub struct Matrix {
     weight_type: WeightType,
     rows: usize,
     columns: usize,
+    packed: Option<Arc<Packed>>,
 }
 
 impl Matrix {
@@ -60,7 +62,14 @@ impl Matrix {
             .is_multiple_of(block)
             .then(|| (columns / block).checked_mul(block_bytes)?.checked_mul(rows))??;
         let inside = range.start <= range.end && range.end <= (*bytes).as_ref().len();
-        (inside && range.len() == expected).then_some(Self { bytes, range, weight_type, rows, columns })
+        (inside && range.len() == expected).then_some(Self {
+            bytes,
+            range,
+            weight_type,
+            rows,
+            columns,
+            packed: None,
+        })
     }
 
     /// A matrix of `f32` values held in memory.
@@ -70,13 +79,15 @@ impl Matrix {
         Self::new(Arc::new(bytes), range, WeightType::F32, rows, columns)
     }
 
-    /// The bytes of rows `first..first + count`.
-    ///
-    /// # Panics
-    /// Where there are not so many.
-    pub fn rows_bytes(&self, first: usize, count: usize) -> &[u8] {
-        let width = self.row_bytes();
-        &self.bytes()[first * width..(first + count) * width]
+    /// The same weights, packed for integer products.
+    pub fn packed(&self) -> Option<&Packed> {
+        self.packed.as_deref()
+    }
+
+    /// The same matrix, which has `packed` beside it: its own weights in another order.
+    #[must_use]
+    pub fn with_packed(self, packed: Arc<Packed>) -> Self {
+        Self { packed: Some(packed), ..self }
     }
 
     /// Number of outputs.
@@ -244,4 +255,32 @@ pub struct ModelWeights {
     pub head: Matrix,
     /// Added to the logits, where the head has it (GPT-J). `[vocabulary]`
     pub head_bias: Option<Vec<f32>>,
+}
+
+impl ModelWeights {
+    /// Every matrix that tokens are multiplied with, but for the routers of experts.
+    pub fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        self.layers.iter_mut().flat_map(LayerWeights::matrices_mut).chain([&mut self.head])
+    }
+}
+
+impl LayerWeights {
+    fn matrices_mut(&mut self) -> Vec<&mut Matrix> {
+        let Self { query, key, value, output, feed_forward, .. } = self;
+        let mut all = vec![&mut query.weight, &mut key.weight, &mut value.weight, &mut output.weight];
+        match feed_forward {
+            FeedForward::Dense(weights) => all.extend(weights.matrices_mut()),
+            FeedForward::Experts(weights) => {
+                all.extend(weights.experts.iter_mut().flat_map(MlpWeights::matrices_mut));
+            }
+        }
+        all
+    }
+}
+
+impl MlpWeights {
+    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        let Self { gate, up, down } = self;
+        gate.iter_mut().chain([up, down]).map(|linear| &mut linear.weight)
+    }
 }

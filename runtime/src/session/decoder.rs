@@ -31,7 +31,6 @@ pub struct Decoder {
     tokenizer_sha256: Option<String>,
     /// Computed when it is first asked for, once for all copies.
     weights_sha256: Arc<OnceLock<String>>,
-    precision: Precision,
 }
 
 /// How attention is to be done in one pass.
@@ -68,6 +67,12 @@ impl Buffers {
     }
 }
 
+/// Runs `work` on a thread of the pool. Each of the hundreds of parallel loops of a pass would be handed over to it otherwise, and
+/// waited for.
+fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_thread_index().is_some() { work() } else { rayon::scope(|_| work()) }
+}
+
 impl Decoder {
     /// Puts configuration and weights together.
     ///
@@ -75,13 +80,7 @@ impl Decoder {
     /// Where a weight's shape does not fit the configuration.
     pub fn new(config: ModelConfig, weights: ModelWeights) -> Result<Self> {
         check(&config, &weights)?;
-        Ok(Self {
-            config,
-            weights,
-            tokenizer_sha256: None,
-            weights_sha256: Arc::default(),
-            precision: Precision::Exact,
-        })
+        Ok(Self { config, weights, tokenizer_sha256: None, weights_sha256: Arc::default() })
     }
 
     /// The same decoder, which knows that its tokens are those of the tokenizer with this digest: then a snapshot of a
@@ -91,21 +90,26 @@ impl Decoder {
         Self { tokenizer_sha256: Some(sha256), ..self }
     }
 
-    /// The same decoder, which multiplies its weights with `precision`; without this call exactly. The matrices of losses stay exact.
+    /// The same decoder, which multiplies its weights with `precision`, as far as their formats and the processor allow; without this
+    /// call exactly. Fast, weights are packed, which takes as much memory again as their file. Losses take the exact weights of the
+    /// head, and experts are chosen exactly.
     #[must_use]
-    pub fn with_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        if precision == Precision::Fast && integer::is_available() {
+            for matrix in self.weights.matrices_mut() {
+                if let Some(packed) = integer::packed(matrix) {
+                    *matrix = matrix.clone().with_packed(Arc::new(packed));
+                }
+            }
+        }
+        self
     }
 
-    /// How exactly it multiplies, given what its weights and this processor allow.
-    pub fn effective_precision(&self) -> Precision {
-        let ModelWeights { layers, head, .. } = &self.weights;
-        let fast = || {
-            integer::is_available()
-                && layers.iter().any(|layer| integer::format_of(&layer.output.weight).is_some())
-        };
-        let of_head = || integer::is_available() && integer::format_of(head).is_some();
-        if self.precision == Precision::Fast && (fast() || of_head()) {
+    /// How exactly it multiplies.
+    pub fn precision(&self) -> Precision {
+        if self.weights.head.packed().is_some()
+            || self.weights.layers.iter().any(|layer| layer.output.weight.packed().is_some())
+        {
             Precision::Fast
         } else {
             Precision::Exact
@@ -144,6 +148,21 @@ impl Decoder {
     /// A token that is not in the vocabulary; then nothing was changed. Old keys that cannot be written to their file; then
     /// `caches` must not be used any more.
     pub(crate) fn forward(
+        &self,
+        tokens: &[u32],
+        caches: &mut [KvCache],
+        pass: &Pass<'_>,
+        probe: Option<&mut dyn Probe>,
+    ) -> Result<Vec<f32>> {
+        match probe {
+            // A probe is the caller's, and may not leave its thread.
+            Some(probe) => self.forward_here(tokens, caches, pass, Some(probe)),
+            None => in_pool(|| self.forward_here(tokens, caches, pass, None)),
+        }
+    }
+
+    /// [`Self::forward`] on this thread.
+    fn forward_here(
         &self,
         tokens: &[u32],
         caches: &mut [KvCache],
@@ -207,7 +226,7 @@ impl Decoder {
             None => normed.copy_from_slice(stream),
         }
         let attended = self.attention(index, layer, normed, cache, pass, plan, probe)?;
-        linear::forward(self.precision, &[&layer.output], &attended, &mut [&mut *update]);
+        linear::forward(&[&layer.output], &attended, &mut [&mut *update]);
         self.finish_update(update, layer.attention_post_norm.as_ref());
         let sequential = self.config.residual == Residual::Sequential;
         if sequential {
@@ -223,11 +242,9 @@ impl Decoder {
         }
         match &layer.feed_forward {
             FeedForward::Dense(weights) => {
-                feed_forward::mlp(self.precision, self.config.mlp, weights, normed, [gate, up, update])
+                feed_forward::mlp(self.config.mlp, weights, normed, [gate, up, update])
             }
-            FeedForward::Experts(weights) => {
-                feed_forward::experts(self.precision, &self.config, weights, normed, update)
-            }
+            FeedForward::Experts(weights) => feed_forward::experts(&self.config, weights, normed, update),
         }
         self.finish_update(update, layer.mlp_post_norm.as_ref());
         add(stream, update);
@@ -254,7 +271,7 @@ impl Decoder {
     /// Logits of the next token from a hidden state (`[hidden]`); `[vocabulary]`.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = vec![0.0; self.config.vocabulary];
-        linear::logits(self.precision, self.head(), hidden, &mut logits);
+        linear::logits(self.head(), hidden, &mut logits);
         logits
     }
 
@@ -309,7 +326,6 @@ impl Decoder {
         let mut keys = vec![0.0; tokens * kv_heads * head_dim];
         let mut values = vec![0.0; keys.len()];
         linear::forward(
-            self.precision,
             &[&layer.query, &layer.key, &layer.value],
             normed,
             &mut [&mut queries, &mut keys, &mut values],

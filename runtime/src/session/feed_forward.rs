@@ -2,54 +2,34 @@
 
 use crate::kernels::elementwise::{gelu, gelu_tanh, gelu_tanh_multiply, silu_multiply, swiglu_bounded};
 use crate::kernels::linear;
-use crate::kernels::precision::Precision;
 use crate::model::config::{Mlp, ModelConfig, Routing};
 use crate::model::weights::{ExpertWeights, MlpWeights};
 
 /// `x` ([tokens, hidden]) through one MLP into `out` ([tokens, hidden]); `gate` and `up` are room for [tokens, intermediate] each.
-pub(super) fn mlp(
-    precision: Precision,
-    kind: Mlp,
-    weights: &MlpWeights,
-    x: &[f32],
-    [gate, up, out]: [&mut [f32]; 3],
-) {
+pub(super) fn mlp(kind: Mlp, weights: &MlpWeights, x: &[f32], [gate, up, out]: [&mut [f32]; 3]) {
     let MlpWeights { gate: gates, up: ups, down } = weights;
     match (gates, kind) {
         (Some(gates), Mlp::GeGluTanh | Mlp::GeluTanh) => {
-            linear::gated(precision, gates, ups, gelu_tanh_multiply, x, gate, up)
+            linear::gated(gates, ups, gelu_tanh_multiply, x, gate, up)
         }
-        (Some(gates), Mlp::SwiGluBounded) => {
-            linear::gated(precision, gates, ups, swiglu_bounded, x, gate, up)
-        }
-        (Some(gates), Mlp::SwiGlu | Mlp::Gelu) => {
-            linear::gated(precision, gates, ups, silu_multiply, x, gate, up)
-        }
-        (None, Mlp::GeluTanh | Mlp::GeGluTanh) => linear::activated(precision, ups, gelu_tanh, x, gate),
-        (None, Mlp::Gelu | Mlp::SwiGlu | Mlp::SwiGluBounded) => {
-            linear::activated(precision, ups, gelu, x, gate)
-        }
+        (Some(gates), Mlp::SwiGluBounded) => linear::gated(gates, ups, swiglu_bounded, x, gate, up),
+        (Some(gates), Mlp::SwiGlu | Mlp::Gelu) => linear::gated(gates, ups, silu_multiply, x, gate, up),
+        (None, Mlp::GeluTanh | Mlp::GeGluTanh) => linear::activated(ups, gelu_tanh, x, gate),
+        (None, Mlp::Gelu | Mlp::SwiGlu | Mlp::SwiGluBounded) => linear::activated(ups, gelu, x, gate),
     }
-    linear::forward(precision, &[down], gate, &mut [out]);
+    linear::forward(&[down], gate, &mut [out]);
 }
 
 /// `x` ([tokens, hidden]) through the experts of each token into `out` ([tokens, hidden]): `Σ weight · expert(x)`, summed in the order of
 /// the experts, so that how tokens are cut does not change it but for the rounding of products.
-pub(super) fn experts(
-    precision: Precision,
-    config: &ModelConfig,
-    weights: &ExpertWeights,
-    x: &[f32],
-    out: &mut [f32],
-) {
+pub(super) fn experts(config: &ModelConfig, weights: &ExpertWeights, x: &[f32], out: &mut [f32]) {
     let ExpertWeights { router, experts } = weights;
     // Weights with experts were checked against a configuration that has them.
     let Some(of) = config.experts else { return };
     let hidden = config.hidden;
     let tokens = x.len() / hidden;
     let mut logits = vec![0.0; tokens * of.count];
-    // Which experts are chosen should not hang on rounding.
-    linear::forward(Precision::Exact, &[router], x, &mut [&mut logits]);
+    linear::forward(&[router], x, &mut [&mut logits]);
     let mut seats: Vec<Vec<(usize, f32)>> = vec![Vec::new(); of.count];
     for (token, logits) in logits.chunks_exact(of.count).enumerate() {
         for (expert, weight) in chosen(logits, of.per_token, of.routing) {
@@ -66,7 +46,7 @@ pub(super) fn experts(
         {
             buffer.resize(seats.len() * width, 0.0);
         }
-        mlp(precision, config.mlp, expert, &gathered, [&mut gate, &mut up, &mut update]);
+        mlp(config.mlp, expert, &gathered, [&mut gate, &mut up, &mut update]);
         for (&(token, weight), update) in seats.iter().zip(update.chunks_exact(hidden)) {
             let out = &mut out[token * hidden..][..hidden];
             out.iter_mut().zip(update).for_each(|(out, update)| *out = weight.mul_add(*update, *out));

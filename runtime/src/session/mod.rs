@@ -12,6 +12,7 @@ mod snapshot;
 
 use std::sync::Arc;
 
+pub use crate::kernels::precision::Precision;
 pub use crate::offload::Storage;
 pub use decoder::Decoder;
 pub use layers::LayerStates;

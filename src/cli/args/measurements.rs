@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::policy::parse_length;
+use lm_infinite_runtime::session::Precision;
 
 use super::shared::{ModelArgs, RepeatArgs, TextArgs, policy_help};
 use crate::diagnose::LOSS_MARGIN;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::policy::parse_length;
+use lm_infinite_runtime::session::Precision;
 
 use super::shared::{ModelArgs, TextArgs, method_help, policy_help};
 use crate::needles::{TASKS, Task};

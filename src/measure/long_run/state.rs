@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lm_infinite_runtime::files::{resolve, write_whole};
-use lm_infinite_runtime::kernels::precision::Precision;
 use lm_infinite_runtime::model::ModelDigest;
 use lm_infinite_runtime::policy::AttentionPolicy;
-use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::session::Session;
+use lm_infinite_runtime::session::{Decoder, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::running_totals::RunningTotals;

@@ -1,11 +1,16 @@
 //! Activations as codes of 8 bits.
 
 use multiversion::multiversion;
+use rayon::prelude::*;
 
 use super::codes::GROUP;
 
 /// Largest code.
 const LARGEST: f32 = 127.0;
+/// 1.5 · 2^23: near it, neighbouring numbers are 1 apart.
+const ROUNDING: f32 = 12_582_912.0;
+/// Tokens that are encoded in one piece.
+const TOKENS_PER_TASK: usize = 16;
 
 /// Vectors of a number of tokens, in groups of 32: `value ≈ scale · code`, codes of −127 to 127, rounded to even.
 ///
@@ -29,14 +34,25 @@ impl Codes {
     /// Of `x` ([tokens, columns]); columns are whole groups.
     pub fn new(x: &[f32], columns: usize) -> Self {
         let (groups, tokens) = (columns / GROUP, x.len() / columns.max(1));
+        let all = tokens * groups;
         let mut codes = Self {
-            words: Vec::with_capacity(tokens * groups * 8),
-            scales: Vec::with_capacity(tokens * groups),
-            sums: Vec::with_capacity(tokens * groups),
-            half_sums: Vec::with_capacity(tokens * groups * 2),
+            words: vec![0; 8 * all],
+            scales: vec![0.0; all],
+            sums: vec![0.0; all],
+            half_sums: vec![0.0; 2 * all],
             groups,
         };
-        encode(x, &mut codes);
+        let step = if tokens > 1 { groups * TOKENS_PER_TASK } else { all }.max(1);
+        let parts = codes.words.par_chunks_mut(8 * step).zip(codes.scales.par_chunks_mut(step));
+        let sums = codes.sums.par_chunks_mut(step).zip(codes.half_sums.par_chunks_mut(2 * step));
+        let tasks = x.par_chunks(GROUP * step).zip(parts).zip(sums);
+        let run = |((x, (words, scales)), (sums, halves))| encode(x, words, scales, sums, halves);
+        // One token is not worth another thread.
+        if tokens > 1 {
+            tasks.for_each(run);
+        } else {
+            encode(x, &mut codes.words, &mut codes.scales, &mut codes.sums, &mut codes.half_sums);
+        }
         codes
     }
 
@@ -46,6 +62,7 @@ impl Codes {
     }
 
     /// Those of one token.
+    #[inline]
     pub fn token(&self, token: usize) -> TokenCodes<'_> {
         let groups = token * self.groups..(token + 1) * self.groups;
         TokenCodes {
@@ -91,8 +108,10 @@ impl TokenCodes<'_> {
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-fn encode(x: &[f32], into: &mut Codes) {
-    for values in x.as_chunks::<GROUP>().0 {
+fn encode(x: &[f32], words: &mut [i32], scales: &mut [f32], sums: &mut [f32], half_sums: &mut [f32]) {
+    let groups = x.as_chunks::<GROUP>().0.iter().zip(words.as_chunks_mut::<8>().0);
+    let stands_for = scales.iter_mut().zip(sums).zip(half_sums.as_chunks_mut::<2>().0);
+    for ((values, words), ((of_scale, of_sum), of_halves)) in groups.zip(stands_for) {
         let (mut largest, mut finite) = (0.0f32, true);
         for value in values {
             largest = largest.max(value.abs());
@@ -100,16 +119,21 @@ fn encode(x: &[f32], into: &mut Codes) {
         }
         let scale = if finite { largest / LARGEST } else { f32::NAN };
         let inverse = if finite && largest > 0.0 { LARGEST / largest } else { 0.0 };
-        let (mut codes, mut halves) = ([0u8; GROUP], [0i32; 2]);
-        for (i, value) in values.iter().enumerate() {
-            // A conversion to integers saturates, and makes 0 of NaN.
-            let code = (value * inverse).round_ties_even() as i8;
-            codes[i] = code as u8;
-            halves[i / 16] += i32::from(code);
+        let mut codes = [0i32; GROUP];
+        for (code, value) in codes.iter_mut().zip(values) {
+            // Adding a number whose last digit is 1 rounds to integers, half to even. What is not finite gives any code.
+            *code = ((value * inverse + ROUNDING).to_bits() as i32).wrapping_sub(ROUNDING.to_bits() as i32);
         }
-        into.words.extend(codes.as_chunks::<4>().0.iter().map(|four| i32::from_le_bytes(*four)));
-        into.scales.push(scale);
-        into.sums.push(scale * (halves[0] + halves[1]) as f32);
-        into.half_sums.extend(halves.map(|half| scale * half as f32));
+        let mut bytes = [0u8; GROUP];
+        for (byte, code) in bytes.iter_mut().zip(&codes) {
+            *byte = *code as u8;
+        }
+        for (word, four) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = i32::from_le_bytes(*four);
+        }
+        let sum = |half: &[i32]| half.iter().map(|&code| i32::from(code as i8)).sum::<i32>();
+        let halves = [sum(&codes[..16]), sum(&codes[16..])];
+        (*of_scale, *of_sum) = (scale, scale * (halves[0] + halves[1]) as f32);
+        *of_halves = halves.map(|half| scale * half as f32);
     }
 }

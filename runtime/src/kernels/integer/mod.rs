@@ -10,19 +10,21 @@
 //! whose sums are of integers, and exact. They are added up in f32, group after group. What is lost is the rounding of activations
 //! alone: at most 1/254 of the largest of a group.
 //!
-//! [`rows`] multiplies one token with stored rows, which is what decoding does; [`panel`] brings 16 rows into the lanes of a
-//! register once, and multiplies them with many tokens. Both have plain loops, which are the definition, and AVX-512 with VNNI.
-//! On other processors [`is_available`] says no, and callers multiply exactly: without such instructions nothing is won.
+//! Weights are packed once, when a decoder is made fast ([`pack`]): sixteen rows side by side, so that a register holds four codes of
+//! each, and sums of rows need no exchange of lanes. [`product`] multiplies a panel of them with any number of tokens, in plain
+//! loops, which are the definition, and in AVX-512 with VNNI, bit by bit the same. On other processors [`is_available`] says no, and
+//! callers multiply exactly: without such instructions nothing is won.
 
 pub mod activations;
 pub mod codes;
-pub mod panel;
-pub mod rows;
+pub mod pack;
+pub mod product;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+use crate::model::packed::Packed;
 use crate::model::weights::{Matrix, WeightType};
 
 /// The instructions that integer products are written out for.
@@ -70,10 +72,11 @@ pub fn is_available() -> bool {
     IntegerLevel::best().is_some()
 }
 
-/// How the blocks of `matrix` are stored, where their codes are known here.
-pub fn format_of(matrix: &Matrix) -> Option<codes::Format> {
+/// `matrix`, packed, where it is stored in blocks whose codes are known here.
+pub fn packed(matrix: &Matrix) -> Option<Packed> {
     match matrix.weight_type() {
-        WeightType::Quantized(format) => codes::Format::of(format),
+        WeightType::Quantized(format) => codes::Format::of(format)
+            .map(|format| pack::pack(format, matrix.bytes(), matrix.columns() / codes::GROUP)),
         WeightType::F32 | WeightType::F16 | WeightType::Bf16 | WeightType::Block(_) => None,
     }
 }

@@ -4,10 +4,10 @@ use candle_core::quantized::GgmlDType;
 
 use super::activations::Codes;
 use super::codes::{Affine, Block, Format, with_block};
-use super::panel::{Panel, ROWS};
-use super::rows::rows_times_codes;
-use super::{IntegerLevel, codes};
+use super::product::panel_times_codes;
+use super::{IntegerLevel, codes, packed, product};
 use crate::kernels::dequantize::rows_to_f32;
+use crate::model::packed::{Packed, ROWS};
 use crate::model::weights::{Matrix, WeightType};
 
 const FORMATS: [GgmlDType; 6] =
@@ -42,6 +42,18 @@ fn known(format: GgmlDType) -> Format {
     Format::of(format).expect("known")
 }
 
+/// The products of all rows of the panels with every token, [tokens][rows and what fills the last panel].
+fn products(level: IntegerLevel, packed: &Packed, rows: usize, x: &Codes) -> Vec<Vec<f32>> {
+    let panels = rows.div_ceil(ROWS);
+    let mut all = vec![vec![f32::NAN; panels * ROWS]; x.tokens()];
+    for panel in 0..panels {
+        panel_times_codes(level, packed, panel, x, |token, values| {
+            all[token][panel * ROWS..][..ROWS].copy_from_slice(values);
+        });
+    }
+    all
+}
+
 fn activations(tokens: usize, columns: usize) -> Vec<f32> {
     (0..tokens * columns).map(|at| ((at * 37 % 1009) as f32 * 0.11).sin() * (1.0 + (at % 7) as f32)).collect()
 }
@@ -65,7 +77,7 @@ fn codes_with_their_scales_are_the_stored_weights() {
         for row in 0..3 {
             let mut expected = vec![0.0; 512];
             rows_to_f32(&matrix, row, &mut expected);
-            let bytes = matrix.rows_bytes(row, 1);
+            let bytes = &matrix.bytes()[row * matrix.row_bytes()..][..matrix.row_bytes()];
             let got = with_block!(known(kind), B => decoded::<B>(bytes, 16));
             let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
             for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
@@ -94,46 +106,54 @@ fn expected(matrix: &Matrix, row: usize, x: &Codes, token: usize) -> (f64, f64) 
 }
 
 #[test]
-fn rows_and_panels_equal_the_products_of_what_was_decoded() {
+fn what_is_packed_is_what_was_stored() {
     for kind in FORMATS {
-        for rows in [1, 3, 4, 5, 15, 16] {
-            let (matrix, columns) = (matrix(kind, rows, 256), 256);
-            let mut of_levels: Vec<Vec<[f32; ROWS]>> = Vec::new();
-            for level in levels() {
-                let tokens = 19;
-                let x = Codes::new(&activations(tokens, columns), columns);
-                let mut panel = Panel::default();
-                // What another matrix left behind must not matter.
-                panel.fill(Format::Q8_0, self::matrix(GgmlDType::Q8_0, 16, 512).rows_bytes(0, 16), 16);
-                panel.fill(known(kind), matrix.rows_bytes(0, rows), x.groups);
-                let mut of_panel = vec![[f32::NAN; ROWS]; tokens];
-                panel.times(level, &x, |token, values| of_panel[token] = *values);
-                for token in 0..tokens {
-                    let mut by_row = vec![f32::NAN; rows];
-                    let bytes = matrix.rows_bytes(0, rows);
-                    rows_times_codes(level, known(kind), bytes, x.token(token), &mut by_row);
-                    for row in 0..rows {
-                        let (value, size) = expected(&matrix, row, &x, token);
-                        for got in [by_row[row], of_panel[token][row]] {
-                            let what = format!("{kind:?} {level:?} {rows} rows: row {row}, token {token}");
-                            // Offsets and codes cancel: their sums are larger than the products.
-                            assert!(
-                                (f64::from(got) - value).abs() <= 2e-4 * size.max(1e-3),
-                                "{what}: {got} {value}"
-                            );
-                        }
-                    }
-                    assert!(
-                        of_panel[token][rows..].iter().all(|&lane| lane == 0.0),
-                        "rows that are not there"
-                    );
-                }
-                of_levels.push(of_panel);
+        let (matrix, columns) = (matrix(kind, 19, 512), 512);
+        let packed = packed(&matrix).expect("known");
+        assert_eq!((packed.groups, packed.codes.len()), (16, 2 * 16 * packed.lines()));
+        for row in 0..32 {
+            let mut expected = vec![0.0; columns];
+            if row < 19 {
+                rows_to_f32(&matrix, row, &mut expected);
             }
+            let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            for group in 0..16 {
+                let codes = product::codes(&packed, row / ROWS, row % ROWS, group);
+                let [first, second] = product::affine(&packed, row / ROWS, row % ROWS, group);
+                for (at, code) in codes.into_iter().enumerate() {
+                    let Affine { scale, offset } =
+                        if at < 16 { first } else { second.or(first) }.expect("one");
+                    let (got, expected) = (scale * f32::from(code) + offset, expected[group * 32 + at]);
+                    assert!((got - expected).abs() <= 2e-6 * largest, "{kind:?} row {row}: {got} {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_are_those_of_what_was_stored_at_every_level() {
+    for kind in FORMATS {
+        for rows in [1, 15, 16, 17, 40] {
+            let (matrix, columns) = (matrix(kind, rows, 256), 256);
+            let packed = packed(&matrix).expect("known");
+            let x = Codes::new(&activations(19, columns), columns);
+            let of_levels = levels().into_iter().map(|level| products(level, &packed, rows, &x));
+            let of_levels: Vec<Vec<Vec<f32>>> = of_levels.collect();
             assert!(
                 of_levels.iter().all(|of| *of == of_levels[0]),
-                "{kind:?}: panels are the same bit by bit"
+                "{kind:?}: levels are the same bit by bit"
             );
+            for (token, got) in of_levels[0].iter().enumerate() {
+                for (row, got) in got.iter().enumerate() {
+                    let (value, size) =
+                        if row < rows { expected(&matrix, row, &x, token) } else { (0.0, 0.0) };
+                    // Offsets and codes cancel: their sums are larger than the products.
+                    let bound = 2e-4 * size.max(1e-3);
+                    let what = format!("{kind:?} {rows} rows: row {row}, token {token}: {got} {value}");
+                    assert!((f64::from(*got) - value).abs() <= bound, "{what}");
+                }
+            }
         }
     }
 }
@@ -141,15 +161,12 @@ fn rows_and_panels_equal_the_products_of_what_was_decoded() {
 #[test]
 fn a_token_gets_the_same_whatever_stands_beside_it() {
     let (matrix, columns) = (matrix(GgmlDType::Q4_1, 16, 96), 96);
-    let x = activations(21, columns);
+    let (packed, x) = (packed(&matrix).expect("known"), activations(21, columns));
     for level in levels() {
-        let mut panel = Panel::default();
-        panel.fill(Format::Q4_1, matrix.rows_bytes(0, 16), 3);
-        let mut all = vec![[0.0; ROWS]; 21];
-        panel.times(level, &Codes::new(&x, columns), |token, values| all[token] = *values);
+        let all = products(level, &packed, 16, &Codes::new(&x, columns));
         for (token, expected) in all.iter().enumerate() {
             let alone = Codes::new(&x[token * columns..][..columns], columns);
-            panel.times(level, &alone, |_, values| assert_eq!(values, expected));
+            assert_eq!(&products(level, &packed, 16, &alone)[0], expected);
         }
     }
 }
@@ -184,24 +201,17 @@ fn activations_are_rounded_to_a_254th_of_the_largest_of_their_group() {
 #[test]
 fn a_value_that_is_not_finite_makes_its_products_so_and_no_others() {
     let columns = 64;
-    let matrix = matrix(GgmlDType::Q4_0, 5, columns);
+    let packed = packed(&matrix(GgmlDType::Q4_0, 5, columns)).expect("known");
     for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut x = activations(9, columns);
         x[4 * columns + 40] = broken;
         let x = Codes::new(&x, columns);
         for level in levels() {
-            let mut panel = Panel::default();
-            panel.fill(Format::Q4_0, matrix.rows_bytes(0, 5), 2);
-            panel.times(level, &x, |token, values| {
+            for (token, values) in products(level, &packed, 5, &x).into_iter().enumerate() {
                 assert!(
                     values[..5].iter().all(|value| value.is_nan() == (token == 4)),
                     "{token}: {values:?}"
                 );
-            });
-            for token in 0..9 {
-                let mut out = [0.0; 5];
-                rows_times_codes(level, Format::Q4_0, matrix.rows_bytes(0, 5), x.token(token), &mut out);
-                assert!(out.iter().all(|value| value.is_nan() == (token == 4)));
             }
         }
     }

@@ -3,130 +3,168 @@
 use std::arch::x86_64::*;
 
 use super::activations::{Codes, TokenCodes};
-use super::codes::{Affine, Block, GROUP};
-use super::panel::{Panel, ROWS};
+use crate::model::packed::{Line, Packed, ROWS, Scales};
 
-/// Rows that are multiplied side by side, so that sums need not wait for each other.
-const SIDE_BY_SIDE: usize = 4;
+/// Tokens that are multiplied side by side.
+const TOKENS: usize = 8;
 
-/// [`super::rows::rows_times_codes`].
+/// [`super::product::panel_times_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
-pub(super) fn rows<B: Block>(bytes: &[u8], x: TokenCodes<'_>, out: &mut [f32]) {
-    let width = x.groups() / B::GROUPS * B::BYTES;
-    let (fours, rest) = out.as_chunks_mut::<SIDE_BY_SIDE>();
-    let (most, last) = bytes.split_at(fours.len() * SIDE_BY_SIDE * width);
-    for (rows, out) in most.chunks_exact(SIDE_BY_SIDE * width).zip(fours) {
-        *out = side_by_side::<B, SIDE_BY_SIDE>(rows, width, x);
-    }
-    for (row, out) in last.chunks_exact(width).zip(rest) {
-        [*out] = side_by_side::<B, 1>(row, width, x);
-    }
-}
-
-/// `N` rows of `width` bytes, side by side.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
-fn side_by_side<B: Block, const N: usize>(rows: &[u8], width: usize, x: TokenCodes<'_>) -> [f32; N] {
-    let (mut totals, mut offsets) = ([_mm256_setzero_ps(); N], [0.0f32; N]);
-    for at in 0..width / B::BYTES {
-        for within in 0..B::GROUPS {
-            let group = at * B::GROUPS + within;
-            let scale = x.scales[group];
-            // SAFETY: 32 bytes.
-            let codes = unsafe { _mm256_loadu_si256(x.words[group].as_ptr().cast()) };
-            for n in 0..N {
-                let block = &rows[n * width + at * B::BYTES..][..B::BYTES];
-                let weights = B::codes(block, within);
-                let [first, second] = B::affine(block, within);
-                let dot = _mm256_dpbusd_epi32(_mm256_setzero_si256(), load(&weights), codes);
-                let dot = _mm256_cvtepi32_ps(dot);
-                if B::HALVES {
-                    let scales = [first, second].map(|half| _mm_set1_ps(half.scale * scale));
-                    totals[n] = _mm256_fmadd_ps(dot, _mm256_set_m128(scales[1], scales[0]), totals[n]);
-                    offsets[n] = first.offset.mul_add(x.half_sums[group][0], offsets[n]);
-                    offsets[n] = second.offset.mul_add(x.half_sums[group][1], offsets[n]);
-                } else {
-                    let Affine { scale: of_weights, offset } = first;
-                    totals[n] = _mm256_fmadd_ps(dot, _mm256_set1_ps(of_weights * scale), totals[n]);
-                    offsets[n] = offset.mul_add(x.sums[group], offsets[n]);
-                }
-            }
+pub(super) fn times(packed: &Packed, panel: usize, x: &Codes, take: &mut impl FnMut(usize, &[f32; ROWS])) {
+    let groups = packed.groups;
+    let range = panel * groups..(panel + 1) * groups;
+    let codes = &packed.codes[range.start * packed.lines()..range.end * packed.lines()];
+    match (&packed.scales, packed.four_bits) {
+        (Scales::Scaled { scales, factor }, true) => {
+            tokens::<true, _>(codes, &Scaled { scales: &scales[range], factor: *factor }, x, take);
+        }
+        (Scales::Scaled { scales, factor }, false) => {
+            tokens::<false, _>(codes, &Scaled { scales: &scales[range], factor: *factor }, x, take);
+        }
+        (Scales::Affine(scales), true) => tokens::<true, _>(codes, &Affine(&scales[range]), x, take),
+        (Scales::Affine(scales), false) => tokens::<false, _>(codes, &Affine(&scales[range]), x, take),
+        (Scales::Floats { scales, halves: false }, true) => {
+            tokens::<true, _>(codes, &Floats::<false>(&scales[range]), x, take);
+        }
+        (Scales::Floats { scales, halves: false }, false) => {
+            tokens::<false, _>(codes, &Floats::<false>(&scales[range]), x, take);
+        }
+        (Scales::Floats { scales, halves: true }, true) => {
+            tokens::<true, _>(codes, &Floats::<true>(&scales[2 * range.start..2 * range.end]), x, take);
+        }
+        (Scales::Floats { scales, halves: true }, false) => {
+            tokens::<false, _>(codes, &Floats::<true>(&scales[2 * range.start..2 * range.end]), x, take);
         }
     }
-    std::array::from_fn(|n| sum(totals[n]) + offsets[n])
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn load(bytes: &[u8; GROUP]) -> __m256i {
+/// Scales and offsets of the rows of a panel.
+trait OfGroup {
+    /// Whether halves of a group have their own.
+    const HALVES: bool = false;
+
+    /// Scales and offsets of part `part` of a group.
+    ///
+    /// # Safety
+    /// On a processor with AVX-512.
+    unsafe fn load(&self, group: usize, part: usize) -> (__m512, __m512);
+}
+
+struct Scaled<'a> {
+    scales: &'a [[u16; ROWS]],
+    factor: f32,
+}
+
+struct Affine<'a>(&'a [[[u16; ROWS]; 2]]);
+
+struct Floats<'a, const HALVES: bool>(&'a [[[f32; ROWS]; 2]]);
+
+/// Sixteen halves.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
+fn halves(bits: &[u16; ROWS]) -> __m512 {
     // SAFETY: 32 bytes.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) })
 }
 
-/// Sum of all lanes, halving.
-#[target_feature(enable = "avx512f,avx512vl")]
-fn sum(lanes: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-}
-
-/// [`Panel::times`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
-pub(super) fn times(panel: &Panel, x: &Codes, take: &mut impl FnMut(usize, &[f32; ROWS])) {
-    let tokens = x.tokens();
-    let mut token = 0;
-    while token + 8 <= tokens {
-        if panel.halves {
-            block::<8, true>(panel, x, token, take)
-        } else {
-            block::<8, false>(panel, x, token, take)
-        }
-        token += 8;
+impl OfGroup for Scaled<'_> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
+    unsafe fn load(&self, group: usize, _: usize) -> (__m512, __m512) {
+        let scales = halves(&self.scales[group]);
+        (scales, _mm512_mul_ps(_mm512_set1_ps(self.factor), scales))
     }
-    while token < tokens {
-        if panel.halves {
-            block::<1, true>(panel, x, token, take)
-        } else {
-            block::<1, false>(panel, x, token, take)
-        }
-        token += 1;
+}
+
+impl OfGroup for Affine<'_> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
+    unsafe fn load(&self, group: usize, _: usize) -> (__m512, __m512) {
+        let [scales, offsets] = &self.0[group];
+        (halves(scales), halves(offsets))
+    }
+}
+
+impl<const HALVES: bool> OfGroup for Floats<'_, HALVES> {
+    const HALVES: bool = HALVES;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
+    unsafe fn load(&self, group: usize, part: usize) -> (__m512, __m512) {
+        let [scales, offsets] = &self.0[if HALVES { 2 * group + part } else { group }];
+        // SAFETY: 16 values each.
+        unsafe { (_mm512_loadu_ps(scales.as_ptr()), _mm512_loadu_ps(offsets.as_ptr())) }
+    }
+}
+
+/// All tokens, some side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
+fn tokens<const FOUR_BITS: bool, S: OfGroup>(
+    codes: &[Line],
+    scales: &S,
+    x: &Codes,
+    take: &mut impl FnMut(usize, &[f32; ROWS]),
+) {
+    let tokens = x.tokens();
+    let whole = tokens - tokens % TOKENS;
+    for first in (0..whole).step_by(TOKENS) {
+        some::<TOKENS, FOUR_BITS, S>(codes, scales, x, first, take);
+    }
+    for token in whole..tokens {
+        some::<1, FOUR_BITS, S>(codes, scales, x, token, take);
     }
 }
 
 /// `T` tokens from `first` on. Each sum is that of the definition, operation by operation.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
-fn block<const T: usize, const HALVES: bool>(
-    panel: &Panel,
+fn some<const T: usize, const FOUR_BITS: bool, S: OfGroup>(
+    codes: &[Line],
+    scales: &S,
     x: &Codes,
     first: usize,
     take: &mut impl FnMut(usize, &[f32; ROWS]),
 ) {
-    let mut totals = [_mm512_setzero_ps(); T];
-    let parts = if HALVES { 2 } else { 1 };
     let x: [TokenCodes<'_>; T] = std::array::from_fn(|t| x.token(first + t));
-    for (group, weights) in panel.words.as_chunks::<8>().0.iter().enumerate() {
-        for part in 0..parts {
-            let mut dots = [_mm512_setzero_si512(); T];
-            for word in part * 8 / parts..(part + 1) * 8 / parts {
-                // SAFETY: 16 aligned words.
-                let weights = unsafe { _mm512_load_si512(weights[word].0.as_ptr().cast()) };
+    let mut totals = [_mm512_setzero_ps(); T];
+    let lines = if FOUR_BITS { 4 } else { 8 };
+    for (group, codes) in codes.chunks_exact(lines).enumerate() {
+        // Of the two halves of the group.
+        let mut dots = [[_mm512_setzero_si512(); T]; 2];
+        for (at, line) in codes.iter().enumerate() {
+            // SAFETY: 64 aligned bytes.
+            let line = unsafe { _mm512_load_si512(line.0.as_ptr().cast()) };
+            if FOUR_BITS {
+                let low = _mm512_and_si512(line, _mm512_set1_epi8(15));
+                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(line), _mm512_set1_epi8(15));
                 for t in 0..T {
-                    let codes = _mm512_set1_epi32(x[t].words[group][word]);
-                    dots[t] = _mm512_dpbusd_epi32(dots[t], weights, codes);
+                    let words = &x[t].words[group];
+                    dots[0][t] = _mm512_dpbusd_epi32(dots[0][t], low, _mm512_set1_epi32(words[at]));
+                    dots[1][t] = _mm512_dpbusd_epi32(dots[1][t], high, _mm512_set1_epi32(words[4 + at]));
+                }
+            } else {
+                for t in 0..T {
+                    let words = _mm512_set1_epi32(x[t].words[group][at]);
+                    dots[at / 4][t] = _mm512_dpbusd_epi32(dots[at / 4][t], line, words);
                 }
             }
-            // SAFETY: 16 aligned values each.
-            let (scales, offsets) = unsafe {
-                (
-                    _mm512_load_ps(panel.scales[parts * group + part].0.as_ptr()),
-                    _mm512_load_ps(panel.offsets[parts * group + part].0.as_ptr()),
-                )
-            };
+        }
+        let mut add = |part: usize, dots: [__m512i; T]| {
+            // SAFETY: this function has the instructions.
+            let (scales, offsets) = unsafe { scales.load(group, part) };
             for t in 0..T {
-                let sum = if HALVES { x[t].half_sums[group][part] } else { x[t].sums[group] };
+                let sum = if S::HALVES { x[t].half_sums[group][part] } else { x[t].sums[group] };
                 let scale = _mm512_mul_ps(scales, _mm512_set1_ps(x[t].scales[group]));
                 totals[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), scale, totals[t]);
                 totals[t] = _mm512_fmadd_ps(offsets, _mm512_set1_ps(sum), totals[t]);
             }
+        };
+        if S::HALVES {
+            add(0, dots[0]);
+            add(1, dots[1]);
+        } else {
+            add(0, std::array::from_fn(|t| _mm512_add_epi32(dots[0][t], dots[1][t])));
         }
     }
     for (t, total) in totals.into_iter().enumerate() {
