@@ -143,7 +143,7 @@ fn statements(text: &str) -> Vec<Statement> {
                     source = line.to_owned();
                     continue;
                 }
-                let (place, literal) = line.split_once(' ').unwrap_or_else(|| panic!("`{line}`: no number"));
+                let (place, literal) = line.rsplit_once(' ').unwrap_or_else(|| panic!("`{line}`: no number"));
                 found.push(Statement {
                     source: source.clone(),
                     place: place.to_owned(),
