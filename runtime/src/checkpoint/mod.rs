@@ -17,6 +17,7 @@ mod loaded;
 mod own_attention;
 mod random_weights;
 mod reader_gguf;
+mod random_shapes;
 mod reader_hf;
 mod reader_llama;
 mod taken;
