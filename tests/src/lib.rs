@@ -39,6 +39,8 @@ mod docs;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod float8;
+#[cfg(test)]
 mod fuzzed;
 #[cfg(test)]
 mod gguf_blocks;

@@ -11,6 +11,7 @@ mod gguf_keys;
 mod gguf_rope;
 mod gguf_scales;
 mod hf_rope;
+mod hf_quantization;
 mod inspect;
 mod load;
 mod loaded;
