@@ -98,6 +98,8 @@ mod texts;
 mod tokens;
 #[cfg(test)]
 mod training;
+#[cfg(test)]
+mod unigram;
 
 #[cfg(test)]
 #[global_allocator]
