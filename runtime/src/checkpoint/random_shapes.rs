@@ -1,5 +1,6 @@
 //! Shapes of models, as their configurations have been published.
 
+use crate::model::KvType;
 use crate::model::config::{
     Experts, Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, Routing, SoftCaps,
 };
@@ -207,6 +208,7 @@ impl Shape {
             tied_embeddings: self.tied,
             trained_length: self.positions,
             sliding_windows: Vec::new(),
+            kv: KvType::F32,
         }
     }
 
@@ -233,7 +235,7 @@ mod tests {
             ("qwen3-8b", 8190),
             ("tinyllama-1.1b", 1100),
             ("smollm2-135m", 135),
-            ("gpt-oss-20b", 4182),
+            ("gpt-oss-20b", 4184),
         ] {
             let shape = SHAPES.iter().find(|shape| shape.name == name).expect("a shape");
             let config = shape.config();

@@ -231,7 +231,7 @@ fn random_matrix(index: u64, weight_type: WeightType, rows: usize, columns: usiz
 mod tests {
     use super::*;
     use crate::kernels::dequantize::rows_to_f32;
-    use crate::model::config::Experts;
+    use crate::model::config::{Experts, PositionConfig};
     use crate::policy::AttentionPolicy;
     use crate::session::{Decoder, Session};
 
@@ -260,6 +260,9 @@ mod tests {
         let mut config = shape.config();
         (config.vocabulary, config.hidden, config.layers) = (70, 64, 3);
         (config.heads, config.kv_heads, config.head_dim, config.intermediate) = (4, 2, 32, 96);
+        if let PositionConfig::Rope { dim, .. } = &mut config.position {
+            *dim = 32;
+        }
         config.experts = config.experts.map(|of| Experts { intermediate: 96, ..of });
         own_attention::set_windows(&mut config, "sliding_window", shape.windows()[..3].to_vec());
         (shape, config)
