@@ -57,6 +57,8 @@ mod hub;
 #[cfg(test)]
 mod inspecting;
 #[cfg(test)]
+mod kv_types;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod long_runs;

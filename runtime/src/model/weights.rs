@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::block_format::BlockFormat;
+use super::kv_type::KvType;
 
 /// Element type of a stored matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -244,4 +245,15 @@ pub struct ModelWeights {
     pub head: Matrix,
     /// Added to the logits, where the head has it (GPT-J). `[vocabulary]`
     pub head_bias: Option<Vec<f32>>,
+}
+
+impl ModelWeights {
+    /// The type in which keys and values lose no more than the matrices have lost that they come from.
+    pub fn kv_type(&self) -> KvType {
+        match self.layers.first().map(|layer| layer.key.weight.weight_type()) {
+            None | Some(WeightType::F32) => KvType::F32,
+            Some(WeightType::Bf16) => KvType::Bf16,
+            Some(WeightType::F16 | WeightType::Quantized(_) | WeightType::Block(_)) => KvType::F16,
+        }
+    }
 }

@@ -81,6 +81,7 @@ impl Reading {
         let mut kept = self.layers[layer].kept();
         kept.window = kept.window.map(|window| window.max(held));
         KvCache::with_storage(config.kv_heads, config.head_dim, &kept, config.layers, storage)
+            .stored_as(config.kv)
     }
 
     /// How many of `tokens` tokens from `position` on one pass may have: all their queries share a position encoding.
