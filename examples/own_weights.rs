@@ -93,6 +93,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tied_embeddings: true,
         trained_length: 64,
         sliding_windows: Vec::new(),
+        kv: lm_infinite::model::KvType::default(),
     };
     let weights = weights(&config).ok_or("a matrix of another size than its shape asks for")?;
     let policy = PolicySpec::parse("lm-infinite:start=4", config.trained_length)?.policy;

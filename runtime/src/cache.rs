@@ -7,12 +7,17 @@
 //! [`OffloadedKeys`].
 
 mod snapshot;
+mod stored;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use snapshot::{Import, Layout, Side};
+use stored::Page;
+pub use stored::{Run, Stored, StoredRun};
 
 use crate::error::{Error, Result};
+use crate::model::kv_type::KvType;
 use crate::offload::{OffloadedKeys, Storage};
 use crate::policy::AttentionPolicy;
 
@@ -37,24 +42,10 @@ pub struct KvCache {
     origin: u64,
     page_slots: usize,
     /// Each [keys, values][kv_heads, page_slots, head_dim].
-    pages: Vec<[Box<[f32]>; 2]>,
+    pages: Vec<[Page; 2]>,
+    kv: KvType,
     /// Positions `start..recent.start`, where the policy goes on reading them.
     offloaded: Option<OffloadedKeys>,
-}
-
-/// Consecutive positions that lie behind each other in memory, for one key/value head.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// Position of the first key.
-    pub first: u64,
-    /// Number of keys.
-    pub len: usize,
-    /// Values from one key to the next.
-    pub stride: usize,
-    /// Keys before the position encoding, row `r` at `r · stride`.
-    pub keys: &'a [f32],
-    /// Values, laid out as the keys.
-    pub values: &'a [f32],
 }
 
 impl KvCache {
@@ -87,8 +78,15 @@ impl KvCache {
             origin: policy.start,
             page_slots: (page_slots as usize).max(1),
             pages: Vec::new(),
+            kv: KvType::F32,
             offloaded,
         }
+    }
+
+    /// The same, empty cache, which holds start tokens and window as `kv`. What is offloaded is held as f32.
+    #[must_use]
+    pub fn stored_as(self, kv: KvType) -> Self {
+        Self { kv, ..self }
     }
 
     /// What has left the window, where the policy goes on reading it.
@@ -112,7 +110,7 @@ impl KvCache {
     pub fn bytes(&self) -> usize {
         let offloaded =
             self.offloaded.as_ref().map_or(0, |offloaded| offloaded.memory_bytes() + offloaded.file_bytes());
-        self.pages.len() * 2 * self.page_values() * size_of::<f32>() + offloaded
+        self.pages.len() * 2 * self.page_values() * stored::bytes(self.kv) + offloaded
     }
 
     /// Positions held: the start tokens, and the window. What lies between is offloaded, or gone.
@@ -169,29 +167,31 @@ impl KvCache {
         let Some(mut offloaded) = self.offloaded.take() else { return Ok(()) };
         let dim = self.head_dim;
         let outcome = (offloaded.end()..recent_start).try_for_each(|position| {
-            offloaded.push(|head| match position.checked_sub(first) {
-                Some(row) => {
-                    let at = (row as usize * self.kv_heads + head) * dim;
-                    (&chunk.0[at..at + dim], &chunk.1[at..at + dim])
-                }
-                None => self.row(position, head),
-            })
+            let rows: Vec<[Cow<'_, [f32]>; 2]> = (0..self.kv_heads)
+                .map(|head| match position.checked_sub(first) {
+                    Some(row) => {
+                        let at = (row as usize * self.kv_heads + head) * dim;
+                        [chunk.0, chunk.1].map(|side| Cow::Borrowed(&side[at..at + dim]))
+                    }
+                    None => self.row(position, head),
+                })
+                .collect();
+            offloaded.push(|head| (&rows[head][0], &rows[head][1]))
         });
         self.offloaded = Some(offloaded);
         outcome
     }
 
     /// Key and value of a position in start block or ring.
-    fn row(&self, position: u64, head: usize) -> (&[f32], &[f32]) {
+    fn row(&self, position: u64, head: usize) -> [Cow<'_, [f32]>; 2] {
         let slot = self.slot(position);
         let (page, within) = (slot / self.page_slots, slot % self.page_slots);
         let at = (head * self.page_slots + within) * self.head_dim;
-        let [keys, values] = &self.pages[page];
-        (&keys[at..at + self.head_dim], &values[at..at + self.head_dim])
+        self.pages[page].each_ref().map(|side| side.slice(at..at + self.head_dim).numbers())
     }
 
     /// The held part of `range` for one head, in order of position.
-    pub fn runs(&self, kv_head: usize, range: Range<u64>) -> Vec<Run<'_>> {
+    pub fn runs(&self, kv_head: usize, range: Range<u64>) -> Vec<StoredRun<'_>> {
         let mut runs = Vec::new();
         for held in self.positions() {
             let mut position = range.start.max(held.start);
@@ -209,12 +209,12 @@ impl KvCache {
                 let at = (kv_head * self.page_slots + within) * self.head_dim;
                 let rows = at..at + len * self.head_dim;
                 let [keys, values] = &self.pages[page];
-                runs.push(Run {
+                runs.push(StoredRun {
                     first: position,
                     len,
                     stride: self.head_dim,
-                    keys: &keys[rows.clone()],
-                    values: &values[rows],
+                    keys: keys.slice(rows.clone()),
+                    values: values.slice(rows),
                 });
                 position += len as u64;
             }
@@ -239,13 +239,13 @@ impl KvCache {
         let slot = self.slot(position);
         let (page, within) = (slot / self.page_slots, slot % self.page_slots);
         while self.pages.len() <= page {
-            let empty = || vec![0.0; self.page_values()].into_boxed_slice();
+            let empty = || Page::zeros(self.kv, self.page_values());
             self.pages.push([empty(), empty()]);
         }
         for (side, source) in self.pages[page].iter_mut().zip([keys, values]) {
             for (head, row) in source.chunks_exact(self.head_dim).enumerate() {
                 let at = (head * self.page_slots + within) * self.head_dim;
-                side[at..at + self.head_dim].copy_from_slice(row);
+                side.write(at, row);
             }
         }
     }
@@ -271,8 +271,8 @@ mod tests {
         let runs = cache.runs(0, 0..u64::MAX);
         for run in &runs {
             for r in 0..run.len {
-                assert_eq!(run.keys[r * run.stride], (run.first + r as u64) as f32);
-                assert_eq!(run.values[r * run.stride], -((run.first + r as u64) as f32));
+                assert_eq!(*run.key(r, 1), [(run.first + r as u64) as f32]);
+                assert_eq!(*run.value(r, 1), [-((run.first + r as u64) as f32)]);
             }
         }
         runs.iter().flat_map(|run| run.first..run.first + run.len as u64).collect()

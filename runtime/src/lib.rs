@@ -15,6 +15,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod files;
 mod formats;
+mod free_memory;
 pub mod generate;
 pub mod hub;
 // For the crates of this workspace: what it holds may change with any version.

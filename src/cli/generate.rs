@@ -30,7 +30,7 @@ fn conversation(args: &Generate) -> anyhow::Result<Option<Vec<ChatMessage>>> {
 
 /// Runs the command.
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
-    let model = Model::load(&args.model)?;
+    let model = Model::load_to_run(&args.model)?;
     say(&model.loaded.notes);
     let model = model.with_precision(args.precision);
     let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);

@@ -6,6 +6,7 @@ use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load};
 use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::model::config::PositionConfig;
+use lm_infinite_runtime::model::{KvType, ModelWeights};
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec, PositionScaling};
 use lm_infinite_runtime::session::{Decoder, Precision};
@@ -28,8 +29,17 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads what `args` name.
+    /// Loads what `args` name, to measure it: keys and values are held as they are computed, unless asked otherwise.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
+        Self::load_with(args, &|_| KvType::F32)
+    }
+
+    /// Loads what `args` name, to run it: keys and values are held in the type of its matrices.
+    pub fn load_to_run(args: &ModelArgs) -> anyhow::Result<Self> {
+        Self::load_with(args, &|weights| weights.kv_type())
+    }
+
+    fn load_with(args: &ModelArgs, kv: &dyn Fn(&ModelWeights) -> KvType) -> anyhow::Result<Self> {
         let mut loaded = load(&args.model, &output::cache()?)?;
         if let Some(folder) = &args.adapter {
             loaded = loaded.with_adapter(folder)?;
@@ -37,6 +47,12 @@ impl Model {
         if let Some(length) = args.trained_length {
             anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
             loaded.config.trained_length = length;
+        }
+        loaded.config.kv = args.kv.unwrap_or_else(|| kv(&loaded.weights));
+        if loaded.config.kv != KvType::F32 {
+            let said =
+                format!("keys and values are held as {}: rounded, in half the memory", loaded.config.kv);
+            loaded.notes.push(Note::new("--kv", said));
         }
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone())?);
         Ok(Self { loaded, decoder })

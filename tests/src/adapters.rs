@@ -10,8 +10,9 @@ use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::compare::{Tolerance, assert_close, line};
+use crate::families::gguf::gguf;
 use crate::families::{Stored, logits};
-use crate::fixtures::{SafetensorsFile, TinyConfig, TinyLlama, float_bytes};
+use crate::fixtures::{SafetensorsFile, float_bytes};
 use crate::support::{golden, load, program, read_npy, session, tiny, tiny_tokens};
 
 const LOGITS: Tolerance = Tolerance { absolute: 2e-4, relative: 1e-5 };
@@ -132,10 +133,73 @@ fn what_is_no_plain_adapter_is_refused() {
     refused(tied(), folder.path().join("elsewhere").as_path(), "adapter_config.json");
     // Another width.
     refused(load(&golden("../../runtime/assets/models/tiny-rope")), &adapter("adapter"), "shape [3,");
-    // Rows in another order.
-    let file = folder.path().join("tiny.gguf");
-    TinyLlama::random(TinyConfig::default(), 1).gguf(candle_core::quantized::GgmlDType::F32).write(&file);
-    refused(load(&file), &adapter("adapter"), "GGUF");
+    // Matrices that are no matrix of a block, or of experts.
+    let mixtral = |module: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = golden("adapters/mixtral/adapter_config.json");
+        fs::copy(config, folder.path().join("adapter_config.json")).expect("copied");
+        let mut file = SafetensorsFile::default();
+        for side in ["A", "B"] {
+            let name = format!("base_model.model.{module}.lora_{side}.weight");
+            file.push(&name, "F32", &[2, 2], &float_bytes(&[0.1; 4], "F32"));
+        }
+        file.write(&folder.path().join("adapter_model.safetensors"));
+        folder
+    };
+    for module in [
+        "model.layers.0.block_sparse_moe.experts.1.w1",
+        "model.layers.0.mlp.gate_proj",
+        "model.layers.7.self_attn.q_proj",
+        "model.layers.x.self_attn.q_proj",
+        "other.layers.0.self_attn.q_proj",
+        "lm_head",
+    ] {
+        let stored = Stored::read("mixtral").write();
+        refused(load(stored.path()), mixtral(module).path(), module);
+    }
+}
+
+/// Adapters as PEFT writes them for families whose matrices have other names, or are several in one.
+#[test]
+fn adapters_of_other_families_give_the_logits_of_peft() {
+    let names = [
+        "gpt_neox",
+        "falcon_7b",
+        "falcon_40b",
+        "bloom",
+        "mpt",
+        "gptj",
+        "phi",
+        "phi3",
+        "glm",
+        "granite",
+        "mixtral",
+    ];
+    for name in names {
+        let stored = Stored::read(name);
+        let folder = stored.write();
+        let want = read_npy::<f32>(&format!("adapters/{name}/logits.npy"));
+        let adapted = |path: &Path| {
+            let model = load(path).with_adapter(&golden(&format!("adapters/{name}"))).expect("it fits");
+            let decoder = Arc::new(Decoder::new(model.config, model.weights).expect("a whole model"));
+            let mut session = session(&decoder, "vanilla");
+            let mut got = Vec::new();
+            for token in tiny_tokens() {
+                session.feed(&[token], None).expect("a known token");
+                got.extend(session.logits().expect("logits"));
+            }
+            ArrayD::from_shape_vec(want.raw_dim(), got).expect("one row a token")
+        };
+        assert_close(name, &adapted(folder.path()), &want, LOGITS);
+        // The same weights as GGUF, whose rows may lie in another order.
+        let Some(file) = gguf(name, &stored) else {
+            assert_eq!(name, "gptj", "llama.cpp writes all others");
+            continue;
+        };
+        let path = folder.path().join("model.gguf");
+        file.write(&path);
+        assert_close(&format!("{name}, GGUF"), &adapted(&path), &want, LOGITS);
+    }
 }
 
 /// An adapter in the model's own folder is told, and applied when it is asked for.

@@ -32,6 +32,7 @@ fn type_id(format: BlockFormat) -> u32 {
         BlockFormat::Tq1_0 => 34,
         BlockFormat::Tq2_0 => 35,
         BlockFormat::Mxfp4 => 39,
+        BlockFormat::ScaledE4M3 => unreachable!("no format of GGML"),
     }
 }
 

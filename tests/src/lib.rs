@@ -39,6 +39,8 @@ mod docs;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod float8;
+#[cfg(test)]
 mod fuzzed;
 #[cfg(test)]
 mod gguf_blocks;
@@ -54,6 +56,8 @@ mod goldens;
 mod hub;
 #[cfg(test)]
 mod inspecting;
+#[cfg(test)]
+mod kv_types;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]
@@ -98,6 +102,8 @@ mod texts;
 mod tokens;
 #[cfg(test)]
 mod training;
+#[cfg(test)]
+mod unigram;
 
 #[cfg(test)]
 #[global_allocator]

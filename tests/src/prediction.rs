@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use lm_infinite::checkpoint;
 use lm_infinite::diagnose::Outcome;
+use lm_infinite::model::ModelConfig;
 use lm_infinite::prediction::{Ladder, Predicted, Windows, predict};
 use lm_infinite::session::Decoder;
 
+use crate::families::Stored;
 use crate::fixtures::one_cause::{TRAINED, of_distances, of_keys};
-use crate::support::{cache, program, score, session};
+use crate::support::{cache, decoder, made_up_tokens, program, score, session};
 
 const TOKENS: u64 = 4096;
 const MARGIN: f64 = 0.2;
@@ -24,36 +26,87 @@ fn predicted(name: &str, trained: u64, longest: u64) -> Predicted {
     predict(&decoder, &windows, longest, MARGIN, &|_, _| ()).expect("runs")
 }
 
-/// In one layer keys and values do not depend on what stands before them: the composed context is the text of its parts.
+/// The same decoder, whose layers have this window of their own.
+fn with_windows(decoder: &Decoder, windows: Vec<Option<u64>>) -> Arc<Decoder> {
+    let config = ModelConfig { sliding_windows: windows, ..decoder.config().clone() };
+    Arc::new(Decoder::new(config, decoder.weights().clone()).expect("whole"))
+}
+
+/// In one layer keys and values do not depend on what stands before them: the composed context is the text of its parts, and
+/// what is predicted is what reading it shows.
+fn predicts_the_text_of_its_parts(decoder: &Arc<Decoder>) -> Predicted {
+    let (trained, start) = (TRAINED as usize, 10);
+    let window = |first: u32| (first..).take(trained).collect::<Vec<u32>>();
+    let windows = [window(0), window(500)];
+    let found = predict(decoder, &windows, 512, MARGIN, &|_, _| ()).expect("runs");
+    let late = |tokens: &[u32]| {
+        let losses = score(&mut session(decoder, "vanilla"), tokens, 4096);
+        losses[losses.len() - trained / 2..].iter().map(|&loss| f64::from(loss)).sum::<f64>()
+    };
+    for at in &found.lengths {
+        // The compared tokens, the last half of a window, lie around the length.
+        let behind = if at.length > TRAINED { trained / 4 } else { 0 };
+        let between = at.length as usize + behind - trained;
+        let excess: f64 = [0, 1]
+            .map(|own| {
+                let other = windows[1 - own][start..].iter().copied().cycle().take(between);
+                let head = windows[own][..start].iter().copied();
+                let text: Vec<u32> = head.chain(other).chain(windows[own][start..].iter().copied()).collect();
+                late(&text) - late(&windows[own])
+            })
+            .iter()
+            .sum();
+        let (excess, got) = (excess / trained as f64, at.loss.expect("finite").mean);
+        assert!((got - excess).abs() < 1e-3, "{}: {got} {excess}", at.length);
+    }
+    found
+}
+
 #[test]
 fn in_one_layer_a_composed_context_is_the_text_of_its_parts() {
-    let (trained, start) = (TRAINED as usize, 10);
     for decoder in [of_distances(), of_keys()] {
-        let window = |first: u32| (first..).take(trained).collect::<Vec<u32>>();
-        let windows = [window(0), window(500)];
-        let found = predict(&decoder, &windows, 512, MARGIN, &|_, _| ()).expect("runs");
-        let late = |tokens: &[u32]| {
-            let losses = score(&mut session(&decoder, "vanilla"), tokens, 4096);
-            losses[losses.len() - trained / 2..].iter().map(|&loss| f64::from(loss)).sum::<f64>()
-        };
-        for at in &found.lengths {
-            // The compared tokens, the last half of a window, lie around the length.
-            let behind = if at.length > TRAINED { trained / 4 } else { 0 };
-            let between = at.length as usize + behind - trained;
-            let excess: f64 = [0, 1]
-                .map(|own| {
-                    let other = windows[1 - own][start..].iter().copied().cycle().take(between);
-                    let head = windows[own][..start].iter().copied();
-                    let text: Vec<u32> =
-                        head.chain(other).chain(windows[own][start..].iter().copied()).collect();
-                    late(&text) - late(&windows[own])
-                })
-                .iter()
-                .sum();
-            let (excess, got) = (excess / trained as f64, at.loss.expect("finite").mean);
-            assert!((got - excess).abs() < 1e-3, "{}: {got} {excess}", at.length);
+        assert_eq!(predicts_the_text_of_its_parts(&decoder).outcome, Outcome::Fails);
+    }
+}
+
+#[test]
+fn a_model_with_a_window_of_its_own_is_predicted_within_it() {
+    for own in [1, 7, 63, 64] {
+        for decoder in [of_distances(), of_keys()] {
+            let found = predicts_the_text_of_its_parts(&with_windows(&decoder, vec![Some(own)]));
+            // No key is farther away, and none has more beside it, than in training.
+            assert_eq!(
+                (found.outcome, found.onset),
+                (Outcome::Holds, None),
+                "{own}: {:?}",
+                found.sentences()
+            );
         }
-        assert_eq!(found.outcome, Outcome::Fails);
+    }
+    // One that is longer than what was trained does not hold all of a longer text.
+    for own in [65, 100, 1000] {
+        predicts_the_text_of_its_parts(&with_windows(&of_keys(), vec![Some(own)]));
+    }
+}
+
+/// Layers of a family whose windows are shorter than the training length, all or some.
+#[test]
+fn families_with_windows_are_predicted() {
+    let tokens = made_up_tokens(4000);
+    for (name, windows) in
+        [("gemma2", 2), ("gemma3_text", 3), ("cohere2", 4), ("mixtral", 2), ("phi3", 2), ("gpt_oss", 2)]
+    {
+        let folder = Stored::read(name).write();
+        let decoder = decoder(folder.path());
+        let config = decoder.config();
+        let shorter = config.sliding_windows.iter().flatten().count();
+        assert_eq!(shorter, windows, "{name}");
+        let trained = config.trained_length;
+        let windows = Windows { length: trained, count: 2 }.cut(&tokens, None).expect("long enough");
+        let found = predict(&decoder, &windows, 3 * trained, MARGIN, &|_, _| ()).expect(name);
+        assert!(found.lengths.len() > 2, "{name}");
+        assert!(found.lengths.iter().all(|at| at.loss.is_some_and(|loss| loss.mean.is_finite())), "{name}");
+        assert_eq!(found.lengths[0].loss.map(|loss| loss.mean), Some(0.0), "{name}");
     }
 }
 

@@ -1,12 +1,14 @@
 //! Sessions: how a text is cut does not matter; snapshots go on bit for bit; a gap is not noticed; threads change nothing.
 
+use lm_infinite::policy::PolicySpec;
 use lm_infinite::probe::{
     AttentionRow, CounterfactualLogits, CounterfactualPlan, HeadStatistics, HiddenSite, PositionSet, Probe,
     ProbePlan, StatisticsPlan,
 };
 use lm_infinite::session::Session;
 
-use crate::support::{made_up_tokens, score, session, tied_model};
+use crate::families::Stored;
+use crate::support::{decoder, made_up_tokens, score, session, session_with, tied_model};
 
 const POLICIES: [&str; 9] = [
     "vanilla",
@@ -89,6 +91,35 @@ fn a_context_that_is_composed_of_its_own_parts_is_the_text() {
     assert!(windowed.passage(14..20).is_err(), "one has left the window");
     let passage = windowed.passage(15..20).expect("held");
     assert!(windowed.append(&passage, 3..6).is_err(), "it has 5 tokens");
+}
+
+/// A session that holds more than its layers attend to reads as any other, and gives passages that are longer than windows.
+#[test]
+fn what_a_session_holds_beyond_its_windows_changes_nothing() {
+    let tokens = made_up_tokens(90);
+    let family = |name: &str| decoder(Stored::read(name).write().path());
+    for (model, policy) in [
+        (tied_model(), "window:window=5"),
+        (tied_model(), "lambda:start=3,window=7"),
+        (tied_model(), "lm-infinite-topk:start=2,window=6,k=3,from_layer=1"),
+        (family("gemma2"), "vanilla"),
+        (family("mixtral"), "vanilla"),
+    ] {
+        let policy = PolicySpec::parse(policy, 16).expect("a policy").policy;
+        let losses = session_with(&model, policy.clone()).score(&tokens, None).expect("known tokens");
+        for held in [0, 1, 6, 40, 1000] {
+            for cut in [1, 7, 90] {
+                let mut holding = Session::holding(model.clone(), policy.clone(), held).expect("a policy");
+                let got = score(&mut holding, &tokens, cut);
+                for (got, want) in got.iter().zip(&losses.nll) {
+                    assert!((got - want).abs() < 1e-4, "{policy} {held} {cut}: {got} {want}");
+                }
+                let last = 90 - held.min(90);
+                let passage = holding.passage(last..90).expect("held");
+                assert_eq!(passage.len() as u64, held.min(90));
+            }
+        }
+    }
 }
 
 #[test]

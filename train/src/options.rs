@@ -152,6 +152,7 @@ impl Shape {
             tied_embeddings: true,
             trained_length: self.length as u64,
             sliding_windows: Vec::new(),
+            kv: lm_infinite_runtime::model::KvType::default(),
         }
     }
 }

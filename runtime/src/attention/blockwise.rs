@@ -13,7 +13,7 @@ use super::inputs::{Inputs, ROWS, Shape};
 use super::partial::Partial;
 use super::query_block::{QueryBlock, Scratch};
 use super::row::weighted_mean;
-use crate::cache::Run;
+use crate::cache::StoredRun;
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
 /// A block with fewer rows is split over its keys too, this many at a time, so that all threads decode.
@@ -59,7 +59,8 @@ pub fn attend_heads(
             let position = inputs.first_position + first as u64;
             let runs = inputs.runs(kv_head, position..position + count as u64);
             let block = QueryBlock::new(inputs, kv_head, first, count);
-            let over = |runs: &[Run<'_>]| SCRATCH.with_borrow_mut(|scratch| block.run(runs, plan, scratch));
+            let over =
+                |runs: &[StoredRun<'_>]| SCRATCH.with_borrow_mut(|scratch| block.run(runs, plan, scratch));
             let with_retrieved = |mut partial: Partial| {
                 if let Some(retrieved) = inputs.policy.retrieved {
                     SCRATCH.with_borrow_mut(|scratch| {
@@ -116,7 +117,7 @@ pub fn attend_heads(
 }
 
 /// Ranges of `runs` of about [`SPLIT_KEYS`] keys each.
-fn parts(runs: &[Run<'_>]) -> Vec<Range<usize>> {
+fn parts(runs: &[StoredRun<'_>]) -> Vec<Range<usize>> {
     let (mut parts, mut first, mut keys) = (Vec::new(), 0, 0);
     for (index, run) in runs.iter().enumerate() {
         keys += run.len;

@@ -35,7 +35,7 @@ pub fn counterfactual(
         inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
     let runs = inputs.runs(head / inputs.shape.group(), position..position + 1);
     let mut unseen = Vec::new();
-    for run in &runs {
+    for (index, run) in runs.iter().enumerate() {
         for r in 0..run.len {
             let key = run.first + r as u64;
             let distance = match region(position, key, inputs.policy) {
@@ -43,7 +43,7 @@ pub fn counterfactual(
                 Region::Future | Region::Masked | Region::Retrieved { .. } => continue,
             };
             if distance > plan.seen {
-                unseen.push((key, distance, &run.keys[r * run.stride..][..head_dim]));
+                unseen.push((key, distance, (index, r)));
             }
         }
     }
@@ -56,8 +56,10 @@ pub fn counterfactual(
     if chosen.is_empty() {
         return None;
     }
-    let vectors: Vec<&[f32]> = chosen.iter().map(|&(.., key)| key).collect();
-    let actual = chosen.iter().map(|&(_, distance, key)| inputs.encoding.logit(head, &query, key, distance));
+    let vectors: Vec<_> = chosen.iter().map(|&(.., (run, r))| runs[run].key(r, head_dim)).collect();
+    let vectors: Vec<&[f32]> = vectors.iter().map(|key| &**key).collect();
+    let actual = chosen.iter().zip(&vectors);
+    let actual = actual.map(|(&(_, distance, _), key)| inputs.encoding.logit(head, &query, key, distance));
     let actual = actual.map(|logit| inputs.capped(logit));
     let distances = distances(plan, position);
     Some(Counterfactual {

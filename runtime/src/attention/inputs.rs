@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cache::{KvCache, Run};
+use crate::cache::{KvCache, Stored, StoredRun};
 use crate::offload::{OffloadedKeys, OffloadedPage};
 use crate::policy::{AttentionPolicy, DistanceRemap};
 use crate::position::{PositionEncoding, RotaryTable};
@@ -86,7 +86,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// All keys of one head that any query at positions `queries` attends to, cached and new, in order of position.
-    pub(super) fn runs(&self, kv_head: usize, queries: Range<u64>) -> Vec<Run<'a>> {
+    pub(super) fn runs(&self, kv_head: usize, queries: Range<u64>) -> Vec<StoredRun<'a>> {
         let oldest = self.policy.spans(queries.start);
         let newest = self.policy.spans(queries.end - 1);
         let start = 0..newest.start_end.min(oldest.recent_begin);
@@ -96,7 +96,7 @@ impl<'a> Inputs<'a> {
             runs.extend(self.cache.runs(kv_head, range.clone()));
             runs.extend(self.chunk_run(kv_head, range));
         }
-        runs.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect()
+        runs.into_iter().flat_map(|run| run.split(KEY_BLOCK, self.shape.head_dim)).collect()
     }
 
     /// Keys between start and window of any query at positions `queries`.
@@ -112,35 +112,26 @@ impl<'a> Inputs<'a> {
             recent.extend(self.cache.runs(kv_head, range.clone()));
             recent.extend(self.chunk_run(kv_head, range));
         }
-        Candidates { offloaded, recent: recent.into_iter().flat_map(|run| split(run, KEY_BLOCK)).collect() }
+        let recent = recent.into_iter().flat_map(|run| run.split(KEY_BLOCK, self.shape.head_dim)).collect();
+        Candidates { offloaded, recent }
     }
 
-    fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<Run<'a>> {
+    fn chunk_run(&self, kv_head: usize, range: Range<u64>) -> Option<StoredRun<'a>> {
         let end = self.first_position + self.tokens() as u64;
         let (first, last) = (range.start.max(self.first_position), range.end.min(end));
         let Shape { kv_heads, head_dim, .. } = self.shape;
         let stride = kv_heads * head_dim;
         (first < last).then(|| {
             let at = (first - self.first_position) as usize * stride + kv_head * head_dim;
-            Run {
+            StoredRun {
                 first,
                 len: (last - first) as usize,
                 stride,
-                keys: &self.keys[at..],
-                values: &self.values[at..],
+                keys: Stored::F32(&self.keys[at..]),
+                values: Stored::F32(&self.values[at..]),
             }
         })
     }
-}
-
-fn split(run: Run<'_>, len: usize) -> impl Iterator<Item = Run<'_>> {
-    (0..run.len).step_by(len).map(move |at| Run {
-        first: run.first + at as u64,
-        len: len.min(run.len - at),
-        stride: run.stride,
-        keys: &run.keys[at * run.stride..],
-        values: &run.values[at * run.stride..],
-    })
 }
 
 /// Candidates for a block of queries, of one key/value head.
@@ -148,5 +139,5 @@ pub struct Candidates<'a> {
     /// Those that have left the window of everyone.
     pub offloaded: Vec<OffloadedPage<'a>>,
     /// Those that some query may still see as recent, in runs.
-    pub recent: Vec<Run<'a>>,
+    pub recent: Vec<StoredRun<'a>>,
 }

@@ -8,7 +8,7 @@ use super::inputs::{Inputs, MASKED, VECTOR_ROWS};
 use super::partial::Partial;
 use super::retrieved::{Chosen, absorb, choose};
 use super::tiles::RowTiles;
-use crate::cache::Run;
+use crate::cache::{Run, StoredRun};
 use crate::kernels::elementwise::{rotate, soft_cap};
 use crate::kernels::matmul::{View, multiply};
 use crate::kernels::matvec::dot_inline;
@@ -30,6 +30,8 @@ pub struct Scratch {
     angles: Vec<f32>,
     logits: Vec<f32>,
     far_logits: Vec<f32>,
+    /// Keys and values of a run, where they are held otherwise.
+    unpacked: [Vec<f32>; 2],
 }
 
 /// Keys of a run after the position encoding.
@@ -90,7 +92,12 @@ impl<'a> QueryBlock<'a> {
     }
 
     /// Runs the block over `runs`. Rows of the result: [count, group].
-    pub fn run(&self, runs: &[Run<'_>], plan: Option<&StatisticsPlan>, scratch: &mut Scratch) -> Partial {
+    pub fn run(
+        &self,
+        runs: &[StoredRun<'_>],
+        plan: Option<&StatisticsPlan>,
+        scratch: &mut Scratch,
+    ) -> Partial {
         let head_dim = self.inputs.shape.head_dim;
         let mut partial = Partial::new(self.rows(), head_dim, plan);
         let queries = self.base()..self.base() + self.count as u64;
@@ -103,9 +110,11 @@ impl<'a> QueryBlock<'a> {
         if any_clamped {
             self.gather(Distance::Clamped, scratch);
         }
+        let mut unpacked = std::mem::take(&mut scratch.unpacked);
         for run in runs {
-            self.absorb_run(run, &spans, plan, &mut partial, scratch);
+            self.absorb_run(&run.read(&mut unpacked), &spans, plan, &mut partial, scratch);
         }
+        scratch.unpacked = unpacked;
         partial
     }
 

@@ -10,6 +10,8 @@
 //! row of such a query is to say so. (PyTorch's `topk` ranks it there too.) Comparisons are written so that a bound or a
 //! threshold that is NaN rules nothing out.
 
+use std::borrow::Cow;
+
 use multiversion::multiversion;
 
 use super::inputs::{Candidates, VECTOR_ROWS};
@@ -23,14 +25,14 @@ use crate::probe::StatisticsPlan;
 const FIRST_BLOCKS: usize = 8;
 
 /// A chosen key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Chosen<'a> {
     /// Position of the key.
     pub position: u64,
     /// Scaled logit, before ALiBi's bias and before a soft cap.
     pub logit: f32,
     /// `[head_dim]`
-    pub value: &'a [f32],
+    pub value: Cow<'a, [f32]>,
 }
 
 /// The best keys of one query so far, best first.
@@ -87,16 +89,12 @@ pub fn choose<'a>(
     for page in &candidates.offloaded {
         // A few queries have seen the whole blocks by way of their blocks.
         let seen = if bounded { page.norms.len() * BLOCK_KEYS } else { 0 };
-        search.all(
-            page.first + seen as u64,
-            head_dim,
-            &page.keys[seen * head_dim..],
-            &page.values[seen * head_dim..],
-        );
+        let (keys, values) = (&page.keys[seen * head_dim..], &page.values[seen * head_dim..]);
+        let value = |r: usize| Cow::Borrowed(&values[r * head_dim..][..head_dim]);
+        search.all(page.first + seen as u64, head_dim, keys, &value);
     }
     for run in &candidates.recent {
-        let end = (run.len.max(1) - 1) * run.stride + head_dim;
-        search.all(run.first, run.stride, &run.keys[..end.min(run.keys.len())], run.values);
+        search.all(run.first, run.stride, &run.keys.numbers(), &|r| run.value(r, head_dim));
     }
     let mut chosen: Vec<Vec<Chosen<'_>>> = search.best.into_iter().map(|best| best.keys).collect();
     chosen.iter_mut().for_each(|keys| keys.sort_unstable_by_key(|key| key.position));
@@ -125,7 +123,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// Takes in consecutive keys, the first at position `first`, row `r` at `r · stride`.
-    fn all(&mut self, first: u64, stride: usize, keys: &'a [f32], values: &'a [f32]) {
+    fn all(&mut self, first: u64, stride: usize, keys: &[f32], value: &dyn Fn(usize) -> Cow<'a, [f32]>) {
         let (rows, dim) = (self.ends.len(), self.head_dim);
         let newest = self.ends.iter().copied().max().unwrap_or(0);
         let len = keys.len().div_ceil(stride).min(newest.saturating_sub(first) as usize);
@@ -134,7 +132,7 @@ impl<'a> Search<'a, '_> {
         }
         if rows <= VECTOR_ROWS {
             for row in 0..rows {
-                self.exact(row, first, stride, &keys[..(len - 1) * stride + dim], values);
+                self.exact(row, first, stride, &keys[..(len - 1) * stride + dim], value);
             }
             return;
         }
@@ -153,8 +151,7 @@ impl<'a> Search<'a, '_> {
                     continue;
                 }
                 let logit = dot(self.query(row), &keys[r * stride..][..dim]);
-                let value = &values[r * stride..][..dim];
-                self.best[row].offer(Chosen { position: first + r as u64, logit, value });
+                self.best[row].offer(Chosen { position: first + r as u64, logit, value: value(r) });
                 threshold = self.best[row].threshold() - margin;
             }
         }
@@ -162,8 +159,14 @@ impl<'a> Search<'a, '_> {
     }
 
     /// The same for one row, by inner products.
-    fn exact(&mut self, row: usize, first: u64, stride: usize, keys: &[f32], values: &'a [f32]) {
-        let dim = self.head_dim;
+    fn exact(
+        &mut self,
+        row: usize,
+        first: u64,
+        stride: usize,
+        keys: &[f32],
+        value: &dyn Fn(usize) -> Cow<'a, [f32]>,
+    ) {
         let len = keys.len().div_ceil(stride).min(self.ends[row].saturating_sub(first) as usize);
         let mut logits = std::mem::take(&mut self.logits);
         logits.resize(len.max(logits.len()), 0.0);
@@ -172,7 +175,7 @@ impl<'a> Search<'a, '_> {
         for (r, &logit) in logits[..len].iter().enumerate() {
             let ruled_out = logit < best.threshold();
             if !ruled_out {
-                best.offer(Chosen { position: first + r as u64, logit, value: &values[r * stride..][..dim] });
+                best.offer(Chosen { position: first + r as u64, logit, value: value(r) });
             }
         }
         self.logits = logits;
@@ -202,8 +205,9 @@ impl<'a> Search<'a, '_> {
                 continue;
             }
             let (page, at) = (&pages[page], block * BLOCK_KEYS);
-            let range = at * dim..(at + BLOCK_KEYS) * dim;
-            self.exact(row, page.first + at as u64, dim, &page.keys[range.clone()], &page.values[range]);
+            let (keys, values) = (&page.keys[at * dim..][..BLOCK_KEYS * dim], &page.values[at * dim..]);
+            let value = |r: usize| Cow::Borrowed(&values[r * dim..][..dim]);
+            self.exact(row, page.first + at as u64, dim, keys, &value);
         }
     }
 }
@@ -268,14 +272,14 @@ pub fn absorb(
             partial.absorb_masses(row, position, key.position, &[weight], plan);
         }
         let output = &mut partial.output[row * key.value.len()..][..key.value.len()];
-        output.iter_mut().zip(key.value).for_each(|(out, &x)| *out = weight.mul_add(x, *out));
+        output.iter_mut().zip(key.value.iter()).for_each(|(out, &x)| *out = weight.mul_add(x, *out));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Run;
+    use crate::cache::{Stored, StoredRun};
     use crate::offload::{OffloadedKeys, Storage};
 
     /// Keys of small whole numbers: inner products are exact, and many are equal.
@@ -311,12 +315,12 @@ mod tests {
                 for k in [1, 5, 64, 2000] {
                     let candidates = Candidates {
                         offloaded: offloaded.pages(0).collect(),
-                        recent: vec![Run {
+                        recent: vec![StoredRun {
                             first: first + split as u64,
                             len: n - split,
                             stride: dim,
-                            keys: &keys[split * dim..],
-                            values: &values[split * dim..],
+                            keys: Stored::F32(&keys[split * dim..]),
+                            values: Stored::F32(&values[split * dim..]),
                         }],
                     };
                     let chosen = choose(&queries, dim, &ends, k, &candidates);
@@ -331,7 +335,7 @@ mod tests {
                         assert_eq!(got, order, "n {n} rows {rows} row {row} k {k}");
                         for key in chosen {
                             let at = (key.position - first) as usize;
-                            assert_eq!((key.logit, key.value), (logit(at), &values[at * dim..][..dim]));
+                            assert_eq!((key.logit, &*key.value), (logit(at), &values[at * dim..][..dim]));
                         }
                     }
                 }

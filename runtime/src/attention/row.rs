@@ -21,9 +21,7 @@ struct Attended<'a> {
 /// Costs as much as the specification: O(attended keys · head_dim).
 pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> {
     let mut runs: Vec<KeyRun> = Vec::new();
-    for key in attended(inputs, head, t) {
-        push(&mut runs, key.position, key.region, key.logit);
-    }
+    each_attended(inputs, head, t, &mut |key| push(&mut runs, key.position, key.region, key.logit));
     runs.sort_by_key(|run| run.first_key);
     runs
 }
@@ -31,31 +29,36 @@ pub fn attention_row(inputs: &Inputs<'_>, head: usize, t: usize) -> Vec<KeyRun> 
 /// Σ p·v of chunk query `t` of `head` into `out` (`[head_dim]`), key by key in f64, as the specification has it: values of
 /// keys that are not attended, or whose logit is −inf, do not enter, whatever they are. For rows that have a softmax.
 pub(super) fn weighted_mean(inputs: &Inputs<'_>, head: usize, t: usize, out: &mut [f32]) {
-    let mut keys = attended(inputs, head, t);
-    keys.retain(|key| key.logit != f32::NEG_INFINITY);
+    let mut keys: Vec<(f32, Vec<f32>)> = Vec::new();
+    each_attended(inputs, head, t, &mut |key| {
+        if key.logit != f32::NEG_INFINITY {
+            keys.push((key.logit, key.value.to_vec()));
+        }
+    });
     if keys.is_empty() {
         return out.fill(0.0);
     }
-    let max = keys.iter().fold(f32::NEG_INFINITY, |most, key| most.max(key.logit));
-    let weights: Vec<f64> = keys.iter().map(|key| f64::from(key.logit - max).exp()).collect();
+    let max = keys.iter().fold(f32::NEG_INFINITY, |most, (logit, _)| most.max(*logit));
+    let weights: Vec<f64> = keys.iter().map(|(logit, _)| f64::from(logit - max).exp()).collect();
     let sink = inputs.sink(head).map_or(0.0, |sink| f64::from(sink - max).exp());
     let total: f64 = weights.iter().sum::<f64>() + sink;
     for (d, out) in out.iter_mut().enumerate() {
-        let products = weights.iter().zip(&keys).map(|(weight, key)| weight * f64::from(key.value[d]));
+        let products = weights.iter().zip(&keys).map(|(weight, (_, value))| weight * f64::from(value[d]));
         *out = (products.sum::<f64>() / total) as f32;
     }
 }
 
-/// The keys of chunk query `t` of `head`; retrieved keys last.
-fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'a>> {
+/// Gives `each` the keys of chunk query `t` of `head`; retrieved keys last.
+fn each_attended(inputs: &Inputs<'_>, head: usize, t: usize, each: &mut dyn FnMut(Attended<'_>)) {
     let (head_dim, heads) = (inputs.shape.head_dim, inputs.shape.heads);
     let position = inputs.first_position + t as u64;
     let temperature = inputs.policy.query_scale(position) as f32;
     let query: Vec<f32> =
         inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
-    let mut keys = Vec::new();
     let mut spare = Vec::new();
+    let mut unpacked = Default::default();
     for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
+        let run = run.read(&mut unpacked);
         for r in 0..run.len {
             let key_position = run.first + r as u64;
             let region = region(position, key_position, inputs.policy);
@@ -69,7 +72,7 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
                 _ => inputs.encoding.logit(head, &query, key, distance),
             };
             let value = &run.values[r * run.stride..][..head_dim];
-            keys.push(Attended { position: key_position, region, logit: inputs.capped(logit), value });
+            each(Attended { position: key_position, region, logit: inputs.capped(logit), value });
         }
     }
     if let Some(retrieved) = inputs.policy.retrieved {
@@ -78,11 +81,10 @@ fn attended<'a>(inputs: &'a Inputs<'a>, head: usize, t: usize) -> Vec<Attended<'
         let bias = block.bias(h, retrieved.distance);
         for chosen in &block.retrieved(retrieved, &mut Scratch::default())[h] {
             let region = Region::Retrieved { distance: retrieved.distance };
-            let (logit, value) = (inputs.capped(chosen.logit - bias), chosen.value);
-            keys.push(Attended { position: chosen.position, region, logit, value });
+            let (logit, value) = (inputs.capped(chosen.logit - bias), &*chosen.value);
+            each(Attended { position: chosen.position, region, logit, value });
         }
     }
-    keys
 }
 
 /// Puts a key behind the last one, or begins a new run.

@@ -8,6 +8,7 @@
 //! A [`Layout`] that was read from a file is not believed: [`KvCache::import`] refuses one that no cache of this policy can
 //! have, and what is accepted makes the cache allocate as much as the numbers that are then handed in, and one page.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -83,8 +84,11 @@ impl KvCache {
     fn export_row(&self, position: u64, side: Side, out: &mut Vec<f32>) {
         for head in 0..self.kv_heads {
             let offloaded = self.offloaded.as_ref().and_then(|offloaded| offloaded.row(position, head));
-            let (key, value) = offloaded.unwrap_or_else(|| self.row(position, head));
-            out.extend_from_slice(if side == Side::Keys { key } else { value });
+            let [key, value] = match offloaded {
+                Some((key, value)) => [Cow::Borrowed(key), Cow::Borrowed(value)],
+                None => self.row(position, head),
+            };
+            out.extend_from_slice(if side == Side::Keys { &key } else { &value });
         }
     }
 
@@ -292,7 +296,11 @@ mod tests {
         let mut all = Vec::new();
         for head in 0..2 {
             let runs = cache.runs(head, 0..u64::MAX);
-            all.extend(runs.iter().map(|run| (run.first, run.keys.to_vec(), run.values.to_vec())));
+            all.extend(
+                runs.iter().map(|run| {
+                    (run.first, run.keys.numbers().into_owned(), run.values.numbers().into_owned())
+                }),
+            );
             let pages = cache.offloaded().into_iter().flat_map(|offloaded| offloaded.pages(head));
             all.extend(pages.map(|page| (page.first, page.keys.to_vec(), page.values.to_vec())));
         }

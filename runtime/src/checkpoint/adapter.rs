@@ -2,20 +2,21 @@
 //! `adapter_model.safetensors`.
 //!
 //! A matrix `W` of a block becomes `W + s·B·A`, with `A` [r, columns], `B` [rows, r] and `s = lora_alpha / r`, or
-//! `lora_alpha / √r` with `use_rslora` (Kalajdzievski 2023, arXiv 2312.03732). The sum is held as f32.
+//! `lora_alpha / √r` with `use_rslora` (Kalajdzievski 2023, arXiv 2312.03732). The sum is held as f32. Of a module that is several
+//! matrices, each gets its rows of `B·A`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::loaded::LoadedModel;
+use super::{adapter_modules, gguf_families};
 use crate::error::{Error, Result};
 use crate::formats::folder::{ADAPTER_CONFIG_FILE as CONFIG_FILE, ADAPTER_FILE as WEIGHTS_FILE};
 use crate::formats::json::Json;
 use crate::formats::safetensors;
 use crate::formats::tensors::TensorTable;
 use crate::kernels::dequantize::rows_to_f32;
-use crate::model::config::{PositionConfig, RopeLayout};
-use crate::model::weights::{LayerWeights, Linear, Matrix};
+use crate::model::weights::Matrix;
 use crate::note::Note;
 
 /// Fields that are read here, and those that change nothing about what an adapter computes. Any other is a variant of LoRA, which
@@ -51,19 +52,8 @@ impl LoadedModel {
     /// The model with the adapter in `folder` added to its weights; a note says so.
     ///
     /// # Errors
-    /// Files that are missing or malformed; an adapter of another kind, or one that does not fit the model; a GGUF file whose rows
-    /// of query and key stand in another order than the adapter's.
+    /// Files that are missing or malformed; an adapter of another kind, or one that does not fit the model.
     pub fn with_adapter(mut self, folder: &Path) -> Result<Self> {
-        let is_interleaved =
-            matches!(self.config.position, PositionConfig::Rope { layout: RopeLayout::Interleaved, .. });
-        // A folder of Hugging Face has the order of its own adapters, whatever pairs are turned.
-        if is_interleaved && self.path.is_file() {
-            let detail = format!(
-                "{}: its rows of query and key may stand in another order than the adapter's",
-                self.path.display()
-            );
-            return Err(Error::unsupported("an adapter over this GGUF file", detail));
-        }
         let json = Json::read(&folder.join(CONFIG_FILE))?;
         let (rank, scale) = scaling(&json)?;
         let path = folder.join(WEIGHTS_FILE);
@@ -71,18 +61,28 @@ impl LoadedModel {
             return Err(Error::malformed(folder, "weights of the adapter", WEIGHTS_FILE, "no such file"));
         }
         let tensors = safetensors::open_file(&path)?;
+        // A folder of Hugging Face has the order of its own adapters.
+        let reordered = self.path.is_file() && gguf_families::reorders_rows(&self.config.architecture);
         let mut changed = 0usize;
         for (module, [down, up]) in modules(&path, &tensors)? {
-            let unknown = || {
-                let expected = "a matrix of one of the model's blocks";
-                Error::malformed(&path, format!("tensor `{down}`"), expected, &module)
-            };
-            let linear = matrix_of(&mut self.weights.layers, &module).ok_or_else(unknown)?;
-            let (rows, columns) = (linear.weight.rows(), linear.weight.columns());
-            let (down, up) = (tensors.matrix(&down, rank, columns)?, tensors.matrix(&up, rows, rank)?);
-            linear.weight = sum(&linear.weight, &down, &up, scale).ok_or_else(|| {
-                Error::input(format!("matrix {module}"), "its sum with the adapter has no shape")
-            })?;
+            let layers = &mut self.weights.layers;
+            let place =
+                adapter_modules::place(&module, &self.config, layers, reordered).ok_or_else(|| {
+                    let expected = "a matrix of one of the model's blocks, experts aside";
+                    Error::malformed(&path, format!("tensor `{down}`"), expected, &module)
+                })?;
+            let up = tensors.matrix(&up, place.rows, rank)?;
+            for part in &place.parts {
+                let added = adapter_modules::matrix_mut(layers, part).and_then(|linear| {
+                    let up = up.gather(part.rows.iter().copied())?;
+                    Some((linear, up))
+                });
+                let no_shape =
+                    || Error::input(format!("matrix {module}"), "its sum with the adapter has no shape");
+                let (linear, up) = added.ok_or_else(no_shape)?;
+                let down = tensors.matrix(&down, rank, linear.weight.columns())?;
+                linear.weight = sum(&linear.weight, &down, &up, scale).ok_or_else(no_shape)?;
+            }
             changed += 1;
         }
         if changed == 0 {
@@ -157,7 +157,6 @@ fn modules(path: &Path, tensors: &TensorTable) -> Result<BTreeMap<String, [Strin
             }
         };
         let module = module.strip_prefix("base_model.model.").unwrap_or(module);
-        let module = module.strip_prefix("model.").unwrap_or(module);
         modules.entry(module.to_owned()).or_default()[which] = Some(name.to_owned());
     }
     let both = |(module, pair): (String, [Option<String>; 2])| match pair {
@@ -167,22 +166,6 @@ fn modules(path: &Path, tensors: &TensorTable) -> Result<BTreeMap<String, [Strin
         }
     };
     modules.into_iter().map(both).collect()
-}
-
-/// The matrix that Hugging Face calls `layers.N.role`.
-fn matrix_of<'a>(layers: &'a mut [LayerWeights], module: &str) -> Option<&'a mut Linear> {
-    let (number, role) = module.strip_prefix("layers.")?.split_once('.')?;
-    let layer = layers.get_mut(number.parse::<usize>().ok()?)?;
-    Some(match role {
-        "self_attn.q_proj" => &mut layer.query,
-        "self_attn.k_proj" => &mut layer.key,
-        "self_attn.v_proj" => &mut layer.value,
-        "self_attn.o_proj" => &mut layer.output,
-        "mlp.gate_proj" => layer.feed_forward.dense_mut()?.gate.as_mut()?,
-        "mlp.up_proj" => &mut layer.feed_forward.dense_mut()?.up,
-        "mlp.down_proj" => &mut layer.feed_forward.dense_mut()?.down,
-        _ => return None,
-    })
 }
 
 /// `weight + scale · up · down`, summed in f64, as f32.

@@ -110,7 +110,6 @@ pub(super) enum Parallel {
 
 const LLAMA: Architecture = Architecture {
     name: "llama",
-    // Converters reorder the rows of query and key for this architecture, and for no other.
     position: Position::Rope(RopeLayout::Interleaved),
     layer_norm: false,
     mlp: Mlp::SwiGlu,
@@ -292,6 +291,11 @@ const ARCHITECTURES: [Architecture; 22] = [
 pub(super) fn of(name: &str) -> Option<&'static Architecture> {
     const ALL: &[Architecture] = &ARCHITECTURES;
     ALL.iter().find(|architecture| architecture.name == name)
+}
+
+/// Does llama.cpp's converter bring the pairs of rows of query and key, half-split in Hugging Face's files, side by side?
+pub(super) fn reorders_rows(name: &str) -> bool {
+    ["llama", "granite", "smollm3"].contains(&name)
 }
 
 /// All names.

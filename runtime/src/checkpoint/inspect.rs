@@ -107,11 +107,13 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     if let Ok(folder) = &mut folder {
         folder.look_at_head(&whole)?;
     }
-    let tensors = whole.without_weights();
+    let mut tensors = whole.without_weights();
     let mut found = Findings::new(&tensors);
     found.notes.extend(safetensors::notes(&path, &tensors));
-    let folder = found.keep(folder);
-    if let Some(folder) = &folder {
+    let mut folder = found.keep(folder);
+    if let Some(folder) = &mut folder
+        && found.keep(folder.look_at_scales(&mut tensors)).is_some()
+    {
         found.check_weights(&folder.config, folder.weights(&tensors));
         found.notes.extend_from_slice(&folder.notes);
     }

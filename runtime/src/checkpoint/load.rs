@@ -120,8 +120,9 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
 
 fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
     let mut folder = reader_hf::open(&path)?;
-    let tensors = safetensors::open(&path)?;
+    let mut tensors = safetensors::open(&path)?;
     folder.look_at_head(&tensors)?;
+    folder.look_at_scales(&mut tensors)?;
     let weights = folder.weights(&tensors)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
     let chat_template = ChatTemplate::from_folder(&path)?;

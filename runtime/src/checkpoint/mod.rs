@@ -1,6 +1,7 @@
 //! From a name, file or folder to a decoder: one reader for each format and family fills [`crate::model`].
 
 mod adapter;
+mod adapter_modules;
 mod check;
 mod experts;
 mod families;
@@ -10,11 +11,13 @@ mod gguf_fused;
 mod gguf_keys;
 mod gguf_rope;
 mod gguf_scales;
+mod hf_quantization;
 mod hf_rope;
 mod inspect;
 mod load;
 mod loaded;
 mod own_attention;
+mod random_shapes;
 mod random_weights;
 mod reader_gguf;
 mod reader_hf;

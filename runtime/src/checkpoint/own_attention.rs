@@ -31,6 +31,7 @@ pub(super) fn set_windows(config: &mut ModelConfig, field: &str, windows: Vec<Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::KvType;
     use crate::model::config::{Mlp, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 
     fn config() -> ModelConfig {
@@ -57,6 +58,7 @@ mod tests {
             tied_embeddings: true,
             trained_length: 32_768,
             sliding_windows: Vec::new(),
+            kv: KvType::F32,
         }
     }
 

@@ -8,6 +8,7 @@ use super::taken::Bias;
 use super::{gguf_fused, gguf_rope, gguf_scales, own_attention};
 use crate::error::{Error, Result};
 use crate::formats::gguf::Gguf;
+use crate::model::KvType;
 use crate::model::config::{Experts, ModelConfig, Multipliers, Norm, PositionConfig, Residual, Routing};
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
@@ -145,6 +146,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         position,
         tied_embeddings: !gguf.tensors.contains("output.weight"),
         sliding_windows: Vec::new(),
+        kv: KvType::F32,
         trained_length: check::size(
             metadata.path(),
             &keys.name("context_length"),

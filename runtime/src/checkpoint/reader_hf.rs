@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::families::fields::Fields;
 use super::families::{self, Family};
+use super::hf_quantization::{self, Float8};
 use super::taken;
 use crate::error::{Error, Result};
 use crate::formats::folder::{ADAPTER_CONFIG_FILE, CONFIG_FILE};
@@ -17,6 +18,7 @@ use crate::note::Note;
 pub(super) struct Folder {
     json: Json,
     family: &'static Family,
+    float8: Option<Float8>,
     /// Its decoder.
     pub config: ModelConfig,
     /// What is to be said of the file's fields.
@@ -32,16 +34,7 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
         let detail = format!("{}: supported are {known}", json.path().display());
         Error::unsupported(format!("model type `{model_type}`"), detail)
     })?;
-    let quantization = json.object("quantization_config")?;
-    let method = quantization.as_ref().map(|of| of.text("quant_method")).transpose()?.flatten();
-    let is_read = method.is_some_and(|method| family.quantizations.contains(&method));
-    if quantization.is_some() && !is_read {
-        let detail = format!(
-            "{}: weights must be F32, F16 or BF16; for quantized ones use GGUF",
-            json.path().display()
-        );
-        return Err(Error::unsupported("quantized safetensors", detail));
-    }
+    let float8 = hf_quantization::read(&json, family)?;
     let mut notes = Vec::new();
     let mut fields = Fields { json: &json, absent: Vec::new() };
     let config = (family.config)(&mut fields, &mut notes)?;
@@ -53,7 +46,7 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
         let said = "an adapter lies in the folder; it is applied where `--adapter` names it";
         notes.push(Note::new(ADAPTER_CONFIG_FILE, said));
     }
-    Ok(Folder { config, notes, family, json })
+    Ok(Folder { config, notes, family, float8, json })
 }
 
 impl Folder {
@@ -74,7 +67,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Takes the decoder's weights out of the folder's tensors, after [`Self::look_at_head`].
+    /// Lets `tensors` have matrices of FP8, where the configuration says so.
+    pub(super) fn look_at_scales(&mut self, tensors: &mut TensorTable) -> Result<()> {
+        if let Some(float8) = &self.float8 {
+            self.notes.push(float8.apply(tensors)?);
+        }
+        Ok(())
+    }
+
+    /// Takes the decoder's weights out of the folder's tensors, after [`Self::look_at_head`] and [`Self::look_at_scales`].
     pub(super) fn weights(&self, tensors: &TensorTable) -> Result<ModelWeights> {
         (self.family.weights)(&self.json, tensors, &self.config)
     }

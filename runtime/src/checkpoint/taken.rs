@@ -143,31 +143,17 @@ impl<'a> TakenTensors<'a> {
         rows: FusedRows,
         bias: Bias,
     ) -> Result<[Linear; 3]> {
-        let &ModelConfig { heads, kv_heads, head_dim, hidden, .. } = config;
-        let counts = [heads, kv_heads, kv_heads].map(|heads| heads * head_dim);
-        let whole = self.linear(name, counts.iter().sum(), hidden, bias)?;
-        let group = config.group();
-        // One group is made of blocks.
-        let blocks = rows == FusedRows::Blocks || kv_heads == 1;
-        // Heads of a group before the first of each kind, and how many of it there are.
-        let kinds = [(0, group), (group, 1), (group + 1, 1)];
-        let firsts = [0, counts[0], counts[0] + counts[1]];
+        let of_kinds = fused_rows(config, rows);
+        let count = of_kinds.iter().map(Vec::len).sum();
+        let whole = self.linear(name, count, config.hidden, bias)?;
         let of = |kind: usize| -> Option<Linear> {
-            let (before, per_group) = kinds[kind];
-            let indices: Vec<usize> = match blocks {
-                true => (firsts[kind]..firsts[kind] + counts[kind]).collect(),
-                false => (0..kv_heads)
-                    .flat_map(|of_group| {
-                        (0..per_group).map(move |head| of_group * (group + 2) + before + head)
-                    })
-                    .flat_map(|head| head * head_dim..(head + 1) * head_dim)
-                    .collect(),
+            let rows = &of_kinds[kind];
+            let together = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            let weight = match together {
+                true => whole.weight.slice(*rows.first()?, rows.len())?,
+                false => whole.weight.gather(rows.iter().copied())?,
             };
-            let weight = match blocks {
-                true => whole.weight.slice(firsts[kind], counts[kind])?,
-                false => whole.weight.gather(indices.iter().copied())?,
-            };
-            let bias = whole.bias.as_ref().map(|bias| indices.iter().map(|&row| bias[row]).collect());
+            let bias = whole.bias.as_ref().map(|bias| rows.iter().map(|&row| bias[row]).collect());
             Some(Linear { weight, bias })
         };
         match (of(0), of(1), of(2)) {
@@ -208,6 +194,22 @@ impl<'a> TakenTensors<'a> {
             )),
         }
     }
+}
+
+/// Rows of queries, keys and values in the one matrix that holds them.
+pub(super) fn fused_rows(config: &ModelConfig, rows: FusedRows) -> [Vec<usize>; 3] {
+    let &ModelConfig { heads, kv_heads, head_dim, .. } = config;
+    let group = config.group();
+    // Of each kind: how many heads stand before the first of it in a block or group, and how many of it follow each other.
+    let (blocks, kinds) = match rows {
+        FusedRows::Blocks => (1, [(0, heads), (heads, kv_heads), (heads + kv_heads, kv_heads)]),
+        FusedRows::Groups => (kv_heads, [(0, group), (group, 1), (group + 1, 1)]),
+    };
+    let width = (heads + 2 * kv_heads) / blocks;
+    kinds.map(|(before, count)| {
+        let heads = (0..blocks).flat_map(|block| (0..count).map(move |head| block * width + before + head));
+        heads.flat_map(|head| head * head_dim..(head + 1) * head_dim).collect()
+    })
 }
 
 /// Are an embedding and an output head stored, and do they differ? Names are without `.weight`.

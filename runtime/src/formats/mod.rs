@@ -3,6 +3,7 @@
 
 pub(crate) mod embedded;
 mod finite;
+pub(crate) mod float8;
 pub(crate) mod folder;
 pub mod gguf;
 pub(crate) mod json;

@@ -245,6 +245,7 @@ fn element(dtype: Dtype) -> Element {
         Dtype::F16 => Element::Weight(WeightType::F16),
         Dtype::BF16 => Element::Weight(WeightType::Bf16),
         Dtype::F64 => Element::Double,
+        Dtype::F8_E4M3 => Element::Float8,
         other => Element::Other(format!("{other:?}")),
     }
 }

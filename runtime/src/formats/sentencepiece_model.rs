@@ -48,6 +48,9 @@ pub(crate) struct TrainerSpec {
     /// Spaces behind words instead of before them.
     #[prost(bool, optional, tag = "24")]
     pub whitespace_as_suffix: Option<bool>,
+    /// Characters without a piece become bytes, in unigram models.
+    #[prost(bool, optional, tag = "35")]
+    pub byte_fallback: Option<bool>,
     /// Id of the begin of a text; negative for none.
     #[prost(int32, optional, tag = "41")]
     pub bos_id: Option<i32>,
@@ -59,9 +62,6 @@ pub(crate) struct TrainerSpec {
 /// What is done to a text.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct NormalizerSpec {
-    /// Its name: `identity`, `nmt_nfkc` and the like.
-    #[prost(string, optional, tag = "1")]
-    pub name: Option<String>,
     /// Replacements of characters.
     #[prost(bytes = "vec", optional, tag = "2")]
     pub charsmap: Option<Vec<u8>>,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use half::{bf16, f16};
 
 use super::finite;
+use super::float8::Scales;
 use crate::error::{Error, Result};
 use crate::model::weights::{Bytes, Matrix, WeightType};
 
@@ -18,6 +19,8 @@ pub enum Element {
     Weight(WeightType),
     /// F64, which is rounded to F32 when it is read.
     Double,
+    /// F8_E4M3, which a matrix can have beside its scales.
+    Float8,
     /// Any other, by the name the format gives it: listed, never read.
     Other(String),
 }
@@ -31,6 +34,7 @@ impl std::fmt::Display for Element {
             Self::Weight(WeightType::Quantized(t)) => write!(f, "{t:?}"),
             Self::Weight(WeightType::Block(format)) => write!(f, "{format}"),
             Self::Double => f.write_str("F64"),
+            Self::Float8 => f.write_str("F8_E4M3"),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -82,6 +86,8 @@ pub struct TensorTable {
     /// File or folder that errors about missing tensors name.
     path: PathBuf,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Scales of the matrices that are stored as F8_E4M3, by the matrices' names, and which weights share one.
+    scales: Option<(BTreeMap<String, StoredTensor>, Scales)>,
     /// Are weights of matrices looked at?
     reads_weights: bool,
 }
@@ -89,7 +95,7 @@ pub struct TensorTable {
 impl TensorTable {
     /// An empty table of the checkpoint at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), tensors: BTreeMap::new(), reads_weights: true }
+        Self { path: path.into(), tensors: BTreeMap::new(), scales: None, reads_weights: true }
     }
 
     /// The same table, whose matrices are checked in all but their weights: for whoever asks whether a checkpoint can be
@@ -157,6 +163,60 @@ impl TensorTable {
         }
     }
 
+    /// From now on matrices may be stored as F8_E4M3: `NAME.weight` with its scales in `NAME.END`, of which weights share
+    /// one as `scales` says. What else of the matrix's tensors ends in one of `left` is not needed. How many such matrices there are.
+    ///
+    /// # Errors
+    /// A matrix without its scales.
+    pub fn read_float8(&mut self, end: &str, scales: Scales, left: &[&str]) -> Result<usize> {
+        let stored = self.tensors.iter().filter(|(_, tensor)| tensor.element == Element::Float8);
+        let names: Vec<String> = stored.map(|(name, _)| name.clone()).collect();
+        let mut found = BTreeMap::new();
+        for name in &names {
+            let module = name.strip_suffix("weight").unwrap_or(name);
+            let of = format!("{module}{end}");
+            let Some(tensor) = self.tensors.remove(&of) else {
+                let expected = format!("`{of}` beside it, as the `quantization_config` has it");
+                return Err(self.get(name)?.malformed(name, expected, "no such tensor"));
+            };
+            found.insert(name.clone(), tensor);
+            for other in left {
+                self.tensors.remove(&format!("{module}{other}"));
+            }
+        }
+        self.scales = Some((found, scales));
+        Ok(names.len())
+    }
+
+    /// The weights of a matrix that is stored as F8_E4M3.
+    fn multiplied(
+        &self,
+        name: &str,
+        tensor: &StoredTensor,
+        rows: usize,
+        columns: usize,
+    ) -> Result<(Vec<u8>, WeightType)> {
+        let unscaled = || tensor.malformed(name, "scales of this matrix", "none");
+        let (found, scales) = self.scales.as_ref().ok_or_else(unscaled)?;
+        let of = found.get(name).ok_or_else(unscaled)?;
+        if tensor.shape != [rows, columns] {
+            return Err(tensor.malformed(name, "FP8 in matrices alone", format!("{:?}", tensor.shape)));
+        }
+        let shapes = scales.shapes(rows, columns);
+        if !shapes.contains(&of.shape) {
+            let expected = format!("scales of shape {:?} ({scales})", shapes[0]);
+            return Err(of.malformed(name, expected, format!("{:?}", of.shape)));
+        }
+        let weight_type = scales.weight_type(rows, columns);
+        if !self.reads_weights {
+            // Never looked at.
+            let (block, bytes) = weight_type.block();
+            return Ok((vec![0; columns / block * bytes * rows], weight_type));
+        }
+        let values = Self::finite_values(&format!("scales of {name}"), of)?;
+        Ok((scales.multiplied(tensor.stored().2, &values, rows, columns), weight_type))
+    }
+
     fn matrix_of(&self, name: &str, shape: &[usize], rows: usize, columns: usize) -> Result<Matrix> {
         let tensor = self.get(name)?;
         tensor.check_shape(name, shape)?;
@@ -166,6 +226,16 @@ impl TensorTable {
                 let rounded: Vec<u8> = tensor.doubles().flat_map(f32::to_le_bytes).collect();
                 let range = 0..rounded.len();
                 (Arc::new(rounded), range, WeightType::F32)
+            }
+            Element::Float8 if self.scales.is_some() => {
+                let (stored, weight_type) = self.multiplied(name, tensor, rows, columns)?;
+                let range = 0..stored.len();
+                (Arc::new(stored), range, weight_type)
+            }
+            Element::Float8 => {
+                let expected =
+                    "F64, F32, F16 or BF16; FP8 with a `quantization_config` that says where its scales are";
+                return Err(tensor.malformed(name, expected, &tensor.element));
             }
             Element::Other(_) => {
                 let expected = "F64, F32, F16, BF16, or a GGML block type (Q4_0 to Q8_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4)";
@@ -202,6 +272,10 @@ impl TensorTable {
     pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.get(name)?;
         tensor.check_shape(name, shape)?;
+        Self::finite_values(name, tensor)
+    }
+
+    fn finite_values(name: &str, tensor: &StoredTensor) -> Result<Vec<f32>> {
         let stored = &(*tensor.bytes).as_ref()[tensor.range.clone()];
         let halves = || stored.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
         let values: Vec<f32> = match tensor.element {
@@ -213,7 +287,9 @@ impl TensorTable {
                 halves().map(|bits| bf16::from_bits(bits).to_f32()).collect()
             }
             Element::Double => tensor.doubles().collect(),
-            Element::Weight(WeightType::Quantized(_) | WeightType::Block(_)) | Element::Other(_) => {
+            Element::Weight(WeightType::Quantized(_) | WeightType::Block(_))
+            | Element::Float8
+            | Element::Other(_) => {
                 return Err(tensor.malformed(name, "F64, F32, F16 or BF16", &tensor.element));
             }
         };

@@ -1,11 +1,11 @@
-//! Blocks of GGML's formats that candle has not, to f32: one block at a time, correct before fast.
+//! Blocks of formats that candle has not, to f32: one block at a time, correct before fast.
 //!
 //! Layouts are those of ggml (`ggml/src/ggml-common.h`, `ggml-quants.c`). A block of 256 has runs of 32, a run has groups of 8.
 
 use half::f16;
 
 use super::codebooks;
-use crate::model::block_format::{BlockFormat, E2M1, e8m0_half, iq1_m_scale};
+use crate::model::block_format::{BlockFormat, E2M1, e4m3, e8m0_half, iq1_m_scale};
 
 /// Levels of `IQ4_NL` and `IQ4_XS`.
 const LEVELS_OF_4_BITS: [f32; 16] = [
@@ -34,6 +34,7 @@ pub(super) fn to_f32(format: BlockFormat, bytes: &[u8], out: &mut [f32]) {
         BlockFormat::Mxfp4 => each(bytes, out, mxfp4),
         BlockFormat::Tq1_0 => each(bytes, out, tq1_0),
         BlockFormat::Tq2_0 => each(bytes, out, tq2_0),
+        BlockFormat::ScaledE4M3 => each(bytes, out, scaled_e4m3),
     }
 }
 
@@ -224,6 +225,13 @@ fn tq2_0(block: &[u8; 66], out: &mut [f32; 256]) {
     for (i, out) in out.iter_mut().enumerate() {
         let (half, digit, byte) = (i / 128, i / 32 % 4, i % 32);
         *out = d * (f32::from(block[32 * half + byte] >> (2 * digit) & 3) - 1.0);
+    }
+}
+
+fn scaled_e4m3(block: &[u8; 36], out: &mut [f32; 32]) {
+    let scale = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+    for (value, &stored) in out.iter_mut().zip(&block[4..]) {
+        *value = e4m3(stored) * scale;
     }
 }
 

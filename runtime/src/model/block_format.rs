@@ -1,4 +1,4 @@
-//! Block formats of GGML beside those that candle has: sizes and names. What the bytes mean stands in `kernels/blocks.rs`.
+//! Block formats beside those of GGML that candle has: sizes and names. What the bytes mean stands in `kernels/blocks.rs`.
 
 use std::fmt;
 
@@ -31,10 +31,12 @@ pub enum BlockFormat {
     Tq1_0,
     /// 2.06 bits, ternary, four to a byte.
     Tq2_0,
+    /// 9 bits: an f32 scale, behind it 32 values of [`e4m3`]. No file has it: it is what FP8 weights and their scales become.
+    ScaledE4M3,
 }
 
 impl BlockFormat {
-    /// All of them.
+    /// Those of GGML.
     pub const ALL: [Self; 12] = [
         Self::Iq1S,
         Self::Iq1M,
@@ -64,6 +66,7 @@ impl BlockFormat {
             Self::Iq4Xs => (256, 136),
             Self::Mxfp4 => (32, 17),
             Self::Tq1_0 => (256, 54),
+            Self::ScaledE4M3 => (32, 36),
         }
     }
 }
@@ -87,6 +90,11 @@ impl BlockFormat {
             Self::Mxfp4 => {
                 let largest = block[1..].iter().flat_map(|byte| [byte & 7, byte >> 4 & 7]).max().unwrap_or(0);
                 block[0] != u8::MAX && (e8m0_half(block[0]) * E2M1[largest as usize]).is_finite()
+            }
+            Self::ScaledE4M3 => {
+                let scale = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+                let largest = block[4..].iter().map(|byte| byte & 0x7f).max().unwrap_or(0);
+                scale.is_finite() && (e4m3(largest) * scale).is_finite()
             }
         }
     }
@@ -112,6 +120,18 @@ pub(crate) fn e8m0_half(byte: u8) -> f32 {
     }
 }
 
+/// The value of an FP8 number with four bits of exponent and three of mantissa (E4M3 of Micikevicius et al. 2022, arXiv 2209.05433):
+/// no infinity, and NaN where all bits but the sign are set.
+pub(crate) fn e4m3(byte: u8) -> f32 {
+    let magnitude = byte & 0x7f;
+    if magnitude == 0x7f {
+        return f32::NAN;
+    }
+    // The exponent is re-biased by a multiplication with 2^120, which also gets subnormals right.
+    let value = f32::from_bits(u32::from(magnitude) << 20) * f32::from_bits(0x7b80_0000);
+    f32::from_bits(value.to_bits() | u32::from(byte & 0x80) << 24)
+}
+
 /// E2M1's values, doubled: the numbers that `MXFP4` scales.
 pub(crate) const E2M1: [f32; 16] =
     [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
@@ -130,6 +150,28 @@ impl fmt::Display for BlockFormat {
             Self::Mxfp4 => "MXFP4",
             Self::Tq1_0 => "TQ1_0",
             Self::Tq2_0 => "TQ2_0",
+            Self::ScaledE4M3 => "F8_E4M3 with scales",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_eight_bits_is_what_the_format_defines() {
+        for byte in 0..=u8::MAX {
+            let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f64::from(byte & 7) / 8.0);
+            let size = match (exponent, byte & 7) {
+                (15, 7) => f64::NAN,
+                (0, _) => mantissa * 2f64.powi(-6),
+                _ => (1.0 + mantissa) * 2f64.powi(exponent - 7),
+            };
+            let want = if byte & 0x80 == 0 { size } else { -size } as f32;
+            let got = e4m3(byte);
+            assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{byte}: {got} {want}");
+        }
+        assert_eq!([e4m3(0x7e), e4m3(0xfe), e4m3(0x38), e4m3(1)], [448.0, -448.0, 1.0, 2f32.powi(-9)]);
     }
 }

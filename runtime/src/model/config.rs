@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kv_type::KvType;
 use crate::policy::{AttentionPolicy, PositionScaling};
 
 /// Shape and structure of a decoder-only transformer.
@@ -66,6 +67,9 @@ pub struct ModelConfig {
     /// Empty where no layer has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sliding_windows: Vec<Option<u64>>,
+    /// How keys and values are held.
+    #[serde(default, skip_serializing_if = "KvType::is_f32")]
+    pub kv: KvType,
 }
 
 /// Numbers that the model multiplies by (Granite, Gemma, MiniCPM); 1 where it does not.

@@ -3,10 +3,12 @@
 pub mod block_format;
 pub mod config;
 pub(crate) mod identity;
+pub mod kv_type;
 pub mod packed;
 pub mod weights;
 
 pub use block_format::BlockFormat;
 pub use config::ModelConfig;
 pub use identity::ModelDigest;
+pub use kv_type::KvType;
 pub use weights::{LayerWeights, Linear, Matrix, ModelWeights, NormWeights, WeightType};

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::block_format::BlockFormat;
+use super::kv_type::KvType;
 use super::packed::Packed;
 
 /// Element type of a stored matrix.
@@ -261,6 +262,15 @@ impl ModelWeights {
     /// Every matrix that tokens are multiplied with, but for the routers of experts.
     pub fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
         self.layers.iter_mut().flat_map(LayerWeights::matrices_mut).chain([&mut self.head])
+    }
+
+    /// The type in which keys and values lose no more than the matrices have lost that they come from.
+    pub fn kv_type(&self) -> KvType {
+        match self.layers.first().map(|layer| layer.key.weight.weight_type()) {
+            None | Some(WeightType::F32) => KvType::F32,
+            Some(WeightType::Bf16) => KvType::Bf16,
+            Some(WeightType::F16 | WeightType::Quantized(_) | WeightType::Block(_)) => KvType::F16,
+        }
     }
 }
 

@@ -348,6 +348,8 @@ impl Decoder {
                 to_half_split(head, dim, &mut spare);
             }
         }
+        // As they are held, so that it does not matter which tokens are read together.
+        [&mut keys, &mut values].into_iter().for_each(|held| self.config.kv.round(held));
         let (policies, (encoding, table)) = (&pass.policies[index], pass.encodings[index]);
         let of = |which: usize| Inputs {
             shape: self.shape(),

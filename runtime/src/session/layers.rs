@@ -109,7 +109,8 @@ impl LayerStates {
     fn pass(&mut self, reading: &mut Reading) -> Result<()> {
         let config = self.decoder.config();
         let held = self.begin.caches.get(self.layer).cloned();
-        let mut cache = held.unwrap_or_else(|| reading.cache(&self.decoder, self.layer, &Storage::default()));
+        let mut cache =
+            held.unwrap_or_else(|| reading.cache(&self.decoder, self.layer, &Storage::default(), 0));
         let plan = ProbePlan::default();
         let mut rest = self.states.as_mut_slice();
         while !rest.is_empty() {

@@ -73,7 +73,17 @@ impl Session {
         Self::with_storage(decoder, policies, &Storage::default())
     }
 
-    /// The same with the keys that retrieved keys are chosen from in `storage`.
+    /// The same, of which every layer holds the last `tokens` tokens at least, also where it attends to fewer: what
+    /// [`Session::passage`] can take. It reads as any other; a snapshot of it cannot be restored, since no cache of its policies
+    /// has its layout.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn holding(decoder: Arc<Decoder>, policies: impl Into<PolicyMap>, tokens: u64) -> Result<Self> {
+        Self::of_caches(decoder, policies.into(), &Storage::default(), tokens)
+    }
+
+    /// As [`Session::new`], with the keys that retrieved keys are chosen from in `storage`.
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -82,9 +92,13 @@ impl Session {
         policies: impl Into<PolicyMap>,
         storage: &Storage,
     ) -> Result<Self> {
-        let policies = policies.into();
+        Self::of_caches(decoder, policies.into(), storage, 0)
+    }
+
+    fn of_caches(decoder: Arc<Decoder>, policies: PolicyMap, storage: &Storage, held: u64) -> Result<Self> {
         let reading = Reading::new(&decoder, &policies)?;
-        let caches = (0..reading.layers.len()).map(|layer| reading.cache(&decoder, layer, storage)).collect();
+        let caches =
+            (0..reading.layers.len()).map(|layer| reading.cache(&decoder, layer, storage, held)).collect();
         Ok(Self { decoder, policies, reading, caches, last_hidden: None, pages: PagesOf::default() })
     }
 

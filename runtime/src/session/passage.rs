@@ -56,9 +56,9 @@ impl Session {
                     for row in 0..run.len {
                         let to =
                             ((run.first - positions.start) as usize + row) * width + head * shape.head_dim;
-                        for (side, from) in sides.iter_mut().zip([run.keys, run.values]) {
-                            side[to..to + shape.head_dim]
-                                .copy_from_slice(&from[row * run.stride..][..shape.head_dim]);
+                        let rows = [run.key(row, shape.head_dim), run.value(row, shape.head_dim)];
+                        for (side, from) in sides.iter_mut().zip(rows) {
+                            side[to..to + shape.head_dim].copy_from_slice(&from);
                         }
                     }
                 }

@@ -75,11 +75,13 @@ impl Reading {
         Ok(Self { layers, encodings, of_layer, stage })
     }
 
-    /// An empty cache of layer `layer`.
-    pub(super) fn cache(&self, decoder: &Decoder, layer: usize, storage: &Storage) -> KvCache {
+    /// An empty cache of layer `layer`, whose window has room for `held` tokens at least.
+    pub(super) fn cache(&self, decoder: &Decoder, layer: usize, storage: &Storage, held: u64) -> KvCache {
         let config = decoder.config();
-        let kept = self.layers[layer].kept();
+        let mut kept = self.layers[layer].kept();
+        kept.window = kept.window.map(|window| window.max(held));
         KvCache::with_storage(config.kv_heads, config.head_dim, &kept, config.layers, storage)
+            .stored_as(config.kv)
     }
 
     /// How many of `tokens` tokens from `position` on one pass may have: all their queries share a position encoding.

@@ -8,6 +8,7 @@ use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::chunks::Cut;
+use super::segmentation::Segmentation;
 use super::sentencepiece::{self, Merges, Piece};
 use super::{Specials, Tokenizer, splitters};
 use crate::error::{Error, Result};
@@ -110,7 +111,7 @@ impl Tokenizer {
                 Err(error) => notes.push(Note::new(key, format!("passed over ({error})"))),
             }
         }
-        let mut tokenizer = Self::assemble(inner, merges, cut, special, rows);
+        let mut tokenizer = Self::assemble(inner, merges.map(Segmentation::Merges), cut, special, rows);
         tokenizer.notes = notes;
         Ok(tokenizer)
     }

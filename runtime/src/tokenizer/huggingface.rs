@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokenizers::PreTokenizerWrapper;
 
 use super::chunks::Cut;
-use super::sentencepiece::{Merges, crosses_a_space};
+use super::normalization::Normalization;
+use super::segmentation::Segmentation;
+use super::sentencepiece::crosses_a_space;
 use super::side_files::SideFiles;
 use super::{Specials, Tokenizer, checks, merges_file, sentencepiece_file};
 use crate::error::{Error, Result};
@@ -36,7 +38,8 @@ const OTHERS: [&str; 6] = [
 /// A vocabulary, before the files beside it.
 struct Source {
     inner: tokenizers::Tokenizer,
-    merges: Option<Merges>,
+    segmentation: Option<Segmentation>,
+    normalization: Option<Normalization>,
     cut: Cut,
     /// Special tokens as the vocabulary's own file numbers them.
     bos: Option<u32>,
@@ -82,7 +85,8 @@ impl Tokenizer {
             adds_bos: stated.unwrap_or(added.is_some() || source.adds_bos),
             stop: numbered.stop,
         };
-        let mut tokenizer = Self::assemble(source.inner, source.merges, source.cut, special, rows);
+        let mut tokenizer = Self::assemble(source.inner, source.segmentation, source.cut, special, rows);
+        tokenizer.normalization = source.normalization;
         tokenizer.notes = notes;
         Ok(tokenizer)
     }
@@ -105,19 +109,21 @@ impl Source {
                 adds_bos: class.as_deref().is_some_and(|class| ADD_BOS.contains(&class)),
                 class,
                 inner,
-                merges: None,
+                segmentation: None,
+                normalization: None,
                 bos: None,
                 eos: None,
             });
         }
         let byte_level = matches!(side.class(), Some("GPT2Tokenizer" | "Qwen2Tokenizer"));
         if has(SENTENCEPIECE_FILE) && !(plain_bytes && byte_level) {
-            let sentencepiece_file::Read { built: (inner, merges, cut), bos, eos, notes } =
+            let sentencepiece_file::Read { inner, segmentation, normalization, cut, bos, eos, notes } =
                 sentencepiece_file::read(folder, side)?;
             let class = side.class().unwrap_or("LlamaTokenizer").to_owned();
             return Ok(Self {
                 inner,
-                merges: Some(merges),
+                segmentation: Some(segmentation),
+                normalization,
                 cut,
                 bos,
                 eos,
@@ -133,7 +139,8 @@ impl Source {
             return Ok(Self {
                 cut: cut(&json),
                 inner,
-                merges: None,
+                segmentation: None,
+                normalization: None,
                 bos: None,
                 eos: None,
                 class: Some(class.to_owned()),

@@ -1,17 +1,20 @@
 //! Text to token ids and back, by the vocabulary that came with the model.
 //!
-//! The algorithms are those of the `tokenizers` crate, but for SentencePiece's merges. Here is what surrounds them:
+//! The algorithms are those of the `tokenizers` crate, but for SentencePiece's. Here is what surrounds them:
 //! reading GGUF's vocabularies, refusing malformed files, each file's own rule about BOS, texts in pieces, which tokens
 //! end a text, long texts, and streams.
 
 mod byte_level;
+mod charsmap;
 mod checks;
 mod chunks;
 mod continuation;
 mod gguf;
 mod huggingface;
 mod merges_file;
+mod normalization;
 mod pieces;
+mod segmentation;
 mod sentencepiece;
 mod sentencepiece_file;
 mod side_files;
@@ -20,6 +23,7 @@ mod stream;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unigram;
 
 use std::collections::BTreeSet;
 
@@ -35,7 +39,8 @@ pub use template::{ChatMessage, ChatTemplate};
 
 use self::chunks::Cut;
 use self::continuation::{Behind, WithoutPrefix};
-use self::sentencepiece::Merges;
+use self::normalization::{Normalization, Placed};
+use self::segmentation::Segmentation;
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
 use crate::note::Note;
@@ -44,7 +49,9 @@ use crate::note::Note;
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Takes the place of the model of `inner`.
-    merges: Option<Merges>,
+    segmentation: Option<Segmentation>,
+    /// Takes the place of the normalizer of `inner`.
+    normalization: Option<Normalization>,
     /// Takes the place of the pre-tokenizer of `inner` where a text goes on behind another, if that differs.
     behind: Option<Behind>,
     cut: Cut,
@@ -140,7 +147,7 @@ impl Tokenizer {
     }
 
     fn encode_piece(&self, place: Place, piece: &str) -> Result<Vec<u32>> {
-        let ids = match (place, &self.merges) {
+        let ids = match (place, &self.segmentation) {
             (Place::Start, None) => {
                 self.inner.encode_fast(piece, false).map(|encoding| encoding.get_ids().to_vec())
             }
@@ -152,14 +159,19 @@ impl Tokenizer {
     /// The steps of the library's `encode_fast`, two of which may be others here.
     fn encode_by_steps(&self, place: Place, piece: &str) -> tokenizers::Result<Vec<u32>> {
         let (added, normalizer) = (self.inner.get_added_vocabulary(), self.inner.get_normalizer());
+        let goes_on = place == Place::Behind;
         let mut segments = match place {
+            _ if self.normalization.is_some() => {
+                let steps = self.normalization.as_ref().map(|steps| Placed { steps, goes_on });
+                added.extract_and_normalize(steps.as_ref(), piece)
+            }
             Place::Start => added.extract_and_normalize(normalizer, piece),
             Place::Behind => added.extract_and_normalize(normalizer.map(WithoutPrefix).as_ref(), piece),
         };
         segments.tokenize(|segment| {
             let mut words = PreTokenizedString::from(segment.clone());
             match &self.behind {
-                Some(behind) if place == Place::Behind && continuation::starts_the_text(segment) => {
+                Some(behind) if goes_on && continuation::starts_the_text(segment) => {
                     behind.pre_tokenize(&mut words)?;
                 }
                 _ => {
@@ -176,8 +188,8 @@ impl Tokenizer {
     }
 
     fn tokens_of_word(&self, word: &NormalizedString) -> tokenizers::Result<Vec<Token>> {
-        match &self.merges {
-            Some(merges) => Ok(merges.ids(word.get())?.into_iter().map(token).collect()),
+        match &self.segmentation {
+            Some(own) => Ok(own.ids(word.get())?.into_iter().map(token).collect()),
             None => self.inner.get_model().tokenize(word.get()),
         }
     }
@@ -187,8 +199,10 @@ impl Tokenizer {
     pub fn words(&self, text: &str) -> Result<Vec<String>> {
         let split = || -> tokenizers::Result<Vec<String>> {
             let mut normalized = NormalizedString::from(text);
-            if let Some(normalizer) = self.inner.get_normalizer() {
-                normalizer.normalize(&mut normalized)?;
+            match (&self.normalization, self.inner.get_normalizer()) {
+                (Some(steps), _) => Placed { steps, goes_on: false }.normalize(&mut normalized)?,
+                (None, Some(normalizer)) => normalizer.normalize(&mut normalized)?,
+                (None, None) => {}
             }
             let mut words = PreTokenizedString::from(normalized);
             if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
@@ -270,13 +284,16 @@ impl Tokenizer {
     /// A part that the tokenizers library cannot write down.
     pub fn sha256(&self) -> Result<String> {
         // What stands in for parts of `inner` behind another text follows from `inner`; scores do not.
-        let Self { inner, merges, behind: _, cut: _, special, limit, notes: _ } = self;
+        let Self { inner, segmentation, normalization, behind: _, cut: _, special, limit, notes: _ } = self;
         let failed = |e: &dyn std::fmt::Display| Error::input("digest of the tokenizer", e);
         let mut writer = std::io::BufWriter::new(Hasher::default());
         serde_json::to_writer(&mut writer, inner).map_err(|e| failed(&e))?;
         let mut hasher = writer.into_inner().map_err(|e| failed(&e))?;
-        if let Some(merges) = merges {
-            merges.update(&mut hasher);
+        if let Some(own) = segmentation {
+            own.update(&mut hasher);
+        }
+        if let Some(steps) = normalization {
+            steps.update(&mut hasher);
         }
         let Specials { bos, eos, adds_bos, stop } = special;
         hasher.update(format!("\n{bos:?} {eos:?} {adds_bos} {stop:?} {limit}").as_bytes());
@@ -286,7 +303,7 @@ impl Tokenizer {
     /// Builds a tokenizer of a model with `limit` rows of embedding.
     fn assemble(
         inner: tokenizers::Tokenizer,
-        merges: Option<Merges>,
+        segmentation: Option<Segmentation>,
         cut: Cut,
         mut special: Specials,
         limit: usize,
@@ -299,7 +316,7 @@ impl Tokenizer {
         }
         let cut = chunks::safe_with_added_tokens(cut, inner.get_added_tokens_decoder().values());
         let behind = inner.get_pre_tokenizer().and_then(continuation::behind);
-        Self { inner, merges, behind, cut, special, limit, notes: Vec::new() }
+        Self { inner, segmentation, normalization: None, behind, cut, special, limit, notes: Vec::new() }
     }
 }
 

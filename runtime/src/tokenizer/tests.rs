@@ -8,6 +8,7 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::pieces::{self, Cutter};
+use super::segmentation::Segmentation;
 use super::sentencepiece::{self, Piece};
 use super::{Cut, Place, Specials, Tokenizer, chunks};
 use crate::random::{self, Stream};
@@ -74,7 +75,13 @@ fn scored_pieces(
         PIECES.iter().map(|&text| Piece { text, score: scores[text], unused: false }).collect();
     let (inner, merges, cut) =
         sentencepiece::build(&vocabulary, &pieces, Some("<unk>"), space_prefix).expect("a tokenizer");
-    let tokenizer = Tokenizer::assemble(inner, Some(merges), cut, Specials::default(), tokens.len());
+    let tokenizer = Tokenizer::assemble(
+        inner,
+        Some(Segmentation::Merges(merges)),
+        cut,
+        Specials::default(),
+        tokens.len(),
+    );
     (tokenizer, tokens, scores)
 }
 

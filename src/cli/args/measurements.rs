@@ -238,7 +238,8 @@ pub struct Bench {
     #[command(flatten)]
     pub model: ModelArgs,
     /// Time a model of a published shape with random weights, as `--model random:SHAPE` does: llama-2-7b, llama-2-13b, llama-3-8b,
-    /// mistral-7b, qwen2.5-7b, qwen3-8b, tinyllama-1.1b or smollm2-135m, and behind a colon q4_0 (the default), q8_0, f16, bf16 or f32
+    /// mistral-7b, qwen2.5-7b, qwen3-8b, tinyllama-1.1b, smollm2-135m or gpt-oss-20b, and behind a colon q4_0 (the default), q8_0, f16,
+    /// bf16, f32 or, of gpt-oss-20b, mxfp4 (its default: experts in MXFP4, other matrices in BF16)
     #[arg(long, value_name = "SHAPE[:TYPE]", conflicts_with = "model")]
     pub random: Option<String>,
     /// Policies to time, repeatable [default: vanilla, lm-infinite with a window of a quarter of the training length]

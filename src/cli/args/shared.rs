@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lm_infinite_runtime::hub::DEFAULT_MODEL;
+use lm_infinite_runtime::model::KvType;
 use lm_infinite_runtime::policy::parse_length;
 
 /// Which model.
@@ -20,6 +21,10 @@ pub struct ModelArgs {
     /// Training length in tokens, where the file's own is wrong
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub trained_length: Option<u64>,
+    /// Hold keys and values as f32, f16 or bf16, and compute in f32 [default: f32; generate: the type of the model's matrices, f16 where
+    /// they are quantized]
+    #[arg(long, value_name = "TYPE")]
+    pub kv: Option<KvType>,
 }
 
 /// Which text.

@@ -58,6 +58,7 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
         tied_embeddings: true,
         trained_length: RANDOM_TRAINED_LENGTH,
         sliding_windows: Vec::new(),
+        kv: lm_infinite_runtime::model::KvType::default(),
     };
     let scale = if seed.is_multiple_of(2) { 1.0 } else { SCALE };
     let all = parameters::initial(&config, seed)?;

@@ -305,6 +305,7 @@ pub(super) mod tests {
             tied_embeddings: true,
             trained_length,
             sliding_windows: Vec::new(),
+            kv: lm_infinite_runtime::model::KvType::default(),
         }
     }
 

@@ -161,7 +161,7 @@ impl<'a> Composer<'a> {
             watches: vec![Watch::new(config, distances); windows.len()],
         };
         for (index, window) in windows.iter().enumerate() {
-            let mut session = Session::new(decoder.clone(), AttentionPolicy::default())?;
+            let mut session = composer.session()?;
             let half = trained as u64 / 2;
             let mut positions = composer.queries(half..trained as u64);
             positions.extend(composer.queries(composer.looked_at(0)));
@@ -179,6 +179,11 @@ impl<'a> Composer<'a> {
             told(index + 1);
         }
         Ok(composer)
+    }
+
+    /// Without tokens. Layers with a shorter window of their own hold all that passages are taken of.
+    fn session(&self) -> Result<Session> {
+        Ok(Session::holding(self.decoder.clone(), AttentionPolicy::default(), self.trained as u64)?)
     }
 
     /// The first token of a window that is compared: of its second half, those that are read at every length and have a loss.
@@ -233,7 +238,7 @@ impl<'a> Composer<'a> {
 
     /// All that stands before the body of a window in a context of the length of `step`.
     fn context(&self, window: usize, step: usize) -> Result<Session> {
-        let mut session = Session::new(self.decoder.clone(), AttentionPolicy::default())?;
+        let mut session = self.session()?;
         session.append(&self.starts[window], 0..self.start)?;
         let end = self.end(step) - (self.trained - self.start) as u64;
         let body = self.body as u64;

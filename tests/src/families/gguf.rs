@@ -200,7 +200,7 @@ fn blocks(shape: &[usize], values: &[f32], heads: usize, kv_heads: usize) -> Vec
     order.flat_map(|at| values[at * head..(at + 1) * head].iter().copied()).collect()
 }
 
-pub(super) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
+pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let architecture = architecture(name)?;
     let fields = Fields(&stored.config);
     let heads = fields.number(&["num_attention_heads", "n_head", "n_heads"]);

@@ -1,6 +1,6 @@
 //! Small valid files of every kind that this program reads.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
@@ -246,7 +246,13 @@ pub fn sentencepiece_models() -> Vec<Vec<u8>> {
     ];
     // BPE; no spaces taken away.
     let few = [pieces.concat(), bytes_field(2, &[3 << 3, 2]), bytes_field(3, &[4 << 3, 0])].concat();
-    [golden_file("tokenizer.model"), vec![few]].concat()
+    let unigram = ["rules", "bytes"].map(|name| {
+        let file = std::fs::File::open(goldens().join(format!("unigram/{name}.model.gz"))).expect("a golden");
+        let mut model = Vec::new();
+        flate2::read::GzDecoder::new(file).read_to_end(&mut model).expect("unpacks");
+        model
+    });
+    [golden_file("tokenizer.model"), vec![few], unigram.to_vec()].concat()
 }
 
 /// `added_tokens.json`.

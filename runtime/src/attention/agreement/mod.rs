@@ -1,6 +1,7 @@
 //! Blockwise against the dense specification in f64, on a grid of lengths, cuts, policies, encodings and groupings.
 
 mod heads;
+mod held;
 mod learned_sinks;
 mod non_finite;
 mod soft_cap;
@@ -11,6 +12,7 @@ use std::num::NonZeroU64;
 use super::dense::{RowForm, dense};
 use super::{Inputs, Shape, attend, attention_row};
 use crate::cache::KvCache;
+use crate::model::kv_type::KvType;
 use crate::offload::Storage;
 use crate::policy::{
     AttentionPolicy, DistanceRemap, DroppedStart, PositionScaling, Positions, Region, RetrievedKeys,
@@ -31,6 +33,7 @@ fn values(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| next() as f32).collect()
 }
 
+#[derive(Clone)]
 struct Case {
     shape: Shape,
     policy: AttentionPolicy,
@@ -45,6 +48,8 @@ struct Case {
     soft_cap: Option<f32>,
     /// Logits of learned sinks. `[heads]`
     sinks: Option<Vec<f32>>,
+    /// How the cache holds keys and values.
+    kv: KvType,
 }
 
 struct Outcome {
@@ -72,14 +77,25 @@ impl Case {
             values(3, n * shape.kv_heads * shape.head_dim),
         ];
         let (policy, encoding) = (policy.clone(), encoding.clone());
-        Self { shape, policy, encoding, positions, data, tile: CELL, soft_cap: None, sinks: None }
+        Self {
+            shape,
+            policy,
+            encoding,
+            positions,
+            data,
+            tile: CELL,
+            soft_cap: None,
+            sinks: None,
+            kv: KvType::F32,
+        }
     }
 
     fn run(&self, chunk: usize, watched: bool) -> Outcome {
         let Shape { heads, kv_heads, head_dim } = self.shape;
         // Old keys in memory and in a file: two pages of the first shapes fit.
         let storage = Storage { memory_bytes: 70_000, ..Storage::default() };
-        let mut cache = KvCache::with_storage(kv_heads, head_dim, &self.policy, 1, &storage);
+        let mut cache =
+            KvCache::with_storage(kv_heads, head_dim, &self.policy, 1, &storage).stored_as(self.kv);
         let mut table = match &self.encoding {
             PositionEncoding::Rope(rope) => Some(RotaryTable::new(rope)),
             _ => None,

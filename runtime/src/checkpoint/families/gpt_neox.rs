@@ -9,6 +9,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
+use crate::model::KvType;
 use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
@@ -61,6 +62,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
         trained_length,
         sliding_windows: Vec::new(),
+        kv: KvType::F32,
     };
     let names = FieldNames {
         heads: "num_attention_heads",

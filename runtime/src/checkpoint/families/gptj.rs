@@ -7,6 +7,7 @@ use crate::checkpoint::taken::{Bias, TakenTensors};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
+use crate::model::KvType;
 use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps};
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
@@ -66,6 +67,7 @@ fn config(fields: &mut Fields<'_>, _: &mut Vec<Note>) -> Result<ModelConfig> {
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
         trained_length: fields.length_of(["n_positions", "max_position_embeddings"], 2048)?,
         sliding_windows: Vec::new(),
+        kv: KvType::F32,
     };
     let names = FieldNames {
         heads: "n_head",

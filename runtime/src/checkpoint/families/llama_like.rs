@@ -6,6 +6,7 @@ use crate::checkpoint::reader_llama::Biases;
 use crate::checkpoint::taken::Bias;
 use crate::error::Result;
 use crate::formats::json::Json;
+use crate::model::KvType;
 use crate::model::config::{Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 
 /// What transformers takes where a file has no such field.
@@ -97,6 +98,7 @@ pub(super) fn config(
         trained_length: check::size(json.path(), "max_position_embeddings", positions, check::LENGTHS)?
             as u64,
         sliding_windows: Vec::new(),
+        kv: KvType::F32,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::{Error, Result};
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
+use crate::model::KvType;
 use crate::model::config::{Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
@@ -65,6 +66,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length: fields.length_of(["max_seq_len", "max_position_embeddings"], 2048)?,
         sliding_windows: Vec::new(),
+        kv: KvType::F32,
     };
     let names = FieldNames {
         heads: "n_heads",

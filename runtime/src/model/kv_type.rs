@@ -1,0 +1,135 @@
+//! How a cache holds keys and values.
+
+use std::fmt;
+use std::str::FromStr;
+
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
+
+/// Type of the numbers that are held. Everything is computed in f32.
+///
+/// Keys and values are rounded as soon as they are computed, also for the tokens that are read with them, so that losses do not
+/// depend on how a text is cut. A number beyond the type's range becomes infinite, and what reads it is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvType {
+    /// As computed.
+    #[default]
+    F32,
+    /// IEEE half: 11 significant bits, up to 65,504.
+    F16,
+    /// bfloat16: 8 significant bits.
+    Bf16,
+}
+
+impl KvType {
+    pub(crate) fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+
+    /// Rounds numbers to what is held.
+    pub(crate) fn round(self, values: &mut [f32]) {
+        match self {
+            Self::F32 => {}
+            Self::F16 => values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32()),
+            Self::Bf16 => values.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32()),
+        }
+    }
+
+    /// Bits of numbers, which are rounded.
+    pub(crate) fn pack(self, values: &[f32], bits: &mut [u16]) {
+        for (bits, &x) in bits.iter_mut().zip(values) {
+            *bits = match self {
+                Self::Bf16 => bf16::from_f32(x).to_bits(),
+                Self::F32 | Self::F16 => f16::from_f32(x).to_bits(),
+            };
+        }
+    }
+
+    /// The numbers with these bits, in place of what `values` has.
+    pub(crate) fn unpack(self, bits: &[u16], values: &mut Vec<f32>) {
+        values.resize(bits.len(), 0.0);
+        match self {
+            Self::Bf16 => {
+                for (x, &bits) in values.iter_mut().zip(bits) {
+                    *x = f32::from_bits(u32::from(bits) << 16);
+                }
+            }
+            Self::F32 | Self::F16 => bits.reinterpret_cast::<f16>().convert_to_f32_slice(values),
+        }
+    }
+}
+
+impl fmt::Display for KvType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for KvType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::F32, Self::F16, Self::Bf16]
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("expected f32, f16 or bf16, got `{text}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_once_whichever_way() {
+        let mut values: Vec<f32> = (0..5000u32).map(|at| (at as f32 - 2500.0) * 0.137e-3).collect();
+        values.extend([
+            0.0,
+            -0.0,
+            1e-8,
+            6e-8,
+            65_504.0,
+            65_520.0,
+            1e30,
+            -1e30,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+        ]);
+        for kind in [KvType::F16, KvType::Bf16] {
+            let mut rounded = values.clone();
+            kind.round(&mut rounded);
+            let mut bits = vec![0; values.len()];
+            kind.pack(&values, &mut bits);
+            let mut unpacked = Vec::new();
+            kind.unpack(&bits, &mut unpacked);
+            for ((x, rounded), unpacked) in values.iter().zip(&rounded).zip(&unpacked) {
+                assert!(
+                    rounded.to_bits() == unpacked.to_bits() || rounded.is_nan() && unpacked.is_nan(),
+                    "{kind} {x}"
+                );
+                let most = if kind == KvType::F16 { 2f32.powi(-11) } else { 2f32.powi(-8) };
+                if x.abs() > 1e-4 && x.abs() < 65_504.0 {
+                    assert!((rounded / x - 1.0).abs() <= most, "{kind} {x} {rounded}");
+                }
+            }
+            let mut again = rounded.clone();
+            kind.round(&mut again);
+            assert!(
+                again.iter().zip(&rounded).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan()),
+                "{kind}"
+            );
+        }
+        assert_eq!(
+            ["f32", "f16", "bf16"].map(|text| text.parse::<KvType>().map(|kind| kind.to_string())),
+            ["f32", "f16", "bf16"].map(|text| Ok(text.to_owned()))
+        );
+        assert!("f8".parse::<KvType>().is_err());
+    }
+}
