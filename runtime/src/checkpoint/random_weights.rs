@@ -269,7 +269,15 @@ fn weights(config: &ModelConfig, weight_type: WeightType) -> Option<ModelWeights
     let head =
         if config.tied_embeddings { embedding.clone() } else { matrix(config.vocabulary, config.hidden)? };
     let final_norm = vec![1.0; config.hidden].into();
-    Some(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+    Some(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }
 
 /// Elements even on the grid of the type, with the deviation [`DEVIATION`].

@@ -115,6 +115,14 @@ impl<'a> TakenTensors<'a> {
         Ok(Linear { weight, bias: self.bias(name, rows, bias)? })
     }
 
+    /// A matrix that is stored as its transpose [columns, rows], and its bias, without `.weight` and `.bias`.
+    pub(super) fn transposed(&mut self, name: &str, rows: usize, columns: usize) -> Result<Linear> {
+        let weight_name = format!("{name}.weight");
+        let weight = self.tensors.transposed(&weight_name, rows, columns)?;
+        self.used.insert(weight_name);
+        Ok(Linear { weight, bias: self.bias(name, rows, Bias::Required)? })
+    }
+
     /// Two matrices of `rows` rows each, of which the file has one above the other.
     pub(super) fn halves(
         &mut self,
@@ -144,8 +152,19 @@ impl<'a> TakenTensors<'a> {
         bias: Bias,
     ) -> Result<[Linear; 3]> {
         let &ModelConfig { heads, kv_heads, head_dim, hidden, .. } = config;
+        let whole = self.linear(name, (heads + 2 * kv_heads) * head_dim, hidden, bias)?;
+        Self::split(&whole, name, config, rows)
+    }
+
+    /// The same of a matrix that was taken.
+    pub(super) fn split(
+        whole: &Linear,
+        name: &str,
+        config: &ModelConfig,
+        rows: FusedRows,
+    ) -> Result<[Linear; 3]> {
+        let &ModelConfig { heads, kv_heads, head_dim, .. } = config;
         let counts = [heads, kv_heads, kv_heads].map(|heads| heads * head_dim);
-        let whole = self.linear(name, counts.iter().sum(), hidden, bias)?;
         let group = config.group();
         // One group is made of blocks.
         let blocks = rows == FusedRows::Blocks || kv_heads == 1;

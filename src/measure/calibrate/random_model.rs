@@ -104,6 +104,7 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
     let weights = ModelWeights {
         head: embedding.clone(),
         embedding,
+        position_embedding: None,
         embedding_norm: None,
         layers,
         final_norm: final_norm.values.clone().into(),
