@@ -56,6 +56,7 @@ fn weights(config: &ModelConfig) -> Option<ModelWeights> {
     Some(ModelWeights {
         head: embedding.clone(),
         embedding,
+        position_embedding: None,
         embedding_norm: None,
         layers,
         final_norm: vec![1.0; hidden].into(),

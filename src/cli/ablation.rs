@@ -21,7 +21,7 @@ pub fn run(args: &AblationArgs, cli: &Cli, arguments: &[OsString], output: &Outp
     let model = Model::load(&args.model)?;
     let text = inputs::text(&args.text)?;
     let target = Target::new::<Ablation>(args.out.as_deref(), &model.loaded.name)?;
-    let policies = model.policies(&args.policies, &COMPARED.map(str::to_owned))?;
+    let policies = model.policies(&args.policies, &model.followed(&COMPARED))?;
     let length = args.tokens.unwrap_or(model.trained_length().saturating_mul(TIMES));
     let plan = AblationPlan {
         policies: policies.clone(),

@@ -82,10 +82,7 @@ pub fn choose(
     let wanted = tokens.unwrap_or(default);
     let cost = measure(model, wanted)?;
     let sets: Vec<Vec<PolicySpec>> = match policies {
-        [] => {
-            let named = |set: &&[&str]| set.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-            SETS.iter().map(|set| model.policies(&named(set), &[])).collect::<Result<_, _>>()?
-        }
+        [] => SETS.iter().map(|set| model.policies(&model.followed(set), &[])).collect::<Result<_, _>>()?,
         given => vec![model.policies(given, &[])?],
     };
     let needs = |set: &[PolicySpec], tokens| needed(&cost, model, set, tokens);

@@ -28,6 +28,14 @@ pub fn find(
         return Ok(None);
     }
     let all = which == Some(WhichCauses::All);
+    if model.is_bounded() {
+        if !all {
+            return Ok(None);
+        }
+        let reason = "they are told apart by policies that change distances, and the model is given none: each position has an \
+                      embedding of its own";
+        return Err(crate::error::Error::input("--causes", reason).into());
+    }
     let trained_length = diagnosis.trained_length;
     let known: Vec<(&AttentionPolicy, &[f32])> =
         diagnosis.runs.iter().map(|run| (&run.attention, run.arrays.nll.as_slice())).collect();

@@ -8,7 +8,7 @@ use lm_infinite_analysis::nll::BandBucket;
 use lm_infinite_runtime::corpus;
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::PolicySpec;
-use lm_infinite_runtime::position::PositionEncoding;
+use lm_infinite_runtime::session::check_policy;
 use serde_json::json;
 
 use super::args::{Cli, Compare};
@@ -164,8 +164,8 @@ fn defaults(model: &Model, tokens: u64, notes: &mut Vec<Note>) -> anyhow::Result
     let mut policies = Vec::new();
     for text in texts {
         let spec = PolicySpec::parse(&text, trained)?;
-        match PositionEncoding::new(&model.loaded.config, spec.policy.scaling) {
-            Ok(_) => policies.push(spec),
+        match check_policy(&model.loaded.config, &spec.policy) {
+            Ok(()) => policies.push(spec),
             Err(error) => notes.push(Note::new(format!("policy {text}"), format!("left out: {error}"))),
         }
     }

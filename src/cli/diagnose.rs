@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 
 use super::args::{Cli, Diagnose, WhichCauses};
@@ -40,11 +41,20 @@ pub fn run(args: &Diagnose, cli: &Cli, arguments: &[OsString], output: &Output) 
         None if within => &COMPARED[..1],
         None => &COMPARED,
     };
-    let compared: Vec<String> = compared.iter().map(|&name| name.to_owned()).collect();
+    let compared = model.followed(compared);
     let default = (model.trained_length().saturating_mul(3) / 2).max(SHORTEST);
+    let most = model.loaded.config.most_tokens();
+    let default = default.min(most.unwrap_or(u64::MAX));
     let mut wanted = args.tokens.unwrap_or(if within { model.trained_length() } else { default });
     let mut which_causes = args.causes;
     let mut notes = Vec::new();
+    if let Some(most) = most {
+        let said = format!(
+            "learned, one embedding for each of {most}: no text is longer, so nothing is read beyond them, and policies that change \
+             distances (ceiling, lm-infinite) do not apply; windows show what the model loses without old tokens"
+        );
+        notes.push(Note::new("positions", said));
+    }
     let policies = match args.budget {
         None => model.policies(&args.policies, &compared)?,
         Some(budget) => {

@@ -102,10 +102,7 @@ impl Model {
             .map(|text| {
                 let spec = PolicySpec::parse(text, self.trained_length())?;
                 // Refuses now what the model's position encoding cannot follow, before hours of another policy.
-                lm_infinite_runtime::position::PositionEncoding::new(
-                    &self.loaded.config,
-                    spec.policy.scaling,
-                )?;
+                lm_infinite_runtime::session::check_policy(&self.loaded.config, &spec.policy)?;
                 let layers = self.loaded.config.layers as u64;
                 if let Some(retrieved) = spec.policy.retrieved.filter(|keys| keys.from_layer >= layers) {
                     let said = format!(
@@ -129,9 +126,31 @@ impl Model {
             .collect()
     }
 
-    /// Vanilla, and LM-Infinite with a window of a quarter of the training length.
+    /// Vanilla, and LM-Infinite with a window of a quarter of the training length, or its mask alone where the model is given no
+    /// distances.
     pub fn default_comparison(&self) -> [String; 2] {
-        ["vanilla".into(), format!("lm-infinite:window={}", (self.trained_length() / 4).max(1))]
+        let name = if self.is_bounded() { "lambda" } else { "lm-infinite" };
+        ["vanilla".into(), format!("{name}:window={}", (self.trained_length() / 4).max(1))]
+    }
+
+    /// Has the model an embedding of each position, so that no text is longer and no policy changes distances?
+    pub fn is_bounded(&self) -> bool {
+        self.loaded.config.most_tokens().is_some()
+    }
+
+    /// Of policies that are compared where none are asked for, those that the model can follow. Where its positions are learned, windows
+    /// are a quarter of the training length: longer ones than that length nothing can be read in.
+    pub fn followed(&self, names: &[&str]) -> Vec<String> {
+        if !self.is_bounded() {
+            return names.iter().map(|&name| name.to_owned()).collect();
+        }
+        let quarter = (self.trained_length() / 4).max(1);
+        let followed = |name: &&str| match *name {
+            "vanilla" => Some("vanilla".to_owned()),
+            name @ ("window" | "lambda") => Some(format!("{name}:window={quarter}")),
+            _ => None,
+        };
+        names.iter().filter_map(followed).collect()
     }
 }
 

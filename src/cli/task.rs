@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use lm_infinite_analysis::Proportion;
 use lm_infinite_runtime::corpus::Sample;
-use lm_infinite_runtime::position::PositionEncoding;
 
 use super::args::Cli;
 use super::inputs::Model;
@@ -26,7 +25,7 @@ pub fn methods(model: &Model, given: &[String], defaults: &[&str]) -> Result<Vec
 /// Reads a method that the model can follow.
 pub fn method(model: &Model, text: &str) -> Result<Method> {
     let method = Method::parse(text, model.trained_length())?;
-    PositionEncoding::new(&model.loaded.config, method.policy.scaling)?;
+    lm_infinite_runtime::session::check_policy(&model.loaded.config, &method.policy)?;
     Ok(method)
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lm_infinite_train::checkpoint;
-use lm_infinite_train::{Shape, TrainOptions, TrainPosition, Trainer};
+use lm_infinite_train::{Shape, TrainFamily, TrainOptions, TrainPosition, Trainer};
 use serde_json::json;
 
-use super::args::{Cli, Position, Train};
+use super::args::{Cli, Position, Train, TrainedFamily};
 use super::interrupt::Interrupt;
 use super::output::{self, Output};
 use crate::error::Error;
@@ -115,19 +115,35 @@ fn refuse_to_overwrite(folder: &Path) -> anyhow::Result<()> {
 fn options(args: &Train, seed: u64) -> TrainOptions {
     let size = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
     let per_step = (args.batch as u64).saturating_mul(args.length).max(1);
+    let family = match args.family {
+        TrainedFamily::Llama => TrainFamily::Llama,
+        TrainedFamily::Gptj => TrainFamily::Gptj,
+        TrainedFamily::GptNeox => TrainFamily::GptNeox,
+        TrainedFamily::Mpt => TrainFamily::Mpt,
+        TrainedFamily::Gemma2 => TrainFamily::Gemma2,
+        TrainedFamily::GptOss => TrainFamily::GptOss,
+    };
+    let inner = match family.mlp().is_gated() {
+        true => args.hidden.saturating_mul(11) / 4,
+        false => args.hidden.saturating_mul(4),
+    };
+    let position = args.position.map(|position| match position {
+        Position::Rope => TrainPosition::Rope,
+        Position::Alibi => TrainPosition::Alibi,
+        Position::None => TrainPosition::None,
+    });
     TrainOptions {
         shape: Shape {
-            position: match args.position {
-                Position::Rope => TrainPosition::Rope,
-                Position::Alibi => TrainPosition::Alibi,
-                Position::None => TrainPosition::None,
-            },
+            family,
+            position: position.or(family.position()).unwrap_or(TrainPosition::Rope),
+            window: args.window.or(family.is_windowed().then_some((args.length / 4).max(1))),
+            closed_sinks: args.closed_sinks,
             rope_base: args.rope_base,
             hidden: args.hidden,
             layers: args.layers,
             heads: args.heads,
             kv_heads: args.kv_heads.unwrap_or(args.heads),
-            intermediate: args.intermediate.unwrap_or(args.hidden.saturating_mul(11) / 4),
+            intermediate: args.intermediate.unwrap_or(inner),
             vocabulary: args.vocabulary,
             length: size(args.length),
         },

@@ -17,6 +17,7 @@ mod maps;
 mod points;
 mod prediction;
 mod rows;
+mod sinks;
 mod states;
 mod subject;
 mod theme;
@@ -161,6 +162,9 @@ fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> 
         if let Some(figure) = wanted(name).then(|| HeadsFigure::new(diagnosis, quantity)).flatten() {
             figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
         }
+    }
+    if let Some(figure) = wanted("learned_sinks").then(|| sinks::learned_sinks(diagnosis)).flatten() {
+        figures.push(("learned_sinks", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
     }
     if let Some(figure) = wanted("attention_maps").then(|| MapsFigure::new(diagnosis)).flatten() {
         figures.push(("attention_maps", figure.size(), Box::new(move |canvas| figure.draw(canvas))));

@@ -5,7 +5,7 @@
 pub type Caption = (&'static str, &'static str, &'static str);
 
 /// The figures of a diagnosis, in the order of the page.
-pub const FIGURES: [Caption; 10] = [
+pub const FIGURES: [Caption; 11] = [
     (
         "nll_by_position",
         "Loss by position",
@@ -47,6 +47,13 @@ pub const FIGURES: [Caption; 10] = [
         "Factor 3: attention that rests on the start tokens",
         "Share of a query's attention that goes to the first tokens. A window without start tokens takes it away at its own \
          length: that share has to go elsewhere.",
+    ),
+    (
+        "learned_sinks",
+        "Factor 3, built in: attention that goes to learned sinks",
+        "Share of a query's attention that goes to the learned sink of its head, a logit of the softmax with no value, mean over \
+         queries: one square for each head. What goes there goes to no token, so that a head need not rest its attention on start tokens; \
+         where the share is smaller beyond the training length, more keys have taken of it.",
     ),
     (
         "drift_pca",

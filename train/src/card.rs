@@ -1,16 +1,28 @@
 //! The model card that a training writes: what the model is, from what, and what for.
 
 use super::checkpoint::Header;
-use super::options::TrainPosition;
+use super::family::TrainPosition;
 
 /// The card as Markdown.
 pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> String {
     let options = &header.options;
     let shape = &options.shape;
     let position = match shape.position {
+        TrainPosition::Rope if shape.family.turns_a_quarter() => {
+            format!("RoPE over a quarter of each head, base {}", shape.rope_base)
+        }
         TrainPosition::Rope => format!("RoPE, base {}", shape.rope_base),
         TrainPosition::Alibi => "ALiBi".to_owned(),
         TrainPosition::None => "none (NoPE)".to_owned(),
+    };
+    let windows = match shape.window {
+        Some(window) => format!("\n| window of the layers 0, 2, … | {window} tokens |"),
+        None => String::new(),
+    };
+    let sinks = match (shape.config().learned_sinks, shape.closed_sinks) {
+        (false, _) => "",
+        (true, false) => "\n| learned sinks | one in each head |",
+        (true, true) => "\n| learned sinks | closed: none is attended to |",
     };
     let mut sources: Vec<String> = Vec::new();
     for source in &header.sources {
@@ -34,7 +46,8 @@ pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> Str
 | | |
 |---|---|
 | parameters | {parameters} |
-| position encoding | {position} |
+| family | `{}` |
+| position encoding | {position} |{windows}{sinks}
 | shape | {} layers of {} heads, {} key/value heads, width {}, MLP {} |
 | vocabulary | {} tokens, byte-level BPE, trained on the same texts |
 | training length | {} tokens, a BOS first |
@@ -52,6 +65,7 @@ pub fn markdown(header: &Header, parameters: usize, corpus_tokens: usize) -> Str
 To study length failure: what attention does past the training length, and what changes it. It is far too small to be asked
 for facts or advice, and its texts have the views of their time and authors.
 ",
+        shape.family.model_type(),
         shape.layers,
         shape.heads,
         shape.kv_heads,

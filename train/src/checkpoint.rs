@@ -100,7 +100,7 @@ pub fn load(path: &Path) -> Result<(Header, Vec<Parameter>, AdamW)> {
     }
     header.options.validate()?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| malformed("tensors", &e))?;
-    let mut parameters = parameters::initial(&header.options.shape.config(), header.options.seed)?;
+    let mut parameters = parameters::initial(&header.options.shape.layout(), header.options.seed);
     let mut adam = AdamW::new(&parameters);
     adam.steps = header.step;
     for (index, p) in parameters.iter_mut().enumerate() {

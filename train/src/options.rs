@@ -1,50 +1,10 @@
 //! What is trained, and how: everything that decides the result, as data. A checkpoint holds it, so that a run that is
 //! resumed is the run that was started.
 
-use lm_infinite_runtime::Error;
-use lm_infinite_runtime::model::config::{
-    Mlp, ModelConfig, Multipliers, Norm, PositionConfig, Residual, RopeLayout, SoftCaps,
-};
-use lm_infinite_runtime::policy::PositionScaling;
 use serde::{Deserialize, Serialize};
 
+use super::shape::{Shape, require};
 use crate::error::Result;
-
-/// Position encoding of a model to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrainPosition {
-    /// Rotary, over whole heads, with [`Shape::rope_base`].
-    Rope,
-    /// Attention with linear biases.
-    Alibi,
-    /// No position encoding.
-    None,
-}
-
-/// Shape of a model to train: a Llama-like decoder with tied embeddings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shape {
-    /// How positions enter attention.
-    pub position: TrainPosition,
-    /// Base of the rotary frequencies `base^(−2j/d)` (Su et al. 2021); without meaning for other encodings.
-    #[serde(default = "rope_base")]
-    pub rope_base: f64,
-    /// Width of the residual stream.
-    pub hidden: usize,
-    /// Number of blocks.
-    pub layers: usize,
-    /// Query heads; each `hidden / heads` wide.
-    pub heads: usize,
-    /// Key/value heads.
-    pub kv_heads: usize,
-    /// Width of the MLP's inner layer.
-    pub intermediate: usize,
-    /// Tokens of the vocabulary.
-    pub vocabulary: usize,
-    /// L_pretrain: tokens of a training segment, its BOS included.
-    pub length: usize,
-}
 
 /// Hyperparameters of the optimization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,22 +35,6 @@ pub struct TrainOptions {
     pub seed: u64,
 }
 
-impl Default for Shape {
-    fn default() -> Self {
-        Self {
-            position: TrainPosition::Rope,
-            rope_base: rope_base(),
-            hidden: 128,
-            layers: 6,
-            heads: 4,
-            kv_heads: 4,
-            intermediate: 352,
-            vocabulary: 1024,
-            length: 256,
-        }
-    }
-}
-
 impl Default for TrainOptions {
     fn default() -> Self {
         Self {
@@ -110,113 +54,20 @@ impl Default for TrainOptions {
     }
 }
 
-/// That of the RoPE paper, and of checkpoints of trainings that knew no other.
-fn rope_base() -> f64 {
-    10_000.0
-}
-
-impl Shape {
-    /// The decoder of this shape.
-    pub fn config(&self) -> ModelConfig {
-        let head_dim = self.hidden / self.heads;
-        ModelConfig {
-            architecture: "llama".into(),
-            vocabulary: self.vocabulary,
-            hidden: self.hidden,
-            layers: self.layers,
-            heads: self.heads,
-            kv_heads: self.kv_heads,
-            head_dim,
-            intermediate: self.intermediate,
-            norm: Norm::Rms { epsilon: 1e-5 },
-            mlp: Mlp::SwiGlu,
-            residual: Residual::Sequential,
-            clip_qkv: None,
-            query_key_norm: false,
-            layer_positions: Vec::new(),
-            multipliers: Multipliers::default(),
-            learned_sinks: false,
-            experts: None,
-            soft_caps: SoftCaps::default(),
-            position: match self.position {
-                TrainPosition::Rope => PositionConfig::Rope {
-                    theta: self.rope_base,
-                    dim: head_dim,
-                    layout: RopeLayout::HalfSplit,
-                    scaling: PositionScaling::None,
-                    long_rope: None,
-                },
-                TrainPosition::Alibi => PositionConfig::ALIBI,
-                TrainPosition::None => PositionConfig::None,
-            },
-            tied_embeddings: true,
-            trained_length: self.length as u64,
-            sliding_windows: Vec::new(),
-            kv: lm_infinite_runtime::model::KvType::default(),
-        }
-    }
-}
-
 impl TrainOptions {
     /// Refuses what cannot be trained.
     ///
     /// # Errors
     /// Names the option, what it must be and what it is.
     pub fn validate(&self) -> Result<()> {
-        let shape = &self.shape;
-        let require = |fits: bool, option: &str, expected: &str, got: &dyn std::fmt::Display| match fits {
-            true => Ok(()),
-            false => Err(Error::input(option, format!("expected {expected}, got {got}"))),
-        };
-        require((1..=1 << 14).contains(&shape.hidden), "--hidden", "1 to 16384", &shape.hidden)?;
-        require((1..=512).contains(&shape.layers), "--layers", "1 to 512", &shape.layers)?;
-        require(
-            shape.heads > 0 && shape.hidden.is_multiple_of(shape.heads),
-            "--heads",
-            "a divisor of --hidden",
-            &shape.heads,
-        )?;
-        require(
-            shape.kv_heads > 0 && shape.heads.is_multiple_of(shape.kv_heads),
-            "--kv-heads",
-            "a divisor of --heads",
-            &shape.kv_heads,
-        )?;
-        let rope = shape.position == TrainPosition::Rope;
-        require(
-            !rope || (shape.hidden / shape.heads).is_multiple_of(2),
-            "--heads",
-            "heads of an even width, which RoPE turns in pairs",
-            &shape.heads,
-        )?;
-        let base = shape.rope_base;
-        require(base > 1.0 && base.is_finite(), "--rope-base", "a number above 1", &base)?;
-        require(
-            rope || base == rope_base(),
-            "--rope-base",
-            "none where positions are not rotated (--position rope)",
-            &base,
-        )?;
-        require(
-            (1..=1 << 16).contains(&shape.intermediate),
-            "--intermediate",
-            "1 to 65536",
-            &shape.intermediate,
-        )?;
-        require(
-            (260..=1 << 16).contains(&shape.vocabulary),
-            "--vocabulary",
-            "260 to 65536",
-            &shape.vocabulary,
-        )?;
-        require((2..=1 << 16).contains(&shape.length), "--length", "2 to 65536", &shape.length)?;
+        self.shape.validate()?;
         require((1..=1 << 16).contains(&self.batch), "--batch", "1 to 65536", &self.batch)?;
         require(self.steps > 0, "--steps", "at least 1", &self.steps)?;
         let rate = self.learning_rate;
         require(rate > 0.0 && rate < 1.0, "--learning-rate", "a number between 0 and 1", &rate)?;
         let decay = self.weight_decay;
         require((0.0..=10.0).contains(&decay), "--weight-decay", "a number from 0 to 10", &decay)?;
-        Ok(require((0.0..=1.0).contains(&self.passkey), "--passkey", "a part from 0 to 1", &self.passkey)?)
+        require((0.0..=1.0).contains(&self.passkey), "--passkey", "a part from 0 to 1", &self.passkey)
     }
 
     /// Learning rate of step `step` (from 0): linear from 0 over `warmup` steps, then half a cosine down to
@@ -237,6 +88,7 @@ impl TrainOptions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::family::{TrainFamily, TrainPosition};
     use super::*;
 
     #[test]
@@ -266,5 +118,34 @@ mod tests {
         assert!(refused(|o| o.learning_rate = f64::NAN).contains("--learning-rate"));
         assert!(refused(|o| o.passkey = 1.5).contains("--passkey"));
         TrainOptions::default().validate().unwrap();
+    }
+
+    #[test]
+    fn what_a_family_has_not_is_named() {
+        let refused = |family: TrainFamily, change: fn(&mut Shape)| {
+            let position = family.position().unwrap_or(TrainPosition::Rope);
+            let window = family.is_windowed().then_some(64);
+            let mut shape = Shape { family, position, window, ..Shape::default() };
+            if family == TrainFamily::Mpt {
+                shape.intermediate = 4 * shape.hidden;
+            }
+            shape.validate().unwrap();
+            change(&mut shape);
+            shape.validate().unwrap_err().to_string()
+        };
+        let said = refused(TrainFamily::Gptj, |shape| shape.position = TrainPosition::Alibi);
+        assert!(said.contains("--position") && said.contains("gptj") && said.contains("got alibi"), "{said}");
+        assert!(refused(TrainFamily::Gptj, |shape| shape.rope_base = 500.0).contains("10000"));
+        assert!(
+            refused(TrainFamily::GptNeox, |shape| (shape.heads, shape.kv_heads) = (32, 32))
+                .contains("a quarter")
+        );
+        assert!(refused(TrainFamily::GptNeox, |shape| shape.kv_heads = 2).contains("--kv-heads"));
+        assert!(refused(TrainFamily::Mpt, |shape| shape.intermediate = 352).contains("--intermediate"));
+        assert!(refused(TrainFamily::Mpt, |shape| shape.window = Some(64)).contains("--window"));
+        assert!(refused(TrainFamily::Gemma2, |shape| shape.window = None).contains("--window"));
+        assert!(refused(TrainFamily::Gemma2, |shape| shape.window = Some(0)).contains("--window"));
+        assert!(refused(TrainFamily::GptOss, |shape| shape.window = Some(257)).contains("--window"));
+        assert!(refused(TrainFamily::Gemma2, |shape| shape.closed_sinks = true).contains("--closed-sinks"));
     }
 }

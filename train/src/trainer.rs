@@ -43,7 +43,7 @@ impl Trainer {
         options.validate()?;
         let (contents, sources) = read(texts)?;
         let tokenizer = vocabulary::train(&contents, options.shape.vocabulary)?;
-        let parameters = parameters::initial(&options.shape.config(), options.seed)?;
+        let parameters = parameters::initial(&options.shape.layout(), options.seed);
         let adam = AdamW::new(&parameters);
         // Nothing is in `folder` before the texts, which may take minutes, are tokens.
         let described = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
@@ -84,7 +84,7 @@ impl Trainer {
     ) -> Result<Self> {
         let tokenizer = Arc::new(Tokenizer::from_folder(folder, options.shape.vocabulary)?);
         let corpus = Corpus::new(contents, tokenizer, options.shape.length)?;
-        let graph = Graph::new(&options.shape.config(), options.shape.length)?;
+        let graph = Graph::new(&options.shape.config(), options.shape.parts(), options.shape.length)?;
         Ok(Self {
             options,
             sources,

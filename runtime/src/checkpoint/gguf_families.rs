@@ -93,6 +93,8 @@ pub(super) enum Position {
     Alibi,
     /// ALiBi, with slopes that `attention.max_alibi_bias` ends.
     AlibiOfMetadata,
+    /// An embedding of each position.
+    Learned,
 }
 
 /// Are attention and MLP side by side?
@@ -158,7 +160,7 @@ const COMMAND_R: Architecture = Architecture {
 
 const HALF_SPLIT: Position = Position::Rope(RopeLayout::HalfSplit);
 
-const ARCHITECTURES: [Architecture; 22] = [
+const ARCHITECTURES: [Architecture; 23] = [
     // Mixtral has this name, too.
     Architecture { experts: Some("feed_forward_length"), ..LLAMA },
     Architecture { name: "qwen2", position: HALF_SPLIT, biased: true, ..LLAMA },
@@ -196,6 +198,14 @@ const ARCHITECTURES: [Architecture; 22] = [
         mlp: Mlp::GeluTanh,
         fused: true,
         embedding_norm: true,
+        ..LLAMA
+    },
+    Architecture {
+        name: "gpt2",
+        position: Position::Learned,
+        layer_norm: true,
+        mlp: Mlp::GeluTanh,
+        fused: true,
         ..LLAMA
     },
     GEMMA,

@@ -4,7 +4,7 @@ use super::gguf_families::Architecture;
 use super::taken::{Bias, FusedRows, TakenTensors};
 use crate::error::Result;
 use crate::formats::tensors::TensorTable;
-use crate::model::config::{ModelConfig, Residual};
+use crate::model::config::{ModelConfig, PositionConfig, Residual};
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 
 /// Takes all weights that `config` asks for. The format does not say which matrices have biases; the tensors do.
@@ -17,6 +17,13 @@ pub(super) fn weights(
     let &ModelConfig { hidden, vocabulary, intermediate, .. } = config;
     let mut taken = TakenTensors::new(tensors);
     let embedding = taken.linear("token_embd", vocabulary, hidden, Bias::None)?.weight;
+    let position_embedding = match config.position {
+        PositionConfig::Learned { count } => {
+            let rows = usize::try_from(count).unwrap_or(usize::MAX);
+            Some(taken.linear("position_embd", rows, hidden, Bias::None)?.weight)
+        }
+        _ => None,
+    };
     let embedding_norm = match architecture.embedding_norm {
         true => Some(taken.norm("token_embd_norm", hidden, BIAS)?),
         false => None,
@@ -56,5 +63,13 @@ pub(super) fn weights(
     let final_norm = taken.norm("output_norm", hidden, BIAS)?;
     let head = taken.head("output", config, &embedding)?;
     taken.finish(&[], &[], &config.architecture)?;
-    Ok(ModelWeights { embedding, embedding_norm, layers, final_norm, head, head_bias: None })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding,
+        embedding_norm,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }

@@ -327,8 +327,12 @@ fn position(position: &PositionConfig) -> String {
             };
             format!("RoPE, base {theta}, {dim} dimensions, {layout}, {scaling}")
         }
-        PositionConfig::Alibi { max: 8.0 } => "ALiBi".into(),
-        PositionConfig::Alibi { max } => format!("ALiBi, slopes down to 2^−{max}"),
+        PositionConfig::Alibi { max, factor } => {
+            let end = if *max == 8.0 { String::new() } else { format!(", slopes down to 2^−{max}") };
+            let divided = if *factor == 1.0 { String::new() } else { format!(", slopes times {factor:.4}") };
+            format!("ALiBi{end}{divided}")
+        }
+        PositionConfig::Learned { count } => format!("learned, an embedding of each of {count}"),
         PositionConfig::None => "none".into(),
     }
 }

@@ -189,7 +189,15 @@ fn weights(shape: &Shape, config: &ModelConfig, types: Types) -> Option<ModelWei
         matrix(types.others, config.vocabulary, hidden)?
     };
     let final_norm = vec![1.0; hidden].into();
-    Some(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+    Some(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }
 
 /// Elements even on the grid of the type, with the deviation [`DEVIATION`].

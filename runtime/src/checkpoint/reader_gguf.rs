@@ -103,6 +103,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         }
         Position::Alibi => PositionConfig::ALIBI,
         Position::AlibiOfMetadata => alibi(&keys)?,
+        Position::Learned => PositionConfig::Learned { count: trained_length },
     };
     let position = exact_yarn(architecture, position);
     let epsilon_key = keys.name(match architecture.layer_norm {
@@ -287,7 +288,7 @@ fn vocabulary(gguf: &Gguf, keys: &Keys<'_>) -> Result<usize> {
 fn alibi(keys: &Keys<'_>) -> Result<PositionConfig> {
     const KEY: &str = "attention.max_alibi_bias";
     match keys.number(KEY)? {
-        Some(max) if max.is_finite() && max > 0.0 => Ok(PositionConfig::Alibi { max }),
+        Some(max) if max.is_finite() && max > 0.0 => Ok(PositionConfig::Alibi { max, factor: 1.0 }),
         Some(max) => Err(keys.unsupported(KEY, max)),
         None => Err(keys.malformed(KEY, "a positive number", "no such key")),
     }

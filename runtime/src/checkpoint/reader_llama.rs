@@ -251,7 +251,15 @@ pub(super) fn weights(
     };
     reader.leave(names.other_parts);
     reader.finish(names.ignored, names.of_configuration, &config.architecture)?;
-    Ok(ModelWeights { embedding, embedding_norm: None, layers: blocks, final_norm, head, head_bias })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers: blocks,
+        final_norm,
+        head,
+        head_bias,
+    })
 }
 
 /// Weights of the norm of queries or of keys, of which there are `heads`.

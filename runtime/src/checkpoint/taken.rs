@@ -115,6 +115,14 @@ impl<'a> TakenTensors<'a> {
         Ok(Linear { weight, bias: self.bias(name, rows, bias)? })
     }
 
+    /// A matrix that is stored as its transpose [columns, rows], and its bias, without `.weight` and `.bias`.
+    pub(super) fn transposed(&mut self, name: &str, rows: usize, columns: usize) -> Result<Linear> {
+        let weight_name = format!("{name}.weight");
+        let weight = self.tensors.transposed(&weight_name, rows, columns)?;
+        self.used.insert(weight_name);
+        Ok(Linear { weight, bias: self.bias(name, rows, Bias::Required)? })
+    }
+
     /// Two matrices of `rows` rows each, of which the file has one above the other.
     pub(super) fn halves(
         &mut self,
@@ -143,9 +151,19 @@ impl<'a> TakenTensors<'a> {
         rows: FusedRows,
         bias: Bias,
     ) -> Result<[Linear; 3]> {
-        let of_kinds = fused_rows(config, rows);
-        let count = of_kinds.iter().map(Vec::len).sum();
+        let count = fused_rows(config, rows).iter().map(Vec::len).sum();
         let whole = self.linear(name, count, config.hidden, bias)?;
+        Self::split(&whole, name, config, rows)
+    }
+
+    /// The same of a matrix that was taken.
+    pub(super) fn split(
+        whole: &Linear,
+        name: &str,
+        config: &ModelConfig,
+        rows: FusedRows,
+    ) -> Result<[Linear; 3]> {
+        let of_kinds = fused_rows(config, rows);
         let of = |kind: usize| -> Option<Linear> {
             let rows = &of_kinds[kind];
             let together = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);

@@ -153,6 +153,29 @@ impl TensorTable {
         self.matrix_of(name, &[count, rows, columns], count * rows, columns)
     }
 
+    /// A matrix of shape [rows, columns] that is stored as its transpose, copied. Errors as [`Self::matrix`]; block types are
+    /// refused.
+    pub fn transposed(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        let stored = self.matrix(name, columns, rows)?;
+        let size = match stored.weight_type() {
+            WeightType::F32 => 4,
+            WeightType::F16 | WeightType::Bf16 => 2,
+            WeightType::Quantized(_) | WeightType::Block(_) => {
+                let tensor = self.get(name)?;
+                return Err(tensor.malformed(name, "F64, F32, F16 or BF16", &tensor.element));
+            }
+        };
+        let mut bytes = Vec::with_capacity(stored.bytes().len());
+        for column in 0..rows {
+            for row in stored.bytes().chunks_exact(rows * size) {
+                bytes.extend_from_slice(&row[column * size..(column + 1) * size]);
+            }
+        }
+        let range = 0..bytes.len();
+        Matrix::new(Arc::new(bytes), range, stored.weight_type(), rows, columns)
+            .ok_or_else(|| Error::input(format!("tensor {name}"), "it cannot be transposed"))
+    }
+
     /// The bytes of a tensor of bytes of this shape.
     pub fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
         let tensor = self.get(name)?;

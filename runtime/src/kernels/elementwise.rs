@@ -98,14 +98,20 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: Option<&[f32]>, epsilon: f32,
 ))]
 pub fn gelu(x: &mut [f32]) {
     for x in x {
-        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-        let t = 1.0 / (1.0 + 0.327_591_1 * z);
-        let p = 1.061_405_4_f32 * t - 1.453_152;
-        let p = (p * t + 1.421_413_7) * t - 0.284_496_74;
-        let p = (p * t + 0.254_829_6) * t;
-        let tail = 0.5 * p * exp_nonpositive(-z * z);
-        *x *= if *x < 0.0 { tail } else { 1.0 - tail };
+        *x *= normal_distribution(*x);
     }
+}
+
+/// Φ(x), as [`gelu`] has it.
+#[inline(always)]
+pub(super) fn normal_distribution(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let p = 1.061_405_4_f32 * t - 1.453_152;
+    let p = (p * t + 1.421_413_7) * t - 0.284_496_74;
+    let p = (p * t + 0.254_829_6) * t;
+    let tail = 0.5 * p * exp_nonpositive(-z * z);
+    if x < 0.0 { tail } else { 1.0 - tail }
 }
 
 /// `x = x · (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, the approximation of [`gelu`] that GPT-2 introduced.

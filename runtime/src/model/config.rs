@@ -224,6 +224,15 @@ pub enum PositionConfig {
         /// The slopes end at 2^−this; 8 in the paper.
         #[serde(default = "slopes_end")]
         max: f64,
+        /// What the slopes are multiplied by; 1 in the paper, 1/sqrt(head_dim) where the biases are divided with the logits (Falcon).
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        factor: f64,
+    },
+    /// An embedding of each position is added to that of the token (Vaswani et al. 2017; GPT-2): attention is given no distances, and
+    /// there is no token behind the last position.
+    Learned {
+        /// Number of positions.
+        count: u64,
     },
     /// No position encoding.
     None,
@@ -233,9 +242,17 @@ fn slopes_end() -> f64 {
     8.0
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
+}
+
 impl PositionConfig {
     /// ALiBi with the slopes of the paper.
-    pub const ALIBI: Self = Self::Alibi { max: 8.0 };
+    pub const ALIBI: Self = Self::Alibi { max: 8.0, factor: 1.0 };
 
     /// The same with RoPE in neighbouring pairs.
     #[must_use]
@@ -279,6 +296,14 @@ impl ModelConfig {
     /// How positions enter attention in layer `layer`.
     pub fn position_at(&self, layer: usize) -> &PositionConfig {
         self.layer_positions.get(layer).and_then(Option::as_ref).unwrap_or(&self.position)
+    }
+
+    /// The most tokens that a text may have, where that is bounded: those of learned positions.
+    pub fn most_tokens(&self) -> Option<u64> {
+        match self.position {
+            PositionConfig::Learned { count } => Some(count),
+            PositionConfig::Rope { .. } | PositionConfig::Alibi { .. } | PositionConfig::None => None,
+        }
     }
 
     /// Window of layer `layer`'s own attention.

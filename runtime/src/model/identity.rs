@@ -66,8 +66,12 @@ pub(crate) fn of_configuration(config: &ModelConfig) -> String {
 
 /// The digest of all tensors. Reads every byte of them, on all threads.
 pub(crate) fn of_weights(weights: &ModelWeights) -> String {
-    let ModelWeights { embedding, embedding_norm, layers, final_norm, head, head_bias } = weights;
+    let ModelWeights { embedding, position_embedding, embedding_norm, layers, final_norm, head, head_bias } =
+        weights;
     let mut tensors = vec![Tensor::matrix("embedding", embedding)];
+    if let Some(positions) = position_embedding {
+        tensors.push(Tensor::matrix("position_embedding", positions));
+    }
     if let Some(norm) = embedding_norm {
         Tensor::norm(&mut tensors, "embedding_norm".to_owned(), norm);
     }
@@ -233,6 +237,7 @@ mod tests {
             Box::new(|weights| weights.layers[1].attention_post_norm = Some(weights.final_norm.clone())),
             Box::new(|weights| weights.layers[1].query_key_norm = Some([vec![1.0; 32], vec![1.0; 32]])),
             Box::new(|weights| weights.embedding_norm = Some(weights.final_norm.clone())),
+            Box::new(|weights| weights.position_embedding = Some(weights.embedding.clone())),
             Box::new(|weights| weights.head_bias = Some(vec![0.0; 1024])),
             Box::new(|weights| weights.layers.swap(0, 1)),
             Box::new(|weights| {

@@ -246,6 +246,8 @@ pub struct Linear {
 pub struct ModelWeights {
     /// [vocabulary, hidden]
     pub embedding: Matrix,
+    /// Added to the rows of the embedding, where positions are learned. [positions, hidden]
+    pub position_embedding: Option<Matrix>,
     /// Of what the embedding gives, where it is normalized (BLOOM). `[hidden]`
     pub embedding_norm: Option<NormWeights>,
     /// One per block.

@@ -71,10 +71,13 @@ impl PositionEncoding {
                 }
                 Ok((Self::Rope(rope), end))
             }
-            PositionConfig::Alibi { max } => match scaling {
-                PositionScaling::None => Ok((Self::Alibi { slopes: alibi_slopes(heads, *max) }, u64::MAX)),
+            PositionConfig::Alibi { max, factor: own } => match scaling {
+                PositionScaling::None => {
+                    let slopes = alibi_slopes(heads, *max).iter().map(|slope| slope * own).collect();
+                    Ok((Self::Alibi { slopes }, u64::MAX))
+                }
                 PositionScaling::Linear { factor } => {
-                    let slopes = alibi_slopes(heads, *max).iter().map(|slope| slope / factor).collect();
+                    let slopes = alibi_slopes(heads, *max).iter().map(|slope| slope * own / factor).collect();
                     Ok((Self::Alibi { slopes }, u64::MAX))
                 }
                 other => Err(Error::unsupported(
@@ -82,6 +85,11 @@ impl PositionEncoding {
                     "ALiBi has no frequencies; it takes linear scaling (`pi`) only",
                 )),
             },
+            PositionConfig::Learned { .. } if scaling == PositionScaling::None => Ok((Self::None, u64::MAX)),
+            PositionConfig::Learned { .. } => Err(Error::unsupported(
+                format!("scaling of positions: {scaling}"),
+                "the model has an embedding of each position, which nothing scales",
+            )),
             PositionConfig::None if scaling == PositionScaling::None => Ok((Self::None, u64::MAX)),
             PositionConfig::None => Err(Error::unsupported(
                 format!("scaling of positions: {scaling}"),

@@ -60,6 +60,17 @@ pub(super) fn check(config: &ModelConfig, weights: &ModelWeights) -> Result<()> 
     };
     matrix("embedding".into(), &weights.embedding, vocabulary, hidden)?;
     matrix("head".into(), &weights.head, vocabulary, hidden)?;
+    match (&weights.position_embedding, config.most_tokens()) {
+        (Some(positions), Some(count)) => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            matrix("position embedding".into(), positions, count, hidden)?;
+        }
+        (None, None) => {}
+        (positions, _) => {
+            let (expected, got) = if positions.is_some() { ("none", "one") } else { ("one", "none") };
+            return refuse("position embedding".into(), expected.into(), got.into());
+        }
+    }
     let norm = |name: String, norm: &NormWeights| {
         vector(name.clone(), norm.weight.len(), hidden)?;
         match (&norm.bias, config.norm) {

@@ -171,7 +171,7 @@ impl Decoder {
     ) -> Result<Vec<f32>> {
         let plan = probe.as_ref().map(|probe| probe.plan().clone()).unwrap_or_default();
         let first_position = caches.first().map_or(0, KvCache::next_position);
-        let mut stream = self.embed(tokens)?;
+        let mut stream = self.embed(tokens, first_position)?;
         let hidden = self.config.hidden;
         report_hidden(&mut probe, &plan, HiddenSite::Embedding, first_position, &stream, hidden);
         let mut buffers = Buffers::new(&self.config, tokens.len());
@@ -182,11 +182,30 @@ impl Decoder {
         Ok(self.finish(&stream))
     }
 
-    /// Rows of the embedding, normalized where the model does so, [tokens, hidden].
+    /// Refuses `tokens` tokens from position `first` on where the model has an embedding of each position and none of theirs.
     ///
     /// # Errors
-    /// A token that is not in the vocabulary.
-    pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>> {
+    /// Names the first position that has none.
+    pub(crate) fn check_positions(&self, first: u64, tokens: usize) -> Result<()> {
+        match self.config.most_tokens() {
+            Some(most) if first.saturating_add(tokens as u64) > most => Err(Error::unsupported(
+                format!("a token at position {}", most.max(first)),
+                format!(
+                    "the model has no position embedding beyond {most} tokens: its positions are learned, one by one; read the text \
+                     in parts of at most {most} tokens (`truncate` where a task is done)"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows of the embedding for tokens from position `first` on, with those of their positions where these are learned, normalized
+    /// where the model does so, [tokens, hidden].
+    ///
+    /// # Errors
+    /// A token that is not in the vocabulary; as [`Self::check_positions`].
+    pub(crate) fn embed(&self, tokens: &[u32], first: u64) -> Result<Vec<f32>> {
+        self.check_positions(first, tokens.len())?;
         let ModelConfig { hidden, vocabulary, .. } = self.config;
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(Error::input(
@@ -199,6 +218,13 @@ impl Decoder {
             rows_to_f32(&self.weights.embedding, token as usize, row);
         }
         multiply(&mut stream, self.config.multipliers.embedding);
+        if let Some(positions) = &self.weights.position_embedding {
+            let mut row = vec![0.0; hidden];
+            for (position, stream) in (first as usize..).zip(stream.chunks_exact_mut(hidden)) {
+                rows_to_f32(positions, position, &mut row);
+                add(stream, &row);
+            }
+        }
         if let Some(norm) = &self.weights.embedding_norm {
             let embedded = stream.clone();
             self.norm(&embedded, norm, &mut stream);

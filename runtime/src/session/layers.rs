@@ -56,7 +56,7 @@ impl LayerStates {
             begin.caches = session.caches;
             begin.last_hidden = session.last_hidden.unwrap_or_default();
         }
-        let states = decoder.embed(&tokens[same..])?;
+        let states = decoder.embed(&tokens[same..], same as u64)?;
         Ok(Self { decoder, tokens, begin: Arc::new(begin), layer: 0, states })
     }
 

@@ -18,6 +18,7 @@ pub use decoder::Decoder;
 pub use layers::LayerStates;
 pub use passage::Passage;
 use reading::Reading;
+pub use reading::check_policy;
 
 use crate::cache::KvCache;
 use crate::error::Result;

@@ -72,9 +72,13 @@ impl Session {
     /// loss, since no hidden state predicts it.
     ///
     /// # Errors
-    /// Where the passage is of a model of another shape, or has no such tokens; old keys that cannot be written to their file:
+    /// A model with an embedding of each position, whose keys are those of where the passage was read. Where the passage is of a model of another shape, or has no such tokens; old keys that cannot be written to their file:
     /// then the session must not be used any more.
     pub fn append(&mut self, passage: &Passage, rows: Range<usize>) -> Result<()> {
+        if self.decoder.config().most_tokens().is_some() {
+            let reason = "the model has an embedding of each position, so its keys are those of the place where they were read";
+            return Err(Error::unsupported("a passage put to other positions", reason));
+        }
         let shape = self.decoder.shape();
         let width = shape.kv_heads * shape.head_dim;
         if passage.layers.len() != self.caches.len() || passage.width != width {

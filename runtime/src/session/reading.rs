@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::decoder::{Decoder, Pass};
 use crate::attention::Inputs;
 use crate::cache::KvCache;
-use crate::error::Result;
-use crate::model::config::PositionConfig;
+use crate::error::{Error, Result};
+use crate::model::config::{ModelConfig, PositionConfig};
 use crate::offload::Storage;
-use crate::policy::{LayerPolicies, PolicyMap, PositionScaling};
+use crate::policy::{AttentionPolicy, LayerPolicies, PolicyMap, PositionScaling, Positions};
 use crate::position::{PositionEncoding, RotaryTable};
 
 /// Tokens per forward pass: enough for matrix products, and what bounds the memory of a pass.
@@ -43,9 +43,10 @@ impl Reading {
     pub(super) fn new(decoder: &Decoder, policies: &PolicyMap) -> Result<Self> {
         let config = decoder.config();
         policies.validate(config.layers, config.heads)?;
-        let layers = (0..config.layers)
+        let layers: Vec<LayerPolicies> = (0..config.layers)
             .map(|layer| policies.layer(layer, config.heads, config.own_window(layer)))
             .collect();
+        layers.iter().flat_map(LayerPolicies::distinct).try_for_each(|own| refuse_distances(config, own))?;
         let (mut encodings, mut of_layer) = (Vec::<Encoding>::new(), Vec::new());
         let mut stage = 0..u64::MAX;
         // Where layers differ, the policy's scaling is that of those that have the model's main encoding.
@@ -85,7 +86,11 @@ impl Reading {
     }
 
     /// How many of `tokens` tokens from `position` on one pass may have: all their queries share a position encoding.
+    ///
+    /// # Errors
+    /// Where the model has no embedding of one of the positions.
     pub(super) fn pass_tokens(&mut self, decoder: &Decoder, position: u64, tokens: usize) -> Result<usize> {
+        decoder.check_positions(position, tokens)?;
         if !self.stage.contains(&position) {
             self.stage = position..u64::MAX;
             for own in &mut self.encodings {
@@ -117,6 +122,37 @@ impl Reading {
             (&own.encoding, own.table.as_ref())
         });
         Pass { policies: &self.layers, encodings: encodings.collect() }
+    }
+}
+
+/// Refuses a policy that the position encoding of `config` cannot follow, as [`Session::new`](super::Session::new) does.
+///
+/// # Errors
+/// A scaling that is not defined for the encoding; changed distances, where the model is given none.
+pub fn check_policy(config: &ModelConfig, policy: &AttentionPolicy) -> Result<()> {
+    refuse_distances(config, policy)?;
+    PositionEncoding::new(config, policy.scaling).map(|_| ())
+}
+
+/// Refuses a policy that changes distances, where each position has an embedding, so that keys know where they stand.
+fn refuse_distances(config: &ModelConfig, policy: &AttentionPolicy) -> Result<()> {
+    if !matches!(config.position, PositionConfig::Learned { .. }) {
+        return Ok(());
+    }
+    let changes = [
+        (policy.ceiling.is_some(), "a ceiling of distances"),
+        (policy.positions == Positions::InCache, "positions counted in the cache"),
+        (policy.remap.is_some(), "grouped or chunked positions"),
+    ];
+    match changes.iter().find(|(changes, _)| *changes) {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::Policy {
+            policy: policy.to_string(),
+            reason: format!(
+                "{what} needs distances between queries and keys, and the model is given none: each position has an embedding of its \
+                 own, which is part of the keys; policies that leave keys out (window, lambda) can be followed"
+            ),
+        }),
     }
 }
 

@@ -16,7 +16,7 @@ pub use self::measurements::{
 };
 pub use self::shared::{ModelArgs, RepeatArgs, TextArgs};
 pub use self::tasks::{Generate, GenerationQuality, Needle, Passkey, Qasper};
-pub use self::training::{Position, Train};
+pub use self::training::{Position, Train, TrainedFamily};
 use crate::diagnose::Head;
 
 /// Measures why a language model breaks past its training length, and runs it with the LM-Infinite fix

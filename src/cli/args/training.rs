@@ -16,6 +16,23 @@ pub enum Position {
     None,
 }
 
+/// Families that `train` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TrainedFamily {
+    /// RMSNorm, SwiGLU; positions as --position says
+    Llama,
+    /// Attention and MLP side by side behind one LayerNorm, RoPE in neighbouring pairs over a quarter of each head
+    Gptj,
+    /// Side by side behind two LayerNorms, RoPE over a quarter of each head, biases
+    GptNeox,
+    /// LayerNorm without bias, ALiBi
+    Mpt,
+    /// Norms before and behind, soft caps, a window in every second layer
+    Gemma2,
+    /// A learned sink in every head, a window in every second layer; one expert, so an MLP
+    GptOss,
+}
+
 /// `train`
 #[derive(Debug, Args)]
 pub struct Train {
@@ -28,9 +45,18 @@ pub struct Train {
     /// Go on with the training in FOLDER, which has all other options
     #[arg(long, value_name = "FOLDER", exclusive = true)]
     pub resume: Option<PathBuf>,
-    /// Position encoding
-    #[arg(long, value_enum, default_value_t = Position::Rope)]
-    pub position: Position,
+    /// Decoder to train, written as a Hugging Face folder of that family
+    #[arg(long, value_enum, default_value_t = TrainedFamily::Llama)]
+    pub family: TrainedFamily,
+    /// Position encoding [default: that of the family; rope in a llama, whose it can be chosen]
+    #[arg(long, value_enum)]
+    pub position: Option<Position>,
+    /// Window of every second layer, in tokens, in a gemma2 or gpt-oss [default: a quarter of --length]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    pub window: Option<u64>,
+    /// Leave the sinks of a gpt-oss where no attention goes to them: the same decoder without learned sinks
+    #[arg(long)]
+    pub closed_sinks: bool,
     /// Base of the rotary frequencies
     #[arg(long, default_value_t = 10_000.0, value_name = "BASE")]
     pub rope_base: f64,
@@ -55,7 +81,7 @@ pub struct Train {
     /// Key/value heads per block [default: as many as query heads]
     #[arg(long, value_name = "N")]
     pub kv_heads: Option<usize>,
-    /// Width of the MLP's inner layer [default: 2.75 times --hidden]
+    /// Width of the MLP's inner layer [default: 2.75 times --hidden; 4 times in a gptj, gpt-neox or mpt, whose MLP has no gate]
     #[arg(long, value_name = "N")]
     pub intermediate: Option<usize>,
     /// Segments per step

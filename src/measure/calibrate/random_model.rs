@@ -7,6 +7,7 @@ use lm_infinite_runtime::model::weights::{
     FeedForward, LayerWeights, Linear, Matrix, MlpWeights, ModelWeights,
 };
 use lm_infinite_runtime::policy::PositionScaling;
+use lm_infinite_train::layout::{Layout, Parts};
 use lm_infinite_train::parameters::{self, Parameter};
 
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ const SCALE: f32 = 6.25;
 /// Shape and weights of the model of `seed`: those that training begins with; of an odd seed 6.25 times as large.
 ///
 /// # Errors
-/// As [`parameters::initial`].
+/// None for a shape as this is.
 pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelWeights)> {
     let head_dim = HIDDEN / HEADS;
     let config = ModelConfig {
@@ -61,7 +62,7 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
         kv: lm_infinite_runtime::model::KvType::default(),
     };
     let scale = if seed.is_multiple_of(2) { 1.0 } else { SCALE };
-    let all = parameters::initial(&config, seed)?;
+    let all = parameters::initial(&Layout::new(&config, Parts::default()), seed);
     let rows = |parameter: &Parameter, from: usize, count: usize| {
         let columns = parameter.columns();
         let values: Vec<f32> = parameter.values[from * columns..(from + count) * columns]
@@ -104,6 +105,7 @@ pub fn random_model(seed: u64, vocabulary: usize) -> Result<(ModelConfig, ModelW
     let weights = ModelWeights {
         head: embedding.clone(),
         embedding,
+        position_embedding: None,
         embedding_norm: None,
         layers,
         final_norm: final_norm.values.clone().into(),

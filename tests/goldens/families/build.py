@@ -52,6 +52,9 @@ PARTLY = LLAMA_LIKE | {"hidden_size": 32}
 # transformers passes `alibi_bias_max` over, and always takes 8; llm-foundry, which trained MPT, does not.
 OTHER_SLOPES = {"mpt_other_slopes": 4}
 
+# transformers' eager path adds Falcon's biases twice, once within the causal mask.
+ATTENTION = {"falcon_rw": "sdpa"}
+
 # Name: (model type, fields).
 CASES = {
     "gptj": ("GPTJConfig", {"n_embd": 48, "n_layer": 2, "n_head": 3, "rotary_dim": 8, "n_positions": 64}),
@@ -71,6 +74,19 @@ CASES = {
         "FalconConfig", FALCON | {"new_decoder_architecture": True, "num_kv_heads": 3, "num_ln_in_parallel_attn": 1, "bias": True},
     ),
     "falcon_sequential": ("FalconConfig", FALCON | {"multi_query": False, "parallel_attn": False, "bias": True}),
+    # Four heads, whose slopes are powers of two: transformers rounds biases to bfloat16, and these stay as they are.
+    "falcon_rw": (
+        "FalconConfig",
+        FALCON | {"num_attention_heads": 4, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+    ),
+    "gpt2": ("GPT2Config", {"n_embd": 48, "n_layer": 2, "n_head": 3, "n_positions": 64}),
+    "gpt2_untied": (
+        "GPT2Config",
+        {
+            "n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 56, "n_positions": 50, "activation_function": "gelu",
+            "tie_word_embeddings": False,
+        },
+    ),
     "bloom": ("BloomConfig", {"hidden_size": 48, "n_layer": 2, "n_head": 6, "seq_length": 16}),
     "qwen3": ("Qwen3Config", QWEN3),
     "qwen3_tied_bias": ("Qwen3Config", QWEN3 | {"tie_word_embeddings": True, "attention_bias": True}),
@@ -181,7 +197,10 @@ def draw(model):
 
 def answers(folder):
     """Logits, the likeliest tokens, and by how much the likeliest was ahead at its closest."""
-    stored = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager").eval()
+    attention = ATTENTION.get(folder.name, "eager")
+    stored = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float64, attn_implementation=attention, experts_implementation="eager"
+    ).eval()
     if folder.name in OTHER_SLOPES:
         build = build_mpt_alibi_tensor
         of = lambda heads, length, alibi_bias_max=None, device=None: build(heads, length, OTHER_SLOPES[folder.name], device)

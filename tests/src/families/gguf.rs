@@ -16,6 +16,7 @@ use crate::support::{load, tiny_tokens};
 fn architecture(name: &str) -> Option<&'static str> {
     [
         ("gpt_neox", "gptneox"),
+        ("gpt2", "gpt2"),
         ("falcon", "falcon"),
         ("mpt", "mpt"),
         ("bloom", "bloom"),
@@ -43,7 +44,14 @@ fn architecture(name: &str) -> Option<&'static str> {
 }
 
 /// Names without what stands before them all, in the order in which they are replaced.
-const NAMES: [(&str, &str); 41] = [
+const NAMES: [(&str, &str); 48] = [
+    ("transformer.wpe", "position_embd"),
+    ("attn.c_attn", "attn_qkv"),
+    ("attn.c_proj", "attn_output"),
+    ("mlp.c_fc", "ffn_up"),
+    ("mlp.c_proj", "ffn_down"),
+    (".ln_1", ".attn_norm"),
+    (".ln_2", ".ffn_norm"),
     ("transformer.word_embeddings_layernorm", "token_embd_norm"),
     ("transformer.word_embeddings", "token_embd"),
     ("transformer.wte", "token_embd"),
@@ -204,7 +212,7 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let architecture = architecture(name)?;
     let fields = Fields(&stored.config);
     let heads = fields.number(&["num_attention_heads", "n_head", "n_heads"]);
-    let hidden = fields.number(&["hidden_size", "d_model"]);
+    let hidden = fields.number(&["hidden_size", "d_model", "n_embd"]);
     let kv_heads = match architecture {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
@@ -217,8 +225,9 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let mut file = GgufFile::new();
     file.set("general.architecture", architecture);
     let key = |name: &str| format!("{architecture}.{name}");
-    let intermediate = stored.config["intermediate_size"].as_u64().map_or(4 * hidden, |width| width as usize);
-    let positions = ["max_position_embeddings", "max_seq_len", "seq_length"];
+    let intermediate = ["intermediate_size", "n_inner"].iter().find_map(|name| stored.config[name].as_u64());
+    let intermediate = intermediate.map_or(4 * hidden, |width| width as usize);
+    let positions = ["max_position_embeddings", "max_seq_len", "seq_length", "n_positions"];
     file.set(&key("block_count"), fields.number(&["num_hidden_layers", "n_layers", "n_layer"]));
     file.set(&key("context_length"), fields.number(&positions));
     file.set(&key("embedding_length"), hidden);
@@ -311,6 +320,13 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
                 values = interleaved(shape, &values, kv_heads);
             }
         }
+        // Converters turn what Conv1D has as its transpose.
+        let mut shape = shape.clone();
+        if architecture == "gpt2" && tensor.contains(".h.") && shape.len() == 2 {
+            let (rows, columns) = (shape[1], shape[0]);
+            values = (0..rows * columns).map(|at| values[at % columns * rows + at / columns]).collect();
+            shape = vec![rows, columns];
+        }
         // Converters add the 1.
         if architecture.starts_with("gemma") && shape.len() == 1 {
             values.iter_mut().for_each(|value| *value += 1.0);
@@ -328,11 +344,14 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
 
 /// What llama.cpp does not compute as transformers does, or what it does not write.
 fn is_written(name: &str) -> bool {
-    // Its Falcon is always parallel; its GPT-NeoX has one activation; what reads images is a file of its own; which layers have
+    // Its Falcon is always parallel, and rotates; its GPT-NeoX has one activation; what reads images is a file of its own; which layers have
     // windows or positions, by what Gemma's logits are divided, and that Qwen's weights of experts are not normed, it does not
     // write: cases of their own follow.
     let never = [
         "falcon_sequential",
+        "falcon_rw",
+        // One activation.
+        "gpt2_untied",
         "gpt_neox_sequential",
         "gemma2",
         "gemma3",
@@ -372,7 +391,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 25);
+    assert_eq!(tried, 26);
 }
 
 /// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which

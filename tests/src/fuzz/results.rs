@@ -42,13 +42,14 @@ const PICTURES: [usize; 2] = [768 << 20, 256];
 const TOKENS: u32 = 48;
 
 /// The figures of a diagnosis.
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 12] = [
     "nll_by_position",
     "logits_by_distance",
     "logits_of_start_tokens",
     "entropy_by_length",
     "entropy_bounds",
     "start_mass_by_position",
+    "learned_sinks",
     "drift_pca",
     "heads_logits",
     "heads_entropy",

@@ -4,17 +4,27 @@
 //! node: it keeps its inputs only and recomputes the rest backwards. All run on one thread; micro-batches run side by side
 //! (see [`super::gradients`]).
 
+mod activation;
 mod attention;
+mod bias;
 mod cross_entropy;
+mod gate;
+mod layer_norm;
 mod linear;
+mod positions;
 mod rms_norm;
-mod swiglu;
+mod sinks;
 
-pub use attention::{Attention, TrainPositions};
+pub use activation::Activation;
+pub use attention::Attention;
+pub use bias::AddBias;
 pub use cross_entropy::CrossEntropy;
+pub use gate::Gate;
+pub use layer_norm::LayerNorm;
 pub use linear::LinearOp;
+pub use positions::TrainPositions;
 pub use rms_norm::RmsNorm;
-pub use swiglu::SwiGlu;
+pub use sinks::SinkAttention;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor};
 

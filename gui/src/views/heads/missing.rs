@@ -19,6 +19,9 @@ impl Measure {
 
 /// Why no head has a value.
 pub fn of_all(diagnosis: &Diagnosis, measure: Measure, side: Side) -> String {
+    if measure == Measure::SinkMass && !diagnosis.config.learned_sinks {
+        return "The heads of this model have no learned sinks.".to_owned();
+    }
     for number in side.runs() {
         let name = theme::name(number);
         let Some(run) = diagnosis.runs.get(number) else { return format!("there is no policy {name}") };
@@ -47,6 +50,9 @@ pub fn of_all(diagnosis: &Diagnosis, measure: Measure, side: Side) -> String {
 
 /// Why a head has no value, in two words, where there is a reason.
 pub fn of_one(diagnosis: &Diagnosis, run: &RunMeasurement, measure: Measure) -> Option<&'static str> {
+    if measure == Measure::SinkMass && !diagnosis.config.learned_sinks {
+        return Some("has none");
+    }
     let from = measure.beyond_from()?;
     if to_go(diagnosis, run).is_some() {
         return Some("not yet");

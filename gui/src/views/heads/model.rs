@@ -23,11 +23,13 @@ pub enum Measure {
     MeanDistance,
     /// First position at which logits or entropy leave what training showed.
     FirstBreak,
+    /// Mean probability on the head's learned sink, beyond the training length where there is a beyond.
+    SinkMass,
 }
 
 impl Measure {
     /// All, in the order of the menu.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LogitExcess,
         Self::LogitRise,
         Self::MaxLogit,
@@ -35,6 +37,7 @@ impl Measure {
         Self::StartMass,
         Self::MeanDistance,
         Self::FirstBreak,
+        Self::SinkMass,
     ];
 
     /// What it is called, with its unit.
@@ -47,6 +50,7 @@ impl Measure {
             Self::StartMass => "mass on start tokens",
             Self::MeanDistance => "mean distance (tokens)",
             Self::FirstBreak => "first break (tokens)",
+            Self::SinkMass => "mass on the learned sink",
         }
     }
 
@@ -71,6 +75,7 @@ impl Measure {
             Self::LogitRise => head.logit_rise().map(f64::from),
             Self::Entropy => entropy,
             Self::StartMass => head.start_mass_beyond.or(head.start_mass_inside),
+            Self::SinkMass => head.sink_mass_beyond.or(head.sink_mass_inside),
             Self::MeanDistance => head.mean_distance_beyond.or(head.mean_distance_inside),
             Self::FirstBreak => {
                 let breaks =

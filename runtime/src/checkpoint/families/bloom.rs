@@ -115,5 +115,13 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
     let head = taken.head(HEAD, config, &embedding)?;
     taken.finish(&[], &[], &config.architecture)?;
     let embedding_norm = Some(embedding_norm);
-    Ok(ModelWeights { embedding, embedding_norm, layers, final_norm, head, head_bias: None })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }

@@ -1,17 +1,16 @@
-//! Falcon with RoPE: attention and MLP side by side behind one norm (7B) or two (40B, 180B, 11B), few key/value heads, one matrix for
-//! queries, keys and values. Falcon with ALiBi (falcon-rw) is refused: transformers rounds its biases to bfloat16 and divides
-//! them by the root of the head's width.
+//! Falcon: attention and MLP side by side behind one norm (7B) or two (40B, 180B, 11B), few key/value heads, one matrix for queries,
+//! keys and values, RoPE; or (falcon-rw) ALiBi whose biases are divided with the logits by the root of the head's width.
 
 use super::family::{Family, prefix};
 use super::fields::Fields;
 use crate::checkpoint::check::{self, FieldNames};
 use crate::checkpoint::hf_rope;
 use crate::checkpoint::taken::{Bias, FusedRows, TakenTensors};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
 use crate::model::KvType;
-use crate::model::config::{ModelConfig, Multipliers, Norm, Residual, SoftCaps};
+use crate::model::config::{ModelConfig, Multipliers, Norm, PositionConfig, Residual, SoftCaps};
 use crate::model::weights::{FeedForward, LayerWeights, MlpWeights, ModelWeights};
 use crate::note::Note;
 
@@ -30,10 +29,6 @@ const HEAD: &str = "lm_head";
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;
-    if fields.flag("alibi", false)? {
-        let detail = format!("{}: alibi = true", json.path().display());
-        return Err(Error::unsupported("Falcon with ALiBi", detail));
-    }
     let hidden = fields.width("hidden_size", 4544)?;
     let heads = fields.width("num_attention_heads", 71)?;
     let head_dim = check::derived_head_dim(json.path(), "num_attention_heads", hidden, heads)?;
@@ -47,6 +42,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         (false, true) => 1,
         (false, false) => heads,
     };
+    let alibi = fields.flag("alibi", false)?;
     const POSITIONS: &str = "max_position_embeddings";
     let trained_length = fields.length_of([POSITIONS, POSITIONS], 2048)?;
     const LAYERS: &str = "num_hidden_layers";
@@ -75,7 +71,10 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         learned_sinks: false,
         experts: None,
         soft_caps: SoftCaps::default(),
-        position: hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
+        position: match alibi {
+            true => of_alibi(head_dim, heads, notes),
+            false => hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
+        },
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length,
         sliding_windows: Vec::new(),
@@ -91,6 +90,18 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)
+}
+
+/// ALiBi with slopes divided by the root of the head's width: transformers adds the biases before it divides the logits.
+///
+/// Its default path (`sdpa`) is meant; its `eager` one adds the biases a second time behind the division (5.24).
+fn of_alibi(head_dim: usize, heads: usize, notes: &mut Vec<Note>) -> PositionConfig {
+    let position = PositionConfig::Alibi { max: 8.0, factor: 1.0 / (head_dim as f64).sqrt() };
+    let said = "transformers rounds the biases of ALiBi to bfloat16, each by its position in the text: from 257 tokens on, and where \
+                slopes are no powers of two at once. Here they are not rounded, so that a bias depends on the distance alone";
+    let power = heads.is_power_of_two() && heads <= 8;
+    notes.push(if power { Note::new("alibi", said) } else { Note::warning("alibi", said) });
+    position
 }
 
 /// Names of the norms of attention and MLP; one where both read the same.
@@ -152,5 +163,13 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
         &[],
         &config.architecture,
     )?;
-    Ok(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }

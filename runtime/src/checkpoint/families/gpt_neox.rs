@@ -110,5 +110,13 @@ fn weights(json: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<M
     // Old files hold the causal mask and RoPE's frequencies.
     let ignored = ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"];
     taken.finish(&ignored, &[], &config.architecture)?;
-    Ok(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }

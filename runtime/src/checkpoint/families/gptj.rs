@@ -116,5 +116,13 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
     let head_bias = Some(taken.vector(&format!("{HEAD}.bias"), vocabulary)?);
     // Old files hold the causal mask.
     taken.finish(&["attn.bias", "attn.masked_bias"], &[], &config.architecture)?;
-    Ok(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias,
+    })
 }

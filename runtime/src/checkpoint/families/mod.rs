@@ -8,6 +8,7 @@ mod family;
 pub(super) mod fields;
 mod gemma;
 mod glm;
+mod gpt2;
 mod gpt_neox;
 mod gpt_oss;
 mod gptj;
@@ -24,8 +25,9 @@ mod stablelm;
 
 pub(super) use family::Family;
 
-const FAMILIES: [Family; 17] = [
+const FAMILIES: [Family; 18] = [
     llama::FAMILY,
+    gpt2::FAMILY,
     gptj::FAMILY,
     mpt::FAMILY,
     gpt_neox::FAMILY,

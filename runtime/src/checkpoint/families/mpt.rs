@@ -62,7 +62,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         learned_sinks: false,
         experts: None,
         soft_caps: SoftCaps::default(),
-        position: PositionConfig::Alibi { max },
+        position: PositionConfig::Alibi { max, factor: 1.0 },
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,
         trained_length: fields.length_of(["max_seq_len", "max_position_embeddings"], 2048)?,
         sliding_windows: Vec::new(),
@@ -154,5 +154,13 @@ fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<Mode
     let final_norm = taken.norm(&format!("{base}norm_f"), hidden, Bias::None)?;
     let head = taken.head(HEAD, config, &embedding)?;
     taken.finish(&[], &[], &config.architecture)?;
-    Ok(ModelWeights { embedding, embedding_norm: None, layers, final_norm, head, head_bias: None })
+    Ok(ModelWeights {
+        embedding,
+        position_embedding: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        head,
+        head_bias: None,
+    })
 }

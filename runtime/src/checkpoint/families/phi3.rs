@@ -67,7 +67,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         PositionConfig::Rope { scaling, .. } => {
             return Err(json.malformed("rope_scaling", "longrope, or none", scaling));
         }
-        PositionConfig::Alibi { .. } | PositionConfig::None => {}
+        PositionConfig::Alibi { .. } | PositionConfig::Learned { .. } | PositionConfig::None => {}
     }
     let windows = vec![llama_like::sliding_window(json)?; config.layers];
     notes.extend(own_attention::set_windows(&mut config, "sliding_window", windows));

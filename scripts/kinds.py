@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Trains a small model of each kind of attention and diagnoses it: the table of docs/which-kind-fails-how.md.
+
+    python3 scripts/kinds.py PROGRAM CORPUS WORK [--seeds 0,1] [--table docs/results/kinds/kinds.csv]
+
+PROGRAM is `lm-infinite`, CORPUS the folder of `python3 runtime/assets/text/build_texts.py CORPUS`, WORK keeps models and results:
+what is there already is not done again.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import subprocess
+
+TEXTS = ["factbook.txt", "bible.txt", "sqlite.txt", "postgresql.txt"]
+SHAPE = "--length 128 --layers 4 --hidden 96 --heads 4 --tokens 3M --threads 2".split()
+KINDS = {
+    "llama": ["--family", "llama"],
+    "gptj": ["--family", "gptj"],
+    "mpt": ["--family", "mpt"],
+    "gemma2": ["--family", "gemma2"],
+    "gpt-oss": ["--family", "gpt-oss"],
+    "gpt-oss-closed": ["--family", "gpt-oss", "--closed-sinks"],
+    "gpt-neox": ["--family", "gpt-neox"],
+    "none": ["--family", "llama", "--position", "none"],
+}
+# Three million tokens, 16 segments of 128 a step.
+STEPS = 1465
+READING = ["--tokens", "2k"]
+
+
+def train(options, name, work, seed):
+    folder = work / name
+    if (folder / "training.csv").exists() and finished(folder):
+        return
+    if (folder / "training.safetensors").exists():
+        command = [options.program, "train", "--resume", folder]
+    else:
+        texts = [part for text in TEXTS for part in ("--text", options.corpus / text)]
+        command = [options.program, "train", *texts, *SHAPE, "--seed", seed, *KINDS[name.rsplit("-", 1)[0]], "--out", folder]
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def finished(folder):
+    """Was the last step made?"""
+    return int(lines(folder / "training.csv")[-1]["step"]) == STEPS
+
+
+def lines(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def diagnose(options, name, work):
+    out = work / f"{name}-diagnosis"
+    if not (out / "diagnosis.json").exists():
+        command = [options.program, "diagnose", "--model", work / name, *READING, "--out", out]
+        subprocess.run([str(part) for part in command], check=True)
+    return json.loads((out / "diagnosis.json").read_text()), lines(out / "heads.csv")
+
+
+def mean(values):
+    numbers = [float(value) for value in values if value]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def rows(kind, seed, held_out, diagnosis, heads):
+    for run in diagnosis["runs"]:
+        loss, factors = run["loss"], run["factors"]
+        logits, entropy = factors["logits"], factors["entropy"]
+        own = [head for head in heads if run["policy"].split(":")[0] == head["policy"].split(":")[0]]
+        onset = loss["onset"] or {"at": None, "interval": [None, None]}
+        excess = logits["largest_excess"]
+        yield {
+            "kind": kind, "seed": seed, "policy": run["policy"], "held_out": held_out, "reference": diagnosis["reference_nll"],
+            "nll": run["nll"], "outcome": loss["outcome"], "excess": loss["effect"], "excess_low": loss["interval"][0],
+            "excess_high": loss["interval"][1], "n": loss["n"], "from": loss["from"], "onset": onset["at"],
+            "onset_low": onset["interval"][0], "onset_high": onset["interval"][1], "logits": logits["outcome"],
+            "logits_at": logits["at"], "logits_excess": excess and excess["effect"]["mean"], "logits_heads": logits["heads_exceeding"],
+            "entropy": entropy["outcome"], "entropy_at": entropy["at"], "entropy_excess": entropy["effect"],
+            "entropy_low": entropy["interval"][0], "entropy_high": entropy["interval"][1], "start_mass": entropy["start_mass"],
+            "sink_inside": mean(head["sink_mass_inside"] for head in own),
+            "sink_beyond": mean(head["sink_mass_beyond"] for head in own),
+        }
+
+
+def causes(kind, seed, diagnosis):
+    found = diagnosis["causes"]
+    if not found:
+        return
+    of = found["vanilla"]
+    for cause in ["distances", "keys"]:
+        share = (of["shares"] or {}).get(cause) or {"share": None, "interval": [None, None]}
+        yield {
+            "kind": kind, "seed": seed, "excess": of["excess"], "excess_low": of["interval"][0], "excess_high": of["interval"][1],
+            "n": found["n"], "cause": cause, "share": share["share"], "low": share["interval"][0], "high": share["interval"][1],
+        }
+
+
+def write(path, all_rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(all_rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in all_rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", type=pathlib.Path)
+    parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("work", type=pathlib.Path)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--table", type=pathlib.Path, default=pathlib.Path("docs/results/kinds/kinds.csv"))
+    options = parser.parse_args()
+    options.program = options.program.resolve()
+    table, of_causes = [], []
+    for seed in options.seeds.split(","):
+        for kind in KINDS:
+            name = f"{kind}-{seed}"
+            train(options, name, options.work, seed)
+            held_out = float(lines(options.work / name / "training.csv")[-1]["held_out"])
+            diagnosis, heads = diagnose(options, name, options.work)
+            table += rows(kind, seed, held_out, diagnosis, heads)
+            of_causes += causes(kind, seed, diagnosis)
+            write(options.table, table)
+            if of_causes:
+                write(options.table.with_name("causes.csv"), of_causes)
+
+
+main()
