@@ -14,6 +14,7 @@ use crate::views::curves::model as curves;
 use crate::views::features::cloud as features;
 use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
+use crate::views::pair::Pair;
 use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
 use crate::views::timeline::cursor::Cursor;
@@ -32,8 +33,16 @@ pub enum Command {
     Stop,
     /// The run bar says this now.
     Settings(Settings),
-    /// Why the last change of a parameter of policy A or B was refused, if it was.
-    Refused([Option<String>; 2]),
+    /// Why the last change of a parameter of a policy was refused, if it was.
+    Refused(Vec<Option<String>>),
+    /// One policy more; its details are unfolded.
+    AddPolicy(String),
+    /// One policy less.
+    RemovePolicy(usize),
+    /// Details of these policies are not drawn.
+    Fold(Hidden),
+    /// Differences are of these two.
+    Pair(Pair),
     /// Bring a tile to the front.
     Show(Tab),
     /// Arrange the tiles as this layout has them.
@@ -52,6 +61,8 @@ pub enum Command {
     Play(bool),
     /// Show a run of this session again.
     Recall(u64),
+    /// Put the command of a run on the clipboard: of an earlier one, or of that on screen.
+    CopyCommand(Option<u64>),
     /// Let a run of this session go.
     Discard(u64),
     /// These policies are not drawn.
@@ -90,7 +101,7 @@ pub enum Command {
     Text(text::Change),
     /// The fields of the tab of generation.
     Generate(generation::Controls),
-    /// Continue the prompt under both policies.
+    /// Continue the prompt under every policy.
     StartGenerating,
     /// End the generation; what came stays.
     StopGenerating,

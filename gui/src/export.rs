@@ -11,6 +11,7 @@ use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
 use lm_infinite::{checkpoint, figures};
 
+use crate::command_line;
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
 use crate::words::grouped;
@@ -187,20 +188,9 @@ fn everything(diagnosis: &Diagnosis, origin: &Origin, folder: &Path) -> anyhow::
 /// How to repeat the run: as the command that writes the same folder.
 fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     let settings = &inputs.settings;
-    let mut command = vec!["lm-infinite".to_owned(), "diagnose".to_owned()];
-    let mut option = |name: &str, value: &str| command.extend([name.to_owned(), value.to_owned()]);
-    option("--model", &settings.model);
-    if settings.text_name() != lm_infinite::text::EMBEDDED_TEXT_NAME {
-        option("--text", settings.text_name());
-    }
-    for policy in &inputs.policies {
-        option("--policy", &policy.label);
-    }
-    option("--tokens", &inputs.tokens.len().to_string());
-    option("--out", &folder.display().to_string());
-    if settings.repeat {
-        command.push("--repeat".to_owned());
-    }
+    let policies = inputs.policies.iter().map(|policy| policy.label.as_str());
+    let mut command = command_line::of(settings, policies, inputs.tokens.len() as u64);
+    command.extend(["--out".to_owned(), folder.display().to_string()]);
     let sample = inputs.tokens.sample();
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(

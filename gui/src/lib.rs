@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod command;
+pub mod command_line;
 pub mod export;
 pub mod files;
 pub mod generation;

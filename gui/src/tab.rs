@@ -11,7 +11,7 @@ pub enum Tab {
     Features,
     /// The text, coloured.
     Text,
-    /// What both policies generate.
+    /// What every policy generates.
     Generate,
     /// The paper's statements.
     Theory,
@@ -51,11 +51,11 @@ impl Tab {
     /// What it shows, in a sentence.
     pub fn help(self) -> &'static str {
         match self {
-            Self::Curves => "Loss, logits and entropy of A and B",
+            Self::Curves => "Loss, logits and entropy of every policy",
             Self::Map => "The attention of the chosen head, under A",
-            Self::Features => "Hidden states by layer, in one frame for A and B",
+            Self::Features => "Hidden states by layer, in one frame for all policies",
             Self::Text => "The text, coloured by loss or by attention",
-            Self::Generate => "What A and B generate after a long prompt",
+            Self::Generate => "What the policies generate after a long prompt",
             Self::Theory => "The paper's statements, of the chosen head and of drawn numbers",
             Self::MapB => "The attention of the chosen head, under B",
             Self::Heads => "Every head, coloured by a measure",

@@ -11,6 +11,7 @@ use lm_infinite_gui::command::Command;
 use lm_infinite_gui::tab::Tab;
 use lm_infinite_gui::views::curves;
 use lm_infinite_gui::views::heads::{Choice, Heads, Measure, Order, Side};
+use lm_infinite_gui::views::pair::Pair;
 use lm_infinite_gui::views::pane::Pane;
 use lm_infinite_gui::views::shown::{Hidden, Shown};
 
@@ -18,8 +19,8 @@ use crate::made_up;
 
 /// One frame of the grid, as the window makes it: compute, draw, then take what was chosen.
 fn frame(ui: &mut eframe::egui::Ui, diagnosis: &Arc<Diagnosis>, heads: &mut Heads) {
-    heads.update(diagnosis);
-    heads.choice = heads.show(ui, diagnosis);
+    heads.update(diagnosis, Pair::default());
+    heads.choice = heads.show(ui, diagnosis, Pair::default());
 }
 
 fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Heads> {
@@ -184,6 +185,7 @@ fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>>
             range: None,
             moving: false,
             hidden: Hidden::default(),
+            pair: Pair::default(),
             tab: Tab::Curves,
             narrow: false,
             inspected: true,

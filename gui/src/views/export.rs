@@ -154,7 +154,7 @@ impl Panel {
                         ui.selectable_value(&mut controls.figure, at, *title);
                     }
                 });
-            combo.response.labelled_by(label.id).on_hover_text("As `diagnose` draws it, A and B together");
+            combo.response.labelled_by(label.id).on_hover_text("As `diagnose` draws it, all policies together");
             if let Some(head) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
                 ui.label(format!("of {}", head_name(head)));
             }

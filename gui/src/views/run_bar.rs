@@ -70,7 +70,7 @@ impl Bar<'_> {
             }
         };
         let again = if running { "Run again" } else { "Run" };
-        button(ui, again, true, "Read the text under both policies (Ctrl+R)", Command::Run);
+        button(ui, again, true, "Read the text under every policy (Ctrl+R)", Command::Run);
         let pause = if self.paused { "Go on" } else { "Pause" };
         button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
         let step = running && self.paused;
@@ -237,7 +237,7 @@ mod tests {
         let loading = Progress { phase: "loading the model", ..Progress::default() };
         assert_eq!(progress_words(&loading), "loading the model");
         let reading = Progress {
-            phase: "both policies read the text",
+            phase: "the policies read the text",
             position: 1024,
             total: 100_000_000,
             tokenized: 49_152,
@@ -249,7 +249,7 @@ mod tests {
         };
         assert_eq!(
             progress_words(&reading),
-            "both policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
+            "the policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
              60 MB beside the model, 3.2 GB in use"
         );
         let finished = Progress { finished: true, tokenized: 7, ..reading };

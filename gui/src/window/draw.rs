@@ -66,9 +66,9 @@ fn nothing_ui(state: &State, ui: &mut Ui) {
     let words = if state.opening.is_running() {
         "The result folder is being read …"
     } else if state.progress.as_ref().is_some_and(|progress| !progress.finished) {
-        "Both policies read the text …"
+        "The policies read the text …"
     } else {
-        "No result yet. Press Run to read the text under both policies."
+        "No result yet. Press Run to read the text under every policy."
     };
     ui.centered_and_justified(|ui| ui.label(words));
 }
@@ -137,6 +137,9 @@ fn messages_ui(state: &State, ui: &mut Ui) {
     for words in run.into_iter().chain(opening).chain(stale).chain(state.said.clone()) {
         ui.add(Label::new(egui::RichText::new(words).color(theme::bad(ui.visuals()))).wrap());
     }
+    if let Some(told) = &state.told {
+        ui.add(Label::new(told).wrap());
+    }
     // The column of the runs tells them otherwise.
     if !state.panels.runs(state.narrow) {
         for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
@@ -154,6 +157,8 @@ fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         diagnosis: state.diagnosis.as_deref(),
         asked: state.asked(),
         hidden: state.hidden,
+        folded: state.folded,
+        pair: state.pair.within(state.diagnosis.as_ref().map_or(0, |diagnosis| diagnosis.runs.len())),
         kept: state.history.named(),
     };
     runs.show(ui, commands);

@@ -5,6 +5,8 @@ mod history;
 mod keeping;
 mod picture;
 mod playing;
+mod policies;
+mod repeating;
 mod restoring;
 mod state;
 #[cfg(test)]
@@ -67,7 +69,7 @@ impl Window {
     /// What the command line asks for.
     ///
     /// # Errors
-    /// A folder that holds no result; more than two policies.
+    /// A folder that holds no result; more policies than there are letters.
     pub fn new(args: &Args) -> anyhow::Result<Self> {
         if let Some(folder) = &args.folder {
             let is_result = folder.join("run.json").is_file();
@@ -97,6 +99,14 @@ impl Window {
         self.state.diagnosis.as_deref()
     }
 
+    /// The command that gives the numbers on screen, for a shell.
+    ///
+    /// # Errors
+    /// In words, where there is none.
+    pub fn command_line(&self) -> Result<String, String> {
+        self.state.command_line(None)
+    }
+
     /// How far the run is.
     pub fn progress(&self) -> Option<&Progress> {
         self.state.progress.as_ref()
@@ -112,6 +122,9 @@ impl Window {
         self.state.hover = None;
         self.state.narrow = ctx.content_rect().width() < NARROW;
         for command in std::mem::take(&mut self.commands) {
+            if !matches!(command, Command::Hover(_)) {
+                self.state.told = None;
+            }
             self.obey(command, ctx);
         }
         let answer = self.state.ask.update();
@@ -130,7 +143,8 @@ impl Window {
             self.state.advance(f64::from(ctx.input(|input| input.stable_dt)));
             ctx.request_repaint();
         }
-        self.state.heads.update(&diagnosis);
+        let pair = self.state.pair.within(diagnosis.runs.len());
+        self.state.heads.update(&diagnosis, pair);
         // Panes are taken out for a moment, since they change while the rest of the state is read.
         let owners = self.state.owners();
         let mut panes = std::mem::take(&mut self.state.panes);
@@ -200,8 +214,19 @@ impl Window {
             (Command::Arrange(tiles), _) => state.bench.tiles = tiles,
             (Command::Panels(panels), _) => state.panels = panels,
             (Command::Recall(number), _) => state.recall(number),
+            (Command::CopyCommand(number), _) => {
+                let line = state.command_line(number);
+                if let Ok(line) = &line {
+                    ctx.copy_text(line.clone());
+                }
+                state.told = Some(line.map(|line| format!("On the clipboard: {line}")).unwrap_or_else(|why| why));
+            }
             (Command::Discard(number), _) => state.history.discard(number),
             (Command::Hide(hidden), _) => state.hidden = hidden,
+            (Command::Fold(folded), _) => state.folded = folded,
+            (Command::Pair(pair), _) => state.pair = pair,
+            (Command::AddPolicy(text), _) => state.add_policy(text),
+            (Command::RemovePolicy(side), _) => state.remove_policy(side),
             (Command::Layout(layout), _) => {
                 state.bench = Workbench::new(layout);
                 state.tell(&Command::Layout(layout));
@@ -272,6 +297,7 @@ impl Window {
                     let Results { name, info, diagnosis } = *result;
                     state.keep();
                     (state.job, state.progress, state.inputs) = (None, None, None);
+                    state.set_policies(diagnosis.runs.iter().map(|run| run.policy.clone()));
                     let settings = state.settings.clone();
                     state.folder = Some(OpenedFolder { name, info: Arc::new(info), settings });
                     state.diagnosis = Some(Arc::new(diagnosis));
@@ -298,6 +324,7 @@ impl Window {
     /// Begins anew; what is on screen stays until there is something newer.
     fn run(&mut self, ctx: &Context) {
         self.state.opening.forget();
+        self.state.since = Some(Instant::now());
         self.state.begun += 1;
         self.state.job = Some(Job::start(self.state.settings.clone(), theme::wake(ctx)));
         self.changed = None;
@@ -314,7 +341,10 @@ impl Window {
         match &self.changed {
             Some((changed, since)) if changed == settings => match DEBOUNCE.checked_sub(since.elapsed()) {
                 Some(left) if !left.is_zero() => ctx.request_repaint_after(left),
-                _ => self.run(ctx),
+                _ => {
+                    self.state.supersede();
+                    self.run(ctx);
+                }
             },
             _ => {
                 self.changed = Some((settings.clone(), Instant::now()));

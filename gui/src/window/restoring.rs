@@ -25,7 +25,7 @@ impl Window {
             if let Some(settings) = memory.settings.clone().filter(|_| nothing_asked) {
                 // Large models are not read before somebody says so.
                 first.begin = settings.model == hub::DEFAULT_MODEL;
-                self.state.settings = settings;
+                self.state.settings = settings.usable();
             }
         }
         self.state.said = damage;

@@ -1,7 +1,9 @@
 //! What is on screen. Drawing reads it; [`Window`](super::Window) alone changes it, between frames.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::policy::PolicySpec;
@@ -22,6 +24,7 @@ use crate::views::caption::Caption;
 use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
 use crate::views::inspector::Inspector;
+use crate::views::pair::Pair;
 use crate::views::pane::Pane;
 use crate::views::registry::{self, Panes};
 use crate::views::shown::{Hidden, Hover, Shown};
@@ -33,8 +36,8 @@ use crate::workbench::{Panels, Workbench};
 pub struct State {
     /// What the run bar says.
     pub settings: Settings,
-    /// Why the last change of a parameter of policy A or B was refused, if it was.
-    pub refused: [Option<String>; 2],
+    /// Why the last change of a parameter of a policy was refused, if it was.
+    pub refused: Vec<Option<String>>,
     /// Models that can be used at once.
     pub models: Vec<&'static str>,
     /// The newest run.
@@ -69,6 +72,14 @@ pub struct State {
     pub history: History,
     /// Policies that are not drawn.
     pub hidden: Hidden,
+    /// Policies whose details are not drawn.
+    pub folded: Hidden,
+    /// Differences are of these two.
+    pub pair: Pair,
+    /// When the newest run was begun.
+    pub since: Option<Instant>,
+    /// Runs that were read for a moment only, since a setting changed.
+    pub superseded: BTreeSet<u64>,
     /// The timeline.
     pub timeline: Timeline,
     /// The inspector.
@@ -83,6 +94,8 @@ pub struct State {
     pub panes: Panes,
     /// What there is to say of how the window was left, if it could not be restored.
     pub said: Option<String>,
+    /// What came of the last command, until the next one.
+    pub told: Option<String>,
     /// The small window that asks.
     pub ask: Ask,
     /// The small window of the export.
@@ -99,8 +112,9 @@ impl State {
         let mut panes = registry::panes();
         panes.iter_mut().for_each(|(_, pane)| pane.obey(&Command::Layout(bench.layout)));
         Self {
+            refused: vec![None; settings.policies.len()],
+            folded: super::policies::folded(settings.policies.len()),
             settings,
-            refused: [None, None],
             models: Vec::new(),
             job: None,
             begun: 0,
@@ -118,6 +132,9 @@ impl State {
             range: None,
             history: History::default(),
             hidden: Hidden::default(),
+            pair: Pair::default(),
+            since: None,
+            superseded: BTreeSet::new(),
             timeline: Timeline::default(),
             inspector: Inspector::default(),
             bench,
@@ -125,6 +142,7 @@ impl State {
             panels: Panels::default(),
             panes,
             said: None,
+            told: None,
             ask: Ask::default(),
             export: Panel::default(),
             tour: Tour::Closed,
@@ -150,6 +168,7 @@ impl State {
             range,
             moving,
             hidden: self.hidden,
+            pair: self.pair.within(diagnosis.runs.len()),
             tab,
             narrow,
             inspected,

@@ -7,8 +7,9 @@ mod paint;
 
 use std::sync::Arc;
 
+use eframe::egui::text::{LayoutJob, TextFormat};
 use eframe::egui::{
-    Button, ComboBox, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
+    Button, ComboBox, FontId, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
 };
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement, head_name};
 
@@ -17,6 +18,7 @@ pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
 use self::layout::Layout;
 use super::data;
 use super::memo::Memo;
+use super::pair::Pair;
 use crate::theme;
 
 /// What a table is made of, beside the diagnosis.
@@ -37,8 +39,11 @@ pub struct Heads {
 
 impl Heads {
     /// Computes the table anew for another diagnosis or choice. A policy that the diagnosis does not have is not chosen any more.
-    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>) {
-        if !Side::all(diagnosis.runs.len()).any(|side| side == self.choice.side) {
+    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>, pair: Pair) {
+        if self.choice.side.pair().is_some() {
+            self.choice.side = Side::Difference(pair);
+        }
+        if !Side::all(diagnosis.runs.len(), pair).any(|side| side == self.choice.side) {
             self.choice.side = Side::A;
         }
         let Choice { measure, side, order, .. } = self.choice;
@@ -48,9 +53,9 @@ impl Heads {
 
     /// Draws the grid and its menus; returns the choice after clicks and arrow keys.
     #[must_use]
-    pub fn show(&self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>) -> Choice {
+    pub fn show(&self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>, pair: Pair) -> Choice {
         let mut choice = self.choice;
-        menus(ui, diagnosis.runs.len(), &mut choice);
+        menus(ui, diagnosis.runs.len(), pair, &mut choice);
         let Some(table) = self.table.value().filter(|table| !table.is_empty()) else {
             ui.label("The model has no heads.");
             return choice;
@@ -73,7 +78,7 @@ impl Heads {
     }
 }
 
-fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
+fn menus(ui: &mut Ui, runs: usize, pair: Pair, choice: &mut Choice) {
     ui.horizontal_wrapped(|ui| {
         let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name()).truncate();
         let menu = menu.width((ui.available_width() - 8.0).min(230.0)).show_ui(ui, |ui| {
@@ -83,10 +88,13 @@ fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
         });
         menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Heads"));
         menu.response.on_hover_text("What colours a head");
-        for side in Side::all(runs) {
+        for side in Side::all(runs, pair) {
             let help = match side {
                 Side::Run(_) => format!("Heads under policy {}", side.name()),
-                Side::Difference => "What A has more than B".to_owned(),
+                Side::Difference(pair) => {
+                    let [first, second] = [pair.first, pair.second].map(theme::name);
+                    format!("What {first} has more than {second}")
+                }
             };
             ui.selectable_value(&mut choice.side, side, side.name()).on_hover_text(help);
         }
@@ -113,7 +121,7 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
             response.widget_info(|| WidgetInfo::labeled(Role::Grid, true, "Head grid"));
             let origin = area.min;
             data::mark(ui, area);
-            paint::tiles(ui, origin, &layout, table, named);
+            paint::tiles(ui, origin, &layout, table, choice.side, named);
             let moved = pressed(ui, &response, &layout, table, choice);
             if let Some(head) = choice.head
                 && let Some(place) = table.place_of(head)
@@ -184,7 +192,7 @@ fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
     ui.add_space(4.0);
     let size = vec2((ui.available_width() - SCROLL_BAR).min(360.0), paint::legend_height());
     let (area, response) = ui.allocate_exact_size(size, Sense::hover());
-    paint::legend(ui.painter(), ui, area, &scale, choice.measure);
+    paint::legend(ui, area, &scale, choice);
     let words = |value: f64| choice.measure.words(Some(value));
     let name = format!(
         "Colours: {}, {}, from {} to {}",
@@ -204,9 +212,13 @@ pub fn column(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize))
         ui.label(RichText::new(measure.name()).weak());
         ui.horizontal_wrapped(|ui| {
             for (side, run) in diagnosis.runs.iter().enumerate() {
-                let color = theme::side(ui.visuals(), side);
-                ui.label(RichText::new(theme::name(side)).color(color).strong());
-                ui.label(value(diagnosis, run, measure, at));
+                // A name and its value are one word, so that no line ends between them.
+                let (font, color) = (FontId::proportional(12.5), theme::side(ui.visuals(), side));
+                let mut words = LayoutJob::default();
+                words.append(theme::name(side), 0.0, TextFormat::simple(font.clone(), color));
+                let value = value(diagnosis, run, measure, at);
+                words.append(&value, 4.0, TextFormat::simple(font, ui.visuals().text_color()));
+                ui.add(Label::new(words).extend());
             }
         });
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use lm_infinite::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 
 use crate::theme;
+use crate::views::pair::Pair;
 
 /// What colours a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +102,8 @@ impl Measure {
 pub enum Side {
     /// The policy of this number, from 0.
     Run(usize),
-    /// A less B.
-    Difference,
+    /// The first of the pair less the second.
+    Difference(Pair),
 }
 
 impl Side {
@@ -112,24 +113,33 @@ impl Side {
     pub const B: Self = Self::Run(1);
 
     /// All of so many runs, in the order of the menu.
-    pub fn all(runs: usize) -> impl Iterator<Item = Self> {
-        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference))
+    pub fn all(runs: usize, pair: Pair) -> impl Iterator<Item = Self> {
+        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference(pair)))
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Run(side) => theme::name(side),
-            Self::Difference => "A \u{2212} B",
+            Self::Run(side) => theme::name(side).to_owned(),
+            Self::Difference(pair) => pair.name(),
+        }
+    }
+
+    /// The pair that it is the difference of.
+    pub fn pair(self) -> Option<Pair> {
+        match self {
+            Self::Run(_) => None,
+            Self::Difference(pair) => Some(pair),
         }
     }
 
     /// The runs that it is of.
     pub fn runs(self) -> impl Iterator<Item = usize> {
-        match self {
-            Self::Run(side) => side..side + 1,
-            Self::Difference => 0..2,
-        }
+        let (first, second) = match self {
+            Self::Run(side) => (side, None),
+            Self::Difference(pair) => (pair.first, Some(pair.second)),
+        };
+        std::iter::once(first).chain(second)
     }
 }
 
@@ -188,12 +198,13 @@ impl Table {
         };
         let value = |at: usize| match side {
             Side::Run(side) => of(side, at),
-            Side::Difference => Some(of(0, at)? - of(1, at)?),
+            Side::Difference(pair) => Some(of(pair.first, at)? - of(pair.second, at)?),
         };
         let values = (0..layers * heads).map(value).collect();
         // A head that breaks early is broken more than one that breaks late.
-        let low_first = measure == Measure::FirstBreak && side != Side::Difference;
-        Self::of_values(heads, values, side == Side::Difference, low_first, order)
+        let diverging = side.pair().is_some();
+        let low_first = measure == Measure::FirstBreak && !diverging;
+        Self::of_values(heads, values, diverging, low_first, order)
     }
 
     fn of_values(

@@ -117,7 +117,8 @@ impl Pane for Text {
 }
 
 fn menus_ui(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls, commands: &mut Vec<Command>) {
-    for (colors, name, help) in Colors::ALL {
+    for colors in Colors::ALL {
+        let (name, help) = colors.words(shown.pair);
         ui.selectable_value(&mut controls.colors, colors, name).on_hover_text(help);
     }
     ui.separator();
@@ -153,7 +154,8 @@ impl Text {
             query.poll();
             query.keep_only(shown.inputs);
         }
-        let Some(side) = self.controls.colors.attention_side() else { return };
+        let Some(place) = self.controls.colors.attention_place() else { return };
+        let side = shown.pair.side(place);
         self.choose_source(ctx, shown);
         let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
         let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
@@ -161,7 +163,7 @@ impl Text {
             return;
         }
         let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
-        self.queries[side].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
+        self.queries[place].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
     }
 
     /// The marked token, else the one that the pointer has rested on.
@@ -247,7 +249,7 @@ impl Text {
 
     /// What is being computed.
     fn state(&self, ui: &mut Ui) {
-        let Some(query) = self.controls.colors.attention_side().map(|side| &self.queries[side]) else {
+        let Some(query) = self.controls.colors.attention_place().map(|place| &self.queries[place]) else {
             return;
         };
         ui.horizontal_wrapped(|ui| {
@@ -267,7 +269,7 @@ impl Text {
     fn legend(&self, ui: &mut Ui, shown: &Shown<'_>) {
         let dark = ui.visuals().dark_mode;
         let head = shown.head.or_else(|| strongest(shown.diagnosis));
-        match self.controls.colors.attention_side() {
+        match self.controls.colors.attention_place() {
             None => {
                 let steps: &[f32] = if self.controls.colors == Colors::Difference {
                     &[-5.0, -2.5, 2.5, 5.0]
@@ -276,8 +278,9 @@ impl Text {
                 };
                 for &nats in steps {
                     let color = match self.controls.colors {
-                        Colors::Difference => difference_color(nats),
-                        _ => loss_color(nats, self.controls.colors),
+                        Colors::Difference => difference_color(nats, shown.pair),
+                        Colors::Second => loss_color(nats, shown.pair.second),
+                        _ => loss_color(nats, shown.pair.first),
                     };
                     let text = RichText::new(format!(" {nats} ")).background_color(color).monospace();
                     ui.label(text);
@@ -286,7 +289,7 @@ impl Text {
                     "nats. Click a token to mark it: then its attention can be shown, here and in the map.",
                 );
             }
-            Some(side) => {
+            Some(place) => {
                 for share in [1e-4_f32, 1e-3, 1e-2, 0.1, 1.0] {
                     let (fill, ink) = attention_colors(share, dark);
                     ui.label(
@@ -297,7 +300,7 @@ impl Text {
                 match self.source {
                     Some(query) => ui.weak(format!(
                         "probability of {head}, from token {query}, under {}",
-                        theme::name(side)
+                        theme::name(shown.pair.side(place))
                     )),
                     None => {
                         ui.label("Point at a token, or click it, to see the attention of the head from it.")
@@ -317,7 +320,8 @@ impl Text {
             };
             ui.label(format!("token {position}"));
             ui.label(RichText::new(format!("“{}”", tokens::text(inputs, position))).monospace().strong());
-            for (side, run) in shown.diagnosis.runs.iter().take(2).enumerate() {
+            let runs = shown.diagnosis.runs.iter().enumerate();
+            for (side, run) in runs.filter(|(side, _)| !shown.hidden.has(*side)) {
                 let words =
                     loss(&run.arrays.nll, position).map_or("–".to_owned(), |nll| format!("{nll:.3} nats"));
                 ui.label(
@@ -335,19 +339,21 @@ impl Text {
     }
 
     fn window(&self) -> Option<&AttentionWindow> {
-        let window = self.queries[self.controls.colors.attention_side()?].answer()?;
+        let window = self.queries[self.controls.colors.attention_place()?].answer()?;
         (Some(window.request.queries.start) == self.source).then_some(window)
     }
 
     /// Background and ink of a token.
     fn color(&self, shown: &Shown<'_>, position: u64, ink: Color32, dark: bool) -> (Color32, Color32) {
-        let runs = &shown.diagnosis.runs;
+        let (runs, pair) = (&shown.diagnosis.runs, shown.pair);
         let nll = |side: usize| runs.get(side).and_then(|run| loss(&run.arrays.nll, position));
         let fill = match self.controls.colors {
-            Colors::A => nll(0).map(|nll| loss_color(nll, Colors::A)),
-            Colors::B => nll(1).map(|nll| loss_color(nll, Colors::B)),
-            Colors::Difference => nll(0).zip(nll(1)).map(|(a, b)| difference_color(a - b)),
-            Colors::AttentionA | Colors::AttentionB => {
+            Colors::First => nll(pair.first).map(|nll| loss_color(nll, pair.first)),
+            Colors::Second => nll(pair.second).map(|nll| loss_color(nll, pair.second)),
+            Colors::Difference => {
+                nll(pair.first).zip(nll(pair.second)).map(|(a, b)| difference_color(a - b, pair))
+            }
+            Colors::AttentionFirst | Colors::AttentionSecond => {
                 let window = self.window();
                 let query = window.map(|window| window.request.queries.start);
                 let probability =
