@@ -4,17 +4,22 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lm_infinite::diagnose::Head;
+
 use crate::export::{self, Wanted};
 use crate::generation;
+use crate::notes;
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::question::{Change, Question};
 use crate::views::curves::model as curves;
 use crate::views::features::cloud as features;
+use crate::views::heads::listing;
 use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
 use crate::views::pair::Pair;
+use crate::views::palette;
 use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
 use crate::views::timeline::cursor::Cursor;
@@ -77,6 +82,20 @@ pub enum Command {
     Answer(Change),
     /// Files were let go over the window.
     Drop(Vec<PathBuf>),
+    /// Show all commands by name, with what is typed; or close them.
+    Palette(Option<palette::Typed>),
+    /// Take the last change of settings back.
+    Undo,
+    /// Take it again.
+    Redo,
+    /// Look where the reader looked before.
+    Back,
+    /// And where after that.
+    Forward,
+    /// Change a mark of the text.
+    Note(notes::Change),
+    /// Read this result folder.
+    OpenResults(PathBuf),
     /// Show the list of keys, or close it.
     Help(bool),
     /// The tour is here now.
@@ -89,6 +108,14 @@ pub enum Command {
     Export(export::Controls),
     /// Write a file, or all of them.
     Write(Wanted),
+    /// This head is chosen; or the mean of all.
+    Head(Option<Head>),
+    /// These heads are compared.
+    Pins(Vec<Head>),
+    /// What sorts the rows of heads, and which ones there are.
+    HeadRows(listing::Controls),
+    /// The policy whose maps of all heads are shown.
+    Multiples(usize),
     /// The head grid shows this now, and this head is chosen.
     Heads(Choice),
     /// The menus and the cursor of the curves.

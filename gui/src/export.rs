@@ -34,8 +34,19 @@ pub enum Form {
 pub enum Wanted {
     /// One figure, of all heads or of one.
     Figure(&'static str, Form),
+    /// A table of what is on screen.
+    Table(TableFile),
     /// The result folder that `diagnose` writes.
     Everything,
+}
+
+/// A table that a view has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// Name of the file, without its end.
+    pub name: String,
+    /// What is in it.
+    pub text: Arc<str>,
 }
 
 /// What the fields of the small window say.
@@ -99,6 +110,7 @@ impl Export {
             let Request { wanted, folder, head, diagnosis, origin } = request;
             let done = match wanted {
                 Wanted::Figure(name, form) => figure(&diagnosis, name, form, head, &folder),
+                Wanted::Table(table) => write_table(&diagnosis, &table, &folder),
                 Wanted::Everything => everything(&diagnosis, &origin, &folder),
             };
             worker.send(done?);
@@ -145,10 +157,7 @@ fn figure(
         (Some((layer, head)), Some(_)) => format!("_layer{layer}_head{head}"),
         _ => String::new(),
     };
-    if whole.is_partial() {
-        // Tables have no title that could say it.
-        suffix.push_str(&format!("_partial_{}_of_{}", whole.tokens_read(), whole.tokens));
-    }
+    suffix.push_str(&of_a_part(whole));
     let target = |extension: &str| folder.join(format!("{name}{suffix}.{extension}"));
     if form != Form::Copy {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -171,6 +180,22 @@ fn figure(
     }
     let target = target(extension);
     write_whole(&target, &std::fs::read(path)?)?;
+    Ok(Done::Written(target))
+}
+
+/// At the end of a name: tables have no title that could say it.
+fn of_a_part(diagnosis: &Diagnosis) -> String {
+    if diagnosis.is_partial() {
+        format!("_partial_{}_of_{}", diagnosis.tokens_read(), diagnosis.tokens)
+    } else {
+        String::new()
+    }
+}
+
+fn write_table(diagnosis: &Diagnosis, table: &TableFile, folder: &Path) -> anyhow::Result<Done> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let target = folder.join(format!("{}{}.csv", table.name, of_a_part(diagnosis)));
+    write_whole(&target, table.text.as_bytes())?;
     Ok(Done::Written(target))
 }
 

@@ -19,11 +19,13 @@ pub enum Tab {
     MapB,
     /// Every head, coloured.
     Heads,
+    /// Every head's map, small.
+    AllMaps,
 }
 
 impl Tab {
     /// All, in the order of the number keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Curves,
         Self::Map,
         Self::Features,
@@ -32,6 +34,7 @@ impl Tab {
         Self::Theory,
         Self::MapB,
         Self::Heads,
+        Self::AllMaps,
     ];
 
     /// What it is called.
@@ -45,6 +48,7 @@ impl Tab {
             Self::Theory => "Theory",
             Self::MapB => "Map B",
             Self::Heads => "Heads",
+            Self::AllMaps => "All maps",
         }
     }
 
@@ -59,6 +63,7 @@ impl Tab {
             Self::Theory => "The paper's statements, of the chosen head and of drawn numbers",
             Self::MapB => "The attention of the chosen head, under B",
             Self::Heads => "Every head, coloured by a measure",
+            Self::AllMaps => "The map of every head, small",
         }
     }
 

@@ -20,7 +20,15 @@ use crate::made_up;
 /// One frame of the grid, as the window makes it: compute, draw, then take what was chosen.
 fn frame(ui: &mut eframe::egui::Ui, diagnosis: &Arc<Diagnosis>, heads: &mut Heads) {
     heads.update(diagnosis, Pair::default());
-    heads.choice = heads.show(ui, diagnosis, Pair::default());
+    let mut commands = Vec::new();
+    heads.choice = heads.show(ui, diagnosis, Pair::default(), &mut commands);
+    for command in commands {
+        match command {
+            Command::Pins(pins) => heads.pins = pins,
+            Command::HeadRows(rows) => heads.rows = rows,
+            _ => {}
+        }
+    }
 }
 
 fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Heads> {
@@ -180,6 +188,7 @@ fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>>
             diagnosis: &diagnosis,
             inputs: None,
             head: *head,
+            pins: &[],
             hover: None,
             mark: None,
             range: None,

@@ -78,9 +78,10 @@ fn the_inspector_tells_losses_and_what_a_token_looks_at() {
 }
 
 fn policies(window: &Shown) -> Vec<String> {
-    window.state().diagnosis().map_or_else(Vec::new, |diagnosis| {
-        diagnosis.runs.iter().map(|run| run.policy.clone()).collect()
-    })
+    window
+        .state()
+        .diagnosis()
+        .map_or_else(Vec::new, |diagnosis| diagnosis.runs.iter().map(|run| run.policy.clone()).collect())
 }
 
 /// Presses an entry of a menu.
@@ -104,7 +105,10 @@ fn policies_are_added_duplicated_and_removed() {
     click(&mut window, "Run");
     wait_for(&mut window, "four policies", |window| finished(window) && policies(window).len() == 4);
     let read = policies(&window);
-    assert_eq!((read[2].as_str(), read[3].as_str()), ("rerope:window=128", "lm-infinite:start=10,window=128"));
+    assert_eq!(
+        (read[2].as_str(), read[3].as_str()),
+        ("rerope:window=128", "lm-infinite:start=10,window=128")
+    );
     let fourth = window.state().diagnosis().and_then(|diagnosis| diagnosis.runs[3].nll).expect("a loss");
     assert!(says(&window, &format!("{fourth:.3} nats, ")), "every row has its number and its verdict");
     click(&mut window, "Details of A");
@@ -118,7 +122,16 @@ fn policies_are_added_duplicated_and_removed() {
 
 #[test]
 fn differences_are_of_the_chosen_pair() {
-    let mut window = after_run(&["--tokens", "1k", "--policy", "vanilla", "--policy", "window", "--policy", "lm-infinite"]);
+    let mut window = after_run(&[
+        "--tokens",
+        "1k",
+        "--policy",
+        "vanilla",
+        "--policy",
+        "window",
+        "--policy",
+        "lm-infinite",
+    ]);
     layout(&mut window, "Heads");
     window.get_by_label("A \u{2212} B");
     choose(&mut window, "Second of the difference", "Second: C");
@@ -146,7 +159,8 @@ fn differences_are_of_the_chosen_pair() {
 
 #[test]
 fn more_policies_than_there_is_room_for_are_folded() {
-    let mut window = after_run(&["--tokens", "300", "--policy", "vanilla", "--policy", "window", "--policy", "lambda"]);
+    let mut window =
+        after_run(&["--tokens", "300", "--policy", "vanilla", "--policy", "window", "--policy", "lambda"]);
     assert!(window.query_by_label("loss beyond").is_none());
     click(&mut window, "Details of C");
     window.get_by_label("loss beyond");
@@ -168,7 +182,17 @@ fn a_run_is_copied_as_the_command_that_gives_the_same_numbers() {
     let text = folder.path().join("it's a text.txt");
     std::fs::write(&text, "One two three four five six seven. ".repeat(60)).expect("writes");
     let text = text.display().to_string();
-    let arguments = ["--tokens", "700", "--repeat", "--text", &text, "--policy", "vanilla", "--policy", "lambda+temperature"];
+    let arguments = [
+        "--tokens",
+        "700",
+        "--repeat",
+        "--text",
+        &text,
+        "--policy",
+        "vanilla",
+        "--policy",
+        "lambda+temperature",
+    ];
     let window = after_run(&arguments);
     let line = window.state().command_line().expect("a command");
     let mut words = words(&line);
@@ -182,7 +206,7 @@ fn a_run_is_copied_as_the_command_that_gives_the_same_numbers() {
     words.extend(["--causes=none".to_owned(), "--out".to_owned(), out.display().to_string()]);
     let code = lm_infinite::cli::run(words.iter().map(Into::into));
     assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
-    let (_, read) = lm_infinite::results::read::<lm_infinite::diagnose::Diagnosis>(&out).expect("a result");
+    let (_, read) = lm_infinite::results::read(&out).expect("a result");
     let shown = window.state().diagnosis().expect("a result");
     for (read, shown) in read.runs.iter().zip(&shown.runs) {
         assert_eq!(read.arrays.nll.len(), 699);

@@ -60,6 +60,8 @@ pub struct Shown<'a> {
     pub inputs: Option<&'a Arc<Inputs>>,
     /// The chosen head, as (layer, head); `None` for the mean over all.
     pub head: Option<(usize, usize)>,
+    /// Heads that are compared.
+    pub pins: &'a [(usize, usize)],
     /// What the pointer was over in the last frame, in whichever view.
     pub hover: Option<Hover>,
     /// The query that was marked, in whichever view.

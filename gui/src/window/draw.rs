@@ -10,8 +10,9 @@ use crate::command::Command;
 use crate::tab::Tab;
 use crate::views::run_bar::Bar;
 use crate::views::runs::Runs;
+use crate::views::{marks, palette};
 use crate::workbench::Layout;
-use crate::{help, theme};
+use crate::{help, notes, theme};
 
 /// Keys of the tiles, and of the layouts.
 const NUMBERS: [Key; 9] =
@@ -39,7 +40,10 @@ pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
         let playing = state.playing.is_some();
         let timeline = Panel::bottom("timeline").frame(frame(ui));
         if let Some(shown) = &shown {
-            timeline.show(ui, |ui| state.timeline.show(ui, shown, &caption, playing, &mut commands));
+            let marks = state.shown_marks();
+            timeline.show(ui, |ui| {
+                state.timeline.show(ui, shown, &caption, (playing, &marks), &mut commands);
+            });
         }
     }
     if state.panels.runs(state.narrow) || state.tour.needs_runs() {
@@ -79,6 +83,10 @@ fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
     if let Some(exportable) = state.exportable() {
         state.export.show(ctx, &exportable, commands);
     }
+    if let Some(typed) = &state.palette {
+        let dark = ctx.global_style().visuals.dark_mode;
+        palette::show(ctx, typed, &state.entries(dark), commands);
+    }
     if help::show(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));
     }
@@ -89,6 +97,14 @@ fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
 }
 
 fn overlay_keys(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
+    if let Some(typed) = &state.palette {
+        let dark = ctx.global_style().visuals.dark_mode;
+        palette::keys(ctx, typed, &state.entries(dark), commands);
+    }
+    let wanted = KeyboardShortcut::new(Modifiers::COMMAND, Key::P);
+    if ctx.input_mut(|input| input.consume_shortcut(&wanted)) {
+        commands.push(Command::Palette(state.palette.is_none().then(palette::Typed::default)));
+    }
     if help::keys(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));
     }
@@ -115,6 +131,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let bar = Bar {
         settings: &state.settings,
         models: &state.models,
+        recent: &state.recent,
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
         estimate: state.estimate(),
@@ -162,6 +179,9 @@ fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         kept: state.history.named(),
     };
     runs.show(ui, commands);
+    if state.marked_text().is_some() {
+        marks::show(ui, &state.shown_marks(), state.mark, commands);
+    }
 }
 
 /// What keys ask for, unless a text is being edited. A key that means something here reaches nothing else.
@@ -176,6 +196,16 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
         .into_iter()
         .chain(tabs)
         .chain(layouts);
+    let forth = Modifiers::COMMAND | Modifiers::SHIFT;
+    let steps = [
+        // The one with more keys goes first: the other would take it, too.
+        (forth, Key::Z, Command::Redo),
+        (Modifiers::COMMAND, Key::Y, Command::Redo),
+        (Modifiers::COMMAND, Key::Z, Command::Undo),
+        (Modifiers::ALT, Key::ArrowLeft, Command::Back),
+        (Modifiers::ALT, Key::ArrowRight, Command::Forward),
+    ];
+    let mark = state.mark.map(|token| (Modifiers::COMMAND, Key::M, Command::Note(notes::Change::Add(token))));
     let export = state.diagnosis.is_some().then_some((Key::E, Command::ToggleExport));
     let with_control = [
         (Key::R, Command::Run),
@@ -186,7 +216,9 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
     let with_control = with_control.into_iter().chain(export);
     let all = plain
         .map(|(key, command)| (Modifiers::NONE, key, command))
-        .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)));
+        .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)))
+        .chain(mark);
+    let all = steps.into_iter().chain(all);
     for (modifiers, key, command) in all {
         if ui.input_mut(|input| input.consume_shortcut(&KeyboardShortcut::new(modifiers, key))) {
             commands.push(command);

@@ -25,8 +25,9 @@ impl State {
         let partial = self.diagnosis.as_deref().is_some_and(|diagnosis| diagnosis.is_partial());
         // One that goes on comes back to the history.
         let made_way = self.inputs.is_some() && self.number != self.begun;
-        made_way && (self.diagnosis.as_deref().is_some_and(begun)
-            || partial && self.superseded.contains(&self.number))
+        made_way
+            && (self.diagnosis.as_deref().is_some_and(begun)
+                || partial && self.superseded.contains(&self.number))
     }
 
     /// Keeps what is on screen, before something else takes its place. What was only begun is let go.
@@ -51,8 +52,7 @@ impl State {
         if let Some(settings) =
             settings.filter(|_| self.progress.as_ref().is_none_or(|progress| progress.finished))
         {
-            self.set_policies(settings.policies.iter().cloned());
-            self.settings = settings;
+            self.set_settings(settings);
         }
         (self.diagnosis, self.inputs, self.folder, self.number) = (Some(diagnosis), inputs, folder, run);
         (self.mark, self.range, self.playing) = (None, None, None);

@@ -3,12 +3,15 @@
 mod draw;
 mod history;
 mod keeping;
+mod palette;
 mod picture;
 mod playing;
 mod policies;
 mod repeating;
 mod restoring;
+mod saving;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -23,12 +26,14 @@ use lm_infinite::hub;
 
 use self::history::OpenedFolder;
 use self::picture::Picture;
+use self::saving::Saving;
 use self::state::State;
 use crate::args::{Args, Theme};
 use crate::command::Command;
 use crate::job::{Job, Progress};
 use crate::memory::Memory;
 use crate::opening::{Opened, Request, Results};
+use crate::recent;
 use crate::settings::Settings;
 use crate::task::Task;
 use crate::theme;
@@ -53,6 +58,7 @@ pub struct Window {
     /// How the window is left, and where that is kept; nothing is remembered without a place.
     memory: Memory,
     memory_path: Option<PathBuf>,
+    saving: Saving,
 }
 
 /// What is done before the first frame.
@@ -86,6 +92,7 @@ impl Window {
             first: Some(First { theme: args.theme, zoom: None, begin, folder: args.folder.clone() }),
             memory: Memory::default(),
             memory_path: None,
+            saving: Saving::default(),
         })
     }
 
@@ -127,6 +134,8 @@ impl Window {
             }
             self.obey(command, ctx);
         }
+        self.state.note_steps(Instant::now());
+        self.save(ctx);
         let answer = self.state.ask.update();
         self.answer(answer, ctx);
         self.take_opened();
@@ -219,7 +228,8 @@ impl Window {
                 if let Ok(line) = &line {
                     ctx.copy_text(line.clone());
                 }
-                state.told = Some(line.map(|line| format!("On the clipboard: {line}")).unwrap_or_else(|why| why));
+                state.told =
+                    Some(line.map(|line| format!("On the clipboard: {line}")).unwrap_or_else(|why| why));
             }
             (Command::Discard(number), _) => state.history.discard(number),
             (Command::Hide(hidden), _) => state.hidden = hidden,
@@ -246,6 +256,17 @@ impl Window {
             }
             (Command::Drop(paths), _) => state.opening.start(Request::Dropped(paths), theme::wake(ctx)),
             (Command::Help(open), _) => state.help = open,
+            (Command::Palette(typed), _) => state.palette = typed,
+            (Command::Undo, _) => state.undo(true),
+            (Command::Redo, _) => state.undo(false),
+            (Command::Back, _) => state.go(true),
+            (Command::Forward, _) => state.go(false),
+            (Command::OpenResults(path), _) => self.open(&path, ctx),
+            (Command::Note(change), _) => {
+                if let Some((model, text)) = state.marked_text() {
+                    state.marks.change(&model, &text, &change);
+                }
+            }
             (Command::Tour(tour), _) => {
                 if let Some(tab) = tour.tab().filter(|_| tour != state.tour) {
                     state.bench.show(tab);
@@ -262,6 +283,11 @@ impl Window {
             }
             (Command::Export(controls), _) => state.export.set(controls),
             (Command::Write(wanted), _) => {
+                // Where it was written to is told there.
+                if !state.export.is_open() {
+                    let model = state.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
+                    state.export.toggle(state.bench.front, model);
+                }
                 let mut panel = std::mem::take(&mut state.export);
                 if let Some(exportable) = state.exportable() {
                     panel.write(ctx, wanted, &exportable);
@@ -269,6 +295,9 @@ impl Window {
                 state.export = panel;
             }
             (Command::Heads(choice), _) => state.heads.choice = choice,
+            (Command::Head(head), _) => state.heads.choice.head = head,
+            (Command::Pins(pins), _) => state.heads.pins = pins,
+            (Command::HeadRows(rows), _) => state.heads.rows = rows,
             (command, _) => state.tell(&command),
         }
     }
@@ -294,7 +323,8 @@ impl Window {
         for opened in state.opening.newest() {
             match opened {
                 Opened::Results(result) => {
-                    let Results { name, info, diagnosis } = *result;
+                    let Results { name, path, info, diagnosis } = *result;
+                    recent::used(&mut state.recent.folders, &path);
                     state.keep();
                     (state.job, state.progress, state.inputs) = (None, None, None);
                     state.set_policies(diagnosis.runs.iter().map(|run| run.policy.clone()));
@@ -317,6 +347,7 @@ impl Window {
             }
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
             (state.folder, state.number) = (None, state.begun);
+            state.note_used();
         }
         state.progress = state.job.as_ref().map(Job::progress);
     }

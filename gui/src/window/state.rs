@@ -9,13 +9,17 @@ use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::policy::PolicySpec;
 
 use super::history::{History, OpenedFolder};
+use super::steps::Place;
 use crate::command::Command;
 use crate::export::Origin;
 use crate::inputs::Inputs;
 use crate::job::{Job, Progress};
+use crate::notes::Marks;
 use crate::opening::Opening;
 use crate::pace;
+use crate::recent::Recent;
 use crate::settings::Settings;
+use crate::steps::Steps;
 use crate::tab::Tab;
 use crate::text_tokens;
 use crate::tour::Tour;
@@ -25,6 +29,7 @@ use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
 use crate::views::inspector::Inspector;
 use crate::views::pair::Pair;
+use crate::views::palette::Typed;
 use crate::views::pane::Pane;
 use crate::views::registry::{self, Panes};
 use crate::views::shown::{Hidden, Hover, Shown};
@@ -104,6 +109,16 @@ pub struct State {
     pub tour: Tour,
     /// The list of keys is open.
     pub help: bool,
+    /// What is typed into the palette of commands, while it is open.
+    pub palette: Option<Typed>,
+    /// Changes of settings.
+    pub undo: Steps<Settings>,
+    /// Where the reader looked.
+    pub places: Steps<Place>,
+    /// Models, texts and folders that were used last.
+    pub recent: Recent,
+    /// Marks in texts.
+    pub marks: Marks,
 }
 
 impl State {
@@ -147,6 +162,11 @@ impl State {
             export: Panel::default(),
             tour: Tour::Closed,
             help: false,
+            palette: None,
+            undo: Steps::default(),
+            places: Steps::default(),
+            recent: Recent::default(),
+            marks: Marks::default(),
         }
     }
 
@@ -163,6 +183,7 @@ impl State {
             diagnosis,
             inputs,
             head,
+            pins: &self.heads.pins,
             hover,
             mark,
             range,

@@ -81,6 +81,37 @@ impl Measure {
         }
     }
 
+    /// Of the head at a place in the lists of a side's runs, where it is finite.
+    pub fn of_side(self, diagnosis: &Diagnosis, side: Side, at: usize) -> Option<f64> {
+        let of = |side: usize| {
+            let run = diagnosis.runs.get(side)?;
+            self.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
+        };
+        match side {
+            Side::Run(side) => of(side),
+            Side::Difference(pair) => Some(of(pair.first)? - of(pair.second)?),
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::MaxLogit => "The largest logit on any key, within and beyond the training length",
+            Self::LogitExcess => {
+                "What unseen distances add to the logits of the same queries and keys, at most"
+            }
+            Self::LogitRise => {
+                "How far the largest logit beyond the training length lies above the largest within it"
+            }
+            Self::Entropy => "The largest mean entropy of a row of attention",
+            Self::StartMass => {
+                "Mean probability on the first tokens of the text, beyond the training length where there is a beyond"
+            }
+            Self::MeanDistance => "How far attention reaches on average",
+            Self::FirstBreak => "The first position at which logits or entropy leave what training showed",
+        }
+    }
+
     /// A value in words.
     pub fn words(self, value: Option<f64>) -> String {
         let words = match value {
@@ -152,6 +183,16 @@ pub enum Order {
     Strongest,
 }
 
+/// How heads are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// A tile for each, coloured.
+    #[default]
+    Grid,
+    /// A row for each, with every measure.
+    Table,
+}
+
 /// What is chosen in the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -161,13 +202,21 @@ pub struct Choice {
     pub side: Side,
     /// Where heads stand.
     pub order: Order,
+    /// As a grid or as rows.
+    pub view: View,
     /// The head that the other views show; `None` for all heads.
     pub head: Option<(usize, usize)>,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { measure: Measure::LogitExcess, side: Side::A, order: Order::Layers, head: None }
+        Self {
+            measure: Measure::LogitExcess,
+            side: Side::A,
+            order: Order::Layers,
+            view: View::Grid,
+            head: None,
+        }
     }
 }
 
@@ -192,15 +241,7 @@ impl Table {
     /// Of a diagnosis.
     pub fn new(diagnosis: &Diagnosis, measure: Measure, side: Side, order: Order) -> Self {
         let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
-        let of = |side: usize, at: usize| {
-            let run = diagnosis.runs.get(side)?;
-            measure.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
-        };
-        let value = |at: usize| match side {
-            Side::Run(side) => of(side, at),
-            Side::Difference(pair) => Some(of(pair.first, at)? - of(pair.second, at)?),
-        };
-        let values = (0..layers * heads).map(value).collect();
+        let values = (0..layers * heads).map(|at| measure.of_side(diagnosis, side, at)).collect();
         // A head that breaks early is broken more than one that breaks late.
         let diverging = side.pair().is_some();
         let low_first = measure == Measure::FirstBreak && !diverging;

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn names_are_legible_on_every_colour() {
-        let colors = (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0, Pair::default())]);
+        let colors =
+            (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0, Pair::default())]);
         for color in colors {
             assert!((lightness(ink_on(color)) - lightness(color)).abs() > 100.0, "{color:?}");
         }

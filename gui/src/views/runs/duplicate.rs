@@ -46,13 +46,15 @@ mod tests {
     #[test]
     fn variants_differ_in_one_parameter() {
         let all = variants("lm-infinite", 256);
-        let find = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, written)| written.as_str());
+        let find =
+            |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, written)| written.as_str());
         assert_eq!(find("window 512"), Some("lm-infinite:start=10,window=512"));
         assert_eq!(find("start 0"), Some("lm-infinite:start=0,window=256"));
         let spec = PolicySpec::parse("lm-infinite", 256).expect("a policy");
         for (name, written) in &all {
             let other = PolicySpec::parse(written, 256).expect("a policy");
-            let changed = spec.parameters().iter().filter(|known| !other.parameters().contains(known)).count();
+            let changed =
+                spec.parameters().iter().filter(|known| !other.parameters().contains(known)).count();
             assert!(changed >= 1 && other.label != spec.label, "{name}: {written}");
         }
         assert!(variants("vanilla", 256).is_empty() && variants("nonsense", 256).is_empty());

@@ -81,7 +81,8 @@ fn typed_policy(
     let id = Id::unique(("policy as written", side));
     let kept = ui.data(|data| data.get_temp::<(String, String)>(id));
     let mut typed = kept.filter(|(_, of)| of == text).map_or_else(|| text.clone(), |(typed, _)| typed);
-    let field = ui.add(TextEdit::singleline(&mut typed).desired_width(ui.available_width().clamp(120.0, 190.0)));
+    let field =
+        ui.add(TextEdit::singleline(&mut typed).desired_width(ui.available_width().clamp(120.0, 190.0)));
     let help =
         "The policy as --policy takes it; those joined by + act together, as in lambda+self-extend (Enter)";
     let name = format!("Policy {}, as written", theme::name(side));

@@ -150,7 +150,8 @@ impl Runs<'_> {
             }
         }
         example(ui, side);
-        let words = RichText::new(format!("{name}  {policy}")).color(theme::side(ui.visuals(), side)).strong();
+        let words =
+            RichText::new(format!("{name}  {policy}")).color(theme::side(ui.visuals(), side)).strong();
         ui.add(Label::new(words).truncate()).on_hover_text(policy);
     }
 
@@ -199,7 +200,8 @@ impl Runs<'_> {
             ui.label("Difference");
             for place in 0..2 {
                 let mut side = pair.side(place);
-                let menu = ComboBox::from_id_salt(("pair", place)).width(26.0).selected_text(theme::name(side));
+                let menu =
+                    ComboBox::from_id_salt(("pair", place)).width(26.0).selected_text(theme::name(side));
                 let menu = menu.show_ui(ui, |ui| {
                     for other in 0..runs {
                         let entry = ui.selectable_value(&mut side, other, theme::name(other));

@@ -64,16 +64,26 @@ impl Colors {
 }
 
 /// What the fields say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Controls {
     /// What colours a token.
     pub colors: Colors,
     /// The position that is being typed.
     pub typed: String,
+    /// What is looked for.
+    pub search: String,
+    /// A token fails where the first policy of the pair loses so many nats more than the second.
+    pub nats: f32,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self { colors: Colors::default(), typed: String::new(), search: String::new(), nats: 1.0 }
+    }
 }
 
 /// What the reader, or the drawing, has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The fields say this now.
     Controls(Controls),

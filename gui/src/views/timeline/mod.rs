@@ -22,6 +22,7 @@ use super::shown::{Hidden, Shown};
 use super::strongest::strongest;
 use super::{data, tokens};
 use crate::command::Command;
+use crate::notes::Mark;
 use crate::theme;
 use crate::words::grouped;
 
@@ -70,7 +71,7 @@ impl Timeline {
         ui: &mut Ui,
         shown: &Shown<'_>,
         caption: &Caption,
-        playing: bool,
+        (playing, marks): (bool, &[Mark]),
         commands: &mut Vec<Command>,
     ) {
         ui.horizontal(|ui| self.words(ui, shown, caption, playing, commands));
@@ -88,6 +89,7 @@ impl Timeline {
         let (ruler, below) = (strip(0.0, RULER), strip(RULER, height - RULER));
         data::mark(ui, area);
         self.draw(ui, shown, &ruler, strip);
+        marks.iter().for_each(|mark| paint::flag(ui, &ruler, mark.token));
         range(ui, &ruler, shown.range.clone(), commands);
         cursor(ui, &below, shown, commands);
         paint::cursor(ui, &strip(0.0, height), shown.mark, shown.hover.map(|hover| hover.position));

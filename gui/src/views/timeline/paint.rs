@@ -147,6 +147,13 @@ pub fn onset(ui: &Ui, strip: &Strip, [low, at, high]: [u64; 3], color: Color32) 
     ui.painter().add(Shape::convex_polygon(corners, color, Stroke::NONE));
 }
 
+/// A token that was marked.
+pub fn flag(ui: &Ui, strip: &Strip, token: u64) {
+    let at = pos2(strip.x(token), strip.rect.top() + 4.0);
+    let corners = vec![at - vec2(3.0, 0.0), at - vec2(0.0, 4.0), at + vec2(3.0, 0.0), at + vec2(0.0, 4.0)];
+    ui.painter().add(Shape::convex_polygon(corners, crate::theme::SPOTLIGHT, Stroke::NONE));
+}
+
 /// What lies outside of the range is veiled.
 pub fn range(ui: &Ui, ruler: &Strip, all: &Strip, range: Option<&Range<u64>>) {
     let Some(range) = range else { return };
