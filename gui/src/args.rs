@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::settings::Settings;
+use crate::settings::{MOST_POLICIES, Settings};
 use crate::tab::Tab;
 use crate::workbench::Layout;
 
@@ -21,7 +21,7 @@ pub struct Args {
     /// A text file or folder; an embedded text by default
     #[arg(long, default_value = "", hide_default_value = true, value_name = "FILE")]
     pub text: String,
-    /// The two policies, A and B [default: vanilla, lm-infinite]
+    /// A policy, A, B and so on; may be given up to 26 times [default: vanilla, lm-infinite]
     #[arg(long = "policy", value_name = "POLICY")]
     pub policies: Vec<String>,
     /// Tokens to read [default: 16 training lengths of the embedded model]
@@ -51,22 +51,24 @@ impl Args {
     /// What the run bar says at first.
     ///
     /// # Errors
-    /// More than two policies.
+    /// More policies than there are letters.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         anyhow::ensure!(
-            self.policies.len() <= 2,
-            "--policy: the window compares two policies, got {}",
+            self.policies.len() <= MOST_POLICIES,
+            "--policy: the window compares up to {MOST_POLICIES} policies, got {}",
             self.policies.len()
         );
-        let policy =
-            |at: usize, default: &str| self.policies.get(at).map_or(default, String::as_str).to_owned();
+        // One that is given is A, and what it is compared with stays.
+        let mut policies = self.policies.clone();
+        let missing = ["vanilla", "lm-infinite"].into_iter().skip(policies.len());
+        policies.extend(missing.map(str::to_owned));
         Ok(Settings {
             model: self.model.clone(),
             text: self.text.clone(),
             pasted: None,
             tokens: self.tokens.max(2),
             repeat: self.repeat,
-            policies: [policy(0, "vanilla"), policy(1, "lm-infinite")],
+            policies,
         })
     }
 }

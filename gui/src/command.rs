@@ -4,16 +4,22 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lm_infinite::diagnose::Head;
+
 use crate::export::{self, Wanted};
 use crate::generation;
+use crate::notes;
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::question::{Change, Question};
 use crate::views::curves::model as curves;
 use crate::views::features::cloud as features;
+use crate::views::heads::listing;
 use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
+use crate::views::pair::Pair;
+use crate::views::palette;
 use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
 use crate::views::timeline::cursor::Cursor;
@@ -32,8 +38,16 @@ pub enum Command {
     Stop,
     /// The run bar says this now.
     Settings(Settings),
-    /// Why the last change of a parameter of policy A or B was refused, if it was.
-    Refused([Option<String>; 2]),
+    /// Why the last change of a parameter of a policy was refused, if it was.
+    Refused(Vec<Option<String>>),
+    /// One policy more; its details are unfolded.
+    AddPolicy(String),
+    /// One policy less.
+    RemovePolicy(usize),
+    /// Details of these policies are not drawn.
+    Fold(Hidden),
+    /// Differences are of these two.
+    Pair(Pair),
     /// Bring a tile to the front.
     Show(Tab),
     /// Arrange the tiles as this layout has them.
@@ -52,6 +66,8 @@ pub enum Command {
     Play(bool),
     /// Show a run of this session again.
     Recall(u64),
+    /// Put the command of a run on the clipboard: of an earlier one, or of that on screen.
+    CopyCommand(Option<u64>),
     /// Let a run of this session go.
     Discard(u64),
     /// These policies are not drawn.
@@ -66,6 +82,20 @@ pub enum Command {
     Answer(Change),
     /// Files were let go over the window.
     Drop(Vec<PathBuf>),
+    /// Show all commands by name, with what is typed; or close them.
+    Palette(Option<palette::Typed>),
+    /// Take the last change of settings back.
+    Undo,
+    /// Take it again.
+    Redo,
+    /// Look where the reader looked before.
+    Back,
+    /// And where after that.
+    Forward,
+    /// Change a mark of the text.
+    Note(notes::Change),
+    /// Read this result folder.
+    OpenResults(PathBuf),
     /// Show the list of keys, or close it.
     Help(bool),
     /// The tour is here now.
@@ -78,6 +108,14 @@ pub enum Command {
     Export(export::Controls),
     /// Write a file, or all of them.
     Write(Wanted),
+    /// This head is chosen; or the mean of all.
+    Head(Option<Head>),
+    /// These heads are compared.
+    Pins(Vec<Head>),
+    /// What sorts the rows of heads, and which ones there are.
+    HeadRows(listing::Controls),
+    /// The policy whose maps of all heads are shown.
+    Multiples(usize),
     /// The head grid shows this now, and this head is chosen.
     Heads(Choice),
     /// The menus and the cursor of the curves.
@@ -90,7 +128,7 @@ pub enum Command {
     Text(text::Change),
     /// The fields of the tab of generation.
     Generate(generation::Controls),
-    /// Continue the prompt under both policies.
+    /// Continue the prompt under every policy.
     StartGenerating,
     /// End the generation; what came stays.
     StopGenerating,

@@ -11,6 +11,7 @@ use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
 use lm_infinite::{checkpoint, figures};
 
+use crate::command_line;
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
 use crate::words::grouped;
@@ -33,8 +34,19 @@ pub enum Form {
 pub enum Wanted {
     /// One figure, of all heads or of one.
     Figure(&'static str, Form),
+    /// A table of what is on screen.
+    Table(TableFile),
     /// The result folder that `diagnose` writes.
     Everything,
+}
+
+/// A table that a view has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile {
+    /// Name of the file, without its end.
+    pub name: String,
+    /// What is in it.
+    pub text: Arc<str>,
 }
 
 /// What the fields of the small window say.
@@ -98,6 +110,7 @@ impl Export {
             let Request { wanted, folder, head, diagnosis, origin } = request;
             let done = match wanted {
                 Wanted::Figure(name, form) => figure(&diagnosis, name, form, head, &folder),
+                Wanted::Table(table) => write_table(&diagnosis, &table, &folder),
                 Wanted::Everything => everything(&diagnosis, &origin, &folder),
             };
             worker.send(done?);
@@ -144,10 +157,7 @@ fn figure(
         (Some((layer, head)), Some(_)) => format!("_layer{layer}_head{head}"),
         _ => String::new(),
     };
-    if whole.is_partial() {
-        // Tables have no title that could say it.
-        suffix.push_str(&format!("_partial_{}_of_{}", whole.tokens_read(), whole.tokens));
-    }
+    suffix.push_str(&of_a_part(whole));
     let target = |extension: &str| folder.join(format!("{name}{suffix}.{extension}"));
     if form != Form::Copy {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -173,6 +183,22 @@ fn figure(
     Ok(Done::Written(target))
 }
 
+/// At the end of a name: tables have no title that could say it.
+fn of_a_part(diagnosis: &Diagnosis) -> String {
+    if diagnosis.is_partial() {
+        format!("_partial_{}_of_{}", diagnosis.tokens_read(), diagnosis.tokens)
+    } else {
+        String::new()
+    }
+}
+
+fn write_table(diagnosis: &Diagnosis, table: &TableFile, folder: &Path) -> anyhow::Result<Done> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let target = folder.join(format!("{}{}.csv", table.name, of_a_part(diagnosis)));
+    write_whole(&target, table.text.as_bytes())?;
+    Ok(Done::Written(target))
+}
+
 fn everything(diagnosis: &Diagnosis, origin: &Origin, folder: &Path) -> anyhow::Result<Done> {
     anyhow::ensure!(!diagnosis.is_partial(), partial(diagnosis));
     results::check::<Diagnosis>(folder, Diagnosis::KIND)?;
@@ -187,20 +213,9 @@ fn everything(diagnosis: &Diagnosis, origin: &Origin, folder: &Path) -> anyhow::
 /// How to repeat the run: as the command that writes the same folder.
 fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     let settings = &inputs.settings;
-    let mut command = vec!["lm-infinite".to_owned(), "diagnose".to_owned()];
-    let mut option = |name: &str, value: &str| command.extend([name.to_owned(), value.to_owned()]);
-    option("--model", &settings.model);
-    if settings.text_name() != lm_infinite::text::EMBEDDED_TEXT_NAME {
-        option("--text", settings.text_name());
-    }
-    for policy in &inputs.policies {
-        option("--policy", &policy.label);
-    }
-    option("--tokens", &inputs.tokens.len().to_string());
-    option("--out", &folder.display().to_string());
-    if settings.repeat {
-        command.push("--repeat".to_owned());
-    }
+    let policies = inputs.policies.iter().map(|policy| policy.label.as_str());
+    let mut command = command_line::of(settings, policies, inputs.tokens.len() as u64);
+    command.extend(["--out".to_owned(), folder.display().to_string()]);
     let sample = inputs.tokens.sample();
     let model = checkpoint::load(&settings.model, &Cache::open()?)?;
     Ok(RunInfo::new(

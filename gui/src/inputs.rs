@@ -24,7 +24,7 @@ pub struct Inputs {
     pub tokenizer: Tokenizer,
     /// The tokens that are read, as far as they are known.
     pub tokens: TextTokens,
-    /// A and B.
+    /// A, B and so on.
     pub policies: Vec<PolicySpec>,
     /// What the run bar said.
     pub settings: Settings,

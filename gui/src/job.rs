@@ -1,4 +1,4 @@
-//! A run: both policies read the text on a thread of their own, are told to pause, step and stop, and send a diagnosis whenever
+//! A run: the policies read the text on a thread of their own, are told to pause, step and stop, and send a diagnosis whenever
 //! there is a new one.
 
 mod orders;
@@ -19,13 +19,13 @@ use crate::task::{self, Task, Wake, Worker};
 pub struct Progress {
     /// In words.
     pub phase: &'static str,
-    /// Tokens read by both policies.
+    /// Tokens read by every policy.
     pub position: u64,
     /// Tokens to read.
     pub total: u64,
     /// Tokens that are known: reading begins before all are.
     pub tokenized: u64,
-    /// Tokens per second, both policies together taken as one.
+    /// Tokens per second, all policies together taken as one.
     pub tokens_per_second: f64,
     /// Seconds until the end, if they can be told.
     pub left: Option<f64>,

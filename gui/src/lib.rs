@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod command;
+pub mod command_line;
 pub mod export;
 pub mod files;
 pub mod generation;
@@ -12,9 +13,12 @@ pub mod help;
 pub mod inputs;
 pub mod job;
 pub mod memory;
+pub mod notes;
 pub mod opening;
 pub mod pace;
+pub mod recent;
 pub mod settings;
+pub mod steps;
 pub mod tab;
 pub mod task;
 pub mod text_tokens;

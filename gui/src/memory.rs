@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::notes::Marks;
+use crate::recent::Recent;
 use crate::settings::Settings;
 use crate::workbench::Panels;
 
@@ -29,6 +31,12 @@ pub struct Memory {
     pub panels: Panels,
     /// What the run bar said.
     pub settings: Option<Settings>,
+    /// Models, texts and folders that were used last.
+    pub recent: Recent,
+    /// Marks in texts.
+    pub marks: Marks,
+    /// Heads that are compared.
+    pub pins: Vec<(usize, usize)>,
     /// The tour was offered.
     pub tour_offered: bool,
 }

@@ -20,6 +20,8 @@ pub enum Request {
 pub struct Results {
     /// Name of the folder.
     pub name: String,
+    /// Where it is; empty where a name cannot be kept as text.
+    pub path: String,
     /// What it says of itself.
     pub info: RunInfo,
     /// What it holds.
@@ -84,7 +86,9 @@ fn open(path: &Path, worker: &Worker<Opened>) -> anyhow::Result<()> {
     let (info, diagnosis) = results::read(path)?;
     // A path that ends in `..` has no name.
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    worker.send(Opened::Results(Box::new(Results { name, info, diagnosis })));
+    let absolute = path.canonicalize().ok().and_then(|path| Some(path.to_str()?.to_owned()));
+    let path = absolute.unwrap_or_default();
+    worker.send(Opened::Results(Box::new(Results { name, path, info, diagnosis })));
     Ok(())
 }
 

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use lm_infinite::policy::PolicySpec;
 use serde::{Deserialize, Serialize};
 
+use crate::theme;
+
+/// Policies of a run, at most: each has a letter.
+pub const MOST_POLICIES: usize = 26;
+
 /// The run bar's fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -20,11 +25,21 @@ pub struct Settings {
     /// Whether a shorter text goes on with its documents, drawn with replacement.
     #[serde(default)]
     pub repeat: bool,
-    /// A and B, as `--policy` takes them.
-    pub policies: [String; 2],
+    /// A, B and so on, as `--policy` takes them.
+    pub policies: Vec<String>,
 }
 
 impl Settings {
+    /// As they can be used, where they come from a file: at least one policy, and no more than have a letter.
+    #[must_use]
+    pub fn usable(mut self) -> Self {
+        self.policies.truncate(MOST_POLICIES);
+        if self.policies.is_empty() {
+            self.policies.push("vanilla".to_owned());
+        }
+        self
+    }
+
     /// Whether both name the same text.
     pub fn same_text(&self, other: &Self) -> bool {
         self.pasted == other.pasted && (self.pasted.is_some() || self.text.trim() == other.text.trim())
@@ -32,21 +47,23 @@ impl Settings {
 
     /// What these say otherwise than `other`, in words. Policies differ by what they mean for a model that was trained on
     /// `trained` tokens, not by how they are written.
-    pub fn differences(&self, other: &Self, trained: u64) -> Vec<&'static str> {
+    pub fn differences(&self, other: &Self, trained: u64) -> Vec<String> {
         let meaning = |text: &str| {
             let text = text.trim();
             PolicySpec::parse(text, trained).map_or_else(|_| text.to_owned(), |spec| spec.label)
         };
-        let policy = |side: usize| meaning(&self.policies[side]) != meaning(&other.policies[side]);
+        let meant = |settings: &Self, side: usize| settings.policies.get(side).map(|text| meaning(text));
+        let policies = 0..self.policies.len().max(other.policies.len());
+        let policies = policies.filter(|&side| meant(self, side) != meant(other, side));
+        let policies = policies.map(|side| format!("policy {}", theme::name(side)));
         let all = [
             ("model", self.model != other.model),
             ("text", !self.same_text(other)),
             ("tokens", self.tokens != other.tokens),
             ("repeat", self.repeat != other.repeat),
-            ("policy A", policy(0)),
-            ("policy B", policy(1)),
         ];
-        all.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+        let named = all.into_iter().filter_map(|(name, differs)| differs.then(|| name.to_owned()));
+        named.chain(policies).collect()
     }
 
     /// What the text is called.
@@ -71,11 +88,11 @@ mod tests {
             pasted: None,
             tokens: 100,
             repeat: false,
-            policies: ["vanilla".into(), "lm-infinite".into()],
+            policies: vec!["vanilla".into(), "lm-infinite".into()],
         };
         let same = Settings {
             text: " ".into(),
-            policies: ["vanilla ".into(), "lm-infinite:start=10,window=256".into()],
+            policies: vec!["vanilla ".into(), "lm-infinite:start=10,window=256".into()],
             ..settings.clone()
         };
         assert!(same.differences(&settings, 256).is_empty());
@@ -89,12 +106,12 @@ mod tests {
             text: "t".into(),
             tokens: 99,
             repeat: true,
-            policies: ["nonsense".into(), "window".into()],
+            policies: vec!["nonsense".into(), "window".into(), "rerope".into()],
             ..settings.clone()
         };
         assert_eq!(
             other.differences(&settings, 256),
-            ["model", "text", "tokens", "repeat", "policy A", "policy B"]
+            ["model", "text", "tokens", "repeat", "policy A", "policy B", "policy C"]
         );
         let pasted = Settings { pasted: Some("words".into()), text: "t".into(), ..settings.clone() };
         assert_eq!(pasted.differences(&settings, 256), ["text"]);

@@ -11,7 +11,7 @@ pub enum Tab {
     Features,
     /// The text, coloured.
     Text,
-    /// What both policies generate.
+    /// What every policy generates.
     Generate,
     /// The paper's statements.
     Theory,
@@ -19,11 +19,13 @@ pub enum Tab {
     MapB,
     /// Every head, coloured.
     Heads,
+    /// Every head's map, small.
+    AllMaps,
 }
 
 impl Tab {
     /// All, in the order of the number keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Curves,
         Self::Map,
         Self::Features,
@@ -32,6 +34,7 @@ impl Tab {
         Self::Theory,
         Self::MapB,
         Self::Heads,
+        Self::AllMaps,
     ];
 
     /// What it is called.
@@ -45,20 +48,22 @@ impl Tab {
             Self::Theory => "Theory",
             Self::MapB => "Map B",
             Self::Heads => "Heads",
+            Self::AllMaps => "All maps",
         }
     }
 
     /// What it shows, in a sentence.
     pub fn help(self) -> &'static str {
         match self {
-            Self::Curves => "Loss, logits and entropy of A and B",
+            Self::Curves => "Loss, logits and entropy of every policy",
             Self::Map => "The attention of the chosen head, under A",
-            Self::Features => "Hidden states by layer, in one frame for A and B",
+            Self::Features => "Hidden states by layer, in one frame for all policies",
             Self::Text => "The text, coloured by loss or by attention",
-            Self::Generate => "What A and B generate after a long prompt",
+            Self::Generate => "What the policies generate after a long prompt",
             Self::Theory => "The paper's statements, of the chosen head and of drawn numbers",
             Self::MapB => "The attention of the chosen head, under B",
             Self::Heads => "Every head, coloured by a measure",
+            Self::AllMaps => "The map of every head, small",
         }
     }
 

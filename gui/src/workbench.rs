@@ -113,7 +113,16 @@ impl Workbench {
     /// All tiles as tabs, for a narrow window.
     pub fn tabs(&self) -> Arrangement {
         let mut tiles = Tiles::default();
-        let names = [Tab::Curves, Tab::Heads, Tab::Map, Tab::Text, Tab::Features, Tab::Generate, Tab::Theory];
+        let names = [
+            Tab::Curves,
+            Tab::Heads,
+            Tab::Map,
+            Tab::AllMaps,
+            Tab::Text,
+            Tab::Features,
+            Tab::Generate,
+            Tab::Theory,
+        ];
         let ids = names.map(|tab| (tab, tiles.insert_pane(tab)));
         let mut tabs = Tabs::new(ids.iter().map(|&(_, id)| id).collect());
         if let Some(&(_, id)) = ids.iter().find(|(tab, _)| *tab == self.alone()) {

@@ -11,6 +11,7 @@ use lm_infinite_gui::command::Command;
 use lm_infinite_gui::tab::Tab;
 use lm_infinite_gui::views::curves;
 use lm_infinite_gui::views::heads::{Choice, Heads, Measure, Order, Side};
+use lm_infinite_gui::views::pair::Pair;
 use lm_infinite_gui::views::pane::Pane;
 use lm_infinite_gui::views::shown::{Hidden, Shown};
 
@@ -18,8 +19,16 @@ use crate::made_up;
 
 /// One frame of the grid, as the window makes it: compute, draw, then take what was chosen.
 fn frame(ui: &mut eframe::egui::Ui, diagnosis: &Arc<Diagnosis>, heads: &mut Heads) {
-    heads.update(diagnosis);
-    heads.choice = heads.show(ui, diagnosis);
+    heads.update(diagnosis, Pair::default());
+    let mut commands = Vec::new();
+    heads.choice = heads.show(ui, diagnosis, Pair::default(), &mut commands);
+    for command in commands {
+        match command {
+            Command::Pins(pins) => heads.pins = pins,
+            Command::HeadRows(rows) => heads.rows = rows,
+            _ => {}
+        }
+    }
 }
 
 fn grid(diagnosis: Arc<Diagnosis>) -> Harness<'static, Heads> {
@@ -179,11 +188,13 @@ fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>>
             diagnosis: &diagnosis,
             inputs: None,
             head: *head,
+            pins: &[],
             hover: None,
             mark: None,
             range: None,
             moving: false,
             hidden: Hidden::default(),
+            pair: Pair::default(),
             tab: Tab::Curves,
             narrow: false,
             inspected: true,

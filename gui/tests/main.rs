@@ -3,7 +3,9 @@
 mod captions;
 mod common;
 mod export;
+mod finding;
 mod grid;
+mod heads;
 mod made_up;
 mod manners;
 mod open;
@@ -11,6 +13,7 @@ mod partial;
 mod reading;
 mod runs;
 mod small;
+mod steps;
 mod texts;
 mod timeline;
 mod verdicts;

@@ -111,3 +111,13 @@ fn data_has_most_of_the_window() {
         assert!(all.iter().all(|(_, share)| *share >= 0.45), "{width} × {height}: {all:?}");
     }
 }
+
+#[test]
+fn names_of_the_columns_of_heads_are_whole() {
+    let mut window = sized(1440.0, 900.0);
+    layout(&mut window, "Heads");
+    click(&mut window, "Table");
+    for node in window.query_all_by_label_contains("Sort by ") {
+        assert!(node.rect().height() <= 46.5, "{:?}", node.rect());
+    }
+}

@@ -108,8 +108,8 @@ fn what_went_wrong_is_told_in_words() {
     assert!(Args::try_parse_from(["lm-infinite-gui", "--tokens", "many"]).is_err());
     let folder = Args::try_parse_from(["lm-infinite-gui", "nowhere"]).expect("arguments");
     assert!(Window::new(&folder).is_err());
-    let three = ["lm-infinite-gui", "--policy", "a", "--policy", "b", "--policy", "c"];
-    assert!(Window::new(&Args::try_parse_from(three).expect("arguments")).is_err());
+    let many = [["lm-infinite-gui"].as_slice(), &["--policy", "vanilla"].repeat(27)].concat();
+    assert!(Window::new(&Args::try_parse_from(many).expect("arguments")).is_err(), "no letter is left");
 }
 
 /// The program itself: an error of the toolkit would name its source files.
@@ -154,6 +154,7 @@ fn a_changed_parameter_begins_anew() {
         policy(window).is_some_and(|policy| policy != "lm-infinite:start=10,window=256")
     });
     assert!(policy(&window).is_some_and(|policy| policy.starts_with("lm-infinite:start=10,window=")));
+    assert!(!says(&window, "Earlier runs"), "what was only begun is not kept");
 }
 
 #[test]

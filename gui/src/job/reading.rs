@@ -134,7 +134,7 @@ fn read_of_length(
     worker.report(|progress| {
         (progress.done, progress.total, progress.needs) = (0, length as u64, Some(needs));
     });
-    phase("both policies read the text");
+    phase("the policies read the text");
     let small = is_small(decoder);
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
     let mut tokenizing = tokens.state() == State::Going;

@@ -17,7 +17,7 @@ pub struct Caption {
 impl Caption {
     /// Of a diagnosis. `run` is what the run is called, `text` the text, `asked` how many tokens were asked for, where that is
     /// known; `changed` what the run bar says otherwise.
-    pub fn new(diagnosis: &Diagnosis, run: &str, text: &str, asked: Option<u64>, changed: &[&str]) -> Self {
+    pub fn new(diagnosis: &Diagnosis, run: &str, text: &str, asked: Option<u64>, changed: &[String]) -> Self {
         let (read, tokens) = (diagnosis.tokens_read(), diagnosis.tokens);
         let mut words = format!("{run}: {}, {text}, ", diagnosis.model);
         words.push_str(&match (diagnosis.is_partial(), asked.filter(|&asked| tokens < asked)) {

@@ -70,6 +70,7 @@ impl Panel {
             Tab::Curves | Tab::Text | Tab::Generate => "nll_by_position",
             Tab::Map | Tab::MapB => "attention_maps",
             Tab::Heads => "heads_logits",
+            Tab::AllMaps => "attention_maps",
             Tab::Features => "drift_pca",
             Tab::Theory => "entropy_bounds",
         };
@@ -78,6 +79,11 @@ impl Panel {
             self.controls.whole = default_folder(model).display().to_string();
             self.said = None;
         }
+    }
+
+    /// Whether it is on screen.
+    pub fn is_open(&self) -> bool {
+        self.controls.open
     }
 
     /// The fields say this now.
@@ -154,7 +160,10 @@ impl Panel {
                         ui.selectable_value(&mut controls.figure, at, *title);
                     }
                 });
-            combo.response.labelled_by(label.id).on_hover_text("As `diagnose` draws it, A and B together");
+            combo
+                .response
+                .labelled_by(label.id)
+                .on_hover_text("As `diagnose` draws it, all policies together");
             if let Some(head) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
                 ui.label(format!("of {}", head_name(head)));
             }

@@ -1,4 +1,4 @@
-//! One prompt, both policies: how each continues it, side by side, every token coloured by its loss.
+//! One prompt, every policy: how each continues it, side by side, every token coloured by its loss.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ impl Pane for Generate {
             ui.horizontal(|ui| {
                 ui.add(ProgressBar::new(progress.share()).desired_width(180.0));
                 let (done, total) = (progress.done, progress.total);
-                ui.label(format!("Both policies read the prompt: {done} of {total} tokens"));
+                ui.label(format!("The policies read the prompt: {done} of {total} tokens"));
             });
         }
         match self.generation.result() {
@@ -126,7 +126,7 @@ impl Generate {
         if controls != self.controls {
             commands.push(Command::Generate(controls));
         }
-        if ui.button("Generate").on_hover_text("Both policies continue the prompt").clicked() {
+        if ui.button("Generate").on_hover_text("Every policy continues the prompt").clicked() {
             commands.push(Command::StartGenerating);
         }
         let stop = ui.add_enabled(self.generation.is_running(), Button::new("Stop generating"));

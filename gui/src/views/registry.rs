@@ -1,7 +1,7 @@
 //! Which pane stands behind a tile. A new one is a name in [`Tab`] and a line here.
 
 use super::pane::Pane;
-use super::{curves, features, generate, map, text, theory};
+use super::{curves, features, generate, map, multiples, text, theory};
 use crate::tab::Tab;
 
 /// What stands behind the tiles.
@@ -16,6 +16,7 @@ pub fn panes() -> Panes {
         (Tab::Text, text::pane()),
         (Tab::Generate, generate::pane()),
         (Tab::Theory, theory::pane()),
+        (Tab::AllMaps, multiples::pane()),
     ]
 }
 

@@ -6,9 +6,11 @@ use eframe::egui::{
 use lm_infinite::policy::parse_length;
 
 use super::ask::question::{Asked, Question};
+use super::palette::Typed;
 use super::room::room;
 use crate::command::Command;
 use crate::job::Progress;
+use crate::recent::Recent;
 use crate::settings::Settings;
 use crate::tour::Tour;
 use crate::words::{grouped, size, time};
@@ -23,6 +25,8 @@ pub struct Bar<'a> {
     pub settings: &'a Settings,
     /// Models that can be used at once.
     pub models: &'a [&'static str],
+    /// Those, and texts and folders, that were used last.
+    pub recent: &'a Recent,
     /// Of the run.
     pub progress: Option<&'a Progress>,
     /// The run waits.
@@ -47,8 +51,8 @@ impl Bar<'_> {
         let mut settings = self.settings.clone();
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
-            model(ui, self.models, &mut settings, commands);
-            text(ui, &mut settings, commands);
+            model(ui, self, &mut settings, commands);
+            text(ui, &self.recent.texts, &mut settings, commands);
             length(ui, &mut settings.tokens);
             self.buttons(ui, commands);
             ui.separator();
@@ -70,7 +74,7 @@ impl Bar<'_> {
             }
         };
         let again = if running { "Run again" } else { "Run" };
-        button(ui, again, true, "Read the text under both policies (Ctrl+R)", Command::Run);
+        button(ui, again, true, "Read the text under every policy (Ctrl+R)", Command::Run);
         let pause = if self.paused { "Go on" } else { "Pause" };
         button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
         let step = running && self.paused;
@@ -114,10 +118,20 @@ impl Bar<'_> {
         };
         let help = "A result folder of `diagnose`; dropping it on the window does the same (Ctrl+O)";
         button(ui, "Open results…", help, true, Command::AskForResults);
+        for path in &self.recent.folders {
+            button(ui, &short(path), path, true, Command::OpenResults(path.into()));
+        }
         let help = "Figures and numbers as files, or everything (Ctrl+E)";
         button(ui, "Export…", help, self.exportable, Command::ToggleExport);
         let other = if dark { "Light" } else { "Dark" };
         button(ui, other, "Switch between dark and light", true, Command::Dark(!dark));
+        button(
+            ui,
+            "Commands…",
+            "Every command by its name (Ctrl+P)",
+            true,
+            Command::Palette(Some(Typed::default())),
+        );
         button(ui, "Keys", "All keys (F1)", true, Command::Help(!self.help));
         button(ui, "Tour", "Six steps through what is on screen", true, Command::Tour(Tour::BEGIN));
     }
@@ -137,11 +151,14 @@ impl Bar<'_> {
     }
 }
 
-fn model(ui: &mut Ui, models: &[&'static str], settings: &mut Settings, commands: &mut Vec<Command>) {
+fn model(ui: &mut Ui, bar: &Bar<'_>, settings: &mut Settings, commands: &mut Vec<Command>) {
     let mut ask = false;
     let combo = ComboBox::from_id_salt("model").selected_text(short(&settings.model)).show_ui(ui, |ui| {
-        for &name in models {
+        for &name in bar.models {
             ui.selectable_value(&mut settings.model, name.to_owned(), name);
+        }
+        for name in bar.recent.models.iter().filter(|name| !bar.models.contains(&name.as_str())) {
+            ui.selectable_value(&mut settings.model, name.clone(), short(name)).on_hover_text(name);
         }
         let help = "A .gguf file or a Hugging Face folder; dropping it on the window does the same";
         ask = ui.button("Open model…").on_hover_text(help).clicked();
@@ -155,7 +172,7 @@ fn model(ui: &mut Ui, models: &[&'static str], settings: &mut Settings, commands
     }
 }
 
-fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
+fn text(ui: &mut Ui, recent: &[String], settings: &mut Settings, commands: &mut Vec<Command>) {
     let title = format!("Text: {}", short(settings.text_name()));
     let menu = ui.menu_button(title, |ui| {
         if ui.button("Built-in").on_hover_text("The built-in text").clicked() {
@@ -169,6 +186,11 @@ fn text(ui: &mut Ui, settings: &mut Settings, commands: &mut Vec<Command>) {
         if ui.button("Paste…").on_hover_text("A text from the clipboard, or typed").clicked() {
             let typed = settings.pasted.as_deref().unwrap_or_default().to_owned();
             commands.push(Command::Ask(Question { asked: Asked::Paste, typed }));
+        }
+        for path in recent {
+            if ui.button(short(path)).on_hover_text(path).clicked() {
+                (settings.text, settings.pasted) = (path.clone(), None);
+            }
         }
         ui.checkbox(&mut settings.repeat, "Repeat").on_hover_text(
             "Where the text has fewer tokens, go on with its documents, drawn with replacement; \
@@ -237,7 +259,7 @@ mod tests {
         let loading = Progress { phase: "loading the model", ..Progress::default() };
         assert_eq!(progress_words(&loading), "loading the model");
         let reading = Progress {
-            phase: "both policies read the text",
+            phase: "the policies read the text",
             position: 1024,
             total: 100_000_000,
             tokenized: 49_152,
@@ -249,7 +271,7 @@ mod tests {
         };
         assert_eq!(
             progress_words(&reading),
-            "both policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
+            "the policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
              60 MB beside the model, 3.2 GB in use"
         );
         let finished = Progress { finished: true, tokenized: 7, ..reading };

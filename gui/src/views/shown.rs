@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
 
+use super::pair::Pair;
 use crate::inputs::Inputs;
 use crate::tab::Tab;
 
@@ -33,6 +34,18 @@ impl Hidden {
         Self(if hidden { self.0 | Self::bit(side) } else { self.0 & !Self::bit(side) })
     }
 
+    /// So many, the first ones.
+    pub fn first(count: usize) -> Self {
+        (0..count).fold(Self::default(), |hidden, side| hidden.with(side, true))
+    }
+
+    /// The same after one side is gone, those behind it moving up.
+    #[must_use]
+    pub fn without(self, side: usize) -> Self {
+        let (low, high) = (Self::bit(side).saturating_sub(1), self.0 >> 1);
+        Self((self.0 & low) | (high & !low))
+    }
+
     fn bit(side: usize) -> u64 {
         u32::try_from(side).ok().and_then(|side| 1_u64.checked_shl(side)).unwrap_or(0)
     }
@@ -47,6 +60,8 @@ pub struct Shown<'a> {
     pub inputs: Option<&'a Arc<Inputs>>,
     /// The chosen head, as (layer, head); `None` for the mean over all.
     pub head: Option<(usize, usize)>,
+    /// Heads that are compared.
+    pub pins: &'a [(usize, usize)],
     /// What the pointer was over in the last frame, in whichever view.
     pub hover: Option<Hover>,
     /// The query that was marked, in whichever view.
@@ -57,10 +72,29 @@ pub struct Shown<'a> {
     pub moving: bool,
     /// Policies that are not drawn.
     pub hidden: Hidden,
+    /// Differences are of these two; of a single run the second is not there.
+    pub pair: Pair,
     /// The tile that is drawn.
     pub tab: Tab,
     /// The window has room for one tile at a time.
     pub narrow: bool,
     /// The inspector is open: what is under the pointer is told there.
     pub inspected: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_moves_up_where_a_side_goes() {
+        let hidden = Hidden::default().with(1, true).with(3, true);
+        let sides = |hidden: Hidden| (0..5).filter(|&side| hidden.has(side)).collect::<Vec<_>>();
+        assert_eq!(sides(hidden.without(0)), [0, 2]);
+        assert_eq!(sides(hidden.without(1)), [2]);
+        assert_eq!(sides(hidden.without(2)), [1, 2]);
+        assert_eq!(sides(hidden.without(4)), [1, 3]);
+        assert_eq!(sides(Hidden::first(3)), [0, 1, 2]);
+        assert_eq!((Hidden::first(0), hidden.has(64)), (Hidden::default(), false));
+    }
 }

@@ -10,8 +10,9 @@ use crate::command::Command;
 use crate::tab::Tab;
 use crate::views::run_bar::Bar;
 use crate::views::runs::Runs;
+use crate::views::{marks, palette};
 use crate::workbench::Layout;
-use crate::{help, theme};
+use crate::{help, notes, theme};
 
 /// Keys of the tiles, and of the layouts.
 const NUMBERS: [Key; 9] =
@@ -39,7 +40,10 @@ pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
         let playing = state.playing.is_some();
         let timeline = Panel::bottom("timeline").frame(frame(ui));
         if let Some(shown) = &shown {
-            timeline.show(ui, |ui| state.timeline.show(ui, shown, &caption, playing, &mut commands));
+            let marks = state.shown_marks();
+            timeline.show(ui, |ui| {
+                state.timeline.show(ui, shown, &caption, (playing, &marks), &mut commands);
+            });
         }
     }
     if state.panels.runs(state.narrow) || state.tour.needs_runs() {
@@ -66,9 +70,9 @@ fn nothing_ui(state: &State, ui: &mut Ui) {
     let words = if state.opening.is_running() {
         "The result folder is being read …"
     } else if state.progress.as_ref().is_some_and(|progress| !progress.finished) {
-        "Both policies read the text …"
+        "The policies read the text …"
     } else {
-        "No result yet. Press Run to read the text under both policies."
+        "No result yet. Press Run to read the text under every policy."
     };
     ui.centered_and_justified(|ui| ui.label(words));
 }
@@ -78,6 +82,10 @@ fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
     commands.extend(state.ask.show(ctx).into_iter().map(Command::Answer));
     if let Some(exportable) = state.exportable() {
         state.export.show(ctx, &exportable, commands);
+    }
+    if let Some(typed) = &state.palette {
+        let dark = ctx.global_style().visuals.dark_mode;
+        palette::show(ctx, typed, &state.entries(dark), commands);
     }
     if help::show(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));
@@ -89,6 +97,14 @@ fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
 }
 
 fn overlay_keys(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
+    if let Some(typed) = &state.palette {
+        let dark = ctx.global_style().visuals.dark_mode;
+        palette::keys(ctx, typed, &state.entries(dark), commands);
+    }
+    let wanted = KeyboardShortcut::new(Modifiers::COMMAND, Key::P);
+    if ctx.input_mut(|input| input.consume_shortcut(&wanted)) {
+        commands.push(Command::Palette(state.palette.is_none().then(palette::Typed::default)));
+    }
     if help::keys(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));
     }
@@ -115,6 +131,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let bar = Bar {
         settings: &state.settings,
         models: &state.models,
+        recent: &state.recent,
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
         estimate: state.estimate(),
@@ -137,6 +154,9 @@ fn messages_ui(state: &State, ui: &mut Ui) {
     for words in run.into_iter().chain(opening).chain(stale).chain(state.said.clone()) {
         ui.add(Label::new(egui::RichText::new(words).color(theme::bad(ui.visuals()))).wrap());
     }
+    if let Some(told) = &state.told {
+        ui.add(Label::new(told).wrap());
+    }
     // The column of the runs tells them otherwise.
     if !state.panels.runs(state.narrow) {
         for note in state.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes) {
@@ -154,9 +174,14 @@ fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         diagnosis: state.diagnosis.as_deref(),
         asked: state.asked(),
         hidden: state.hidden,
+        folded: state.folded,
+        pair: state.pair.within(state.diagnosis.as_ref().map_or(0, |diagnosis| diagnosis.runs.len())),
         kept: state.history.named(),
     };
     runs.show(ui, commands);
+    if state.marked_text().is_some() {
+        marks::show(ui, &state.shown_marks(), state.mark, commands);
+    }
 }
 
 /// What keys ask for, unless a text is being edited. A key that means something here reaches nothing else.
@@ -171,6 +196,16 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
         .into_iter()
         .chain(tabs)
         .chain(layouts);
+    let forth = Modifiers::COMMAND | Modifiers::SHIFT;
+    let steps = [
+        // The one with more keys goes first: the other would take it, too.
+        (forth, Key::Z, Command::Redo),
+        (Modifiers::COMMAND, Key::Y, Command::Redo),
+        (Modifiers::COMMAND, Key::Z, Command::Undo),
+        (Modifiers::ALT, Key::ArrowLeft, Command::Back),
+        (Modifiers::ALT, Key::ArrowRight, Command::Forward),
+    ];
+    let mark = state.mark.map(|token| (Modifiers::COMMAND, Key::M, Command::Note(notes::Change::Add(token))));
     let export = state.diagnosis.is_some().then_some((Key::E, Command::ToggleExport));
     let with_control = [
         (Key::R, Command::Run),
@@ -181,7 +216,9 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
     let with_control = with_control.into_iter().chain(export);
     let all = plain
         .map(|(key, command)| (Modifiers::NONE, key, command))
-        .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)));
+        .chain(with_control.map(|(key, command)| (Modifiers::COMMAND, key, command)))
+        .chain(mark);
+    let all = steps.into_iter().chain(all);
     for (modifiers, key, command) in all {
         if ui.input_mut(|input| input.consume_shortcut(&KeyboardShortcut::new(modifiers, key))) {
             commands.push(command);

@@ -60,6 +60,11 @@ impl History {
         Some(self.kept.remove(at))
     }
 
+    /// One of them.
+    pub fn get(&self, number: u64) -> Option<&Kept> {
+        self.kept.iter().find(|kept| kept.number == number)
+    }
+
     /// Lets one go.
     pub fn discard(&mut self, number: u64) {
         self.kept.retain(|kept| kept.number != number);

@@ -3,10 +3,15 @@
 mod draw;
 mod history;
 mod keeping;
+mod palette;
 mod picture;
 mod playing;
+mod policies;
+mod repeating;
 mod restoring;
+mod saving;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -21,12 +26,14 @@ use lm_infinite::hub;
 
 use self::history::OpenedFolder;
 use self::picture::Picture;
+use self::saving::Saving;
 use self::state::State;
 use crate::args::{Args, Theme};
 use crate::command::Command;
 use crate::job::{Job, Progress};
 use crate::memory::Memory;
 use crate::opening::{Opened, Request, Results};
+use crate::recent;
 use crate::settings::Settings;
 use crate::task::Task;
 use crate::theme;
@@ -51,6 +58,7 @@ pub struct Window {
     /// How the window is left, and where that is kept; nothing is remembered without a place.
     memory: Memory,
     memory_path: Option<PathBuf>,
+    saving: Saving,
 }
 
 /// What is done before the first frame.
@@ -67,7 +75,7 @@ impl Window {
     /// What the command line asks for.
     ///
     /// # Errors
-    /// A folder that holds no result; more than two policies.
+    /// A folder that holds no result; more policies than there are letters.
     pub fn new(args: &Args) -> anyhow::Result<Self> {
         if let Some(folder) = &args.folder {
             let is_result = folder.join("run.json").is_file();
@@ -84,6 +92,7 @@ impl Window {
             first: Some(First { theme: args.theme, zoom: None, begin, folder: args.folder.clone() }),
             memory: Memory::default(),
             memory_path: None,
+            saving: Saving::default(),
         })
     }
 
@@ -95,6 +104,14 @@ impl Window {
     /// The newest diagnosis.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         self.state.diagnosis.as_deref()
+    }
+
+    /// The command that gives the numbers on screen, for a shell.
+    ///
+    /// # Errors
+    /// In words, where there is none.
+    pub fn command_line(&self) -> Result<String, String> {
+        self.state.command_line(None)
     }
 
     /// How far the run is.
@@ -112,8 +129,13 @@ impl Window {
         self.state.hover = None;
         self.state.narrow = ctx.content_rect().width() < NARROW;
         for command in std::mem::take(&mut self.commands) {
+            if !matches!(command, Command::Hover(_)) {
+                self.state.told = None;
+            }
             self.obey(command, ctx);
         }
+        self.state.note_steps(Instant::now());
+        self.save(ctx);
         let answer = self.state.ask.update();
         self.answer(answer, ctx);
         self.take_opened();
@@ -130,7 +152,8 @@ impl Window {
             self.state.advance(f64::from(ctx.input(|input| input.stable_dt)));
             ctx.request_repaint();
         }
-        self.state.heads.update(&diagnosis);
+        let pair = self.state.pair.within(diagnosis.runs.len());
+        self.state.heads.update(&diagnosis, pair);
         // Panes are taken out for a moment, since they change while the rest of the state is read.
         let owners = self.state.owners();
         let mut panes = std::mem::take(&mut self.state.panes);
@@ -200,8 +223,20 @@ impl Window {
             (Command::Arrange(tiles), _) => state.bench.tiles = tiles,
             (Command::Panels(panels), _) => state.panels = panels,
             (Command::Recall(number), _) => state.recall(number),
+            (Command::CopyCommand(number), _) => {
+                let line = state.command_line(number);
+                if let Ok(line) = &line {
+                    ctx.copy_text(line.clone());
+                }
+                state.told =
+                    Some(line.map(|line| format!("On the clipboard: {line}")).unwrap_or_else(|why| why));
+            }
             (Command::Discard(number), _) => state.history.discard(number),
             (Command::Hide(hidden), _) => state.hidden = hidden,
+            (Command::Fold(folded), _) => state.folded = folded,
+            (Command::Pair(pair), _) => state.pair = pair,
+            (Command::AddPolicy(text), _) => state.add_policy(text),
+            (Command::RemovePolicy(side), _) => state.remove_policy(side),
             (Command::Layout(layout), _) => {
                 state.bench = Workbench::new(layout);
                 state.tell(&Command::Layout(layout));
@@ -221,6 +256,17 @@ impl Window {
             }
             (Command::Drop(paths), _) => state.opening.start(Request::Dropped(paths), theme::wake(ctx)),
             (Command::Help(open), _) => state.help = open,
+            (Command::Palette(typed), _) => state.palette = typed,
+            (Command::Undo, _) => state.undo(true),
+            (Command::Redo, _) => state.undo(false),
+            (Command::Back, _) => state.go(true),
+            (Command::Forward, _) => state.go(false),
+            (Command::OpenResults(path), _) => self.open(&path, ctx),
+            (Command::Note(change), _) => {
+                if let Some((model, text)) = state.marked_text() {
+                    state.marks.change(&model, &text, &change);
+                }
+            }
             (Command::Tour(tour), _) => {
                 if let Some(tab) = tour.tab().filter(|_| tour != state.tour) {
                     state.bench.show(tab);
@@ -237,6 +283,11 @@ impl Window {
             }
             (Command::Export(controls), _) => state.export.set(controls),
             (Command::Write(wanted), _) => {
+                // Where it was written to is told there.
+                if !state.export.is_open() {
+                    let model = state.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
+                    state.export.toggle(state.bench.front, model);
+                }
                 let mut panel = std::mem::take(&mut state.export);
                 if let Some(exportable) = state.exportable() {
                     panel.write(ctx, wanted, &exportable);
@@ -244,6 +295,9 @@ impl Window {
                 state.export = panel;
             }
             (Command::Heads(choice), _) => state.heads.choice = choice,
+            (Command::Head(head), _) => state.heads.choice.head = head,
+            (Command::Pins(pins), _) => state.heads.pins = pins,
+            (Command::HeadRows(rows), _) => state.heads.rows = rows,
             (command, _) => state.tell(&command),
         }
     }
@@ -269,9 +323,11 @@ impl Window {
         for opened in state.opening.newest() {
             match opened {
                 Opened::Results(result) => {
-                    let Results { name, info, diagnosis } = *result;
+                    let Results { name, path, info, diagnosis } = *result;
+                    recent::used(&mut state.recent.folders, &path);
                     state.keep();
                     (state.job, state.progress, state.inputs) = (None, None, None);
+                    state.set_policies(diagnosis.runs.iter().map(|run| run.policy.clone()));
                     let settings = state.settings.clone();
                     state.folder = Some(OpenedFolder { name, info: Arc::new(info), settings });
                     state.diagnosis = Some(Arc::new(diagnosis));
@@ -291,6 +347,7 @@ impl Window {
             }
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
             (state.folder, state.number) = (None, state.begun);
+            state.note_used();
         }
         state.progress = state.job.as_ref().map(Job::progress);
     }
@@ -298,6 +355,7 @@ impl Window {
     /// Begins anew; what is on screen stays until there is something newer.
     fn run(&mut self, ctx: &Context) {
         self.state.opening.forget();
+        self.state.since = Some(Instant::now());
         self.state.begun += 1;
         self.state.job = Some(Job::start(self.state.settings.clone(), theme::wake(ctx)));
         self.changed = None;
@@ -314,7 +372,10 @@ impl Window {
         match &self.changed {
             Some((changed, since)) if changed == settings => match DEBOUNCE.checked_sub(since.elapsed()) {
                 Some(left) if !left.is_zero() => ctx.request_repaint_after(left),
-                _ => self.run(ctx),
+                _ => {
+                    self.state.supersede();
+                    self.run(ctx);
+                }
             },
             _ => {
                 self.changed = Some((settings.clone(), Instant::now()));

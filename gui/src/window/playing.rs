@@ -15,7 +15,7 @@ impl State {
         (self.mark, self.dragged, self.playing) = (token, moving, None);
     }
 
-    /// What is played: the range, or what both policies have read.
+    /// What is played: the range, or what every policy has read.
     fn played(&self) -> Option<Range<u64>> {
         let diagnosis = self.diagnosis.as_ref()?;
         let read = diagnosis.tokens_read();

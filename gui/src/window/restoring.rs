@@ -25,7 +25,7 @@ impl Window {
             if let Some(settings) = memory.settings.clone().filter(|_| nothing_asked) {
                 // Large models are not read before somebody says so.
                 first.begin = settings.model == hub::DEFAULT_MODEL;
-                self.state.settings = settings;
+                self.state.settings = settings.usable();
             }
         }
         self.state.said = damage;
@@ -36,6 +36,8 @@ impl Window {
             self.state.tour = Tour::Offered;
         }
         self.state.panels = memory.panels;
+        (self.state.recent, self.state.marks) = (memory.recent.clone(), memory.marks.clone());
+        self.state.heads.pins = memory.pins.iter().copied().take(8).collect();
         self.memory = Memory { tour_offered: true, ..memory };
         self.memory_path = Some(path);
     }
@@ -66,13 +68,16 @@ impl Window {
 
     /// How it would be opened again.
     pub fn memory(&self) -> Memory {
-        let State { bench, panels, settings, .. } = &self.state;
+        let State { bench, panels, settings, recent, marks, heads, .. } = &self.state;
         Memory {
             tab: Some(bench.front.name().to_owned()),
             layout: Some(bench.layout.name().to_owned()),
             tiles: bench.saved().and_then(|saved| serde_json::to_value(saved).ok()),
             panels: *panels,
             settings: Some(settings.clone()),
+            recent: recent.clone(),
+            marks: marks.clone(),
+            pins: heads.pins.clone(),
             ..self.memory.clone()
         }
     }

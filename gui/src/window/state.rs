@@ -1,19 +1,25 @@
 //! What is on screen. Drawing reads it; [`Window`](super::Window) alone changes it, between frames.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::policy::PolicySpec;
 
 use super::history::{History, OpenedFolder};
+use super::steps::Place;
 use crate::command::Command;
 use crate::export::Origin;
 use crate::inputs::Inputs;
 use crate::job::{Job, Progress};
+use crate::notes::Marks;
 use crate::opening::Opening;
 use crate::pace;
+use crate::recent::Recent;
 use crate::settings::Settings;
+use crate::steps::Steps;
 use crate::tab::Tab;
 use crate::text_tokens;
 use crate::tour::Tour;
@@ -22,6 +28,8 @@ use crate::views::caption::Caption;
 use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
 use crate::views::inspector::Inspector;
+use crate::views::pair::Pair;
+use crate::views::palette::Typed;
 use crate::views::pane::Pane;
 use crate::views::registry::{self, Panes};
 use crate::views::shown::{Hidden, Hover, Shown};
@@ -33,8 +41,8 @@ use crate::workbench::{Panels, Workbench};
 pub struct State {
     /// What the run bar says.
     pub settings: Settings,
-    /// Why the last change of a parameter of policy A or B was refused, if it was.
-    pub refused: [Option<String>; 2],
+    /// Why the last change of a parameter of a policy was refused, if it was.
+    pub refused: Vec<Option<String>>,
     /// Models that can be used at once.
     pub models: Vec<&'static str>,
     /// The newest run.
@@ -69,6 +77,14 @@ pub struct State {
     pub history: History,
     /// Policies that are not drawn.
     pub hidden: Hidden,
+    /// Policies whose details are not drawn.
+    pub folded: Hidden,
+    /// Differences are of these two.
+    pub pair: Pair,
+    /// When the newest run was begun.
+    pub since: Option<Instant>,
+    /// Runs that were read for a moment only, since a setting changed.
+    pub superseded: BTreeSet<u64>,
     /// The timeline.
     pub timeline: Timeline,
     /// The inspector.
@@ -83,6 +99,8 @@ pub struct State {
     pub panes: Panes,
     /// What there is to say of how the window was left, if it could not be restored.
     pub said: Option<String>,
+    /// What came of the last command, until the next one.
+    pub told: Option<String>,
     /// The small window that asks.
     pub ask: Ask,
     /// The small window of the export.
@@ -91,6 +109,16 @@ pub struct State {
     pub tour: Tour,
     /// The list of keys is open.
     pub help: bool,
+    /// What is typed into the palette of commands, while it is open.
+    pub palette: Option<Typed>,
+    /// Changes of settings.
+    pub undo: Steps<Settings>,
+    /// Where the reader looked.
+    pub places: Steps<Place>,
+    /// Models, texts and folders that were used last.
+    pub recent: Recent,
+    /// Marks in texts.
+    pub marks: Marks,
 }
 
 impl State {
@@ -99,8 +127,9 @@ impl State {
         let mut panes = registry::panes();
         panes.iter_mut().for_each(|(_, pane)| pane.obey(&Command::Layout(bench.layout)));
         Self {
+            refused: vec![None; settings.policies.len()],
+            folded: super::policies::folded(settings.policies.len()),
             settings,
-            refused: [None, None],
             models: Vec::new(),
             job: None,
             begun: 0,
@@ -118,6 +147,9 @@ impl State {
             range: None,
             history: History::default(),
             hidden: Hidden::default(),
+            pair: Pair::default(),
+            since: None,
+            superseded: BTreeSet::new(),
             timeline: Timeline::default(),
             inspector: Inspector::default(),
             bench,
@@ -125,10 +157,16 @@ impl State {
             panels: Panels::default(),
             panes,
             said: None,
+            told: None,
             ask: Ask::default(),
             export: Panel::default(),
             tour: Tour::Closed,
             help: false,
+            palette: None,
+            undo: Steps::default(),
+            places: Steps::default(),
+            recent: Recent::default(),
+            marks: Marks::default(),
         }
     }
 
@@ -145,11 +183,13 @@ impl State {
             diagnosis,
             inputs,
             head,
+            pins: &self.heads.pins,
             hover,
             mark,
             range,
             moving,
             hidden: self.hidden,
+            pair: self.pair.within(diagnosis.runs.len()),
             tab,
             narrow,
             inspected,

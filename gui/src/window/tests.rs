@@ -72,5 +72,5 @@ fn a_run_that_panics_before_any_result_is_told_in_words() {
     screen.state_mut().state.job = Some(Job::begin(settings, wake, |_, _, _| panic!("at once")));
     wait_for(&mut screen, "the panic is noticed", finished);
     screen.get_by_label("The run ended early. The worker `run` panicked: at once");
-    screen.get_by_label("No result yet. Press Run to read the text under both policies.");
+    screen.get_by_label("No result yet. Press Run to read the text under every policy.");
 }

@@ -47,7 +47,7 @@ impl Layout {
     /// The layout in which a tile has most room.
     pub fn of(tab: Tab) -> Self {
         match tab {
-            Tab::Map | Tab::MapB | Tab::Heads => Self::Heads,
+            Tab::Map | Tab::MapB | Tab::Heads | Tab::AllMaps => Self::Heads,
             Tab::Text => Self::Text,
             Tab::Curves | Tab::Features | Tab::Generate | Tab::Theory => Self::Learn,
         }
@@ -71,16 +71,18 @@ impl Layout {
         let rest = [Tab::Features, Tab::Generate, Tab::Theory].map(tile);
         match self {
             Self::Learn => {
-                let first = [tile(Tab::Curves), tile(Tab::Heads), maps(), tile(Tab::Text)];
+                let first =
+                    [tile(Tab::Curves), tile(Tab::Heads), maps(), tile(Tab::AllMaps), tile(Tab::Text)];
                 tabs(first.into_iter().chain(rest).collect())
             }
             Self::Heads => {
-                let below = tabs([tile(Tab::Curves), tile(Tab::Text)].into_iter().chain(rest).collect());
+                let below = [Tab::Curves, Tab::AllMaps, Tab::Text].map(tile);
+                let below = tabs(below.into_iter().chain(rest).collect());
                 let right = Saved::Column(vec![(1.25, maps()), (0.75, below)]);
                 Saved::Row(vec![(0.5, alone(Tab::Heads)), (1.5, right)])
             }
             Self::Text => {
-                let side = [tile(Tab::Curves), tile(Tab::Heads), maps()];
+                let side = [tile(Tab::Curves), tile(Tab::Heads), maps(), tile(Tab::AllMaps)];
                 let side = tabs(side.into_iter().chain(rest).collect());
                 Saved::Row(vec![(1.2, alone(Tab::Text)), (0.8, side)])
             }

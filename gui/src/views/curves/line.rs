@@ -14,6 +14,13 @@ pub(super) const COLUMNS: usize = 800;
 pub enum Kind {
     /// A (0) or B (1).
     Side(usize),
+    /// A pinned head, by number, under a policy.
+    Pin {
+        /// Which of the pinned ones.
+        pin: usize,
+        /// Under which policy.
+        side: usize,
+    },
     /// The reference: the text in windows of the training length.
     Reference,
     /// A bound of the entropy, by number.

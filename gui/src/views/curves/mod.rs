@@ -5,8 +5,6 @@ pub mod line;
 pub mod model;
 pub mod paint;
 
-use std::sync::Arc;
-
 use eframe::egui::{ComboBox, Context, Label, RichText, ScrollArea, Ui};
 use lm_infinite::diagnose::{Diagnosis, head_name};
 
@@ -17,7 +15,7 @@ use self::paint::Marks;
 use super::memo::Memo;
 use super::pane::Pane;
 use super::sentence;
-use super::shown::{Hidden, Shown};
+use super::shown::Shown;
 use crate::command::Command;
 use crate::theme;
 use crate::tour::{self, Tour};
@@ -58,10 +56,10 @@ impl Pane for Curves {
 
     fn update(&mut self, _ctx: &Context, shown: &Shown<'_>) {
         let Controls { spacing, bounds, .. } = self.controls;
-        let asked = Asked { head: shown.head, spacing, bounds };
-        self.drawings.update(shown.diagnosis, asked, || {
+        let asked = Asked { head: shown.head, pins: self.pins(shown).to_vec(), spacing, bounds };
+        self.drawings.update(shown.diagnosis, asked.clone(), || {
             let axis = Axis::new(spacing, shown.diagnosis.tokens, shown.diagnosis.trained_length);
-            let drawing = |&curve| Drawing::new(shown.diagnosis, curve, asked, &axis);
+            let drawing = |&curve| Drawing::new(shown.diagnosis, curve, &asked, &axis);
             (axis, Curve::ALL.iter().map(drawing).collect())
         });
     }
@@ -69,7 +67,7 @@ impl Pane for Curves {
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
         let diagnosis = shown.diagnosis;
         let mut controls = self.controls;
-        ui.horizontal_wrapped(|ui| menus_ui(ui, diagnosis, shown.hidden, &mut controls));
+        ui.horizontal_wrapped(|ui| menus_ui(ui, shown, &mut controls));
         sentence_ui(ui, diagnosis, commands);
         let Some((axis, drawings)) = self.drawings.value() else { return };
         let drawings: Vec<_> = drawings.iter().zip(controls.curves).filter(|(_, shown)| *shown).collect();
@@ -81,7 +79,7 @@ impl Pane for Curves {
         let mut cursor = None;
         let mut plot = |ui: &mut Ui, drawing: &Drawing| {
             let drawn = ui.scope(|ui| {
-                words_ui(ui, drawing, axis, self.controls.cursor, shown.head, beside);
+                words_ui(ui, drawing, axis, self.controls.cursor, shown.head, (self.pins(shown), beside));
                 // Distances have no place in the text.
                 let repeats = diagnosis.repeated_from.filter(|_| drawing.curve != Curve::Logits);
                 let followed = drawing.curve != Curve::Logits;
@@ -114,6 +112,13 @@ impl Pane for Curves {
     }
 }
 
+impl Curves {
+    /// The heads that are compared.
+    fn pins<'a>(&self, shown: &Shown<'a>) -> &'a [(usize, usize)] {
+        if self.controls.pinned { shown.pins } else { &[] }
+    }
+}
+
 /// What became of the loss, and more on request.
 fn sentence_ui(ui: &mut Ui, diagnosis: &Diagnosis, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
@@ -125,9 +130,14 @@ fn sentence_ui(ui: &mut Ui, diagnosis: &Diagnosis, commands: &mut Vec<Command>) 
     });
 }
 
-fn menus_ui(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, hidden: Hidden, controls: &mut Controls) {
+fn menus_ui(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
+    let (diagnosis, hidden) = (shown.diagnosis, shown.hidden);
     for (curve, shown) in Curve::ALL.into_iter().zip(&mut controls.curves) {
         ui.toggle_value(shown, curve.name()).on_hover_text(curve.title());
+    }
+    if !shown.pins.is_empty() {
+        let help = "Logits and entropy of the pinned heads, each in its colour; the policies differ by how lines are drawn";
+        ui.toggle_value(&mut controls.pinned, "Pinned heads").on_hover_text(help);
     }
     ui.separator();
     let label = ui.label("Tokens");
@@ -168,7 +178,7 @@ fn words_ui(
     axis: &Axis,
     cursor: Option<f64>,
     head: Option<(usize, usize)>,
-    beside: bool,
+    (pins, beside): (&[(usize, usize)], bool),
 ) {
     if beside {
         ui.add(Label::new(RichText::new(drawing.curve.title()).strong()).truncate());
@@ -181,9 +191,13 @@ fn words_ui(
         ui.strong(drawing.curve.title());
         match (drawing.curve, head) {
             (Curve::Loss, _) => ui.weak("dotted: reference, the same text in windows of the training length"),
+            _ if !pins.is_empty() => ui.weak("pinned heads"),
             (_, None) => ui.weak("mean over heads, band: 10 % to 90 % of them"),
             (_, Some(head)) => ui.weak(head_name(head)),
         };
+        for (at, &head) in pins.iter().enumerate().filter(|_| drawing.curve != Curve::Loss) {
+            ui.colored_label(paint::side(ui, at), head_name(head));
+        }
         for line in &drawing.lines {
             if let Kind::Bound(number) = line.kind {
                 ui.colored_label(paint::bound(number), format!("dotted: {}", line.name));
@@ -208,7 +222,7 @@ fn reading(drawing: &Drawing, axis: &Axis, cursor: f64) -> String {
         let name = match line.kind {
             Kind::Side(side) => theme::name(side),
             Kind::Reference => "reference",
-            Kind::Bound(_) => &line.name,
+            Kind::Pin { .. } | Kind::Bound(_) => &line.name,
         };
         let value = line.value(cursor).map_or("–".to_owned(), |value| format!("{value:.3}"));
         let band =

@@ -1,6 +1,6 @@
 //! What the plots show: lines with their bands, made once for a diagnosis, a head and an axis.
 
-use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement, head_name};
 use lm_infinite_analysis::BandCurve;
 use lm_infinite_analysis::nll::NllBucket;
 
@@ -75,21 +75,25 @@ pub struct Controls {
     pub spacing: Spacing,
     /// Bounds of the entropy of A (0) or B (1).
     pub bounds: Option<usize>,
+    /// Pinned heads are compared, where there are some.
+    pub pinned: bool,
     /// Place on the axis that the pointer is over, in any of the plots.
     pub cursor: Option<f64>,
 }
 
 impl Default for Controls {
     fn default() -> Self {
-        Self { curves: [true; 3], spacing: Spacing::default(), bounds: None, cursor: None }
+        Self { curves: [true; 3], spacing: Spacing::default(), bounds: None, pinned: true, cursor: None }
     }
 }
 
 /// What the reader asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// One head; `None` for the mean over all.
     pub head: Option<(usize, usize)>,
+    /// Heads that are compared, in place of that.
+    pub pins: Vec<(usize, usize)>,
     /// Of the horizontal axis.
     pub spacing: Spacing,
     /// Bounds of the entropy of A (0) or B (1).
@@ -131,9 +135,13 @@ fn holds(lines: &[Line]) -> Option<[f64; 2]> {
 
 impl Drawing {
     /// Of one curve.
-    pub fn new(diagnosis: &Diagnosis, curve: Curve, asked: Asked, axis: &Axis) -> Self {
+    pub fn new(diagnosis: &Diagnosis, curve: Curve, asked: &Asked, axis: &Axis) -> Self {
         let mut lines = Vec::new();
-        for (side, run) in diagnosis.runs.iter().enumerate() {
+        let compared = curve != Curve::Loss && !asked.pins.is_empty();
+        if compared {
+            lines = pinned(diagnosis, curve, &asked.pins, axis);
+        }
+        for (side, run) in diagnosis.runs.iter().enumerate().filter(|_| !compared) {
             let name = format!("{} {}", theme::name(side), run.policy);
             let (points, not_finite_from) = points(curve, run, asked.head);
             let line = Line::new(Kind::Side(side), name, axis, points.into_iter());
@@ -156,6 +164,20 @@ impl Drawing {
         let holds = holds(&lines);
         Self { curve, lines, note, holds }
     }
+}
+
+/// A line for every pinned head under every policy.
+fn pinned(diagnosis: &Diagnosis, curve: Curve, pins: &[(usize, usize)], axis: &Axis) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (pin, &head) in pins.iter().enumerate() {
+        for (side, run) in diagnosis.runs.iter().enumerate() {
+            let name = format!("{} {}", head_name(head), theme::name(side));
+            let (points, not_finite_from) = points(curve, run, Some(head));
+            let line = Line::new(Kind::Pin { pin, side }, name, axis, points.into_iter());
+            lines.push(Line { not_finite_from, ..line });
+        }
+    }
+    lines
 }
 
 /// How many losses have no place in the plot.

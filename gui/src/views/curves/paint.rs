@@ -117,7 +117,10 @@ pub fn plot(
     };
     let begin = ui.cursor().min;
     let response = plot.show(ui, |plot| {
-        let hidden = |line: &&Drawn| matches!(line.kind, Kind::Side(side) if marked.hidden.has(side));
+        let hidden = |line: &&Drawn| match line.kind {
+            Kind::Side(side) | Kind::Pin { side, .. } => marked.hidden.has(side),
+            _ => false,
+        };
         for line in drawing.lines.iter().filter(|line| !hidden(line)) {
             let Kind::Side(side) = line.kind else { continue };
             for [places, low, high] in line.band_pieces() {
@@ -154,6 +157,7 @@ pub fn plot(
             let (width, ink, style) = match line.kind {
                 Kind::Side(0) => (2.2, color(0), style(0)),
                 Kind::Side(side) => (1.8, color(side), style(side)),
+                Kind::Pin { pin, side } => (1.6, color(pin), style(side)),
                 Kind::Reference => (1.2, grey, LineStyle::dotted_dense()),
                 Kind::Bound(number) => (1.6, bound(number), LineStyle::dotted_dense()),
             };

@@ -1,22 +1,33 @@
-//! The head grid: every head coloured by a measure of A, of B, or of their difference, by layer or the strongest first.
+//! The heads: a grid, coloured by a measure of a policy or of the difference of two, by layer or the strongest first; or a table of
+//! every measure. Some can be pinned, to be compared.
 
+mod filter;
 mod layout;
+pub mod listing;
 mod missing;
 pub mod model;
 mod paint;
+mod pins;
+mod table;
 
 use std::sync::Arc;
 
+use eframe::egui::text::{LayoutJob, TextFormat};
 use eframe::egui::{
-    Button, ComboBox, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2,
+    Button, ComboBox, FontId, Grid, Key, Label, Response, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo,
+    vec2,
 };
-use lm_infinite::diagnose::{Diagnosis, RunMeasurement, head_name};
+use lm_infinite::diagnose::{Diagnosis, Head, RunMeasurement, head_name};
 
-pub use self::model::{Choice, Measure, Order, Scale, Side, Table};
+pub use self::model::{Choice, Measure, Order, Scale, Side, Table, View};
 
 use self::layout::Layout;
+use self::listing::Listing;
 use super::data;
 use super::memo::Memo;
+use super::pair::Pair;
+use crate::command::Command;
+use crate::export::{TableFile, Wanted};
 use crate::theme;
 
 /// What a table is made of, beside the diagnosis.
@@ -33,24 +44,50 @@ pub struct Heads {
     /// What is chosen.
     pub choice: Choice,
     table: Memo<Asked, Table>,
+    /// What sorts the rows of the table, and which ones there are.
+    pub rows: listing::Controls,
+    /// Heads that are compared.
+    pub pins: Vec<Head>,
+    listing: Memo<(Side, listing::Controls, Vec<Head>), Listing>,
 }
 
 impl Heads {
     /// Computes the table anew for another diagnosis or choice. A policy that the diagnosis does not have is not chosen any more.
-    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>) {
-        if !Side::all(diagnosis.runs.len()).any(|side| side == self.choice.side) {
+    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>, pair: Pair) {
+        if self.choice.side.pair().is_some() {
+            self.choice.side = Side::Difference(pair);
+        }
+        if !Side::all(diagnosis.runs.len(), pair).any(|side| side == self.choice.side) {
             self.choice.side = Side::A;
         }
         let Choice { measure, side, order, .. } = self.choice;
         let table = || Table::new(diagnosis, measure, side, order);
         self.table.update(diagnosis, (measure, side, order), table);
+        let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
+        self.pins.retain(|&(layer, head)| layer < layers && head < heads);
+        if self.choice.view == View::Table {
+            let asked = (side, self.rows.clone(), self.pins.clone());
+            self.listing.update(diagnosis, asked, || Listing::new(diagnosis, side, &self.rows, &self.pins));
+        }
     }
 
     /// Draws the grid and its menus; returns the choice after clicks and arrow keys.
     #[must_use]
-    pub fn show(&self, ui: &mut Ui, diagnosis: &Arc<Diagnosis>) -> Choice {
+    pub fn show(
+        &self,
+        ui: &mut Ui,
+        diagnosis: &Arc<Diagnosis>,
+        pair: Pair,
+        commands: &mut Vec<Command>,
+    ) -> Choice {
         let mut choice = self.choice;
-        menus(ui, diagnosis.runs.len(), &mut choice);
+        menus(ui, diagnosis.runs.len(), pair, &mut choice);
+        let pinned = ui.horizontal_wrapped(|ui| pins::show(ui, &self.pins, choice.head, commands));
+        choice.head = pinned.inner.or(choice.head);
+        if let Some(listing) = self.listing.value().filter(|_| choice.view == View::Table) {
+            self.rows_ui(ui, listing, &mut choice, commands);
+            return choice;
+        }
         let Some(table) = self.table.value().filter(|table| !table.is_empty()) else {
             ui.label("The model has no heads.");
             return choice;
@@ -71,24 +108,62 @@ impl Heads {
         }
         choice
     }
-}
 
-fn menus(ui: &mut Ui, runs: usize, choice: &mut Choice) {
-    ui.horizontal_wrapped(|ui| {
-        let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name()).truncate();
-        let menu = menu.width((ui.available_width() - 8.0).min(230.0)).show_ui(ui, |ui| {
-            for measure in Measure::ALL {
-                ui.selectable_value(&mut choice.measure, measure, measure.name());
+    /// Every measure of every head that is listed.
+    fn rows_ui(&self, ui: &mut Ui, listing: &Listing, choice: &mut Choice, commands: &mut Vec<Command>) {
+        let mut rows = self.rows.clone();
+        ui.horizontal_wrapped(|ui| {
+            table::filter_ui(ui, listing, &mut rows);
+            let help = "These rows, in this order, as a file for other programs";
+            if ui.button("Save as CSV").on_hover_text(help).clicked() {
+                let name = format!("heads_{}", choice.side.name().replace(" \u{2212} ", "_minus_"));
+                commands.push(Command::Write(Wanted::Table(TableFile { name, text: listing.csv().into() })));
             }
         });
-        menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Heads"));
-        menu.response.on_hover_text("What colours a head");
-        for side in Side::all(runs) {
+        data::mark(ui, ui.available_rect_before_wrap());
+        let table::Done { chosen, pins, sort } = table::show(ui, listing, rows.sort, choice.head, &self.pins);
+        choice.head = chosen.or(choice.head);
+        commands.extend(pins.map(Command::Pins));
+        rows.sort = sort.unwrap_or(rows.sort);
+        if rows != self.rows {
+            commands.push(Command::HeadRows(rows));
+        }
+    }
+}
+
+/// What colours a head.
+fn measure(ui: &mut Ui, choice: &mut Choice) {
+    let menu = ComboBox::from_id_salt("measure").selected_text(choice.measure.name()).truncate();
+    let menu = menu.width((ui.available_width() - 8.0).min(230.0)).show_ui(ui, |ui| {
+        for measure in Measure::ALL {
+            ui.selectable_value(&mut choice.measure, measure, measure.name());
+        }
+    });
+    menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Heads"));
+    menu.response.on_hover_text("What colours a head");
+}
+
+fn menus(ui: &mut Ui, runs: usize, pair: Pair, choice: &mut Choice) {
+    ui.horizontal_wrapped(|ui| {
+        // A table has every measure.
+        if choice.view == View::Grid {
+            measure(ui, choice);
+        }
+        for side in Side::all(runs, pair) {
             let help = match side {
                 Side::Run(_) => format!("Heads under policy {}", side.name()),
-                Side::Difference => "What A has more than B".to_owned(),
+                Side::Difference(pair) => {
+                    let [first, second] = [pair.first, pair.second].map(theme::name);
+                    format!("What {first} has more than {second}")
+                }
             };
             ui.selectable_value(&mut choice.side, side, side.name()).on_hover_text(help);
+        }
+        ui.selectable_value(&mut choice.view, View::Grid, "Grid").on_hover_text("A coloured tile for each");
+        ui.selectable_value(&mut choice.view, View::Table, "Table")
+            .on_hover_text("A row for each, with every measure: sorted, filtered, as CSV");
+        if choice.view == View::Table {
+            return;
         }
         ui.selectable_value(&mut choice.order, Order::Layers, "By layer")
             .on_hover_text("Rows are layers, columns are heads");
@@ -113,7 +188,7 @@ fn grid(ui: &mut Ui, diagnosis: &Arc<Diagnosis>, table: &Table, choice: &mut Cho
             response.widget_info(|| WidgetInfo::labeled(Role::Grid, true, "Head grid"));
             let origin = area.min;
             data::mark(ui, area);
-            paint::tiles(ui, origin, &layout, table, named);
+            paint::tiles(ui, origin, &layout, table, choice.side, named);
             let moved = pressed(ui, &response, &layout, table, choice);
             if let Some(head) = choice.head
                 && let Some(place) = table.place_of(head)
@@ -184,7 +259,7 @@ fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
     ui.add_space(4.0);
     let size = vec2((ui.available_width() - SCROLL_BAR).min(360.0), paint::legend_height());
     let (area, response) = ui.allocate_exact_size(size, Sense::hover());
-    paint::legend(ui.painter(), ui, area, &scale, choice.measure);
+    paint::legend(ui, area, &scale, choice);
     let words = |value: f64| choice.measure.words(Some(value));
     let name = format!(
         "Colours: {}, {}, from {} to {}",
@@ -204,9 +279,13 @@ pub fn column(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize))
         ui.label(RichText::new(measure.name()).weak());
         ui.horizontal_wrapped(|ui| {
             for (side, run) in diagnosis.runs.iter().enumerate() {
-                let color = theme::side(ui.visuals(), side);
-                ui.label(RichText::new(theme::name(side)).color(color).strong());
-                ui.label(value(diagnosis, run, measure, at));
+                // A name and its value are one word, so that no line ends between them.
+                let (font, color) = (FontId::proportional(12.5), theme::side(ui.visuals(), side));
+                let mut words = LayoutJob::default();
+                words.append(theme::name(side), 0.0, TextFormat::simple(font.clone(), color));
+                let value = value(diagnosis, run, measure, at);
+                words.append(&value, 4.0, TextFormat::simple(font, ui.visuals().text_color()));
+                ui.add(Label::new(words).extend());
             }
         });
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use lm_infinite::diagnose::{Diagnosis, HeadReport, RunMeasurement};
 
 use crate::theme;
+use crate::views::pair::Pair;
 
 /// What colours a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,37 @@ impl Measure {
         }
     }
 
+    /// Of the head at a place in the lists of a side's runs, where it is finite.
+    pub fn of_side(self, diagnosis: &Diagnosis, side: Side, at: usize) -> Option<f64> {
+        let of = |side: usize| {
+            let run = diagnosis.runs.get(side)?;
+            self.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
+        };
+        match side {
+            Side::Run(side) => of(side),
+            Side::Difference(pair) => Some(of(pair.first)? - of(pair.second)?),
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::MaxLogit => "The largest logit on any key, within and beyond the training length",
+            Self::LogitExcess => {
+                "What unseen distances add to the logits of the same queries and keys, at most"
+            }
+            Self::LogitRise => {
+                "How far the largest logit beyond the training length lies above the largest within it"
+            }
+            Self::Entropy => "The largest mean entropy of a row of attention",
+            Self::StartMass => {
+                "Mean probability on the first tokens of the text, beyond the training length where there is a beyond"
+            }
+            Self::MeanDistance => "How far attention reaches on average",
+            Self::FirstBreak => "The first position at which logits or entropy leave what training showed",
+        }
+    }
+
     /// A value in words.
     pub fn words(self, value: Option<f64>) -> String {
         let words = match value {
@@ -106,8 +138,8 @@ impl Measure {
 pub enum Side {
     /// The policy of this number, from 0.
     Run(usize),
-    /// A less B.
-    Difference,
+    /// The first of the pair less the second.
+    Difference(Pair),
 }
 
 impl Side {
@@ -117,24 +149,33 @@ impl Side {
     pub const B: Self = Self::Run(1);
 
     /// All of so many runs, in the order of the menu.
-    pub fn all(runs: usize) -> impl Iterator<Item = Self> {
-        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference))
+    pub fn all(runs: usize, pair: Pair) -> impl Iterator<Item = Self> {
+        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference(pair)))
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Run(side) => theme::name(side),
-            Self::Difference => "A \u{2212} B",
+            Self::Run(side) => theme::name(side).to_owned(),
+            Self::Difference(pair) => pair.name(),
+        }
+    }
+
+    /// The pair that it is the difference of.
+    pub fn pair(self) -> Option<Pair> {
+        match self {
+            Self::Run(_) => None,
+            Self::Difference(pair) => Some(pair),
         }
     }
 
     /// The runs that it is of.
     pub fn runs(self) -> impl Iterator<Item = usize> {
-        match self {
-            Self::Run(side) => side..side + 1,
-            Self::Difference => 0..2,
-        }
+        let (first, second) = match self {
+            Self::Run(side) => (side, None),
+            Self::Difference(pair) => (pair.first, Some(pair.second)),
+        };
+        std::iter::once(first).chain(second)
     }
 }
 
@@ -147,6 +188,16 @@ pub enum Order {
     Strongest,
 }
 
+/// How heads are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// A tile for each, coloured.
+    #[default]
+    Grid,
+    /// A row for each, with every measure.
+    Table,
+}
+
 /// What is chosen in the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -156,13 +207,21 @@ pub struct Choice {
     pub side: Side,
     /// Where heads stand.
     pub order: Order,
+    /// As a grid or as rows.
+    pub view: View,
     /// The head that the other views show; `None` for all heads.
     pub head: Option<(usize, usize)>,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { measure: Measure::LogitExcess, side: Side::A, order: Order::Layers, head: None }
+        Self {
+            measure: Measure::LogitExcess,
+            side: Side::A,
+            order: Order::Layers,
+            view: View::Grid,
+            head: None,
+        }
     }
 }
 
@@ -187,18 +246,11 @@ impl Table {
     /// Of a diagnosis.
     pub fn new(diagnosis: &Diagnosis, measure: Measure, side: Side, order: Order) -> Self {
         let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
-        let of = |side: usize, at: usize| {
-            let run = diagnosis.runs.get(side)?;
-            measure.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
-        };
-        let value = |at: usize| match side {
-            Side::Run(side) => of(side, at),
-            Side::Difference => Some(of(0, at)? - of(1, at)?),
-        };
-        let values = (0..layers * heads).map(value).collect();
+        let values = (0..layers * heads).map(|at| measure.of_side(diagnosis, side, at)).collect();
         // A head that breaks early is broken more than one that breaks late.
-        let low_first = measure == Measure::FirstBreak && side != Side::Difference;
-        Self::of_values(heads, values, side == Side::Difference, low_first, order)
+        let diverging = side.pair().is_some();
+        let low_first = measure == Measure::FirstBreak && !diverging;
+        Self::of_values(heads, values, diverging, low_first, order)
     }
 
     fn of_values(

@@ -1,13 +1,14 @@
 //! How the head grid looks: tiles, the names in them, and the legend.
 
 use eframe::egui::epaint::{Mesh, Shape};
-use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
+use eframe::egui::{Align2, Color32, FontId, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
 use lm_infinite::diagnose::head_name;
 
 use super::layout::Layout;
-use super::model::{Measure, Scale, Table};
-use crate::theme::{SIDES, ink_on, ramp};
+use super::model::{Choice, Scale, Side, Table};
+use crate::theme::{self, SIDES, ink_on, ramp};
+use crate::views::pair::Pair;
 
 /// Height of the legend's bar.
 const BAR: f32 = 10.0;
@@ -18,14 +19,17 @@ const STEPS: u8 = 48;
 const EVEN: Color32 = Color32::from_rgb(236, 236, 232);
 
 /// The colour of a value: high ones are bright, as in the maps.
-pub fn color(scale: &Scale, value: f64) -> Color32 {
-    let share = scale.share(value);
-    if scale.diverging { diverging(share) } else { ramp(share as f32) }
+pub fn color(scale: &Scale, value: f64, side: Side) -> Color32 {
+    shaded(scale.share(value), side)
 }
 
-/// From the colour of B (0: more under B) over light grey to the colour of A (1).
-fn diverging(share: f64) -> Color32 {
-    let [a, b, ..] = SIDES;
+fn shaded(share: f64, side: Side) -> Color32 {
+    side.pair().map_or_else(|| ramp(share as f32), |pair| diverging(share, pair))
+}
+
+/// From the colour of the second (0: more under it) over light grey to the colour of the first (1).
+fn diverging(share: f64, pair: Pair) -> Color32 {
+    let [a, b] = [pair.first, pair.second].map(|side| SIDES[side % SIDES.len()]);
     let from_even = if share.is_finite() { (share.clamp(0.0, 1.0) as f32 - 0.5) * 2.0 } else { 0.0 };
     mix(EVEN, if from_even > 0.0 { a } else { b }, from_even.abs())
 }
@@ -39,7 +43,7 @@ fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
 }
 
 /// The tiles that are on screen, with the numbers of their layers, or of their heads if they are `named`.
-pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool) {
+pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, side: Side, named: bool) {
     let visible = ui.clip_rect();
     let painter = ui.painter();
     let mut mesh = Mesh::default();
@@ -50,7 +54,7 @@ pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, named: bool)
             let Some(head) = table.head_at(place) else { continue };
             let rect = layout.rect(origin, place);
             let fill = match (table.scale, table.value(head)) {
-                (Some(scale), Some(value)) => color(&scale, value),
+                (Some(scale), Some(value)) => color(&scale, value, side),
                 _ => empty,
             };
             mesh.add_colored_rect(rect, fill);
@@ -79,24 +83,29 @@ pub fn chosen(ui: &Ui, rect: Rect) {
 }
 
 /// The colour scale with its numbers, in a row of `width`.
-pub fn legend(painter: &Painter, ui: &Ui, area: Rect, scale: &Scale, measure: Measure) {
+pub fn legend(ui: &Ui, area: Rect, scale: &Scale, choice: Choice) {
+    let (painter, Choice { measure, side, .. }) = (ui.painter(), choice);
     let step = area.width() / f32::from(STEPS);
     for at in 0..STEPS {
         let corner = area.min + vec2(step * f32::from(at), 0.0);
         let share = (f64::from(at) + 0.5) / f64::from(STEPS);
-        let fill = if scale.diverging { diverging(share) } else { ramp(share as f32) };
-        painter.rect_filled(Rect::from_min_size(corner, vec2(step + 0.5, BAR)), 0.0, fill);
+        let part = Rect::from_min_size(corner, vec2(step + 0.5, BAR));
+        painter.rect_filled(part, 0.0, shaded(share, side));
     }
     let below = area.min.y + BAR + 2.0;
     let ink = ui.visuals().text_color();
+    let more = |place: usize| {
+        side.pair().map_or_else(String::new, |pair| format!("more under {}", theme::name(pair.side(place))))
+    };
     let ends = [
-        (0.0, Align2::LEFT_TOP, if scale.diverging { "  more under B" } else { "" }),
-        (0.5, Align2::CENTER_TOP, ""),
-        (1.0, Align2::RIGHT_TOP, if scale.diverging { "more under A  " } else { "" }),
+        (0.0, Align2::LEFT_TOP, format!("  {}", more(1))),
+        (0.5, Align2::CENTER_TOP, String::new()),
+        (1.0, Align2::RIGHT_TOP, format!("{}  ", more(0))),
     ];
     for (share, align, words) in ends {
         let number = measure.words(Some(scale.value(share)));
         let text = if share > 0.5 { format!("{words}{number}") } else { format!("{number}{words}") };
+        let text = text.trim().to_owned();
         let x = area.min.x + share as f32 * area.width();
         painter.text(pos2(x, below), align, text, FontId::proportional(11.0), ink);
     }
@@ -119,14 +128,16 @@ mod tests {
     #[test]
     fn high_values_are_bright_as_in_the_maps() {
         let scale = Scale { low: -2.0, high: 6.0, diverging: false, reversed: false };
-        let light = |at: u8| lightness(color(&scale, -2.0 + 0.8 * f64::from(at)));
+        let light = |at: u8| lightness(color(&scale, -2.0 + 0.8 * f64::from(at), Side::A));
         assert!((0..10).all(|at| light(at) < light(at + 1)));
-        assert_eq!([color(&scale, -2.0), color(&scale, 6.0)], [ramp(0.0), ramp(1.0)]);
+        assert_eq!([-2.0, 6.0].map(|value| color(&scale, value, Side::A)), [ramp(0.0), ramp(1.0)]);
     }
 
     #[test]
     fn a_difference_is_lightest_at_zero_and_ends_in_the_colours_of_the_sides() {
-        assert_eq!([diverging(1.0), diverging(0.0), diverging(0.5)], [SIDES[0], SIDES[1], EVEN]);
+        let pair = Pair { first: 2, second: 1 };
+        let diverging = |share: f64| super::diverging(share, pair);
+        assert_eq!([diverging(1.0), diverging(0.0), diverging(0.5)], [SIDES[2], SIDES[1], EVEN]);
         assert_eq!(diverging(f64::NAN), EVEN);
         for i in 0..5 {
             let (near, far) = (f64::from(i) / 10.0, f64::from(i + 1) / 10.0);
@@ -137,7 +148,8 @@ mod tests {
 
     #[test]
     fn names_are_legible_on_every_colour() {
-        let colors = (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0)]);
+        let colors =
+            (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0, Pair::default())]);
         for color in colors {
             assert!((lightness(ink_on(color)) - lightness(color)).abs() > 100.0, "{color:?}");
         }

@@ -6,21 +6,10 @@ use eframe::egui::Context;
 use lm_infinite::attention_window::{AttentionWindow, WindowRequest};
 
 use crate::theme;
+use crate::views::most::{Key, of_row};
 use crate::views::shown::Shown;
 use crate::views::strongest::strongest;
 use crate::window_query::{Question, WindowQuery};
-
-/// So many keys are told.
-pub const TOLD: usize = 8;
-
-/// A key with its probability.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Key {
-    /// Its position.
-    pub position: u64,
-    /// Of all keys that the query attends to.
-    pub probability: f32,
-}
 
 /// One policy: what is asked, and what came.
 #[derive(Default)]
@@ -79,39 +68,7 @@ impl Side {
         if self.of.upgrade().is_some_and(|of| Arc::ptr_eq(&of, answer)) {
             return;
         }
-        let query = answer.request.queries.start;
-        let probability =
-            |position| Some(Key { position, probability: answer.probability(query, position)? });
-        self.keys = most((0..=query).filter_map(probability));
+        self.keys = of_row(answer);
         self.of = Arc::downgrade(answer);
-    }
-}
-
-/// The keys with most, the largest first; none that is not attended to, or is no number.
-fn most(keys: impl Iterator<Item = Key>) -> Vec<Key> {
-    let mut most: Vec<Key> = Vec::with_capacity(TOLD + 1);
-    for key in keys.filter(|key| key.probability > 0.0) {
-        let at = most.partition_point(|other| other.probability >= key.probability);
-        if at < TOLD {
-            most.insert(at, key);
-            most.truncate(TOLD);
-        }
-    }
-    most
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_are_told_in_their_order() {
-        let key = |position: u64| Key { position, probability: ((position * 37) % 101) as f32 / 101.0 };
-        let found = most((0..101).map(key));
-        assert_eq!(found.len(), TOLD);
-        assert!(found.windows(2).all(|pair| pair[0].probability >= pair[1].probability));
-        assert_eq!(found[0].probability, 100.0 / 101.0);
-        let nothing = [f32::NAN, 0.0].map(|probability| Key { position: 0, probability });
-        assert!(most(nothing.into_iter()).is_empty());
     }
 }

@@ -2,28 +2,34 @@
 //! out.
 
 pub mod colors;
+mod failure;
+mod legend;
 mod lines;
+mod menus;
 mod paint;
+mod search;
+mod ticks;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Color32, Context, Key, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
+use eframe::egui::{Color32, Context, ProgressBar, RichText, Role, ScrollArea, Stroke, Ui, WidgetInfo, vec2};
 use lm_infinite::attention_window::{AttentionWindow, WindowRequest};
-use lm_infinite::diagnose::head_name;
 
 use self::colors::{Change, Colors, Controls, attention_colors, difference_color, loss, loss_color};
 use self::lines::Lines;
 use self::paint::Look;
+use self::search::Search;
+use self::ticks::Ticks;
 use super::data;
+use super::most::{Key as MostKey, of_row};
 use super::pane::Pane;
 use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
 use crate::inputs::Inputs;
-use crate::tab::Tab;
 use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 
@@ -55,6 +61,9 @@ struct Text {
     pointed: Option<(u64, Instant)>,
     /// Whose attention is shown: the marked token, or the one that the pointer rests on.
     source: Option<u64>,
+    search: Search,
+    /// What that token looks at most, of the window that it was computed from.
+    most: (Weak<AttentionWindow>, Vec<MostKey>),
 }
 
 /// An empty one.
@@ -77,7 +86,8 @@ impl Pane for Text {
     fn update(&mut self, ctx: &Context, shown: &Shown<'_>) {
         let Some(inputs) = shown.inputs else { return };
         if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, inputs)) {
-            let controls = Controls { colors: self.controls.colors, ..Controls::default() };
+            // What is looked for in one text may be looked for in the next.
+            let controls = Controls { typed: String::new(), ..self.controls.clone() };
             *self = Self { controls, of: Some(inputs.clone()), columns: self.columns, ..Self::default() };
         }
         if self.range != shown.range {
@@ -89,6 +99,8 @@ impl Pane for Text {
             self.wanted = shown.mark;
         }
         self.attention(ctx, shown);
+        self.search.poll();
+        self.search.ask(inputs, &self.controls.search, theme::wake(ctx));
         self.break_lines(ctx, inputs);
     }
 
@@ -98,13 +110,15 @@ impl Pane for Text {
             return;
         };
         let mut controls = self.controls.clone();
-        ui.horizontal_wrapped(|ui| menus_ui(ui, shown, &mut controls, commands));
+        let found = self.search.places().map(Vec::as_slice);
+        ui.horizontal_wrapped(|ui| menus::show(ui, shown, found, &mut controls, commands));
         if controls != self.controls {
             commands.push(Command::Text(Change::Controls(controls)));
         }
-        ui.horizontal_wrapped(|ui| self.legend(ui, shown));
+        ui.horizontal_wrapped(|ui| legend::show(ui, shown, self.controls.colors, self.source));
         self.state(ui);
         self.reading(ui, shown, inputs);
+        self.looked_at_ui(ui, inputs, commands);
         ui.separator();
         self.lines_ui(ui, shown, inputs, commands);
     }
@@ -112,37 +126,9 @@ impl Pane for Text {
     fn is_busy(&self) -> bool {
         let read = self.lines.as_ref().map_or(0, Lines::done);
         let total = self.of.as_ref().map_or(0, |inputs| inputs.tokens.len() as u64);
-        read < total || self.queries.iter().any(|query| query.progress().is_some())
-    }
-}
-
-fn menus_ui(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls, commands: &mut Vec<Command>) {
-    for (colors, name, help) in Colors::ALL {
-        ui.selectable_value(&mut controls.colors, colors, name).on_hover_text(help);
-    }
-    ui.separator();
-    let last = shown.diagnosis.tokens.saturating_sub(1);
-    let mut go_to = |token: u64| commands.push(Command::Text(Change::GoTo(token.min(last))));
-    let label = ui.label("Go to token");
-    let field = TextEdit::singleline(&mut controls.typed).desired_width(80.0);
-    let response = ui.add(field).labelled_by(label.id).on_hover_text("A position; Enter goes there");
-    if response.lost_focus()
-        && ui.input(|input| input.key_pressed(Key::Enter))
-        && let Ok(position) = controls.typed.trim().replace(',', "").parse::<u64>()
-    {
-        go_to(position);
-    }
-    if ui.button("Training length").on_hover_text("Go to the end of the training length").clicked() {
-        go_to(shown.diagnosis.trained_length);
-    }
-    if let Some(query) = shown.mark {
-        if ui.button("Unmark").on_hover_text(format!("Let token {query} go")).clicked() {
-            commands.push(Command::Mark(None));
-        }
-        let help = format!("The attention of token {query}");
-        if ui.button("Show in the map").on_hover_text(help).clicked() {
-            commands.push(Command::Show(Tab::Map));
-        }
+        read < total
+            || self.search.is_running()
+            || self.queries.iter().any(|query| query.progress().is_some())
     }
 }
 
@@ -153,7 +139,9 @@ impl Text {
             query.poll();
             query.keep_only(shown.inputs);
         }
-        let Some(side) = self.controls.colors.attention_side() else { return };
+        self.take_most();
+        let Some(place) = self.controls.colors.attention_place() else { return };
+        let side = shown.pair.side(place);
         self.choose_source(ctx, shown);
         let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
         let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
@@ -161,7 +149,17 @@ impl Text {
             return;
         }
         let request = WindowRequest { layer, head, queries: query..query + 1, keys: 0..query + 1, pool: 1 };
-        self.queries[side].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
+        self.queries[place].ask(Question { inputs: inputs.clone(), side, request }, theme::wake(ctx));
+    }
+
+    /// Tells the keys with most attention of an answer that has come.
+    fn take_most(&mut self) {
+        let answer = self.controls.colors.attention_place().and_then(|place| self.queries[place].answer());
+        match answer {
+            Some(answer) if self.most.0.upgrade().is_some_and(|of| Arc::ptr_eq(&of, answer)) => {}
+            Some(answer) => self.most = (Arc::downgrade(answer), of_row(answer)),
+            None => self.most = Default::default(),
+        }
     }
 
     /// The marked token, else the one that the pointer has rested on.
@@ -218,7 +216,14 @@ impl Text {
             commands.push(Command::Text(Change::Columns(columns)));
         }
         let Some(lines) = &self.lines else { return };
-        data::mark(ui, ui.available_rect_before_wrap());
+        let whole = ui.available_rect_before_wrap();
+        data::mark(ui, whole);
+        let (text, beside) = whole.split_left_right_at_x(whole.right() - ticks::WIDTH);
+        let marked = Ticks { found: self.found(), looked_at: self.looked_at(), mark: shown.mark };
+        if let Some(token) = marked.show(ui, beside.shrink2(vec2(1.0, 0.0)), lines, shown.diagnosis.tokens) {
+            commands.push(Command::Text(Change::GoTo(token)));
+        }
+        ui.set_max_width(text.width() - 2.0);
         let mut area = ScrollArea::vertical().auto_shrink(false);
         if let Some((token, line)) = self.wanted.and_then(|token| Some((token, lines.line(token)?))) {
             let above = line as f32 * look.height - ui.available_height() / 3.0;
@@ -227,14 +232,19 @@ impl Text {
         }
         ui.spacing_mut().item_spacing.y = 0.0;
         let (ink, dark) = (ui.visuals().text_color(), ui.visuals().dark_mode);
-        let framed = [(shown.mark, 2.0), (shown.hover.map(|hover| hover.position), 1.0)];
+        let strong = ui.visuals().strong_text_color();
+        let found = Stroke::new(1.5, ui.visuals().selection.stroke.color);
+        let hover = shown.hover.map(|hover| hover.position);
         area.show_rows(ui, look.height, lines.len(), |ui, rows| {
             for line in rows {
                 let color = |position| self.color(shown, position, ink, dark);
                 let tokens = lines.tokens(line);
                 let inside = |range: &Range<u64>| range.start < tokens.end && tokens.start < range.end;
                 let look = Look { strong: shown.range.as_ref().is_some_and(inside), ..look.clone() };
-                let pointed = paint::line(ui, &look, inputs, tokens, color, framed);
+                let mut framed = self.found_in(&tokens, found);
+                framed.extend(hover.map(|at| (at..at + 1, Stroke::new(1.0, strong))));
+                framed.extend(shown.mark.map(|at| (at..at + 1, Stroke::new(2.0, strong))));
+                let pointed = paint::line(ui, &look, inputs, tokens, color, &framed);
                 let Some(position) = pointed.token else { continue };
                 commands.push(Command::Hover(Hover { position, key: None }));
                 if pointed.clicked {
@@ -245,9 +255,47 @@ impl Text {
         });
     }
 
+    fn found(&self) -> &[Range<u64>] {
+        self.search.places().map_or(&[], Vec::as_slice)
+    }
+
+    /// Places in a line that were found.
+    fn found_in(&self, tokens: &Range<u64>, stroke: Stroke) -> Vec<(Range<u64>, Stroke)> {
+        let found = self.found();
+        let first = found.partition_point(|place| place.end <= tokens.start);
+        let inside = found[first..].iter().take_while(|place| place.start < tokens.end);
+        inside.map(|place| (place.clone(), stroke)).collect()
+    }
+
+    /// The keys with most attention, where attention is shown.
+    fn looked_at(&self) -> &[MostKey] {
+        if self.window().is_some() { &self.most.1 } else { &[] }
+    }
+
+    /// The keys with most attention, as a list that leads there.
+    fn looked_at_ui(&self, ui: &mut Ui, inputs: &Inputs, commands: &mut Vec<Command>) {
+        let keys = self.looked_at();
+        if keys.is_empty() {
+            return;
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.weak("looks at");
+            for key in keys {
+                let token = tokens::text(inputs, key.position);
+                let words = format!("{:.2} “{token}”", key.probability);
+                let link = ui.link(RichText::new(words).monospace().size(11.5));
+                let name = format!("Looks at token {}", key.position);
+                link.widget_info(|| WidgetInfo::labeled(Role::Link, true, &name));
+                if link.on_hover_text(format!("token {}: a click goes there", key.position)).clicked() {
+                    commands.push(Command::Text(Change::GoTo(key.position)));
+                }
+            }
+        });
+    }
+
     /// What is being computed.
     fn state(&self, ui: &mut Ui) {
-        let Some(query) = self.controls.colors.attention_side().map(|side| &self.queries[side]) else {
+        let Some(query) = self.controls.colors.attention_place().map(|place| &self.queries[place]) else {
             return;
         };
         ui.horizontal_wrapped(|ui| {
@@ -264,49 +312,6 @@ impl Text {
         });
     }
 
-    fn legend(&self, ui: &mut Ui, shown: &Shown<'_>) {
-        let dark = ui.visuals().dark_mode;
-        let head = shown.head.or_else(|| strongest(shown.diagnosis));
-        match self.controls.colors.attention_side() {
-            None => {
-                let steps: &[f32] = if self.controls.colors == Colors::Difference {
-                    &[-5.0, -2.5, 2.5, 5.0]
-                } else {
-                    &[0.0, 2.5, 5.0, 10.0]
-                };
-                for &nats in steps {
-                    let color = match self.controls.colors {
-                        Colors::Difference => difference_color(nats),
-                        _ => loss_color(nats, self.controls.colors),
-                    };
-                    let text = RichText::new(format!(" {nats} ")).background_color(color).monospace();
-                    ui.label(text);
-                }
-                ui.weak(
-                    "nats. Click a token to mark it: then its attention can be shown, here and in the map.",
-                );
-            }
-            Some(side) => {
-                for share in [1e-4_f32, 1e-3, 1e-2, 0.1, 1.0] {
-                    let (fill, ink) = attention_colors(share, dark);
-                    ui.label(
-                        RichText::new(format!(" {share} ")).background_color(fill).color(ink).monospace(),
-                    );
-                }
-                let head = head_name(head.unwrap_or_default());
-                match self.source {
-                    Some(query) => ui.weak(format!(
-                        "probability of {head}, from token {query}, under {}",
-                        theme::name(side)
-                    )),
-                    None => {
-                        ui.label("Point at a token, or click it, to see the attention of the head from it.")
-                    }
-                };
-            }
-        }
-    }
-
     /// One line about the token under the pointer, or the marked one.
     fn reading(&self, ui: &mut Ui, shown: &Shown<'_>, inputs: &Inputs) {
         let at = shown.hover.map(|hover| hover.position).or(shown.mark);
@@ -317,7 +322,8 @@ impl Text {
             };
             ui.label(format!("token {position}"));
             ui.label(RichText::new(format!("“{}”", tokens::text(inputs, position))).monospace().strong());
-            for (side, run) in shown.diagnosis.runs.iter().take(2).enumerate() {
+            let runs = shown.diagnosis.runs.iter().enumerate();
+            for (side, run) in runs.filter(|(side, _)| !shown.hidden.has(*side)) {
                 let words =
                     loss(&run.arrays.nll, position).map_or("–".to_owned(), |nll| format!("{nll:.3} nats"));
                 ui.label(
@@ -335,19 +341,21 @@ impl Text {
     }
 
     fn window(&self) -> Option<&AttentionWindow> {
-        let window = self.queries[self.controls.colors.attention_side()?].answer()?;
+        let window = self.queries[self.controls.colors.attention_place()?].answer()?;
         (Some(window.request.queries.start) == self.source).then_some(window)
     }
 
     /// Background and ink of a token.
     fn color(&self, shown: &Shown<'_>, position: u64, ink: Color32, dark: bool) -> (Color32, Color32) {
-        let runs = &shown.diagnosis.runs;
+        let (runs, pair) = (&shown.diagnosis.runs, shown.pair);
         let nll = |side: usize| runs.get(side).and_then(|run| loss(&run.arrays.nll, position));
         let fill = match self.controls.colors {
-            Colors::A => nll(0).map(|nll| loss_color(nll, Colors::A)),
-            Colors::B => nll(1).map(|nll| loss_color(nll, Colors::B)),
-            Colors::Difference => nll(0).zip(nll(1)).map(|(a, b)| difference_color(a - b)),
-            Colors::AttentionA | Colors::AttentionB => {
+            Colors::First => nll(pair.first).map(|nll| loss_color(nll, pair.first)),
+            Colors::Second => nll(pair.second).map(|nll| loss_color(nll, pair.second)),
+            Colors::Difference => {
+                nll(pair.first).zip(nll(pair.second)).map(|(a, b)| difference_color(a - b, pair))
+            }
+            Colors::AttentionFirst | Colors::AttentionSecond => {
                 let window = self.window();
                 let query = window.map(|window| window.request.queries.start);
                 let probability =

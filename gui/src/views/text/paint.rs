@@ -1,5 +1,7 @@
 //! One line of the text on screen.
 
+use std::ops::Range;
+
 use eframe::egui::text::{CCursor, LayoutJob, TextFormat};
 use eframe::egui::{Align2, Color32, FontId, Galley, Pos2, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 
@@ -33,7 +35,7 @@ impl Look {
 
     /// Letters of a line.
     pub fn columns(&self, ui: &Ui) -> usize {
-        ((ui.available_width() - LEFT - 10.0) / self.letter).clamp(20.0, 160.0) as usize
+        ((ui.available_width() - LEFT - 12.0 - super::ticks::WIDTH) / self.letter).clamp(20.0, 160.0) as usize
     }
 }
 
@@ -46,14 +48,14 @@ pub struct Pointed {
     pub clicked: bool,
 }
 
-/// Draws the tokens of a line with `color`'s background and ink, and frames around the `framed` ones of these widths.
+/// Draws the tokens of a line with `color`'s background and ink, and frames around the `framed` ones.
 pub fn line(
     ui: &mut Ui,
     look: &Look,
     inputs: &Inputs,
-    line: std::ops::Range<u64>,
+    line: Range<u64>,
     color: impl Fn(u64) -> (Color32, Color32),
-    framed: [(Option<u64>, f32); 2],
+    framed: &[(Range<u64>, Stroke)],
 ) -> Pointed {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), look.height), Sense::click());
     let mut job = LayoutJob::default();
@@ -73,13 +75,13 @@ pub fn line(
     let small = FontId::monospace(11.0);
     ui.painter().text(number, Align2::RIGHT_TOP, line.start.to_string(), small, ink);
     ui.painter().galley(origin, galley.clone(), ui.visuals().text_color());
-    for (position, width) in framed {
-        if let Some(position) = position.filter(|position| line.contains(position)) {
-            let index = (position - line.start) as usize;
-            let begin = index.checked_sub(1).map_or(0, |before| ends[before]);
-            let frame = frame(&galley, origin, begin, ends[index], look.height);
-            let stroke = Stroke::new(width, ui.visuals().strong_text_color());
-            ui.painter().rect_stroke(frame, 2.0, stroke, StrokeKind::Outside);
+    for (tokens, stroke) in framed {
+        let (from, to) = (tokens.start.max(line.start), tokens.end.min(line.end));
+        if from < to {
+            let [first, last] = [from, to - 1].map(|token| (token - line.start) as usize);
+            let begin = first.checked_sub(1).map_or(0, |before| ends[before]);
+            let frame = frame(&galley, origin, begin, ends[last], look.height);
+            ui.painter().rect_stroke(frame, 2.0, *stroke, StrokeKind::Outside);
         }
     }
     let Some(at) = response.hover_pos().filter(|at| at.x >= origin.x) else { return Pointed::default() };

@@ -17,10 +17,12 @@ use self::paint::Strip;
 use super::caption::Caption;
 use super::map::viewport::Tile;
 use super::memo::Memo;
-use super::shown::Shown;
+use super::pair::Pair;
+use super::shown::{Hidden, Shown};
 use super::strongest::strongest;
 use super::{data, tokens};
 use crate::command::Command;
+use crate::notes::Mark;
 use crate::theme;
 use crate::words::grouped;
 
@@ -34,14 +36,14 @@ const LEFT: f32 = 62.0;
 /// A range that is shorter than this on screen was a click.
 const CLICK: f32 = 3.0;
 
-/// The head and the query whose rows are shown.
-type Asked = (Option<Head>, Option<u64>);
+/// The head and the query whose rows are shown, and what is not.
+type Asked = (Option<Head>, Option<u64>, Hidden);
 
 /// What the strips show, computed before a frame.
 #[derive(Default)]
 pub struct Timeline {
-    losses: Memo<usize, Vec<Loss>>,
-    rows: Memo<Asked, Vec<Vec<Tile>>>,
+    losses: Memo<Pair, Vec<Loss>>,
+    rows: Memo<Asked, Vec<(usize, Vec<Tile>)>>,
 }
 
 impl Timeline {
@@ -49,13 +51,15 @@ impl Timeline {
     pub fn update(&mut self, shown: &Shown<'_>) {
         let diagnosis = shown.diagnosis;
         let nll = |side: usize| diagnosis.runs.get(side).map(|run| run.arrays.nll.as_slice());
-        self.losses.update(diagnosis, diagnosis.runs.len(), || {
-            losses(nll(0).unwrap_or_default(), nll(1), diagnosis.tokens)
+        let pair = shown.pair;
+        self.losses.update(diagnosis, pair, || {
+            losses(nll(pair.first).unwrap_or_default(), nll(pair.second), diagnosis.tokens)
         });
         let head = shown.head.or_else(|| strongest(diagnosis));
-        self.rows.update(diagnosis, (head, shown.mark), || match (head, shown.mark) {
+        self.rows.update(diagnosis, (head, shown.mark, shown.hidden), || match (head, shown.mark) {
             (Some(head), Some(query)) => {
-                diagnosis.runs.iter().take(ROWS).map(|run| row(diagnosis, run, head, query)).collect()
+                let sides = sides(shown).into_iter();
+                sides.map(|side| (side, row(diagnosis, &diagnosis.runs[side], head, query))).collect()
             }
             _ => Vec::new(),
         });
@@ -67,12 +71,12 @@ impl Timeline {
         ui: &mut Ui,
         shown: &Shown<'_>,
         caption: &Caption,
-        playing: bool,
+        (playing, marks): (bool, &[Mark]),
         commands: &mut Vec<Command>,
     ) {
         ui.horizontal(|ui| self.words(ui, shown, caption, playing, commands));
         let tokens = shown.diagnosis.tokens.max(1);
-        let rows = shown.diagnosis.runs.len().min(ROWS);
+        let rows = sides(shown).len();
         let height = RULER + LOSSES + ROW * rows as f32 + 2.0;
         let (area, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
         let strip = |top: f32, height: f32| {
@@ -85,6 +89,7 @@ impl Timeline {
         let (ruler, below) = (strip(0.0, RULER), strip(RULER, height - RULER));
         data::mark(ui, area);
         self.draw(ui, shown, &ruler, strip);
+        marks.iter().for_each(|mark| paint::flag(ui, &ruler, mark.token));
         range(ui, &ruler, shown.range.clone(), commands);
         cursor(ui, &below, shown, commands);
         paint::cursor(ui, &strip(0.0, height), shown.mark, shown.hover.map(|hover| hover.position));
@@ -93,12 +98,13 @@ impl Timeline {
     fn draw(&self, ui: &Ui, shown: &Shown<'_>, ruler: &Strip, strip: impl Fn(f32, f32) -> Strip) {
         let diagnosis = shown.diagnosis;
         paint::ruler(ui, ruler, diagnosis.trained_length);
-        let all = strip(RULER, LOSSES + ROW * diagnosis.runs.len().min(ROWS) as f32 + 2.0);
+        let all = strip(RULER, LOSSES + ROW * sides(shown).len() as f32 + 2.0);
         ui.painter().rect_filled(all.rect, 0.0, ui.visuals().extreme_bg_color);
-        let names = if diagnosis.runs.len() > 1 { "loss A \u{2212} B" } else { "loss A" };
-        paint::name(ui, &strip(RULER, LOSSES), names, ui.visuals().text_color());
+        let pair = (diagnosis.runs.len() > 1).then_some(shown.pair);
+        let name = pair.map_or("loss A".to_owned(), |pair| format!("loss {}", pair.name()));
+        paint::name(ui, &strip(RULER, LOSSES), &name, ui.visuals().text_color());
         if let Some(losses) = self.losses.value() {
-            paint::losses(ui, &strip(RULER, LOSSES), losses, diagnosis.runs.len() > 1);
+            paint::losses(ui, &strip(RULER, LOSSES), losses, pair);
         }
         if shown.mark.is_none() {
             paint::hint(
@@ -107,13 +113,14 @@ impl Timeline {
                 "Drag here: the cursor, and what its token attends to",
             );
         }
-        for (side, tiles) in self.rows.value().into_iter().flatten().enumerate() {
-            let place = strip(RULER + LOSSES + 2.0 + ROW * side as f32, ROW);
+        for (at, (side, tiles)) in self.rows.value().into_iter().flatten().enumerate() {
+            let (side, place) = (*side, strip(RULER + LOSSES + 2.0 + ROW * at as f32, ROW));
             paint::tiles(ui, &place, tiles);
             let name = format!("attends {}", theme::name(side));
             paint::name(ui, &place, &name, theme::side(ui.visuals(), side));
         }
-        for (side, run) in diagnosis.runs.iter().enumerate() {
+        let runs = diagnosis.runs.iter().enumerate();
+        for (side, run) in runs.filter(|(side, _)| !shown.hidden.has(*side)) {
             if let Some(onset) = run.loss.onset {
                 let [low, high] = onset.interval;
                 paint::onset(ui, ruler, [low, onset.at, high], theme::side(ui.visuals(), side));
@@ -167,9 +174,15 @@ impl Timeline {
     }
 }
 
+/// The policies that have a row of attention: the first ones that are drawn.
+fn sides(shown: &Shown<'_>) -> Vec<usize> {
+    let drawn = (0..shown.diagnosis.runs.len()).filter(|&side| !shown.hidden.has(side));
+    drawn.take(ROWS).collect()
+}
+
 /// Where the loss of every policy begins to rise, in words.
 fn onsets(shown: &Shown<'_>) -> String {
-    let runs = shown.diagnosis.runs.iter().enumerate();
+    let runs = shown.diagnosis.runs.iter().enumerate().filter(|(side, _)| !shown.hidden.has(*side));
     let onset = |(side, run): (usize, &lm_infinite::diagnose::RunMeasurement)| {
         let onset = run.loss.onset?;
         let ([low, high], at) = (onset.interval.map(grouped), grouped(onset.at));

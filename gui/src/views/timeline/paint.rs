@@ -9,7 +9,8 @@ use super::model::Loss;
 use crate::views::map::layout::ticks;
 use crate::views::map::paint::color;
 use crate::views::map::viewport::Tile;
-use crate::views::text::colors::{Colors, difference_color, loss_color};
+use crate::views::pair::Pair;
+use crate::views::text::colors::{difference_color, loss_color};
 use crate::words::grouped;
 
 /// Ends of the colours of a row: from a millionth to 1, as in the maps.
@@ -78,13 +79,15 @@ pub fn ruler(ui: &Ui, strip: &Strip, trained: u64) {
     }
 }
 
-/// Losses, of A alone or the difference of two.
-pub fn losses(ui: &Ui, strip: &Strip, losses: &[Loss], difference: bool) {
+/// Losses, of A alone or the difference of a pair.
+pub fn losses(ui: &Ui, strip: &Strip, losses: &[Loss], pair: Option<Pair>) {
     let color = |loss: &Loss| match loss {
         Loss::Unread => Color32::TRANSPARENT,
         Loss::NotFinite => crate::views::map::paint::NOT_FINITE,
-        Loss::Nats(nats) if difference => difference_color(*nats),
-        Loss::Nats(nats) => loss_color(*nats, Colors::A),
+        Loss::Nats(nats) => match pair {
+            Some(pair) => difference_color(*nats, pair),
+            None => loss_color(*nats, 0),
+        },
     };
     cells(ui, strip.rect, losses.iter().map(color));
 }
@@ -142,6 +145,13 @@ pub fn onset(ui: &Ui, strip: &Strip, [low, at, high]: [u64; 3], color: Color32) 
     let tip = pos2(strip.x(at), strip.rect.bottom());
     let corners = vec![tip, tip + vec2(-4.0, -6.0), tip + vec2(4.0, -6.0)];
     ui.painter().add(Shape::convex_polygon(corners, color, Stroke::NONE));
+}
+
+/// A token that was marked.
+pub fn flag(ui: &Ui, strip: &Strip, token: u64) {
+    let at = pos2(strip.x(token), strip.rect.top() + 4.0);
+    let corners = vec![at - vec2(3.0, 0.0), at - vec2(0.0, 4.0), at + vec2(3.0, 0.0), at + vec2(0.0, 4.0)];
+    ui.painter().add(Shape::convex_polygon(corners, crate::theme::SPOTLIGHT, Stroke::NONE));
 }
 
 /// What lies outside of the range is veiled.

@@ -1,6 +1,6 @@
 //! The fields of a policy: a preset, how it is written, and its parameters.
 
-use eframe::egui::{self, ComboBox, DragValue, Id, RichText, TextEdit, Ui};
+use eframe::egui::{self, ComboBox, DragValue, Id, TextEdit, Ui};
 use lm_infinite::policy::{PRESETS, PolicySpec};
 
 use crate::theme;
@@ -15,11 +15,9 @@ pub fn policy(
     trained_length: Option<u64>,
 ) {
     let name = theme::name(side);
-    let label =
-        ui.label(RichText::new(format!("Policy {name}")).color(theme::side(ui.visuals(), side)).strong());
     let chosen = text.split(':').next().unwrap_or_default().to_owned();
     let combo =
-        ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(130.0).show_ui(ui, |ui| {
+        ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(120.0).show_ui(ui, |ui| {
             for (preset, help) in PRESETS {
                 if ui.selectable_label(*preset == chosen, *preset).on_hover_text(*help).clicked() {
                     (*text, *refused) = ((*preset).to_owned(), None);
@@ -27,7 +25,9 @@ pub fn policy(
             }
         });
     let help = PRESETS.iter().find(|(preset, _)| *preset == chosen).map_or("", |(_, help)| help);
-    combo.response.labelled_by(label.id).on_hover_text(help);
+    let words = format!("Policy {name}: {chosen}");
+    combo.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, &words));
+    combo.response.on_hover_text(help);
     typed_policy(ui, side, text, refused, trained_length);
     // Without a model nobody knows the defaults.
     let Some(trained_length) = trained_length else { return };
@@ -81,7 +81,8 @@ fn typed_policy(
     let id = Id::unique(("policy as written", side));
     let kept = ui.data(|data| data.get_temp::<(String, String)>(id));
     let mut typed = kept.filter(|(_, of)| of == text).map_or_else(|| text.clone(), |(typed, _)| typed);
-    let field = ui.add(TextEdit::singleline(&mut typed).desired_width(190.0));
+    let field =
+        ui.add(TextEdit::singleline(&mut typed).desired_width(ui.available_width().clamp(120.0, 190.0)));
     let help =
         "The policy as --policy takes it; those joined by + act together, as in lambda+self-extend (Enter)";
     let name = format!("Policy {}, as written", theme::name(side));

@@ -1,85 +1,46 @@
-//! What broke, in words: one line per policy, and its factors.
+//! What became of a policy, in words: its loss, and its factors.
 
-use eframe::egui::{Checkbox, Grid, Label, RichText, Role, Ui, WidgetInfo};
+use eframe::egui::{RichText, Ui};
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
-use super::curves::paint::example;
-use super::reach::{not_yet, to_go};
-use super::shown::Hidden;
-use crate::theme;
+use crate::views::reach::{not_yet, to_go};
 use crate::words::grouped;
 
-/// Titles of the columns, behind that of the policies.
+/// What is told of a policy.
 const TITLES: [&str; 6] = ["tokens", "loss (nats)", "loss beyond", "logits", "entropy", "drift"];
-/// Narrowest table, in points.
-const TABLE: f32 = 880.0;
 
-/// Draws the verdicts. `asked` is the number of tokens that was asked for, where that is known.
-#[must_use]
-pub fn show(ui: &mut Ui, diagnosis: &Diagnosis, asked: Option<u64>, mut hidden: Hidden) -> Hidden {
+/// What losses are held against.
+pub fn reference(diagnosis: &Diagnosis) -> String {
     let reference = match (diagnosis.reference_nll, diagnosis.reference_first_non_finite) {
         (Some(nll), _) => format!("costs {nll:.2} nats per token"),
         (None, Some(at)) => format!("has a loss that is not finite from token {at}"),
         (None, None) => "has not been read yet".to_owned(),
     };
-    ui.label(format!(
+    format!(
         "{}: trained on {} tokens. Reference: the same text in windows of that length {reference}.",
         diagnosis.model, diagnosis.trained_length
-    ));
-    if ui.available_width() < TABLE {
-        // A narrow place has no room for columns: every value behind its title.
-        for (side, run) in diagnosis.runs.iter().enumerate() {
-            hidden = name_ui(ui, side, run, hidden);
-            let grid = Grid::new(("verdict", side)).num_columns(2).spacing([8.0, 2.0]).min_row_height(0.0);
-            grid.show(ui, |ui| row(ui, diagnosis, run, asked, true));
-            ui.add_space(2.0);
-        }
-        return hidden;
-    }
-    Grid::new("verdicts").num_columns(TITLES.len() + 1).striped(true).spacing([14.0, 4.0]).show(ui, |ui| {
-        for title in std::iter::once("").chain(TITLES) {
-            ui.label(RichText::new(title).weak());
-        }
-        ui.end_row();
-        for (side, run) in diagnosis.runs.iter().enumerate() {
-            hidden = name_ui(ui, side, run, hidden);
-            row(ui, diagnosis, run, asked, false);
-            ui.end_row();
-        }
-    });
-    hidden
+    )
 }
 
-/// What a policy is called, how its lines look, and whether they are drawn.
-fn name_ui(ui: &mut Ui, side: usize, run: &RunMeasurement, hidden: Hidden) -> Hidden {
-    let mut drawn = !hidden.has(side);
-    ui.horizontal(|ui| {
-        example(ui, side);
-        let name = format!("{}  {}", theme::name(side), run.policy);
-        let words = RichText::new(name).color(theme::side(ui.visuals(), side)).strong();
-        let tick = ui.add(Checkbox::without_text(&mut drawn));
-        let draw = format!("Draw {}", theme::name(side));
-        tick.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, drawn, &draw));
-        tick.on_hover_text(draw);
-        ui.add(Label::new(words).truncate()).on_hover_text(&run.policy);
-    });
-    hidden.with(side, !drawn)
+/// The mean loss and what became of it, in a few words; true if it fails.
+pub fn short(diagnosis: &Diagnosis, run: &RunMeasurement) -> (String, bool) {
+    let (nll, breaks) = loss(run);
+    let failed = run.breaks.is_some() || run.first_non_finite.is_some();
+    let left = to_go(diagnosis, run).filter(|_| !failed);
+    let unit = if run.nll.is_some() { " nats" } else { "" };
+    (format!("{nll}{unit}, {}", left.map_or(breaks, not_yet)), failed)
 }
 
-/// What one policy did, every value behind its title where rows are `titled`.
-fn row(ui: &mut Ui, diagnosis: &Diagnosis, run: &RunMeasurement, asked: Option<u64>, titled: bool) {
+/// What one policy did, every value behind its title.
+pub fn rows(ui: &mut Ui, diagnosis: &Diagnosis, run: &RunMeasurement, asked: Option<u64>) {
     let mut titles = TITLES.into_iter();
     let mut value = |ui: &mut Ui, text: RichText, help: &str| {
-        if let Some(title) = titles.next().filter(|_| titled) {
-            ui.label(RichText::new(title).weak());
-        }
+        ui.label(RichText::new(titles.next().unwrap_or_default()).weak());
         let label = ui.label(text);
         if !help.is_empty() {
             label.on_hover_text(help);
         }
-        if titled {
-            ui.end_row();
-        }
+        ui.end_row();
     };
     let (words, help) = tokens(diagnosis, run, asked);
     value(ui, words.into(), &help);
