@@ -114,6 +114,9 @@ impl Measure {
             }
             Self::MeanDistance => "How far attention reaches on average",
             Self::FirstBreak => "The first position at which logits or entropy leave what training showed",
+            Self::SinkMass => {
+                "Mean probability on the head's learned sink, beyond the training length where there is a beyond"
+            }
         }
     }
 
