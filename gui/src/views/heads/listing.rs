@@ -156,8 +156,8 @@ mod tests {
         let csv = Listing { rows: few, of: 2, refused: None }.csv();
         let lines: Vec<_> = csv.lines().collect();
         assert!(lines[0].starts_with("layer,head,logit excess at unseen distances,"));
-        assert_eq!(lines[1], "0,0,0.3333333333333333,0,0,0,0,0,0");
-        assert_eq!(lines[2], "0,1,,1,1,1,1,1,1");
+        assert_eq!(lines[1], "0,0,0.3333333333333333,0,0,0,0,0,0,0");
+        assert_eq!(lines[2], "0,1,,1,1,1,1,1,1,1");
         assert!(lines.iter().all(|line| line.split(',').count() == COLUMNS + 2));
     }
 }
