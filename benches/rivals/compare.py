@@ -16,9 +16,9 @@ WINDOW_POLICY = "lm-infinite:start=10,window=2048"
 
 def commands(a, length):
     """Rivals as (name, command, environment) at one length."""
-    ours = lambda policy: [
+    ours = lambda policy, precision: [
         a.ours, "bench", "--json", "--model", a.model, "--threads", str(a.threads), "--policy", policy,
-        "--lengths", str(length), "--decode", str(a.decode), "--rounds", "1",
+        "--lengths", str(length), "--decode", str(a.decode), "--rounds", "1", "--precision", precision,
     ]
     rivals = []
     if a.llama_python:
@@ -29,8 +29,9 @@ def commands(a, length):
     for name, program in a.candle:
         threads = {"RAYON_NUM_THREADS": str(a.threads)}
         rivals.append((name, [program, a.model, str(length), str(a.decode)], threads))
-    rivals.append(("lm-infinite, vanilla", ours("vanilla"), {}))
-    rivals.append((f"lm-infinite, {WINDOW_POLICY}", ours(WINDOW_POLICY), {}))
+    for precision in ["exact", "fast"]:
+        for policy in ["vanilla", WINDOW_POLICY]:
+            rivals.append((f"lm-infinite, {policy}, {precision}", ours(policy, precision), {}))
     return rivals
 
 
