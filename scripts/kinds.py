@@ -27,7 +27,9 @@ KINDS = {
 }
 # Three million tokens, 16 segments of 128 a step.
 STEPS = 1465
-READING = ["--tokens", "2k"]
+# The fix and its parts, and windows of three quarters of the training length: few tokens of a segment attend to all of it.
+POLICIES = ["vanilla", "window", "lambda", "ceiling", "lm-infinite", "window:window=96", "lm-infinite:window=96"]
+READING = ["--tokens", "2k", *(part for policy in POLICIES for part in ("--policy", policy))]
 
 
 def train(options, name, work, seed):
@@ -69,33 +71,31 @@ def rows(kind, seed, held_out, diagnosis, heads):
     for run in diagnosis["runs"]:
         loss, factors = run["loss"], run["factors"]
         logits, entropy = factors["logits"], factors["entropy"]
-        own = [head for head in heads if run["policy"].split(":")[0] == head["policy"].split(":")[0]]
+        own = [head for head in heads if run["policy"] == head["policy"]]
+        of = loss["effect"]
         onset = loss["onset"] or {"at": None, "interval": [None, None]}
-        excess = logits["largest_excess"]
+        excess = logits.get("largest_excess")
         yield {
             "kind": kind, "seed": seed, "policy": run["policy"], "held_out": held_out, "reference": diagnosis["reference_nll"],
-            "nll": run["nll"], "outcome": loss["outcome"], "excess": loss["effect"], "excess_low": loss["interval"][0],
-            "excess_high": loss["interval"][1], "n": loss["n"], "from": loss["from"], "onset": onset["at"],
+            "nll": run["nll"], "outcome": loss["outcome"], "excess": of["mean"], "excess_low": of["low"], "excess_high": of["high"],
+            "n": of["n"], "from": loss["from"], "onset": onset["at"],
             "onset_low": onset["interval"][0], "onset_high": onset["interval"][1], "logits": logits["outcome"],
-            "logits_at": logits["at"], "logits_excess": excess and excess["effect"]["mean"], "logits_heads": logits["heads_exceeding"],
-            "entropy": entropy["outcome"], "entropy_at": entropy["at"], "entropy_excess": entropy["effect"],
-            "entropy_low": entropy["interval"][0], "entropy_high": entropy["interval"][1], "start_mass": entropy["start_mass"],
+            "logits_at": logits["at"], "logits_excess": excess and excess["effect"]["mean"], "logits_heads": logits.get("heads_exceeding"),
+            "entropy": entropy["outcome"], "entropy_at": entropy["at"], "entropy_excess": entropy.get("effect"),
+            "entropy_low": (entropy.get("interval") or [None])[0], "entropy_high": (entropy.get("interval") or [None])[-1],
+            "start_mass": entropy.get("start_mass"),
             "sink_inside": mean(head["sink_mass_inside"] for head in own),
             "sink_beyond": mean(head["sink_mass_beyond"] for head in own),
         }
 
 
-def causes(kind, seed, diagnosis):
-    found = diagnosis["causes"]
-    if not found:
-        return
-    of = found["vanilla"]
-    for cause in ["distances", "keys"]:
-        share = (of["shares"] or {}).get(cause) or {"share": None, "interval": [None, None]}
-        yield {
-            "kind": kind, "seed": seed, "excess": of["excess"], "excess_low": of["interval"][0], "excess_high": of["interval"][1],
-            "n": found["n"], "cause": cause, "share": share["share"], "low": share["interval"][0], "high": share["interval"][1],
-        }
+def causes(kind, seed, out):
+    """Of what vanilla costs more than LM-Infinite; nothing where there is nothing to explain."""
+    path = out / "causes_shares.csv"
+    for row in lines(path) if path.exists() else []:
+        if row["excess"] == "vanilla" and row["effect"] in ["total", "distances", "keys"]:
+            numbers = {name: float(row[name]) if row[name] else "" for name in ["nats", "nats_low", "nats_high", "share", "share_low", "share_high"]}
+            yield {"kind": kind, "seed": seed, "cause": row["effect"], "n": row["tokens"], **numbers}
 
 
 def write(path, all_rows):
@@ -123,7 +123,7 @@ def main():
             held_out = float(lines(options.work / name / "training.csv")[-1]["held_out"])
             diagnosis, heads = diagnose(options, name, options.work)
             table += rows(kind, seed, held_out, diagnosis, heads)
-            of_causes += causes(kind, seed, diagnosis)
+            of_causes += causes(kind, seed, options.work / f"{name}-diagnosis")
             write(options.table, table)
             if of_causes:
                 write(options.table.with_name("causes.csv"), of_causes)

@@ -140,7 +140,8 @@ pub fn choose(
 }
 
 fn measure(model: &Model, farthest: u64) -> anyhow::Result<ReadingCost> {
-    let sample = corpus::tokens(&Text::embedded(), &model.loaded.tokenizer, Some(MEASURED), None)?;
+    let most = model.loaded.config.most_tokens().unwrap_or(u64::MAX);
+    let sample = corpus::tokens(&Text::embedded(), &model.loaded.tokenizer, Some(MEASURED.min(most)), None)?;
     Ok(ReadingCost::measure(&model.decoder, &sample.tokens, farthest)?)
 }
 

@@ -139,7 +139,7 @@ impl Model {
     }
 
     /// Of policies that are compared where none are asked for, those that the model can follow. Where its positions are learned, windows
-    /// are a quarter of the training length: longer ones than that length nothing can be read in.
+    /// are a quarter of the training length, since no text is longer than that; where it can follow none, it is vanilla.
     pub fn followed(&self, names: &[&str]) -> Vec<String> {
         if !self.is_bounded() {
             return names.iter().map(|&name| name.to_owned()).collect();
@@ -150,7 +150,8 @@ impl Model {
             name @ ("window" | "lambda") => Some(format!("{name}:window={quarter}")),
             _ => None,
         };
-        names.iter().filter_map(followed).collect()
+        let followed: Vec<String> = names.iter().filter_map(followed).collect();
+        if followed.is_empty() { vec!["vanilla".to_owned()] } else { followed }
     }
 }
 

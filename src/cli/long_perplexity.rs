@@ -30,7 +30,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let resume = args.resume.is_some();
     let model = Model::load(&args.model)?.with_precision(args.precision);
-    let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
+    let policies = model.policies(&args.policies, &model.followed(&["lm-infinite"]))?;
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.
     let decoder = Arc::new(model.loaded.decoder()?.with_precision(args.precision));

@@ -44,7 +44,7 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     // Refuses a place that cannot be written before the work, not after it.
     let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
     let model = Model::load(&args.model)?.with_precision(args.precision);
-    let policies = model.policies(&args.policies, &["lm-infinite".into()])?;
+    let policies = model.policies(&args.policies, &model.followed(&["lm-infinite"]))?;
     let tokenizer = &model.loaded.tokenizer;
     let sample = match (args.tokens, &args.per_token) {
         (None, None) => corpus::at_most(&text, tokenizer, LONG)?,

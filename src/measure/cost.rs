@@ -66,7 +66,8 @@ impl ReadingCost {
         let read = (begin + pass) as u64;
         let keys = KEYS.min(farthest.saturating_sub(read));
         let per_pair = match session.passage(0..read) {
-            Ok(passage) if keys >= read => {
+            // Keys of learned positions cannot be put elsewhere.
+            Ok(passage) if keys >= read && config.most_tokens().is_none() => {
                 while session.position() < keys {
                     session.append(&passage, 0..passage.len())?;
                 }

@@ -96,8 +96,10 @@ fn positions_are_read_where_a_session_stands() {
     };
     let mut whole = session(&decoder, "window:window=1");
     whole.feed(&tokens[..6], None).expect("tokens");
-    assert_close("gpt2", line(&of(5)), line(&whole.logits().expect("logits")), LOGITS);
-    assert!(of(5) != of(6));
+    let there = of(5);
+    assert_close("position 5", line(&there), line(&whole.logits().expect("logits")), LOGITS);
+    let farthest = there.iter().zip(of(6)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(farthest > 0.1, "another position gives other logits: {farthest}");
     // Keys stay what they were where they were read.
     let passage = whole.passage(5..6).expect("it is held");
     let error = session(&decoder, "vanilla").append(&passage, 0..1).expect_err("refused").to_string();
