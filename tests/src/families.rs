@@ -1,7 +1,7 @@
 //! Every family of models against transformers: `tests/goldens/families`, whose script says how they were made.
 
 mod experts;
-pub mod gguf;
+pub(crate) mod gguf;
 mod gguf_metadata;
 mod gguf_variants;
 mod learned_positions;
