@@ -45,6 +45,7 @@ pub fn show(
 
 /// A position that is typed, or the training length.
 fn go_to(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) -> Option<u64> {
+    room(ui, 150.0);
     let label = ui.label("Go to token");
     let field = TextEdit::singleline(&mut controls.typed).desired_width(60.0);
     let response = ui.add(field).labelled_by(label.id).on_hover_text("A position; Enter goes there");
