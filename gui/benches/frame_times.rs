@@ -2,7 +2,7 @@
 //! tessellation, in every tab, once with a long run loaded while another streams beside it, and once with the window's own run
 //! streaming. `cargo bench -p lm-infinite-gui [-- TOKENS]`, 1M by default.
 //!
-//! The long run is of the embedded model under two policies with a window, so that it can be read in minutes; what a frame
+//! The long run is of the embedded model under four policies with a window, so that it can be read in minutes; what a frame
 //! costs depends on the length of the result, not on the policy. What streams reads as long a text under vanilla and the fix.
 
 use std::path::Path;
@@ -36,8 +36,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Tokens read between two looks at the clock.
 const CHUNK: usize = 4096;
 /// Keys of the tabs.
-const NUMBERS: [Key; 8] =
-    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8];
+const NUMBERS: [Key; 10] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+    Key::Num7,
+    Key::Num8,
+    Key::Num9,
+    Key::Num0,
+];
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
@@ -89,7 +99,8 @@ fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
     let sample = corpus::tokens(&text::Text::embedded(), &loaded.tokenizer, Some(wanted), Some(0))?;
     let tokens: Arc<[u32]> = sample.tokens.into();
     let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
-    let policies = ["window", "lm-infinite"].map(|name| PolicySpec::parse(name, trained));
+    let policies =
+        ["window", "lm-infinite", "lambda", "streaming-llm"].map(|name| PolicySpec::parse(name, trained));
     let policies: Vec<_> = policies.into_iter().collect::<Result<_, _>>()?;
     // What the loss is held against costs as much again, and no frame looks at how it came about.
     let reference = vec![2.0; tokens.len().saturating_sub(1)];

@@ -13,13 +13,14 @@ use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::question::{Change, Question};
+use crate::views::causes::model as causes;
 use crate::views::curves::model as curves;
 use crate::views::features::cloud as features;
 use crate::views::heads::listing;
 use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
 use crate::views::pair::Pair;
-use crate::views::palette;
+use crate::views::palette::typed::Typed;
 use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
 use crate::views::timeline::cursor::Cursor;
@@ -83,7 +84,7 @@ pub enum Command {
     /// Files were let go over the window.
     Drop(Vec<PathBuf>),
     /// Show all commands by name, with what is typed; or close them.
-    Palette(Option<palette::Typed>),
+    Palette(Option<Typed>),
     /// Take the last change of settings back.
     Undo,
     /// Take it again.
@@ -122,6 +123,8 @@ pub enum Command {
     Curves(curves::Controls),
     /// What the maps show.
     Map(map::Controls),
+    /// What is mended, and what is looked into.
+    Causes(causes::Change),
     /// The layer of the hidden states.
     Features(features::Controls),
     /// What the text shows.

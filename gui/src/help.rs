@@ -11,7 +11,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Space", "pause, and go on"),
     ("S", "read the next 512 tokens while paused"),
     ("P", "move the cursor through the text, and hold it"),
-    ("1 … 9", "bring a tile to the front"),
+    ("1 … 9, 0", "bring a tile to the front"),
     ("F2, F3, F4", "the layouts Learn, Heads and Text"),
     ("Ctrl B, Ctrl I", "open and close the runs, and the inspector"),
     ("arrow keys", "choose a head"),

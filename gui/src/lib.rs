@@ -13,6 +13,7 @@ pub mod help;
 pub mod inputs;
 pub mod job;
 pub mod memory;
+pub mod mending;
 pub mod notes;
 pub mod opening;
 pub mod pace;

@@ -62,7 +62,7 @@ impl Settings {
             ("tokens", self.tokens != other.tokens),
             ("repeat", self.repeat != other.repeat),
         ];
-        let named = all.into_iter().filter_map(|(name, differs)| differs.then(|| name.to_owned()));
+        let named = all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
         named.chain(policies).collect()
     }
 

@@ -21,11 +21,13 @@ pub enum Tab {
     Heads,
     /// Every head's map, small.
     AllMaps,
+    /// What makes the loss rise, by intervention.
+    Causes,
 }
 
 impl Tab {
     /// All, in the order of the number keys.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Curves,
         Self::Map,
         Self::Features,
@@ -35,6 +37,7 @@ impl Tab {
         Self::MapB,
         Self::Heads,
         Self::AllMaps,
+        Self::Causes,
     ];
 
     /// What it is called.
@@ -49,6 +52,7 @@ impl Tab {
             Self::MapB => "Map B",
             Self::Heads => "Heads",
             Self::AllMaps => "All maps",
+            Self::Causes => "Causes",
         }
     }
 
@@ -64,6 +68,7 @@ impl Tab {
             Self::MapB => "The attention of the chosen head, under B",
             Self::Heads => "Every head, coloured by a measure",
             Self::AllMaps => "The map of every head, small",
+            Self::Causes => "Which layers and heads make the loss rise: mend them and watch it",
         }
     }
 

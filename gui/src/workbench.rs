@@ -119,6 +119,7 @@ impl Workbench {
             Tab::Map,
             Tab::AllMaps,
             Tab::Text,
+            Tab::Causes,
             Tab::Features,
             Tab::Generate,
             Tab::Theory,

@@ -102,9 +102,20 @@ pub fn layout(window: &mut Shown, name: &str) {
 /// Brings a tile to the front.
 pub fn open(window: &mut Shown, tile: &str) {
     let tab = lm_infinite_gui::tab::Tab::named(tile).expect("a tile");
-    const KEYS: [eframe::egui::Key; 9] = {
+    const KEYS: [eframe::egui::Key; 10] = {
         use eframe::egui::Key;
-        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9]
+        [
+            Key::Num1,
+            Key::Num2,
+            Key::Num3,
+            Key::Num4,
+            Key::Num5,
+            Key::Num6,
+            Key::Num7,
+            Key::Num8,
+            Key::Num9,
+            Key::Num0,
+        ]
     };
     window.key_press(KEYS[tab.index()]);
     window.run_steps(3);

@@ -1,6 +1,7 @@
 //! The window without a screen, operated by its labels. One binary, so that one link serves.
 
 mod captions;
+mod causes;
 mod common;
 mod export;
 mod finding;

@@ -67,7 +67,7 @@ impl Panel {
     pub fn toggle(&mut self, tab: Tab, model: &str) {
         self.controls.open = !self.controls.open;
         let name = match tab {
-            Tab::Curves | Tab::Text | Tab::Generate => "nll_by_position",
+            Tab::Curves | Tab::Text | Tab::Generate | Tab::Causes => "nll_by_position",
             Tab::Map | Tab::MapB => "attention_maps",
             Tab::Heads => "heads_logits",
             Tab::AllMaps => "attention_maps",

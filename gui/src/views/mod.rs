@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod caption;
+pub mod causes;
 pub mod curves;
 pub mod data;
 pub mod export;

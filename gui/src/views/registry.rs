@@ -1,7 +1,7 @@
 //! Which pane stands behind a tile. A new one is a name in [`Tab`] and a line here.
 
 use super::pane::Pane;
-use super::{curves, features, generate, map, multiples, text, theory};
+use super::{causes, curves, features, generate, map, multiples, text, theory};
 use crate::tab::Tab;
 
 /// What stands behind the tiles.
@@ -17,6 +17,7 @@ pub fn panes() -> Panes {
         (Tab::Generate, generate::pane()),
         (Tab::Theory, theory::pane()),
         (Tab::AllMaps, multiples::pane()),
+        (Tab::Causes, causes::pane()),
     ]
 }
 

@@ -6,7 +6,7 @@ use eframe::egui::{
 use lm_infinite::policy::parse_length;
 
 use super::ask::question::{Asked, Question};
-use super::palette::Typed;
+use super::palette::typed::Typed;
 use super::room::room;
 use crate::command::Command;
 use crate::job::Progress;

@@ -34,6 +34,11 @@ impl Hidden {
         Self(if hidden { self.0 | Self::bit(side) } else { self.0 & !Self::bit(side) })
     }
 
+    /// Whose details are folded away of so many policies, at first: a column has room for those of two.
+    pub fn folded(policies: usize) -> Self {
+        if policies > 2 { Self::first(policies) } else { Self::default() }
+    }
+
     /// So many, the first ones.
     pub fn first(count: usize) -> Self {
         (0..count).fold(Self::default(), |hidden, side| hidden.with(side, true))

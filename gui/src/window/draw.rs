@@ -15,8 +15,18 @@ use crate::workbench::Layout;
 use crate::{help, notes, theme};
 
 /// Keys of the tiles, and of the layouts.
-const NUMBERS: [Key; 9] =
-    [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+const NUMBERS: [Key; 10] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+    Key::Num7,
+    Key::Num8,
+    Key::Num9,
+    Key::Num0,
+];
 const LAYOUTS: [Key; 3] = [Key::F2, Key::F3, Key::F4];
 
 /// Widths of the side panels, in points.
@@ -103,7 +113,7 @@ fn overlay_keys(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>)
     }
     let wanted = KeyboardShortcut::new(Modifiers::COMMAND, Key::P);
     if ctx.input_mut(|input| input.consume_shortcut(&wanted)) {
-        commands.push(Command::Palette(state.palette.is_none().then(palette::Typed::default)));
+        commands.push(Command::Palette(state.palette.is_none().then(palette::typed::Typed::default)));
     }
     if help::keys(ctx, state.help) != state.help {
         commands.push(Command::Help(!state.help));

@@ -5,6 +5,7 @@ mod history;
 mod keeping;
 mod palette;
 mod picture;
+mod place;
 mod playing;
 mod policies;
 mod repeating;
@@ -130,12 +131,17 @@ impl Window {
         self.state.narrow = ctx.content_rect().width() < NARROW;
         for command in std::mem::take(&mut self.commands) {
             if !matches!(command, Command::Hover(_)) {
+                self.saving.touch();
                 self.state.told = None;
             }
             self.obey(command, ctx);
         }
         self.state.note_steps(Instant::now());
-        self.save(ctx);
+        if let Some(path) = self.memory_path.clone() {
+            let mut saving = std::mem::take(&mut self.saving);
+            saving.save(ctx, &path, || self.memory());
+            self.saving = saving;
+        }
         let answer = self.state.ask.update();
         self.answer(answer, ctx);
         self.take_opened();
@@ -348,6 +354,7 @@ impl Window {
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
             (state.folder, state.number) = (None, state.begun);
             state.note_used();
+            self.saving.touch();
         }
         state.progress = state.job.as_ref().map(Job::progress);
     }

@@ -1,15 +1,17 @@
 //! What the palette of commands has: everything that can be asked for now.
 
+use lm_infinite::causes::Place;
 use lm_infinite::diagnose::head_name;
 use lm_infinite::policy::PRESETS;
 
 use super::state::State;
 use crate::command::Command;
-use crate::notes::Change;
+use crate::notes;
 use crate::settings::Settings;
 use crate::tab::Tab;
 use crate::tour::Tour;
 use crate::views::ask::question::{Asked, Question};
+use crate::views::causes::model::Change;
 use crate::views::palette::Entry;
 use crate::words::grouped;
 use crate::workbench::Layout;
@@ -133,7 +135,7 @@ impl State {
         if let Some(token) = self.mark {
             all.push(Entry::new("Let the cursor go", "", Command::Mark(None)));
             let words = format!("Mark token {}", grouped(token));
-            all.push(Entry::new(words, "Ctrl M", Command::Note(Change::Add(token))));
+            all.push(Entry::new(words, "Ctrl M", Command::Note(notes::Change::Add(token))));
         }
         for mark in self.shown_marks() {
             let name = format!("Go to mark {} {}", grouped(mark.token), mark.note);
@@ -145,11 +147,13 @@ impl State {
         let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
         if layers * heads <= HEADS {
             let heads = (0..layers * heads).map(|at| (at / heads, at % heads));
-            all.extend(
-                heads.map(|head| {
-                    Entry::new(format!("Head {}", head_name(head)), "", Command::Head(Some(head)))
-                }),
-            );
+            all.push(Entry::new("Find causes", "", Command::Causes(Change::Start)));
+            for head in heads {
+                let (name, (layer, number)) = (head_name(head), head);
+                all.push(Entry::new(format!("Head {name}"), "", Command::Head(Some(head))));
+                let mend = Change::Toggle(Place { layer, head: Some(number) });
+                all.push(Entry::new(format!("Mend {name}, or do not any more"), "", Command::Causes(mend)));
+            }
         }
         all
     }

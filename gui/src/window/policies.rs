@@ -4,14 +4,6 @@ use super::state::State;
 use crate::settings::MOST_POLICIES;
 use crate::views::shown::Hidden;
 
-/// So many rows have room for their details.
-const UNFOLDED: usize = 2;
-
-/// Which details are folded away of so many policies, at first.
-pub fn folded(policies: usize) -> Hidden {
-    if policies > UNFOLDED { Hidden::first(policies) } else { Hidden::default() }
-}
-
 impl State {
     /// One policy more; where there is no room for the details of all, those of the others are folded away.
     pub fn add_policy(&mut self, text: String) {
@@ -19,7 +11,7 @@ impl State {
         if side < MOST_POLICIES {
             self.settings.policies.push(text);
             self.refused.push(None);
-            self.folded = folded(side + 1).with(side, false);
+            self.folded = Hidden::folded(side + 1).with(side, false);
         }
     }
 
@@ -37,7 +29,7 @@ impl State {
         let policies: Vec<_> = policies.take(MOST_POLICIES).collect();
         if !policies.is_empty() && policies != self.settings.policies {
             self.refused = vec![None; policies.len()];
-            self.folded = folded(policies.len());
+            self.folded = Hidden::folded(policies.len());
             self.settings.policies = policies;
         }
     }

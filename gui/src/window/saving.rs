@@ -1,11 +1,10 @@
 //! How the window is left is written while it is open, too: a process that is killed has no last moment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use eframe::egui::Context;
 
-use super::Window;
 use crate::memory::Memory;
 use crate::task::Task;
 use crate::theme;
@@ -18,32 +17,40 @@ pub struct Saving {
     task: Task<(PathBuf, Memory), ()>,
     written: Option<Memory>,
     looked: Option<Instant>,
+    touched: bool,
 }
 
 impl Default for Saving {
     fn default() -> Self {
-        Self { task: Task::newest("memory of the window"), written: None, looked: None }
+        Self { task: Task::newest("memory of the window"), written: None, looked: None, touched: true }
     }
 }
 
-impl Window {
-    /// Writes how the window is now, if that is new. Without a place nothing is written.
-    pub(super) fn save(&mut self, ctx: &Context) {
-        let Some(path) = self.memory_path.clone() else { return };
-        self.saving.task.poll();
-        if let Some(left) = self.saving.looked.and_then(|looked| EVERY.checked_sub(looked.elapsed())) {
-            // A frame comes with the next thing that happens; what happened before it is written then.
-            if self.saving.written.as_ref() != Some(&self.memory()) {
-                ctx.request_repaint_after(left);
-            }
+impl Saving {
+    /// Something may be otherwise than it was written.
+    pub fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Writes how the window is, at most once in a while, and only where something may be new.
+    pub fn save(&mut self, ctx: &Context, path: &Path, memory: impl FnOnce() -> Memory) {
+        self.task.poll();
+        if !self.touched {
             return;
         }
-        self.saving.looked = Some(Instant::now());
-        let memory = self.memory();
-        if self.saving.task.is_running() || self.saving.written.as_ref() == Some(&memory) {
+        if let Some(left) = self.looked.and_then(|looked| EVERY.checked_sub(looked.elapsed())) {
+            return ctx.request_repaint_after(left);
+        }
+        self.looked = Some(Instant::now());
+        if self.task.is_running() {
             return;
         }
-        self.saving.written = Some(memory.clone());
-        self.saving.task.ask((path, memory), theme::wake(ctx), |(path, memory), _| Ok(memory.write(&path)?));
+        self.touched = false;
+        let memory = memory();
+        if self.written.as_ref() != Some(&memory) {
+            self.written = Some(memory.clone());
+            let request = (path.to_owned(), memory);
+            self.task.ask(request, theme::wake(ctx), |(path, memory), _| Ok(memory.write(&path)?));
+        }
     }
 }

@@ -9,7 +9,7 @@ use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::policy::PolicySpec;
 
 use super::history::{History, OpenedFolder};
-use super::steps::Place;
+use super::place::Place;
 use crate::command::Command;
 use crate::export::Origin;
 use crate::inputs::Inputs;
@@ -29,7 +29,7 @@ use crate::views::export::{Exportable, Panel};
 use crate::views::heads::Heads;
 use crate::views::inspector::Inspector;
 use crate::views::pair::Pair;
-use crate::views::palette::Typed;
+use crate::views::palette::typed::Typed;
 use crate::views::pane::Pane;
 use crate::views::registry::{self, Panes};
 use crate::views::shown::{Hidden, Hover, Shown};
@@ -128,7 +128,7 @@ impl State {
         panes.iter_mut().for_each(|(_, pane)| pane.obey(&Command::Layout(bench.layout)));
         Self {
             refused: vec![None; settings.policies.len()],
-            folded: super::policies::folded(settings.policies.len()),
+            folded: Hidden::folded(settings.policies.len()),
             settings,
             models: Vec::new(),
             job: None,

@@ -1,24 +1,12 @@
 //! What is taken back: changes of settings, and where the reader looked.
 
-use std::ops::Range;
 use std::time::Instant;
 
-use lm_infinite::diagnose::Head;
-
+use super::place::Place;
 use super::state::State;
 use crate::notes::Mark;
 use crate::recent;
 use crate::settings::Settings;
-use crate::tab::Tab;
-
-/// Where the reader looks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    tab: Tab,
-    head: Option<Head>,
-    mark: Option<u64>,
-    range: Option<Range<u64>>,
-}
 
 impl State {
     /// Notes how things are, once a frame.

@@ -89,7 +89,8 @@ impl Behavior<Tab> for Drawing<'_> {
         if button.clicked() {
             self.commands.push(Command::Show(tab));
         }
-        let number = tab.index() + 1;
+        // The tenth has the key behind that of the ninth.
+        let number = (tab.index() + 1) % 10;
         button.on_hover_text(format!("{} (key {number}); drag to move it", tab.help()))
     }
 

@@ -49,7 +49,7 @@ impl Layout {
         match tab {
             Tab::Map | Tab::MapB | Tab::Heads | Tab::AllMaps => Self::Heads,
             Tab::Text => Self::Text,
-            Tab::Curves | Tab::Features | Tab::Generate | Tab::Theory => Self::Learn,
+            Tab::Curves | Tab::Features | Tab::Generate | Tab::Theory | Tab::Causes => Self::Learn,
         }
     }
 
@@ -68,7 +68,7 @@ impl Layout {
         let tabs = |tabs: Vec<Saved>| Saved::Tabs { tabs, active: 0 };
         let alone = |tab: Tab| tabs(vec![tile(tab)]);
         let maps = || Saved::Row(vec![(1.0, alone(Tab::Map)), (1.0, alone(Tab::MapB))]);
-        let rest = [Tab::Features, Tab::Generate, Tab::Theory].map(tile);
+        let rest = [Tab::Causes, Tab::Features, Tab::Generate, Tab::Theory].map(tile);
         match self {
             Self::Learn => {
                 let first =

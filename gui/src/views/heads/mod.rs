@@ -284,7 +284,7 @@ pub fn column(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize))
                 let mut words = LayoutJob::default();
                 words.append(theme::name(side), 0.0, TextFormat::simple(font.clone(), color));
                 let value = value(diagnosis, run, measure, at);
-                words.append(&value, 4.0, TextFormat::simple(font, ui.visuals().text_color()));
+                words.append(&format!(" {value}"), 0.0, TextFormat::simple(font, ui.visuals().text_color()));
                 ui.add(Label::new(words).extend());
             }
         });

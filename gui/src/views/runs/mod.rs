@@ -198,18 +198,18 @@ impl Runs<'_> {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 3.0;
             ui.label("Difference");
-            for place in 0..2 {
+            for (place, order) in ORDER.into_iter().enumerate() {
                 let mut side = pair.side(place);
                 let menu =
                     ComboBox::from_id_salt(("pair", place)).width(26.0).selected_text(theme::name(side));
                 let menu = menu.show_ui(ui, |ui| {
                     for other in 0..runs {
                         let entry = ui.selectable_value(&mut side, other, theme::name(other));
-                        let name = format!("{}: {}", ORDER[place], theme::name(other));
+                        let name = format!("{}: {}", order, theme::name(other));
                         entry.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
                     }
                 });
-                let name = format!("{} of the difference", ORDER[place]);
+                let name = format!("{} of the difference", order);
                 menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &name));
                 let help = "What the timeline, the text and the heads show the difference of";
                 menu.response.on_hover_text(help);

@@ -8,6 +8,7 @@ use super::colors::{Change, Colors, Controls};
 use super::{failure, search};
 use crate::command::Command;
 use crate::tab::Tab;
+use crate::views::room::room;
 use crate::views::shown::Shown;
 use crate::words::grouped;
 
@@ -44,6 +45,7 @@ pub fn show(
 
 /// A position that is typed, or the training length.
 fn go_to(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) -> Option<u64> {
+    room(ui, 150.0);
     let label = ui.label("Go to token");
     let field = TextEdit::singleline(&mut controls.typed).desired_width(60.0);
     let response = ui.add(field).labelled_by(label.id).on_hover_text("A position; Enter goes there");
@@ -60,6 +62,7 @@ fn find(
     found: Option<&[Range<u64>]>,
     controls: &mut Controls,
 ) -> Option<u64> {
+    room(ui, 230.0);
     let label = ui.label("Find");
     let field = TextEdit::singleline(&mut controls.search).desired_width(90.0);
     let field = ui.add(field).labelled_by(label.id);
@@ -96,6 +99,7 @@ fn find(
 fn fails(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) -> Option<u64> {
     let nll = |side: usize| Some(shown.diagnosis.runs.get(side)?.arrays.nll.as_slice());
     let (first, second) = nll(shown.pair.first).zip(nll(shown.pair.second))?;
+    room(ui, 180.0);
     let name = format!("Next {} >", shown.pair.name());
     let help =
         "The next token behind the cursor whose loss under the first lies so far above that under the second";

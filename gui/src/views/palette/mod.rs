@@ -1,19 +1,13 @@
 //! Every command by its name: typed in part, chosen by arrow keys, begun by Enter.
 
+pub mod typed;
+
 use eframe::egui::{
     Align2, Context, Key, Modifiers, RichText, Role, ScrollArea, TextEdit, WidgetInfo, Window,
 };
 
+use self::typed::Typed;
 use crate::command::Command;
-
-/// What is typed, and which of the commands that fit is chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Typed {
-    /// Letters.
-    pub words: String,
-    /// From the top, from 0.
-    pub chosen: usize,
-}
 
 /// A command by its name.
 #[derive(Clone, Debug, PartialEq)]
