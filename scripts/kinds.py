@@ -23,7 +23,6 @@ KINDS = {
     "gpt-oss": ["--family", "gpt-oss"],
     "gpt-oss-closed": ["--family", "gpt-oss", "--closed-sinks"],
     "gpt-neox": ["--family", "gpt-neox"],
-    "none": ["--family", "llama", "--position", "none"],
 }
 # Three million tokens, 16 segments of 128 a step.
 STEPS = 1465

@@ -48,7 +48,7 @@ pub struct Train {
     /// Decoder to train, written as a Hugging Face folder of that family
     #[arg(long, value_enum, default_value_t = TrainedFamily::Llama)]
     pub family: TrainedFamily,
-    /// Position encoding [default: that of the family; rope in a llama, whose it can be chosen]
+    /// Position encoding [default: that of the family; rope in a llama, the only one where it can be chosen]
     #[arg(long, value_enum)]
     pub position: Option<Position>,
     /// Window of every second layer, in tokens, in a gemma2 or gpt-oss [default: a quarter of --length]
