@@ -119,7 +119,7 @@ fn what_is_no_plain_adapter_is_refused() {
         ("rank_pattern", json!({"q_proj": 2}), "rank_pattern"),
         ("a_variant_of_tomorrow", json!({"x": 1}), "a_variant_of_tomorrow"),
         ("init_lora_weights", json!("pissa_niter_4"), "init_lora_weights"),
-        ("r", json!(4), "shape [24, 4], got [24, 3]"),
+        ("r", json!(4), "shape [4,"),
         ("r", json!(0), "a rank from 1"),
         ("lora_alpha", json!("x"), "lora_alpha"),
     ] {
@@ -132,7 +132,7 @@ fn what_is_no_plain_adapter_is_refused() {
     refused(tied(), folder.path(), "header length");
     refused(tied(), folder.path().join("elsewhere").as_path(), "adapter_config.json");
     // Another width.
-    refused(load(&golden("../../runtime/assets/models/tiny-rope")), &adapter("adapter"), ", 3], got [24, 3]");
+    refused(load(&golden("../../runtime/assets/models/tiny-rope")), &adapter("adapter"), "shape [3,");
     // Matrices that are no matrix of a block, or of experts.
     let mixtral = |module: &str| {
         let folder = tempfile::tempdir().expect("a folder");
