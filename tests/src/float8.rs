@@ -251,6 +251,7 @@ fn what_is_not_read_of_a_configuration_is_refused_by_name() {
         ("quantization_status", json!("calibration")),
         ("kv_cache_scheme", json!({"num_bits": 8})),
         ("sparsity_config", json!({"format": "sparse-24-bitmask"})),
+        ("transform_config", json!({"config_groups": {"R1": {}}})),
         ("config_groups", json!({})),
         ("config_groups", Value::Null),
     ] {

@@ -24,17 +24,18 @@ fn held_as(decoder: &Decoder, kv: KvType) -> Arc<Decoder> {
     Arc::new(Decoder::new(config, decoder.weights().clone()).expect("whole"))
 }
 
+/// A number that lies between two of the type may round to the other one where sums come in another order.
 #[test]
-fn how_a_text_is_cut_does_not_matter() {
+fn how_a_text_is_cut_matters_no_more_than_rounding() {
     let tokens = made_up_tokens(700);
-    for kv in HALVES {
+    for (kv, most) in HALVES.into_iter().zip([5e-3, 4e-2]) {
         let model = held_as(&decoder(&tiny("tied")), kv);
         for policy in POLICIES {
             let whole = score(&mut session(&model, policy), &tokens, tokens.len());
             for cut in [1, 7, 100] {
                 let got = score(&mut session(&model, policy), &tokens, cut);
                 for (got, want) in got.iter().zip(&whole) {
-                    assert!((got - want).abs() < 1e-4, "{kv} {policy} {cut}: {got} {want}");
+                    assert!((got - want).abs() < most, "{kv} {policy} {cut}: {got} {want}");
                 }
             }
         }

@@ -57,7 +57,7 @@ fn texts_have_the_ids_of_the_library() {
 #[test]
 fn tokens_become_the_text_again_where_nothing_was_replaced() {
     let tokenizer = tokenizer("bytes");
-    for Case { text, ids } in &cases()["bytes"] {
+    for Case { text, ids } in cases()["bytes"].iter().filter(|case| !case.text.contains('▁')) {
         // Of what a text has in front, one space is not its own.
         assert_eq!(&tokenizer.decode(ids).expect("decoded"), text);
     }

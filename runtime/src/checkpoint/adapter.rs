@@ -71,6 +71,7 @@ impl LoadedModel {
                     let expected = "a matrix of one of the model's blocks, experts aside";
                     Error::malformed(&path, format!("tensor `{down}`"), expected, &module)
                 })?;
+            let down = tensors.matrix(&down, rank, place.columns)?;
             let up = tensors.matrix(&up, place.rows, rank)?;
             for part in &place.parts {
                 let added = adapter_modules::matrix_mut(layers, part).and_then(|linear| {
@@ -80,7 +81,6 @@ impl LoadedModel {
                 let no_shape =
                     || Error::input(format!("matrix {module}"), "its sum with the adapter has no shape");
                 let (linear, up) = added.ok_or_else(no_shape)?;
-                let down = tensors.matrix(&down, rank, linear.weight.columns())?;
                 linear.weight = sum(&linear.weight, &down, &up, scale).ok_or_else(no_shape)?;
             }
             changed += 1;

@@ -87,6 +87,8 @@ pub(super) struct Part {
 pub(super) struct Place {
     /// Rows of its matrix.
     pub rows: usize,
+    /// Its columns.
+    pub columns: usize,
     pub parts: Vec<Part>,
 }
 
@@ -115,13 +117,14 @@ pub(super) fn place(
         }
     };
     let rows = parts.iter().map(|(_, rows)| rows.len()).sum();
+    let columns = matrix(weights, parts.first()?.0)?.weight.columns();
     for (role, rows) in &mut parts {
         if reordered && [Role::Query, Role::Key].contains(role) {
             *rows = in_pairs(rows, config.head_dim);
         }
     }
     let parts = parts.into_iter().map(|(role, rows)| Part { layer, role, rows }).collect();
-    Some(Place { rows, parts })
+    Some(Place { rows, columns, parts })
 }
 
 /// The rows of each head, of which the first and second half take turns.

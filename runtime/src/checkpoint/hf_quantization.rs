@@ -37,7 +37,7 @@ const OF_FP8: [&str; 10] = [
     "weight_block_size",
 ];
 
-const OF_COMPRESSED: [&str; 9] = [
+const OF_COMPRESSED: [&str; 8] = [
     "quant_method",
     "config_groups",
     "format",
@@ -45,7 +45,6 @@ const OF_COMPRESSED: [&str; 9] = [
     "ignore",
     "quantization_status",
     "sparsity_config",
-    "transform_config",
     "version",
 ];
 
@@ -109,6 +108,9 @@ fn compressed(of: &Json) -> Result<Float8> {
     refuse_others(of, &OF_COMPRESSED)?;
     require(of, "format", "float-quantized", &["float-quantized"])?;
     require(of, "quantization_status", "compressed", &["compressed", "frozen"])?;
+    if let Some(sparsity) = of.object("sparsity_config")?.filter(|sparsity| !sparsity.is_empty()) {
+        require(&sparsity, "format", "", &["dense"])?;
+    }
     let groups = of.require("config_groups", of.object("config_groups")?)?;
     let mut found: Option<(Scales, Option<String>)> = None;
     for name in groups.fields().map(|(name, _)| name.to_owned()).collect::<Vec<_>>() {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Type of the numbers that are held. Everything is computed in f32.
 ///
-/// Keys and values are rounded as soon as they are computed, also for the tokens that are read with them, so that losses do not
-/// depend on how a text is cut. A number beyond the type's range becomes infinite, and what reads it is not finite.
+/// Keys and values are rounded as soon as they are computed, also for the tokens that are read with them, so that it does not matter which
+/// tokens are read together, but for numbers between two of the type, which another order of sums may bring to the other one. A number
+/// beyond the type's range becomes infinite, and what reads it is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvType {
