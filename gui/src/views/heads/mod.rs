@@ -275,7 +275,10 @@ fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
 /// Every measure of one head, its values below its name: for a narrow column.
 pub fn column(ui: &mut Ui, diagnosis: &Diagnosis, (layer, head): (usize, usize)) {
     let at = layer * diagnosis.config.heads + head;
-    for measure in Measure::ALL {
+    // A narrow column has no room for what the model has not.
+    for measure in
+        Measure::ALL.into_iter().filter(|&of| of != Measure::SinkMass || diagnosis.config.learned_sinks)
+    {
         ui.label(RichText::new(measure.name()).weak());
         ui.horizontal_wrapped(|ui| {
             for (side, run) in diagnosis.runs.iter().enumerate() {

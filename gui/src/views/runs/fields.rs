@@ -4,6 +4,10 @@ use eframe::egui::{self, ComboBox, DragValue, Id, TextEdit, Ui};
 use lm_infinite::policy::{PRESETS, PolicySpec};
 
 use crate::theme;
+use crate::views::room::room;
+
+/// Room for the name and the value of a parameter, in points.
+const FIELD: f32 = 100.0;
 
 /// A preset and its parameters. A value that the policy refuses is not taken; `refused` then says why, until a value is
 /// taken or the next edit begins.
@@ -35,6 +39,7 @@ pub fn policy(
         Ok(spec) => {
             for (key, value) in spec.parameters() {
                 let words = key.replace('_', " ");
+                room(ui, FIELD);
                 ui.label(&words);
                 let mut changed = value;
                 let mut field = DragValue::new(&mut changed);
