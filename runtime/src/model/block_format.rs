@@ -31,7 +31,7 @@ pub enum BlockFormat {
     Tq1_0,
     /// 2.06 bits, ternary, four to a byte.
     Tq2_0,
-    /// 9 bits: an f32 scale, behind it 32 values of [`e4m3`]. No file has it: it is what FP8 weights and their scales become.
+    /// 9 bits: an f32 scale, behind it 32 values of FP8 (E4M3). No file has it: it is what FP8 weights and their scales become.
     ScaledE4M3,
 }
 
