@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lm_infinite_runtime::corpus;
+use lm_infinite_runtime::session::Decoder;
 use lm_infinite_runtime::text::Text;
 
 use super::args::{Cli, Perplexity};
@@ -33,7 +34,8 @@ pub fn run(
     let policies = model.policies(&args.policies, &model.followed(&["lm-infinite"]))?;
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.
-    let decoder = Arc::new(model.loaded.decoder()?.with_precision(args.precision));
+    let tokenizer = model.loaded.tokenizer_sha256()?;
+    let decoder = Arc::new(Decoder::clone(&model.decoder).with_tokenizer_sha256(tokenizer));
     let (digest, precision) = (decoder.digest(), decoder.precision());
     let tokens = match args.tokens {
         Some(tokens) => tokens,

@@ -63,7 +63,11 @@ impl LoadedModel {
         Ok(decoder.with_tokenizer_sha256(self.tokenizer_sha256()?))
     }
 
-    fn tokenizer_sha256(&self) -> Result<String> {
+    /// Digest of the tokenizer and the chat template, which a decoder is told so that snapshots name it.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::digest`].
+    pub fn tokenizer_sha256(&self) -> Result<String> {
         let template = self.chat_template.as_ref().map_or_else(|| "none".into(), ChatTemplate::sha256);
         Ok(digest::sha256(format!("{}\n{template}\n", self.tokenizer.sha256()?).as_bytes()))
     }

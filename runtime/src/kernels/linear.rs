@@ -175,9 +175,7 @@ impl Tile<'_> {
             }
         }
     }
-}
 
-impl Tile<'_> {
     /// # Safety
     /// As [`Self::multiply`].
     unsafe fn multiply_codes(&self, level: IntegerLevel, packed: &Packed, x: &Codes) {

@@ -47,23 +47,16 @@ impl IntegerLevel {
     /// The instructions of this processor; `None` where it has none that make integers faster than floats.
     pub fn best() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if ["avx512f", "avx512bw", "avx512vl", "avx512vnni", "f16c", "fma"].iter().all(|name| has(name)) {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("fma")
+        {
             return Some(Self(Set::Vnni));
         }
         None
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has(feature: &str) -> bool {
-    match feature {
-        "avx512f" => is_x86_feature_detected!("avx512f"),
-        "avx512bw" => is_x86_feature_detected!("avx512bw"),
-        "avx512vl" => is_x86_feature_detected!("avx512vl"),
-        "avx512vnni" => is_x86_feature_detected!("avx512vnni"),
-        "f16c" => is_x86_feature_detected!("f16c"),
-        "fma" => is_x86_feature_detected!("fma"),
-        _ => false,
     }
 }
 
