@@ -14,7 +14,7 @@ use std::ops::Range;
 
 pub use snapshot::{Import, Layout, Side};
 use stored::Page;
-pub use stored::{Run, Stored, StoredRun};
+pub use stored::StoredRun;
 
 use crate::error::{Error, Result};
 use crate::model::kv_type::KvType;

@@ -17,7 +17,7 @@ use crate::cache::StoredRun;
 use crate::probe::{HeadStatistics, StatisticsPlan};
 
 /// A block with fewer rows is split over its keys too, this many at a time, so that all threads decode.
-const SPLIT_KEYS: usize = 1024;
+const SPLIT_KEYS: usize = 512;
 const SPLIT_BELOW_ROWS: usize = 32;
 
 thread_local! {

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::cache::{KvCache, Stored, StoredRun};
+use crate::cache::{KvCache, StoredRun};
+use crate::model::kv_type::Stored;
 use crate::offload::{OffloadedKeys, OffloadedPage};
 use crate::policy::{AttentionPolicy, DistanceRemap};
 use crate::position::{PositionEncoding, RotaryTable};

@@ -5,6 +5,7 @@ mod agreement;
 mod blockwise;
 mod counterfactual;
 pub mod dense;
+mod few_rows;
 mod inputs;
 mod partial;
 mod query_block;

@@ -4,14 +4,16 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
+use super::few_rows::{Spare, exact_logits};
 use super::inputs::{Inputs, MASKED, VECTOR_ROWS};
 use super::partial::Partial;
 use super::retrieved::{Chosen, absorb, choose};
 use super::tiles::RowTiles;
-use crate::cache::{Run, StoredRun};
+use crate::cache::StoredRun;
 use crate::kernels::elementwise::{rotate, soft_cap};
+use crate::kernels::few_rows::{Angles, Rows, add_weighted, dot_products};
 use crate::kernels::matmul::{View, multiply};
-use crate::kernels::matvec::dot_inline;
+use crate::model::kv_type::Stored;
 use crate::policy::{RetrievedKeys, Spans};
 use crate::position::{PositionEncoding, RotaryTable};
 use crate::probe::StatisticsPlan;
@@ -28,6 +30,7 @@ pub struct Scratch {
     rotated: Rotated,
     rotated_clamped: Rotated,
     angles: Vec<f32>,
+    spare: Spare,
     logits: Vec<f32>,
     far_logits: Vec<f32>,
     /// Keys and values of a run, where they are held otherwise.
@@ -42,16 +45,20 @@ struct Rotated {
     angles: Vec<f32>,
 }
 
-/// Some keys of a run.
-struct Keys<'a> {
+/// Some keys of a run, row `r` at `r · stride`.
+pub struct Keys<'a> {
     /// Position of the first.
-    first: u64,
+    pub first: u64,
     /// Its place in the run.
-    at: usize,
-    len: usize,
-    keys: &'a [f32],
-    values: &'a [f32],
-    stride: usize,
+    pub at: usize,
+    /// How many; at least one.
+    pub len: usize,
+    /// Before the position encoding.
+    pub keys: Stored<'a>,
+    /// Laid out as the keys.
+    pub values: Stored<'a>,
+    /// Numbers from one row to the next.
+    pub stride: usize,
 }
 
 /// The queries of heads `kv_head · group ..` at chunk rows `first..first + count`.
@@ -112,7 +119,9 @@ impl<'a> QueryBlock<'a> {
         }
         let mut unpacked = std::mem::take(&mut scratch.unpacked);
         for run in runs {
-            self.absorb_run(&run.read(&mut unpacked), &spans, plan, &mut partial, scratch);
+            // Few queries read what is held as it is.
+            let run = if self.rows() <= VECTOR_ROWS { *run } else { run.read(&mut unpacked).stored() };
+            self.absorb_run(&run, &spans, plan, &mut partial, scratch);
         }
         scratch.unpacked = unpacked;
         partial
@@ -199,7 +208,7 @@ impl<'a> QueryBlock<'a> {
     /// that little is computed only to be masked.
     fn absorb_run(
         &self,
-        run: &Run<'_>,
+        run: &StoredRun<'_>,
         spans: &[Spans],
         plan: Option<&StatisticsPlan>,
         partial: &mut Partial,
@@ -208,7 +217,8 @@ impl<'a> QueryBlock<'a> {
         let run_end = run.first + run.len as u64;
         let (Some(oldest), Some(newest)) = (spans.first(), spans.last()) else { return };
         if let Some(table) = self.inputs.table {
-            if run_end > oldest.clamped_end {
+            // Few queries rotate these on the way.
+            if run_end > oldest.clamped_end && self.rows() > VECTOR_ROWS {
                 // Exact: offset from the block's first query.
                 scratch.rotated.fill(run, self.base(), &|key| key, table, self.inputs.shape.head_dim);
             }
@@ -239,7 +249,7 @@ impl<'a> QueryBlock<'a> {
     #[expect(clippy::too_many_arguments, reason = "one call site; the parts of one step of one loop")]
     fn absorb_strip(
         &self,
-        run: &Run<'_>,
+        run: &StoredRun<'_>,
         columns: Range<usize>,
         queries: Range<usize>,
         spans: &[Spans],
@@ -248,15 +258,16 @@ impl<'a> QueryBlock<'a> {
         scratch: &mut Scratch,
     ) {
         let (group, head_dim) = (self.group(), self.inputs.shape.head_dim);
-        let rows = queries.start * group..queries.end * group;
+        let part = columns.start * run.stride..(columns.end - 1) * run.stride + head_dim;
         let keys = Keys {
             first: run.first + columns.start as u64,
             at: columns.start,
             len: columns.len(),
-            keys: &run.keys[columns.start * run.stride..],
-            values: &run.values[columns.start * run.stride..],
+            keys: run.keys.slice(part.clone()),
+            values: run.values.slice(part),
             stride: run.stride,
         };
+        let rows = queries.start * group..queries.end * group;
         let (len, end) = (keys.len, keys.first + keys.len as u64);
         let exact = end > spans[queries.start].clamped_end;
         let clamped = keys.first < spans[queries.end - 1].clamped_end;
@@ -300,36 +311,42 @@ impl<'a> QueryBlock<'a> {
         }
         let output = &mut partial.output[rows.start * head_dim..rows.end * head_dim];
         if rows.len() <= VECTOR_ROWS {
-            weighted_values(&scratch.logits[..rows.len() * len], &keys, head_dim, output);
+            let values = Rows { numbers: keys.values, stride: keys.stride, count: len, width: head_dim };
+            add_weighted(&scratch.logits[..rows.len() * len], &values, output);
         } else {
-            let values = View::new(keys.values, len, head_dim, keys.stride);
+            let values = keys.values.numbers();
+            let values = View::new(&values, len, head_dim, keys.stride);
             multiply(View::new(&scratch.logits, rows.len(), len, len), values, output, head_dim, true);
         }
     }
 
-    /// `logits = queries · keysᵀ` of the block's `rows`, with the position encoding that turns vectors.
+    /// `logits = queries · keysᵀ` of the block's `rows`, with the position encoding that rotates vectors.
     fn products(&self, keys: &Keys<'_>, distance: Distance, rows: &Range<usize>, scratch: &mut Scratch) {
-        let head_dim = self.inputs.shape.head_dim;
-        let Scratch { exact_queries, clamped_queries, rotated, rotated_clamped, logits, .. } = scratch;
+        let Inputs { policy, table, shape, .. } = self.inputs;
+        let head_dim = shape.head_dim;
+        let Scratch { exact_queries, clamped_queries, rotated, rotated_clamped, logits, spare, .. } = scratch;
         let queries = if distance == Distance::Exact { exact_queries } else { clamped_queries };
         let queries = &queries[rows.start * head_dim..rows.end * head_dim];
-        let turned = self.inputs.policy.clamped_key(keys.first).is_some();
+        logits.resize(rows.len() * keys.len, 0.0);
         let rotated = match distance {
-            _ if self.inputs.table.is_none() => None,
+            _ if table.is_none() => None,
             Distance::Exact => Some(rotated),
-            Distance::Clamped if turned => Some(rotated_clamped),
+            Distance::Clamped if policy.clamped_key(keys.first).is_some() => Some(rotated_clamped),
             Distance::Clamped | Distance::Retrieved(_) => None,
         };
-        let (data, stride) = match rotated {
-            Some(rotated) => (&rotated.keys[keys.at * head_dim..], head_dim),
-            None => (keys.keys, keys.stride),
-        };
-        logits.resize(rows.len() * keys.len, 0.0);
+        let as_held = Rows { numbers: keys.keys, stride: keys.stride, count: keys.len, width: head_dim };
+        if let (Distance::Exact, Some(table), true) = (distance, table, self.rows() <= VECTOR_ROWS) {
+            exact_logits(queries, self.base(), &as_held, keys.first, table, spare, logits);
+            return;
+        }
+        let rotated = rotated.map(|rotated| Stored::F32(&rotated.keys[keys.at * head_dim..]));
+        let data = rotated.map_or(as_held, |numbers| Rows { numbers, stride: head_dim, ..as_held });
         if rows.len() <= VECTOR_ROWS {
-            dot_products(queries, data, stride, head_dim, keys.len, logits);
+            dot_products(queries, &data, &Angles::default(), logits, keys.len);
         } else {
             let queries = View::new(queries, rows.len(), head_dim, head_dim);
-            let transposed = View::new(data, keys.len, head_dim, stride).transposed();
+            let numbers = data.numbers.numbers();
+            let transposed = View::new(&numbers, keys.len, head_dim, data.stride).transposed();
             multiply(queries, transposed, logits, keys.len, false);
         }
     }
@@ -346,10 +363,10 @@ impl<'a> QueryBlock<'a> {
 }
 
 impl Rotated {
-    /// Turns the keys of `run` to the offset of their `place` from `base`.
+    /// Rotates the keys of `run` to the offset of their `place` from `base`.
     fn fill(
         &mut self,
-        run: &Run<'_>,
+        run: &StoredRun<'_>,
         base: u64,
         place: &dyn Fn(u64) -> u64,
         table: &RotaryTable,
@@ -357,76 +374,32 @@ impl Rotated {
     ) {
         self.keys.resize(run.len * head_dim, 0.0);
         self.angles.resize(2 * table.half(), 0.0);
-        turn_keys(run, base, place, table, head_dim, &mut self.angles, &mut self.keys);
+        let keys = run.keys.numbers();
+        let offset = |r: usize| {
+            let at = place(run.first + r as u64);
+            (at.abs_diff(base), at < base)
+        };
+        rotate_rows(&keys, run.stride, &offset, table, &mut self.angles, &mut self.keys, head_dim);
     }
 }
 
+/// `out[r]` is row `r` ([width]), rotated by its offset, forwards or backwards.
 #[multiversion(targets(
     "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-fn turn_keys(
-    run: &Run<'_>,
-    base: u64,
-    place: &dyn Fn(u64) -> u64,
+fn rotate_rows(
+    rows: &[f32],
+    stride: usize,
+    offset: &dyn Fn(usize) -> (u64, bool),
     table: &RotaryTable,
-    head_dim: usize,
     spare: &mut [f32],
     out: &mut [f32],
+    width: usize,
 ) {
-    for (r, out) in out.chunks_exact_mut(head_dim).enumerate() {
-        let at = place(run.first + r as u64);
-        let row = table.row(at.abs_diff(base), spare);
-        rotate(&run.keys[r * run.stride..][..head_dim], row, at < base, out);
-    }
-}
-
-/// `logits[r, k] = queries[r] · keys[k]` for a few rows.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn dot_products(
-    queries: &[f32],
-    keys: &[f32],
-    stride: usize,
-    head_dim: usize,
-    len: usize,
-    logits: &mut [f32],
-) {
-    for (query, logits) in queries.chunks_exact(head_dim).zip(logits.chunks_exact_mut(len)) {
-        for (key, logit) in keys.chunks(stride).zip(logits) {
-            *logit = dot_inline(query, &key[..head_dim]);
-        }
-    }
-}
-
-/// `output[r] += Σ_k weights[r, k] · values[k]` for a few rows, a register block of dimensions at a time.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512vl+avx512dq+avx2+fma",
-    "x86_64+avx2+fma",
-    "aarch64+neon"
-))]
-fn weighted_values(weights: &[f32], run: &Keys<'_>, head_dim: usize, output: &mut [f32]) {
-    for (weights, output) in weights.chunks_exact(run.len).zip(output.chunks_exact_mut(head_dim)) {
-        let (blocks, rest) = output.as_chunks_mut::<32>();
-        for (block, output) in blocks.iter_mut().enumerate() {
-            let mut sums = *output;
-            for (value, &weight) in run.values[32 * block..].chunks(run.stride).zip(weights) {
-                let Some(value) = value.first_chunk::<32>() else { break };
-                for i in 0..32 {
-                    sums[i] = weight.mul_add(value[i], sums[i]);
-                }
-            }
-            *output = sums;
-        }
-        let first = head_dim - rest.len();
-        for (k, &weight) in weights.iter().enumerate() {
-            for (out, value) in rest.iter_mut().zip(&run.values[k * run.stride + first..]) {
-                *out = weight.mul_add(*value, *out);
-            }
-        }
+    for (r, out) in out.chunks_exact_mut(width).enumerate() {
+        let (offset, backwards) = offset(r);
+        rotate(&rows[r * stride..][..width], table.row(offset, spare), backwards, out);
     }
 }

@@ -279,7 +279,8 @@ pub fn absorb(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::{Stored, StoredRun};
+    use crate::cache::StoredRun;
+    use crate::model::kv_type::Stored;
     use crate::offload::{OffloadedKeys, Storage};
 
     /// Keys of small whole numbers: inner products are exact, and many are equal.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::model::kv_type::KvType;
+use crate::model::kv_type::{KvType, Stored};
 
 /// Numbers of one page.
 #[derive(Clone, Debug)]
@@ -42,51 +42,6 @@ impl Page {
 /// Bytes of one number.
 pub(super) fn bytes(kv: KvType) -> usize {
     if kv.is_f32() { size_of::<f32>() } else { size_of::<u16>() }
-}
-
-/// Numbers that are held one behind the other.
-#[derive(Clone, Copy, Debug)]
-pub enum Stored<'a> {
-    /// As they are.
-    F32(&'a [f32]),
-    /// As bits of F16 or BF16.
-    Half(KvType, &'a [u16]),
-}
-
-impl<'a> Stored<'a> {
-    /// Those at `range`.
-    pub fn slice(self, range: Range<usize>) -> Self {
-        match self {
-            Self::F32(values) => Self::F32(&values[range]),
-            Self::Half(kv, bits) => Self::Half(kv, &bits[range]),
-        }
-    }
-
-    /// The numbers, in `buffer` where they are not held as they are.
-    fn read<'b>(self, buffer: &'b mut Vec<f32>) -> &'b [f32]
-    where
-        'a: 'b,
-    {
-        match self {
-            Self::F32(values) => values,
-            Self::Half(kv, bits) => {
-                kv.unpack(bits, buffer);
-                buffer
-            }
-        }
-    }
-
-    /// The numbers, copied where they are not held as they are.
-    pub fn numbers(self) -> Cow<'a, [f32]> {
-        match self {
-            Self::F32(values) => Cow::Borrowed(values),
-            Self::Half(kv, bits) => {
-                let mut values = Vec::new();
-                kv.unpack(bits, &mut values);
-                Cow::Owned(values)
-            }
-        }
-    }
 }
 
 /// Consecutive positions that lie behind each other in memory, for one key/value head, as they are held.
@@ -152,5 +107,13 @@ impl<'a> StoredRun<'a> {
                 values: self.values.slice(rows),
             }
         })
+    }
+}
+
+impl<'a> Run<'a> {
+    /// The same, held as it is.
+    pub fn stored(&self) -> StoredRun<'a> {
+        let Self { first, len, stride, keys, values } = *self;
+        StoredRun { first, len, stride, keys: Stored::F32(keys), values: Stored::F32(values) }
     }
 }

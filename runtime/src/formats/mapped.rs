@@ -2,12 +2,14 @@
 //! are files like others.
 
 use std::fs::File;
+#[cfg(unix)]
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::embedded::embedded_file;
 use crate::error::{Error, Result};
-use crate::model::weights::Bytes;
+use crate::model::weights::{Bytes, Held};
 
 /// Maps `path` read-only. Only regular files: a pipe or a device has no length to check anything against.
 pub(crate) fn map(path: &Path) -> Result<Bytes> {
@@ -29,7 +31,27 @@ pub(crate) fn map(path: &Path) -> Result<Bytes> {
     // every later use is bounds-checked against the length of the mapping, which does not change.
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
     refuse_pointer(path, &map)?;
-    Ok(Arc::new(map))
+    Ok(Arc::new(Mapped(map)))
+}
+
+/// A mapped file.
+struct Mapped(memmap2::Mmap);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Held for Mapped {
+    #[cfg(unix)]
+    fn release(&self, range: Range<usize>) {
+        // The first and the last page may hold bytes of others; those are read again, as all are.
+        // SAFETY: the mapping is of a file and read-only, so that its pages hold what the file holds whenever they are read.
+        let _ = unsafe {
+            self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
+        };
+    }
 }
 
 /// How a Git LFS pointer begins (the specification of Git LFS, version 1).
@@ -84,4 +106,23 @@ pub(crate) fn exists(path: &Path) -> bool {
 /// [`read_small`], or `None` where the file does not exist.
 pub(crate) fn read_small_if_present(path: &Path) -> Result<Option<String>> {
     if exists(path) { read_small(path).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_released_is_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("weights");
+        let content: Vec<u8> = (0..100_000u32).map(|at| (at * 31 % 251) as u8).collect();
+        std::fs::write(&path, &content).expect("room");
+        let bytes = map(&path).expect("a file");
+        for range in [0..100_000, 5_000..5_001, 4_096..8_192, 99_999..100_000, 7..7] {
+            assert_eq!((*bytes).as_ref(), content);
+            bytes.release(range);
+        }
+        assert_eq!((*bytes).as_ref(), content);
+    }
 }

@@ -10,7 +10,7 @@ use super::activations::Activations;
 pub struct Level(Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+pub(super) enum Set {
     /// Loops that the compiler vectorizes.
     Plain,
     #[cfg(target_arch = "x86_64")]
@@ -52,6 +52,11 @@ impl Level {
             levels.push(best);
         }
         levels
+    }
+
+    /// What it stands for.
+    pub(super) fn set(self) -> Set {
+        self.0
     }
 
     /// `out[r] = row r · x`, if the format is written out for this level; else false, and nothing done.

@@ -14,9 +14,12 @@ pub(crate) mod blocks;
 mod codebooks;
 pub mod dequantize;
 pub mod elementwise;
+pub mod few_rows;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod formats;
 pub mod integer;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod level;
 pub mod linear;
 pub mod matmul;

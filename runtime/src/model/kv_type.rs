@@ -1,6 +1,8 @@
 //! How a cache holds keys and values.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -58,6 +60,59 @@ impl KvType {
                 }
             }
             Self::F32 | Self::F16 => bits.reinterpret_cast::<f16>().convert_to_f32_slice(values),
+        }
+    }
+}
+
+/// Numbers that are held one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored<'a> {
+    /// As they are.
+    F32(&'a [f32]),
+    /// As bits of F16 or BF16.
+    Half(KvType, &'a [u16]),
+}
+
+impl<'a> Stored<'a> {
+    /// How many.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Half(_, bits) => bits.len(),
+        }
+    }
+
+    /// Those at `range`.
+    pub fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::F32(values) => Self::F32(&values[range]),
+            Self::Half(kv, bits) => Self::Half(kv, &bits[range]),
+        }
+    }
+
+    /// The numbers, in `buffer` where they are not held as they are.
+    pub(crate) fn read<'b>(self, buffer: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::F32(values) => values,
+            Self::Half(kv, bits) => {
+                kv.unpack(bits, buffer);
+                buffer
+            }
+        }
+    }
+
+    /// The numbers, copied where they are not held as they are.
+    pub fn numbers(self) -> Cow<'a, [f32]> {
+        match self {
+            Self::F32(values) => Cow::Borrowed(values),
+            Self::Half(kv, bits) => {
+                let mut values = Vec::new();
+                kv.unpack(bits, &mut values);
+                Cow::Owned(values)
+            }
         }
     }
 }

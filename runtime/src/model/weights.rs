@@ -34,8 +34,20 @@ impl WeightType {
     }
 }
 
-/// Bytes that stay where they are: a mapped file or a buffer.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+/// A mapped file or a buffer, whose bytes stay where they are.
+pub trait Held: AsRef<[u8]> + Send + Sync {
+    /// The bytes of `range` are not needed for now: memory that only repeats a file may be given back, and is read from it again when it
+    /// is.
+    fn release(&self, range: Range<usize>) {
+        let _ = range;
+    }
+}
+
+impl Held for Vec<u8> {}
+impl Held for &'static [u8] {}
+
+/// Bytes that stay where they are.
+pub type Bytes = Arc<dyn Held>;
 
 /// A row-major matrix of shape [rows, columns] as stored; row `r` is the weights of output `r`.
 #[derive(Clone)]
@@ -85,9 +97,10 @@ impl Matrix {
         self.packed.as_deref()
     }
 
-    /// The same matrix, which has `packed` beside it: its own weights in another order.
+    /// The same matrix, which has `packed` beside it: its own weights in another order, which are read in their place.
     #[must_use]
     pub fn with_packed(self, packed: Arc<Packed>) -> Self {
+        self.bytes.release(self.range.clone());
         Self { packed: Some(packed), ..self }
     }
 

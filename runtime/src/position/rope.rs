@@ -151,6 +151,19 @@ impl RotaryTable {
             spare
         }
     }
+
+    /// The rows of the offsets `0..count` ([count, 2, dim/2]): from the table where it reaches that far, else computed into `spare`.
+    pub fn first<'a>(&'a self, count: usize, spare: &'a mut Vec<f32>) -> &'a [f32] {
+        let width = 2 * self.half();
+        if let Some(rows) = self.rows.get(..count * width) {
+            return rows;
+        }
+        spare.resize(count * width, 0.0);
+        for offset in 0..count {
+            fill(&self.frequencies, offset as f64, &mut spare[offset * width..][..width]);
+        }
+        spare
+    }
 }
 
 fn fill(frequencies: &[f64], offset: f64, row: &mut [f32]) {

@@ -91,7 +91,7 @@ impl Decoder {
     }
 
     /// The same decoder, which multiplies its weights with `precision`, as far as their formats and the processor allow; without this
-    /// call exactly. Fast, weights are packed, which takes as much memory again as their file. Losses take the exact weights of the
+    /// call exactly. Fast, weights are packed, which takes as much memory as they do; that of a mapped file is given back. Losses take the exact weights of the
     /// head, and experts are chosen exactly.
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
