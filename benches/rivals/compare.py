@@ -16,8 +16,8 @@ WINDOW_POLICY = "lm-infinite:start=10,window=2048"
 
 def commands(a, length):
     """Rivals as (name, command, environment) at one length."""
-    ours = lambda policy, precision: [
-        a.ours, "bench", "--json", "--model", a.model, "--threads", str(a.threads), "--policy", policy,
+    ours = lambda policy, precision, kv: [
+        a.ours, "bench", "--json", "--model", a.model, "--threads", str(a.threads), "--policy", policy, "--kv", kv,
         "--lengths", str(length), "--decode", str(a.decode), "--rounds", "1", "--precision", precision,
     ]
     rivals = []
@@ -29,9 +29,10 @@ def commands(a, length):
     for name, program in a.candle:
         threads = {"RAYON_NUM_THREADS": str(a.threads)}
         rivals.append((name, [program, a.model, str(length), str(a.decode)], threads))
-    for precision in ["exact", "fast"]:
+    # As measurements run, and as `generate` does; llama.cpp holds keys and values as f16.
+    for precision, kv in [("exact", "f32"), ("fast", "f16")]:
         for policy in ["vanilla", WINDOW_POLICY]:
-            rivals.append((f"lm-infinite, {policy}, {precision}", ours(policy, precision), {}))
+            rivals.append((f"lm-infinite, {policy}, {precision}, {kv}", ours(policy, precision, kv), {}))
     return rivals
 
 

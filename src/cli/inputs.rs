@@ -65,13 +65,12 @@ impl Model {
         if precision == Precision::Fast {
             let said = match self.decoder.precision() {
                 Precision::Fast => {
-                    "activations are rounded to 8 bits where they are multiplied with weights: losses differ a little from exact ones"
-                }
-                Precision::Exact if Precision::fast_is_available() => {
-                    "its weights are not stored in blocks of integers, so that it is the same as exact"
+                    "activations are rounded (to 8 bits, or to bfloat16) where they are multiplied with weights: losses differ a little from \
+                     exact ones"
                 }
                 Precision::Exact => {
-                    "this processor does not multiply integers faster (AVX-512 VNNI), so that it is the same as exact"
+                    "weights like these are not multiplied faster by this processor (blocks of integers are by AVX-512 VNNI, bfloat16 by \
+                     AVX-512 BF16), so that it is the same as exact"
                 }
             };
             self.loaded.notes.push(Note::new("--precision fast", said));

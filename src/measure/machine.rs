@@ -58,7 +58,6 @@ fn best_rate(amount: f64, rounds: usize, mut work: impl FnMut()) -> f64 {
 /// Forgets the peak so far, so that [`peak_rss_bytes`] speaks of what comes next. Linux only; elsewhere the peak is
 /// that of the whole process.
 pub fn reset_peak_rss() {
-    // Where the kernel refuses, the peak stays what it was: an upper bound.
     if cfg!(target_os = "linux") {
         // Where the kernel refuses, the peak stays what it was: an upper bound.
         let _ = std::fs::write("/proc/self/clear_refs", "5");

@@ -8,12 +8,9 @@ use rayon::prelude::*;
 use super::activations::Activations;
 use super::dequantize::rows_to_f32;
 use super::elementwise::{larger, soft_cap as cap_all};
-use super::integer::IntegerLevel;
-use super::integer::activations::Codes;
-use super::integer::product::panel_times_codes;
 use super::matmul::{Columns, View, multiply_into};
 use super::matvec::rows_times_vector;
-use crate::model::packed::{Packed, ROWS};
+use super::packed::Rounded;
 use crate::model::weights::{Linear, Matrix};
 
 /// Up to this many tokens are multiplied one by one.
@@ -114,21 +111,19 @@ struct Prepared<'a> {
     tokens: usize,
     /// Each token by itself, where they are few.
     few: Vec<Activations<'a>>,
-    /// As codes, where they are multiplied so.
-    codes: Option<(IntegerLevel, Codes)>,
+    /// As packed weights need them.
+    rounded: Rounded,
 }
 
 impl<'a> Prepared<'a> {
     fn new(layers: &[&Linear], x: &'a [f32], columns: usize) -> Self {
         let tokens = x.len() / columns;
-        let packed = layers.iter().any(|layer| layer.weight.packed().is_some());
-        let level = IntegerLevel::best().filter(|_| packed);
         let few = if tokens <= VECTOR_TOKENS {
             x.chunks_exact(columns).map(Activations::new).collect()
         } else {
             Vec::new()
         };
-        Self { x, tokens, few, codes: level.map(|level| (level, Codes::new(x, columns))) }
+        Self { x, tokens, few, rounded: Rounded::new(layers.iter().map(|layer| &layer.weight), x, columns) }
     }
 }
 
@@ -150,9 +145,17 @@ impl Tile<'_> {
     /// No other thread may touch these columns of the output, which must still be alive.
     unsafe fn multiply(&self, x: &Prepared<'_>) {
         let (weight, tokens) = (&self.layer.weight, x.tokens);
-        if let (Some((level, codes)), Some(packed)) = (&x.codes, weight.packed()) {
+        let take = |token: usize, row: usize, values: &[f32]| {
             // SAFETY: passed on.
-            unsafe { self.multiply_codes(*level, packed, codes) };
+            let out = unsafe { self.out.row(token, row, values.len()) };
+            // A whole panel is one store.
+            match (out.as_chunks_mut::<16>(), values.first_chunk()) {
+                (([whole], []), Some(values)) => *whole = *values,
+                ((_, rest), _) => rest.copy_from_slice(values),
+            }
+        };
+        if x.rounded.times(weight, self.first, self.count, take) {
+            // Done.
         } else if x.few.is_empty() {
             // SAFETY: passed on.
             with_tile(weight, self.first, self.count, |tile| unsafe {
@@ -173,23 +176,6 @@ impl Tile<'_> {
                 let out = unsafe { self.out.row(token, self.first, self.count) };
                 super::elementwise::add(out, &bias[self.first..self.first + self.count]);
             }
-        }
-    }
-
-    /// # Safety
-    /// As [`Self::multiply`].
-    unsafe fn multiply_codes(&self, level: IntegerLevel, packed: &Packed, x: &Codes) {
-        for from in (0..self.count).step_by(ROWS) {
-            let (first, count) = (self.first + from, ROWS.min(self.count - from));
-            panel_times_codes(level, packed, first / ROWS, x, |token, values| {
-                // SAFETY: passed on.
-                let out = unsafe { self.out.row(token, first, count) };
-                // A whole panel is one store.
-                match out.as_chunks_mut() {
-                    ([whole], []) => *whole = *values,
-                    (_, rest) => rest.copy_from_slice(&values[..count]),
-                }
-            });
         }
     }
 }
@@ -269,20 +255,16 @@ pub fn log_sum_exp_and_target(head: Head<'_>, x: &[f32], targets: &[u32]) -> Vec
 pub fn logits(head: Head<'_>, x: &[f32], out: &mut [f32]) {
     const TILE: usize = 1024;
     let Head { matrix, bias, soft_cap } = head;
-    let packed =
-        IntegerLevel::best().zip(matrix.packed()).map(|known| (known, Codes::new(x, matrix.columns())));
+    let rounded = Rounded::new(std::iter::once(matrix), x, matrix.columns());
     let x = Activations::new(x);
     out.par_chunks_mut(TILE).enumerate().for_each(|(i, out)| {
-        match &packed {
-            Some(((level, packed), codes)) => {
-                for (at, out) in out.chunks_mut(ROWS).enumerate() {
-                    let count = out.len();
-                    panel_times_codes(*level, packed, i * TILE / ROWS + at, codes, |_, values| {
-                        out.copy_from_slice(&values[..count]);
-                    });
-                }
-            }
-            None => rows_times_vector(matrix, i * TILE, &x, out),
+        let first = i * TILE;
+        let count = out.len();
+        let done = rounded.times(matrix, first, count, |_, row, values| {
+            out[row - first..][..values.len()].copy_from_slice(values);
+        });
+        if !done {
+            rows_times_vector(matrix, first, &x, out);
         }
         if let Some(bias) = bias {
             super::elementwise::add(out, &bias[i * TILE..][..out.len()]);
@@ -295,7 +277,13 @@ pub fn logits(head: Head<'_>, x: &[f32], out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use candle_core::quantized::GgmlDType;
+
     use super::*;
+    use crate::kernels::packed;
+    use crate::model::weights::WeightType;
 
     fn layer(rows: usize, columns: usize, bias: bool) -> Linear {
         let values: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.123).sin()).collect();
@@ -329,52 +317,43 @@ mod tests {
     /// What is packed differs from what is not by the rounding of activations alone, whatever the number of tokens; floats beside it
     /// do not differ.
     #[test]
-    fn products_of_packed_weights_are_near_the_exact_ones() {
-        use std::sync::Arc;
-
-        use candle_core::quantized::GgmlDType;
-
-        use super::super::integer;
-        use crate::model::weights::WeightType;
-
+    fn packed_layers_and_floats_stand_side_by_side() {
         let (rows, columns) = (70, 64);
-        let kind = WeightType::Quantized(GgmlDType::Q4_0);
-        let bytes: Vec<u8> =
-            (0..rows * 2 * 18).map(|at| if at % 18 == 1 { 0x2a } else { (at * 37 % 251) as u8 }).collect();
-        let len = bytes.len();
-        let stored = Matrix::new(Arc::new(bytes), 0..len, kind, rows, columns).expect("shape");
-        let packed = Arc::new(integer::packed(&stored).expect("known"));
-        let bias = Some(vec![0.5; rows]);
-        let both =
-            [stored.clone(), stored.with_packed(packed)].map(|weight| Linear { weight, bias: bias.clone() });
-        let floats = layer(33, columns, false);
-        for tokens in [0, 1, 4, 5, 17] {
-            let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
-            let [(exact, exact_floats), (fast, fast_floats)] = both.each_ref().map(|quantized| {
-                let (mut a, mut b) = (vec![0.0; tokens * rows], vec![0.0; tokens * 33]);
-                forward(&[quantized, &floats], &x, &mut [&mut a, &mut b]);
-                (a, b)
-            });
-            assert_eq!(exact_floats, fast_floats);
-            let mut row = vec![0.0; columns];
-            for (at, (exact, fast)) in exact.iter().zip(&fast).enumerate() {
-                rows_to_f32(&both[0].weight, at % rows, &mut row);
-                let bound = row.iter().map(|weight| weight.abs()).sum::<f32>() / 254.0 + 1e-3;
-                assert!((exact - fast).abs() <= bound, "{tokens} tokens, {at}: {exact} {fast}");
-            }
-            let changed = exact != fast;
-            assert!(
-                tokens == 0 || changed == integer::is_available(),
-                "codes are taken where there are instructions"
-            );
-            if let Some(x) = x.get(..columns) {
-                let mut logits_of = vec![0.0; rows];
-                logits(
-                    Head { matrix: &both[1].weight, bias: bias.as_deref(), soft_cap: None },
-                    x,
-                    &mut logits_of,
-                );
-                assert_eq!(logits_of, fast[..rows], "a head multiplies like a layer");
+        let quantized = WeightType::Quantized(GgmlDType::Q4_0);
+        // Small scales and, as bfloat16, numbers; and the most that rounding takes from an activation.
+        for (kind, high, most) in [(quantized, 0x2a, 1.0 / 254.0), (WeightType::Bf16, 0x3c, 1.0 / 256.0)] {
+            let (block, size) = kind.block();
+            let bytes: Vec<u8> = (0..rows * columns / block * size)
+                .map(|at| if at % size == 1 { high } else { (at * 37 % 251) as u8 })
+                .collect();
+            let len = bytes.len();
+            let stored = Matrix::new(Arc::new(bytes), 0..len, kind, rows, columns).expect("shape");
+            let Some(packed) = packed::packed(&stored) else { continue };
+            let bias = Some(vec![0.5; rows]);
+            let both = [stored.clone(), stored.with_packed(Arc::new(packed))]
+                .map(|weight| Linear { weight, bias: bias.clone() });
+            let floats = layer(33, columns, false);
+            for tokens in [0, 1, 4, 5, 17] {
+                let x: Vec<f32> = (0..tokens * columns).map(|i| (i as f32 * 0.31).cos()).collect();
+                let [(exact, exact_floats), (fast, fast_floats)] = both.each_ref().map(|weights| {
+                    let (mut a, mut b) = (vec![0.0; tokens * rows], vec![0.0; tokens * 33]);
+                    forward(&[weights, &floats], &x, &mut [&mut a, &mut b]);
+                    (a, b)
+                });
+                assert_eq!(exact_floats, fast_floats);
+                let mut row = vec![0.0; columns];
+                for (at, (exact, fast)) in exact.iter().zip(&fast).enumerate() {
+                    rows_to_f32(&both[0].weight, at % rows, &mut row);
+                    let bound = row.iter().map(|weight| weight.abs()).sum::<f32>() * most + 1e-3;
+                    assert!((exact - fast).abs() <= bound, "{kind:?}, {tokens} tokens, {at}: {exact} {fast}");
+                }
+                assert!(tokens == 0 || exact != fast, "activations are rounded where there are instructions");
+                if let Some(x) = x.get(..columns) {
+                    let mut logits_of = vec![0.0; rows];
+                    let head = Head { matrix: &both[1].weight, bias: bias.as_deref(), soft_cap: None };
+                    logits(head, x, &mut logits_of);
+                    assert_eq!(logits_of, fast[..rows], "a head multiplies like a layer");
+                }
             }
         }
     }

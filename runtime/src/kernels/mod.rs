@@ -11,6 +11,7 @@ mod avx2;
 mod avx512;
 pub mod backward;
 pub(crate) mod blocks;
+pub mod brains;
 mod codebooks;
 pub mod dequantize;
 pub mod elementwise;
@@ -26,4 +27,5 @@ pub mod matmul;
 pub mod matvec;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod packed;
 pub mod precision;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::integer;
+use super::packed;
 
 /// What activations are when they are multiplied with stored weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,15 +14,15 @@ pub enum Precision {
     /// f32, as every measurement has them.
     #[default]
     Exact,
-    /// Codes of 8 bits in groups of 32, where weights are stored in such groups and the processor multiplies integers faster; f32
-    /// elsewhere.
+    /// Codes of 8 bits in groups of 32, where weights are stored in such groups and the processor multiplies integers faster; bfloat16,
+    /// where weights are and the processor multiplies them faster; f32 elsewhere.
     Fast,
 }
 
 impl Precision {
-    /// Whether this processor multiplies integers faster than floats, so that [`Self::Fast`] is anything else than exact.
+    /// Whether this processor multiplies integers or bfloat16 faster than floats, so that [`Self::Fast`] is anything else than exact.
     pub fn fast_is_available() -> bool {
-        integer::is_available()
+        packed::is_available()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Quantized weights, brought into the order in which integer products read them: sixteen rows side by side.
+//! Weights, brought into the order in which fast products read them: sixteen rows side by side.
 
 /// Rows of a panel: as many as a register has lanes.
 pub const ROWS: usize = 16;
@@ -8,11 +8,29 @@ pub const ROWS: usize = 16;
 #[repr(align(64))]
 pub struct Line(pub [[u8; 4]; ROWS]);
 
+/// A matrix [rows, columns] of weights.
+#[derive(Clone, Debug)]
+pub enum Packed {
+    /// Quantized ones.
+    Integers(IntegerPanels),
+    /// Those that are bfloat16.
+    Brains(BrainPanels),
+}
+
+/// A matrix [rows, columns] of bfloat16 in panels of 16 rows, each in pairs of columns; what is beyond the last row or column is 0.
+#[derive(Clone, Debug)]
+pub struct BrainPanels {
+    /// Pairs of a row.
+    pub pairs: usize,
+    /// [panels, pairs]: of each row two numbers, little-endian.
+    pub lines: Vec<Line>,
+}
+
 /// A matrix [rows, columns] in panels of 16 rows, each in groups of 32 columns; rows beyond the last are 0.
 ///
 /// A weight is `scale · code + offset`.
 #[derive(Clone, Debug)]
-pub struct Packed {
+pub struct IntegerPanels {
     /// Groups of a row.
     pub groups: usize,
     /// Whether codes have four bits: then the low ones of a line are those of the first half of a group.
@@ -44,7 +62,7 @@ pub enum Scales {
     },
 }
 
-impl Packed {
+impl IntegerPanels {
     /// Lines of a group.
     pub fn lines(&self) -> usize {
         if self.four_bits { 4 } else { 8 }

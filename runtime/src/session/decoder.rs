@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernels::dequantize::rows_to_f32;
 use crate::kernels::elementwise::{add, clamp, layer_norm, rms_norm, scale, to_half_split};
 use crate::kernels::precision::Precision;
-use crate::kernels::{integer, linear};
+use crate::kernels::{linear, packed};
 use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
 use crate::model::weights::{FeedForward, LayerWeights, ModelWeights, NormWeights};
@@ -95,9 +95,9 @@ impl Decoder {
     /// head, and experts are chosen exactly.
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
-        if precision == Precision::Fast && integer::is_available() {
+        if precision == Precision::Fast {
             for matrix in self.weights.matrices_mut() {
-                if let Some(packed) = integer::packed(matrix) {
+                if let Some(packed) = packed::packed(matrix) {
                     *matrix = matrix.clone().with_packed(Arc::new(packed));
                 }
             }

@@ -110,7 +110,7 @@ pub struct Perplexity {
     #[arg(long, value_name = "I/N", conflicts_with = "per_token")]
     pub shard: Option<Shard>,
     /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
-    /// of integers and the processor has AVX-512 VNNI)
+    /// of integers and the processor has AVX-512 VNNI; bfloat16, where weights are and it has AVX-512 BF16)
     #[arg(long, default_value_t, value_name = "PRECISION")]
     pub precision: Precision,
     /// Seconds between two snapshots of a run with a folder
@@ -258,7 +258,7 @@ pub struct Bench {
     #[arg(long, value_name = "W", value_parser = parse_length)]
     pub truncate: Option<u64>,
     /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
-    /// of integers and the processor has AVX-512 VNNI)
+    /// of integers and the processor has AVX-512 VNNI; bfloat16, where weights are and it has AVX-512 BF16)
     #[arg(long, default_value_t, value_name = "PRECISION")]
     pub precision: Precision,
     /// Write a result folder with figures over length

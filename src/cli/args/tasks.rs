@@ -28,7 +28,7 @@ pub struct Generate {
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: u64,
     /// How weights are multiplied: exact (f32, as every measurement), or fast (activations of 8 bits, where weights are stored in blocks
-    /// of integers and the processor has AVX-512 VNNI)
+    /// of integers and the processor has AVX-512 VNNI; bfloat16, where weights are and it has AVX-512 BF16)
     #[arg(long, default_value_t = Precision::Fast, value_name = "PRECISION")]
     pub precision: Precision,
     /// 0 takes the likeliest token always

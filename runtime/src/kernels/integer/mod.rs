@@ -12,7 +12,7 @@
 //!
 //! Weights are packed once, when a decoder is made fast ([`pack`]): sixteen rows side by side, so that a register holds four codes of
 //! each, and sums of rows need no exchange of lanes. [`product`] multiplies a panel of them with any number of tokens, in plain
-//! loops, which are the definition, and in AVX-512 with VNNI, bit by bit the same. On other processors [`is_available`] says no, and
+//! loops, which are the definition, and in AVX-512 with VNNI, bit by bit the same. On other processors [`IntegerLevel::best`] is none, and
 //! callers multiply exactly: without such instructions nothing is won.
 
 pub mod activations;
@@ -23,9 +23,6 @@ pub mod product;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
-
-use crate::model::packed::Packed;
-use crate::model::weights::{Matrix, WeightType};
 
 /// The instructions that integer products are written out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +54,5 @@ impl IntegerLevel {
             return Some(Self(Set::Vnni));
         }
         None
-    }
-}
-
-/// Whether this processor multiplies integers faster than floats.
-pub fn is_available() -> bool {
-    IntegerLevel::best().is_some()
-}
-
-/// `matrix`, packed, where it is stored in blocks whose codes are known here.
-pub fn packed(matrix: &Matrix) -> Option<Packed> {
-    match matrix.weight_type() {
-        WeightType::Quantized(format) => codes::Format::of(format)
-            .map(|format| pack::pack(format, matrix.bytes(), matrix.columns() / codes::GROUP)),
-        WeightType::F32 | WeightType::F16 | WeightType::Bf16 | WeightType::Block(_) => None,
     }
 }

@@ -3,17 +3,17 @@
 use rayon::prelude::*;
 
 use super::codes::{self, Block, Format, with_block};
-use crate::model::packed::{Line, Packed, ROWS, Scales};
+use crate::model::packed::{IntegerPanels, Line, ROWS, Scales};
 
 /// The rows of `format` in `bytes`, each of `groups` groups, on all threads.
 ///
 /// # Panics
 /// Where `bytes` are no whole rows.
-pub fn pack(format: Format, bytes: &[u8], groups: usize) -> Packed {
+pub fn pack(format: Format, bytes: &[u8], groups: usize) -> IntegerPanels {
     with_block!(format, B => pack_blocks::<B>(format, bytes, groups))
 }
 
-fn pack_blocks<B: Block>(format: Format, bytes: &[u8], groups: usize) -> Packed {
+fn pack_blocks<B: Block>(format: Format, bytes: &[u8], groups: usize) -> IntegerPanels {
     let width = groups / B::GROUPS * B::BYTES;
     assert!(width > 0 && bytes.len().is_multiple_of(width), "whole rows");
     let panels = bytes.len().div_ceil(ROWS * width);
@@ -67,7 +67,7 @@ fn pack_blocks<B: Block>(format: Format, bytes: &[u8], groups: usize) -> Packed 
             Scales::Floats { scales, halves: B::HALVES }
         }
     };
-    Packed { groups, four_bits, codes, scales }
+    IntegerPanels { groups, four_bits, codes, scales }
 }
 
 /// Gives `set` every lane of every part of every group of every panel.

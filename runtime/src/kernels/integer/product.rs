@@ -4,14 +4,14 @@ use super::activations::{Codes, TokenCodes};
 use super::codes::{Affine, GROUP};
 use super::{IntegerLevel, Set};
 use crate::kernels::dequantize::half_to_f32;
-use crate::model::packed::{Packed, ROWS, Scales};
+use crate::model::packed::{IntegerPanels, ROWS, Scales};
 
 /// The products of rows `16 · panel` to `16 · panel + 15` with every token, given to `take`: the token, and the value of each row.
 ///
 /// A token gets the same bits whatever stands beside it, at every level.
 pub fn panel_times_codes(
     level: IntegerLevel,
-    packed: &Packed,
+    packed: &IntegerPanels,
     panel: usize,
     x: &Codes,
     mut take: impl FnMut(usize, &[f32; ROWS]),
@@ -25,7 +25,7 @@ pub fn panel_times_codes(
 }
 
 /// The definition.
-fn plain(packed: &Packed, panel: usize, x: TokenCodes<'_>) -> [f32; ROWS] {
+fn plain(packed: &IntegerPanels, panel: usize, x: TokenCodes<'_>) -> [f32; ROWS] {
     std::array::from_fn(|lane| {
         let mut total = 0.0;
         for group in 0..packed.groups {
@@ -54,7 +54,7 @@ fn plain(packed: &Packed, panel: usize, x: TokenCodes<'_>) -> [f32; ROWS] {
 }
 
 /// The codes of a group of a row.
-pub(super) fn codes(packed: &Packed, panel: usize, lane: usize, group: usize) -> [u8; GROUP] {
+pub(super) fn codes(packed: &IntegerPanels, panel: usize, lane: usize, group: usize) -> [u8; GROUP] {
     let lines = &packed.codes[(panel * packed.groups + group) * packed.lines()..][..packed.lines()];
     std::array::from_fn(|at| match packed.four_bits {
         true => lines[at % 16 / 4].0[lane][at % 4] >> (4 * (at / 16)) & 15,
@@ -63,7 +63,7 @@ pub(super) fn codes(packed: &Packed, panel: usize, lane: usize, group: usize) ->
 }
 
 /// Scale and offset of a group of a row, or of its halves.
-pub(super) fn affine(packed: &Packed, panel: usize, lane: usize, group: usize) -> [Option<Affine>; 2] {
+pub(super) fn affine(packed: &IntegerPanels, panel: usize, lane: usize, group: usize) -> [Option<Affine>; 2] {
     let at = panel * packed.groups + group;
     let half = |bits: u16| half_to_f32(bits.to_le_bytes());
     match &packed.scales {

@@ -5,9 +5,9 @@ use candle_core::quantized::GgmlDType;
 use super::activations::Codes;
 use super::codes::{Affine, Block, Format, with_block};
 use super::product::panel_times_codes;
-use super::{IntegerLevel, codes, packed, product};
+use super::{IntegerLevel, codes, pack, product};
 use crate::kernels::dequantize::rows_to_f32;
-use crate::model::packed::{Packed, ROWS};
+use crate::model::packed::{IntegerPanels, ROWS};
 use crate::model::weights::{Matrix, WeightType};
 
 const FORMATS: [GgmlDType; 6] =
@@ -43,7 +43,14 @@ fn known(format: GgmlDType) -> Format {
 }
 
 /// The products of all rows of the panels with every token, [tokens][rows and what fills the last panel].
-fn products(level: IntegerLevel, packed: &Packed, rows: usize, x: &Codes) -> Vec<Vec<f32>> {
+/// `matrix`, packed, where its codes are known.
+fn packed(matrix: &Matrix) -> Option<IntegerPanels> {
+    let WeightType::Quantized(format) = matrix.weight_type() else { return None };
+    let format = codes::Format::of(format)?;
+    Some(pack::pack(format, matrix.bytes(), matrix.columns() / codes::GROUP))
+}
+
+fn products(level: IntegerLevel, packed: &IntegerPanels, rows: usize, x: &Codes) -> Vec<Vec<f32>> {
     let panels = rows.div_ceil(ROWS);
     let mut all = vec![vec![f32::NAN; panels * ROWS]; x.tokens()];
     for panel in 0..panels {

@@ -3,14 +3,19 @@
 use std::arch::x86_64::*;
 
 use super::activations::{Codes, TokenCodes};
-use crate::model::packed::{Line, Packed, ROWS, Scales};
+use crate::model::packed::{IntegerPanels, Line, ROWS, Scales};
 
 /// Tokens that are multiplied side by side.
 const TOKENS: usize = 8;
 
 /// [`super::product::panel_times_codes`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")]
-pub(super) fn times(packed: &Packed, panel: usize, x: &Codes, take: &mut impl FnMut(usize, &[f32; ROWS])) {
+pub(super) fn times(
+    packed: &IntegerPanels,
+    panel: usize,
+    x: &Codes,
+    take: &mut impl FnMut(usize, &[f32; ROWS]),
+) {
     let groups = packed.groups;
     let range = panel * groups..(panel + 1) * groups;
     let codes = &packed.codes[range.start * packed.lines()..range.end * packed.lines()];
