@@ -1,5 +1,6 @@
 //! `calibrate`: how often verdicts are wrong where the right answer is known.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -11,9 +12,13 @@ use lm_infinite_runtime::text::Text;
 use super::args::{Calibrate, Cli};
 use super::interrupt::Interrupt;
 use super::output::{self, Output, progress, say};
-use crate::calibrate::{Calibration, CalibrationText, Extent, Plan, Subject, calibrate};
+use crate::calibrate::{
+    Calibration, CalibrationShard, CalibrationText, Extent, Identity, Measured, Plan, Subject, Workspace,
+    measure,
+};
 use crate::error::Error;
-use crate::results::{ResultFolder, RunInfo, Source, Target};
+use crate::long_run::Shard;
+use crate::results::{RunInfo, Source, Target};
 
 /// Models with random weights.
 const RANDOM: &str = "random";
@@ -24,7 +29,12 @@ const LONGEST_TEXT: usize = 64 << 20;
 
 /// Runs the command.
 pub fn run(args: &Calibrate, cli: &Cli, arguments: &[OsString], output: &Output) -> anyhow::Result<()> {
-    let target = Target::new::<Calibration>(args.out.as_deref(), "calibrate")?;
+    let shard = args.shard.unwrap_or(Shard::WHOLE);
+    let target = match (&args.resume, args.shard) {
+        (Some(_), _) => None,
+        (None, None) => Some(Target::new::<Calibration>(args.out.as_deref(), "calibrate")?),
+        (None, Some(_)) => Some(Target::new::<CalibrationShard>(args.out.as_deref(), "calibrate")?),
+    };
     if args.tokens.is_some_and(|tokens| tokens < 2) {
         return Err(Error::input("--tokens", "at least 2 are needed for one prediction").into());
     }
@@ -45,20 +55,50 @@ pub fn run(args: &Calibrate, cli: &Cli, arguments: &[OsString], output: &Output)
         [Subject::Loaded(model)] => info.of_model(model.digest()?),
         _ => info,
     };
-    let bar = progress("calibration", plan.cases() as u64, "cases");
-    let interrupt = Interrupt::listen("stopping after the case that is being judged");
-    let mut result = calibrate(&plan, &|done| bar.set_position(done), &|| interrupt.asked())?;
-    bar.finish_and_clear();
-    result.notes = notes;
-    if interrupt.asked() && (result.cases.len() as u64) < result.planned {
-        let (done, planned, folder) = (result.cases.len(), result.planned, target.path().display());
-        if done == 0 {
-            anyhow::bail!("stopped before the first case; nothing was written");
-        }
-        ResultFolder::write(target.path(), &result, &info)?;
-        anyhow::bail!("stopped after {done} of {planned} cases; what was judged is in {folder}");
+    let planned = plan.cases_of(shard);
+    if planned == 0 {
+        let texts = plan.texts.len();
+        return Err(Error::input(
+            format!("--shard {shard}"),
+            format!("there are {texts} texts: it has none"),
+        )
+        .into());
     }
-    output.finish(&result, &info, target.path())
+    let identity = Identity::new(&plan)?;
+    let folder = target.as_ref().map(Target::path).or(args.resume.as_deref()).unwrap_or(Path::new("."));
+    let (workspace, mut cases) = match target {
+        Some(_) => (Workspace::begin(folder, &identity, shard)?, Vec::new()),
+        None => Workspace::resume(folder, &identity, shard)?,
+    };
+    let done: HashSet<_> = cases.iter().map(Measured::key).collect();
+    let bar = progress("calibration", planned as u64, "cases");
+    bar.set_position(done.len() as u64);
+    let interrupt = Interrupt::listen("stopping after the case that is being judged");
+    let take = |case: Measured| {
+        workspace.save(&case)?;
+        cases.push(case);
+        bar.set_position(cases.len() as u64);
+        Ok(())
+    };
+    measure(&plan, shard, &|key| done.contains(&key), take, &|| interrupt.asked())?;
+    bar.finish_and_clear();
+    if cases.len() < planned {
+        let (done, folder) = (cases.len(), folder.display());
+        anyhow::bail!(
+            "stopped after {done} of {planned} cases, which are saved: go on with the same options and `--resume {folder}` in place of \
+             `--out`"
+        );
+    }
+    match args.shard {
+        None => {
+            let result = Calibration { notes, ..identity.calibration(cases)? };
+            output.finish_after(&result, &info, folder, || workspace.finish())
+        }
+        Some(shard) => {
+            let part = CalibrationShard { identity, shard, notes, cases };
+            output.finish_after(&part, &info, folder, || workspace.finish())
+        }
+    }
 }
 
 fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {

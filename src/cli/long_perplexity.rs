@@ -15,7 +15,7 @@ use super::interrupt::Interrupt;
 use super::output::{Output, progress, say};
 use crate::error::Error;
 use crate::long_run::{Identity, LongResult, LongRun, LongRunResult, Shard};
-use crate::results::{ResultFolder, RunInfo, Source};
+use crate::results::{RunInfo, Source};
 
 /// Linear buckets, about, where their width is not given.
 const BUCKETS: u64 = 1024;
@@ -115,7 +115,5 @@ pub fn run(
     .with_text(&read, repeated_from, &notes)
     .with_precision(precision)
     .of_model(digest);
-    ResultFolder::write(folder, &result, &info)?;
-    workspace.finish()?;
-    output.write(&format!("{}\nresults in {}", result.summary(), folder.display()), &result.to_json(folder))
+    output.finish_after(&result, &info, folder, || workspace.finish())
 }

@@ -55,7 +55,19 @@ impl Output {
 
     /// Writes the result folder `folder`, and says what was measured and where it is.
     pub fn finish<T: Storable>(&self, outcome: &T, info: &RunInfo, folder: &Path) -> anyhow::Result<()> {
+        self.finish_after(outcome, info, folder, || Ok(()))
+    }
+
+    /// The same; `end` takes away what the unfinished run needed, as soon as its result is in place.
+    pub fn finish_after<T: Storable>(
+        &self,
+        outcome: &T,
+        info: &RunInfo,
+        folder: &Path,
+        end: impl FnOnce() -> crate::Result<()>,
+    ) -> anyhow::Result<()> {
         ResultFolder::write(folder, outcome, info)?;
+        end()?;
         self.write(
             &format!("{}\nresults in {}", outcome.summary(), folder.display()),
             &outcome.to_json(folder),

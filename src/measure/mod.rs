@@ -8,6 +8,7 @@ pub mod compare;
 pub mod cost;
 pub mod diagnose;
 pub mod evaluate;
+mod folder_lock;
 pub mod long_run;
 pub mod machine;
 pub mod method;

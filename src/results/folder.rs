@@ -13,7 +13,6 @@ use super::storable::{AnyStorable, Storable};
 use super::store::RUN;
 use super::target;
 use crate::error::{Error, Result};
-use crate::long_run::Workspace;
 
 /// A folder with a result: what it is, how it came about, and which files in it belong to it.
 ///
@@ -40,11 +39,11 @@ impl ResultFolder {
         }
         recover(path)?;
         if !path.join(RUN).exists() {
-            return match Workspace::is_begun(path) {
-                true => refuse(
-                    "an unfinished run is in it; it has a result when it has been gone on with, by `perplexity --resume`",
-                ),
-                false => refuse("it holds no result: no `run.json` is in it"),
+            return match target::unfinished(path) {
+                Some(command) => refuse(&format!(
+                    "an unfinished run is in it; it has a result when it has been gone on with, by `{command} --resume`"
+                )),
+                None => refuse("it holds no result: no `run.json` is in it"),
             };
         }
         Ok(Self { path: path.to_owned(), manifest: Manifest::read(path)? })

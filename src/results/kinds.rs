@@ -8,19 +8,20 @@ use super::store::RUN;
 use super::task::TaskResult;
 use crate::ablation::Ablation;
 use crate::bench::BenchResult;
-use crate::calibrate::Calibration;
+use crate::calibrate::{Calibration, CalibrationShard};
 use crate::diagnose::{Diagnosis, DiagnosisShard};
 use crate::error::{Error, Result};
 use crate::long_run::LongResult;
 
 /// The kinds. A new one is added here, and nowhere else.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::of::<Diagnosis>(),
     Kind::of::<DiagnosisShard>(),
     Kind::of::<LongResult>(),
     Kind::of::<Ablation>(),
     Kind::of::<BenchResult>(),
     Kind::of::<Calibration>(),
+    Kind::of::<CalibrationShard>(),
     Kind::of::<TaskResult>(),
 ];
 

@@ -20,6 +20,7 @@ mod ablation;
 mod arrays;
 mod bench;
 mod calibration;
+mod calibration_shard;
 mod captions;
 mod causes;
 mod diagnosis;

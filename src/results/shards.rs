@@ -11,6 +11,22 @@ use crate::long_run::Shard;
 /// Most shards that a message names.
 const NAMED_SHARDS: usize = 10;
 
+/// The first of `parts`, which are sorted by shard: they are of one run, and each shard is there once.
+///
+/// # Errors
+/// Parts of different runs; a shard that is missing or there twice.
+pub fn same_and_whole<T>(parts: &[Part<T>], shard: impl Fn(&T) -> Shard) -> Result<&Part<T>> {
+    let [first, rest @ ..] = parts else {
+        return Err(Error::input("merge", "there is no folder to merge"));
+    };
+    let count = |part: &Part<T>| shard(&part.outcome).count;
+    for part in rest {
+        same_run((&first.folder, &first.info, count(first)), (&part.folder, &part.info, count(part)))?;
+    }
+    all_shards(count(first), parts.iter().map(|part| (shard(&part.outcome).index, &part.folder)))?;
+    Ok(first)
+}
+
 /// The runs of each of `parts`, which are sorted by shard, all in the order of the first part's policies.
 ///
 /// # Errors
@@ -22,14 +38,7 @@ pub fn joined<T, R>(
     runs: impl Fn(&T) -> &[R],
     policy: impl Fn(&R) -> &str,
 ) -> Result<Vec<Vec<&R>>> {
-    let [first, rest @ ..] = parts else {
-        return Err(Error::input("merge", "there is no folder to merge"));
-    };
-    let count = |part: &Part<T>| shard(&part.outcome).count;
-    for part in rest {
-        same_run((&first.folder, &first.info, count(first)), (&part.folder, &part.info, count(part)))?;
-    }
-    all_shards(count(first), parts.iter().map(|part| (shard(&part.outcome).index, &part.folder)))?;
+    let first = same_and_whole(parts, shard)?;
     let policies: Vec<&str> = runs(&first.outcome).iter().map(&policy).collect();
     let missing = |policy: &str, of: &Path, other: &Path| {
         let reason = format!("it has nothing of policy {policy}, which `{}` has", other.display());

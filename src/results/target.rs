@@ -12,8 +12,9 @@ use super::move_up::recover;
 use super::staging::foreign;
 use super::storable::{AnyStorable, Storable, named};
 use super::store::RUN;
+use crate::calibrate;
 use crate::error::{Error, Result};
-use crate::long_run::Workspace;
+use crate::long_run;
 
 /// The folder that a run will write to.
 ///
@@ -95,6 +96,15 @@ pub fn check<T: Storable>(path: &Path, kind: &str) -> Result<()> {
     check_kind(path, kind, &named(T::NAMED, kind, T::KIND), T::FILES)
 }
 
+/// The command that goes on with the unfinished run in `folder`, if there is one.
+pub(super) fn unfinished(folder: &Path) -> Option<&'static str> {
+    match folder {
+        folder if long_run::Workspace::is_begun(folder) => Some("perplexity"),
+        folder if calibrate::Workspace::is_begun(folder) => Some("calibrate"),
+        _ => None,
+    }
+}
+
 /// As [`check`], of whatever type.
 pub(super) fn check_any(path: &Path, outcome: &dyn AnyStorable) -> Result<()> {
     check_kind(path, outcome.kind(), &outcome.named(), outcome.files())
@@ -102,10 +112,10 @@ pub(super) fn check_any(path: &Path, outcome: &dyn AnyStorable) -> Result<()> {
 
 fn check_kind(path: &Path, kind: &str, named: &str, files: &[&str]) -> Result<()> {
     let place = resolve(path)?;
-    if Workspace::is_begun(&place) {
+    if let Some(command) = unfinished(&place) {
         let folder = path.display();
         let reason = format!(
-            "an unfinished run is here; go on with it by `perplexity --resume {folder}` and the options that it was begun with, or \
+            "an unfinished run is here; go on with it by `{command} --resume {folder}` and the options that it was begun with, or \
              choose another folder"
         );
         return Err(Error::input(format!("`{folder}`"), reason));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use lm_infinite_runtime::policy::parse_length;
 
+use crate::long_run::Shard;
+
 /// `calibrate`
 #[derive(Debug, Args)]
 pub struct Calibrate {
@@ -25,6 +27,13 @@ pub struct Calibrate {
     #[arg(long, conflicts_with = "quick")]
     pub long: bool,
     /// Result folder [default: results/calibrate-DATE-TIME]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
+    /// Go on with the unfinished calibration in FOLDER, of which every finished case is kept; all other options have to be those that
+    /// it was begun with
+    #[arg(long, value_name = "FOLDER")]
+    pub resume: Option<PathBuf>,
+    /// Judge the cases of every N-th text alone, from the I-th on, counted from 0; `merge` joins their folders
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 }

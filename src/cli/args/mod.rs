@@ -101,10 +101,10 @@ impl Command {
             | Self::Ablation(_)
             | Self::Qasper(_)
             | Self::GenerationQuality(_)
-            | Self::Calibrate(_)
             | Self::Bench(_)
             | Self::Merge(_) => true,
             Self::Generate(_)
+            | Self::Calibrate(_)
             | Self::Train(_)
             | Self::Models(_)
             | Self::Theory

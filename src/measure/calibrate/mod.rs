@@ -10,18 +10,27 @@
 //! text that ends, its rest. Where the effect of this reading on the loss lies on the other side of the margin, or its interval
 //! holds the margin, the case is set apart and named. Where longer readings would take hours, the other texts of the same row are
 //! the reading. The factors of a null case are null by construction.
+//!
+//! [`measure`] judges case by case, and a [`Workspace`] keeps each of them on disk, so that a calibration that was killed goes
+//! on; [`Identity::calibration`] puts cases together, those of one process or those of many ([`CalibrationShard`]).
 
 mod case;
 mod generated;
+mod identity;
 mod plan;
 mod random_model;
 mod result;
 mod run;
+mod shard;
 mod texts;
+mod workspace;
 
 pub use case::{Case, Judged, Measure, Reading, Truth};
+pub use identity::{Difference, Identity};
 pub use plan::{DEFAULT_TOKENS, Expected, Extent, Plan, PlannedRow, Row, Subject};
 pub use random_model::{RANDOM_TRAINED_LENGTH, random_model};
 pub use result::{Calibration, MOST_FALSE_FAILS, MOST_MISSED, MOST_UNDECIDED, OutcomeCounts, Rate};
-pub use run::calibrate;
+pub use run::{Measured, calibrate, measure};
+pub use shard::CalibrationShard;
 pub use texts::{CalibrationText, Cut, Source};
+pub use workspace::Workspace;

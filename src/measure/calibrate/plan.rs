@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::random_model::{RANDOM_TRAINED_LENGTH, random_model};
 use super::texts::CalibrationText;
 use crate::error::{Error, Result};
+use crate::long_run::Shard;
 use crate::words::grouped;
 
 /// Tokens that LM-Infinite reads where `--tokens` does not say it: what `diagnose` reads of a model of short training length.
@@ -189,7 +190,19 @@ impl Plan {
 
     /// How many cases there are.
     pub fn cases(&self) -> usize {
-        self.rows.iter().map(|row| row.texts.len()).sum()
+        self.cases_of(Shard::WHOLE)
+    }
+
+    /// How many of them `shard` has.
+    pub fn cases_of(&self, shard: Shard) -> usize {
+        let of_text = |text| self.rows.iter().filter(|row| row.texts.contains(&text)).count();
+        self.texts_of(shard).map(of_text).sum()
+    }
+
+    /// Texts of `shard`, by index: what takes long is spread over all shards, since the first texts are read by most rows.
+    pub fn texts_of(&self, shard: Shard) -> impl Iterator<Item = usize> + use<> {
+        let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        (at(shard.index)..self.texts.len()).step_by(at(shard.count).max(1))
     }
 }
 

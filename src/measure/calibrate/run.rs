@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
+use serde::{Deserialize, Serialize};
 
 use super::case::{Case, judged, reading};
+use super::identity::Identity;
 use super::plan::{Plan, PlannedRow};
 use super::result::Calibration;
 use super::texts::{Cut, Source};
 use crate::diagnose::{Collector, DiagnosisBuilder, LOSS_MARGIN, RunInput, RunMeasurement};
 use crate::error::{Error, Result};
 use crate::evaluate::{ReferenceWindows, evaluate, evaluate_in_segments};
+use crate::long_run::Shard;
 
 /// A reading has so many tokens where they come from at most so many texts, besides being longer than its case.
 const READING_TOKENS: usize = 4096;
@@ -29,20 +32,61 @@ struct Reader<'a> {
     bos: Option<u32>,
 }
 
+/// A case, and what the other cases of its row may need of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Index of its text.
+    pub text: usize,
+    /// The case. Where its row has no longer readings, what is right is not known before all cases are there.
+    pub case: Case,
+    /// Excess of the loss over its compared tokens, in nats, where other cases of the row have it for their reading; else empty.
+    pub excess: Vec<f64>,
+}
+
+impl Measured {
+    /// Which case it is: its text and its row.
+    pub fn key(&self) -> (usize, usize) {
+        (self.text, self.case.row)
+    }
+}
+
 /// Judges every case of `plan`. `progress` is told how many are done; when `stop` says so, what was judged until then is
 /// returned.
 ///
 /// # Errors
-/// A text that is too short; as [`evaluate`].
+/// As [`measure`] and [`Identity::new`].
 pub fn calibrate(plan: &Plan, progress: &dyn Fn(u64), stop: &dyn Fn() -> bool) -> Result<Calibration> {
-    let mut cases = Vec::new();
-    let mut own: Vec<Vec<f64>> = Vec::new();
-    'texts: for text in 0..plan.texts.len() {
+    let mut all = Vec::new();
+    let done = |measured: Measured| {
+        all.push(measured);
+        progress(all.len() as u64);
+        Ok(())
+    };
+    measure(plan, Shard::WHOLE, &|_| false, done, stop)?;
+    Identity::new(plan)?.calibration(all)
+}
+
+/// Judges the cases of `plan` whose texts `shard` has (every `count`-th from `index` on), one text after the other, but for those
+/// that `is_done`, told as [`Measured::key`]. `take` is given each of them when it is judged. `stop` is asked between two.
+///
+/// # Errors
+/// A text that is too short; as [`evaluate`] and `take`.
+pub fn measure(
+    plan: &Plan,
+    shard: Shard,
+    is_done: &dyn Fn((usize, usize)) -> bool,
+    mut take: impl FnMut(Measured) -> Result<()>,
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
+    for text in plan.texts_of(shard) {
         let mut references = References::new();
         let mut cuts: HashMap<(usize, u64), Cut> = HashMap::new();
         for (index, row) in plan.rows.iter().enumerate().filter(|(_, row)| row.texts.contains(&text)) {
+            if is_done((text, index)) {
+                continue;
+            }
             if stop() {
-                break 'texts;
+                return Ok(());
             }
             let subject = &plan.subjects[row.subject];
             let cut = match cuts.entry((row.subject, row.row.tokens)) {
@@ -69,42 +113,18 @@ pub fn calibrate(plan: &Plan, progress: &dyn Fn(u64), stop: &dyn Fn() -> bool) -
                 source => (others.as_slice(), source),
             };
             let (truth, reading) = reading(texts, LOSS_MARGIN, source);
-            cases.push(Case {
+            let case = Case {
                 row: index,
                 text: plan.texts[text].name.clone(),
                 tokens: cut.tested.len() as u64,
                 truth,
                 reading,
                 judged: judged(&run, LOSS_MARGIN),
-            });
-            own.push(tested);
-            progress(cases.len() as u64);
+            };
+            take(Measured { text, case, excess: if row.longer { Vec::new() } else { tested } })?;
         }
     }
-    read_others(plan, &mut cases, &own);
-    Ok(Calibration {
-        models: plan.subjects.iter().map(|subject| subject.name().to_owned()).collect(),
-        texts: plan.texts.iter().map(|text| text.name.clone()).collect(),
-        margin: LOSS_MARGIN,
-        planned: plan.cases() as u64,
-        notes: Vec::new(),
-        rows: plan.rows.iter().map(|row| row.row.clone()).collect(),
-        cases,
-    })
-}
-
-/// The readings of cases for which longer ones would take hours: the other texts of their row.
-fn read_others(plan: &Plan, cases: &mut [Case], own: &[Vec<f64>]) {
-    let rows: Vec<usize> = cases.iter().map(|case| case.row).collect();
-    for (at, case) in cases.iter_mut().enumerate().filter(|(_, case)| !plan.rows[case.row].longer) {
-        let others: Vec<Vec<f64>> = (0..rows.len())
-            .filter(|&other| other != at && rows[other] == case.row)
-            .map(|other| own[other].clone())
-            .collect();
-        if !others.is_empty() {
-            (case.truth, case.reading) = reading(&others, LOSS_MARGIN, Source::OtherTexts);
-        }
-    }
+    Ok(())
 }
 
 impl Reader<'_> {

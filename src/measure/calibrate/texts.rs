@@ -1,6 +1,7 @@
 //! The texts that verdicts are calibrated on, of different kinds, and how each is cut: into the part that is tested, and others
 //! of the same kind that say independently what the right answer is.
 
+use lm_infinite_runtime::digest::sha256;
 use lm_infinite_runtime::text::{EMBEDDED_TEXT, EMBEDDED_TEXT_NAME};
 use lm_infinite_runtime::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,8 @@ const WRITTEN: [(&str, &str); 10] = [
 const BYTES_PER_TOKEN: usize = 3;
 /// More bytes to a token than any text here has.
 const MOST_BYTES_PER_TOKEN: usize = 8;
+/// Bytes that tell one drawn text from another.
+const BEGINNING: usize = 1 << 14;
 /// How often a drawn text may be doubled until it has its tokens.
 const DOUBLINGS: usize = 8;
 
@@ -102,6 +105,14 @@ impl CalibrationText {
     /// A text that is given.
     pub fn written(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), content: Content::Written(text.into()) }
+    }
+
+    /// Digest of a text that ends; of one that is drawn, that of its beginning under `seed`.
+    pub fn sha256(&self, seed: u64) -> String {
+        match &self.content {
+            Content::Drawn(kind) => sha256(kind.text(seed, 0, BEGINNING).as_bytes()),
+            Content::Written(text) => sha256(text.as_bytes()),
+        }
     }
 
     /// Cuts the text into parts of `tokens` tokens: one that is tested and up to `others` others. Of a text that ends, the last

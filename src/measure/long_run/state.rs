@@ -4,7 +4,6 @@
 //! whenever the process is killed, `state.json` and what it names belong together. Old keys, which all sessions of a policy
 //! share, lie in one file that only grows.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::running_totals::RunningTotals;
 use super::shard::Shard;
 use crate::error::{Error, Result};
+use crate::measure::folder_lock::FolderLock;
 
 const FILE: &str = "state.json";
 const FORMAT: &str = "lm-infinite long run 3";
@@ -62,27 +62,18 @@ pub struct State {
 pub struct Workspace {
     folder: PathBuf,
     identity: Identity,
-    /// Held as long as this run runs, so that no other process goes on with it at the same time.
-    _lock: Option<Arc<File>>,
+    _lock: FolderLock,
 }
 
 impl Workspace {
     /// In `folder`, which is made.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// As [`FolderLock::take`].
     pub fn new(folder: &Path, identity: Identity) -> Result<Self> {
         let folder = resolve(folder)?;
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let lock = File::open(&folder).ok();
-        // Where a file system knows no locks, nothing is known of others.
-        if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
-            return Err(Error::input(
-                format!("`{}`", folder.display()),
-                "another process is running this run",
-            ));
-        }
-        Ok(Self { folder, identity, _lock: lock.map(Arc::new) })
+        let lock = FolderLock::take(&folder)?;
+        Ok(Self { folder, identity, _lock: lock })
     }
 
     /// Whether `folder` holds a run that is not finished.
