@@ -1,6 +1,6 @@
 //! The loops of [`super`] over registers, each written once for AVX2 and AVX-512.
 
-use std::arch::x86_64::{__m256, __m512};
+use std::arch::x86_64::{__m256, __m512, _MM_HINT_T0, _mm_prefetch};
 
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
@@ -90,6 +90,21 @@ pub unsafe fn add_weighted_256(weights: &[f32], rows: &Rows<'_>, out: &mut [f32]
     by_type_and_count!(weighted, __m256, rows.numbers, weights.len() / rows.count, weights, rows, out);
 }
 
+/// Rows that are asked for before they are needed: the processor's own prefetching ends with each page of 4 kB.
+const AHEAD: usize = 16;
+
+/// Asks for `count` rows of those that stand [`AHEAD`] of `row`. What is behind the last row is asked for in vain.
+#[inline(always)]
+fn prefetch<N: Number>(row: *const N, count: usize, rows: &Rows<'_>) {
+    for r in AHEAD..AHEAD + count {
+        let row = row.wrapping_add(r * rows.stride).cast::<i8>();
+        for line in (0..rows.width * size_of::<N>()).step_by(64) {
+            // SAFETY: a hint, which never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(line)) };
+        }
+    }
+}
+
 /// [`dot_products`] of `VECTORS` vectors, four rows at a time, so that their sums across registers are made together.
 ///
 /// # Safety
@@ -115,6 +130,7 @@ unsafe fn products<L: Lanes, N: Number, const VECTORS: usize>(
                 row[i] = row[i].add(r * rows.stride);
                 angle[i] = angle[i].add(r * 2 * half);
             }
+            prefetch(row[0], 4, rows);
             let mut totals = [[L::zero(); 4]; VECTORS];
             for at in (0..half).step_by(L::COUNT) {
                 for i in 0..4 {
@@ -197,6 +213,9 @@ unsafe fn weighted_columns<L: Lanes, N: Number, const VECTORS: usize, const REGI
         }
         for r in 0..rows.count {
             let row = numbers.as_ptr().add(r * rows.stride + first);
+            if first == 0 {
+                prefetch(row, 1, rows);
+            }
             let mut numbers = [L::zero(); REGISTERS];
             for (i, number) in numbers.iter_mut().enumerate() {
                 *number = N::read::<L>(row.add(i * L::COUNT));
