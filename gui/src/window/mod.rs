@@ -108,6 +108,11 @@ impl Window {
         self.state.diagnosis.as_deref()
     }
 
+    /// Runs of this session, that on screen among them.
+    pub fn runs(&self) -> usize {
+        self.state.history.named().len() + usize::from(self.state.diagnosis.is_some())
+    }
+
     /// The command that gives the numbers on screen, for a shell.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ impl Window {
     }
 
     /// Begins to read a result folder; what is on screen stays until it is read, or if it cannot be.
-    pub(super) fn open(&mut self, path: &Path, ctx: &Context) {
+    pub fn open(&mut self, path: &Path, ctx: &Context) {
         self.state.opening.start(Request::Results(path.to_owned()), theme::wake(ctx));
     }
 
