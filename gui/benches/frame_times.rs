@@ -1,72 +1,110 @@
-//! How long the window takes: the first result after the first frame; then frames, drawing excluded: `logic`, `ui` and
-//! tessellation, in every tab, once with a long run loaded while another streams beside it, and once with the window's own run
-//! streaming. `cargo bench -p lm-infinite-gui [-- TOKENS]`, 1M by default.
+//! What the window takes: the first result after the first frame; memory of four long runs; then frames, drawing excluded: `logic`,
+//! `ui` and tessellation, with four runs loaded while another streams beside them, once tab by tab and once with all tiles on screen,
+//! and with the window's own run streaming. `cargo bench -p lm-infinite-gui [-- TOKENS [FOLDER [FILE]]]`, 1M by default; FOLDER is a
+//! result folder of so many tokens, made where there is none, and FILE gets the numbers as JSON.
 //!
-//! The long run is of the embedded model under four policies with a window, so that it can be read in minutes; what a frame
-//! costs depends on the length of the result, not on the policy. What streams reads as long a text under vanilla and the fix.
+//! The long run is of the embedded model under four policies with a window, so that it can be read in minutes; what a frame costs
+//! depends on the length of the result, not on the policy. It is opened four times: four runs of four policies. What streams reads as
+//! long a text under vanilla and the fix.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use eframe::App;
-use eframe::egui::{Context, Event, Key, Modifiers, Pos2, RawInput, Rect, pos2, vec2};
+use eframe::egui::{Context, Event, Key, Modifiers, Pos2, RawInput, Rect, Vec2, pos2, vec2};
 use lm_infinite::checkpoint;
 use lm_infinite::diagnose::Live;
 use lm_infinite::hub::{Cache, DEFAULT_MODEL};
 use lm_infinite::policy::{PolicySpec, parse_length};
 use lm_infinite::results::{ResultFolder, RunInfo, Source};
 use lm_infinite::session::Decoder;
-use lm_infinite::{corpus, text};
+use lm_infinite::{corpus, machine, text};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::job::{Job, Progress};
+use lm_infinite_gui::memory::Memory;
 use lm_infinite_gui::tab::Tab;
 use lm_infinite_gui::theme;
 use lm_infinite_gui::window::Window;
 
 /// Frames that are timed in every tab.
-const PER_TAB: usize = 200;
+const PER_TAB: usize = 100;
 /// Frames after which something is wrong.
 const MOST: usize = 20_000;
 /// A frame of a screen at 60 Hz.
 const BUDGET: Duration = Duration::from_millis(16);
-/// Of the making of the long run; what is read by then is the length that is told.
+/// For a result, and for the making of the long run; what is read by then is the length that is told.
 const PATIENCE: Duration = Duration::from_secs(120);
+const MAKING: Duration = Duration::from_secs(1200);
 /// Tokens read between two looks at the clock.
 const CHUNK: usize = 4096;
-/// Keys of the tabs.
-const NUMBERS: [Key; 10] = [
-    Key::Num1,
-    Key::Num2,
-    Key::Num3,
-    Key::Num4,
-    Key::Num5,
-    Key::Num6,
-    Key::Num7,
-    Key::Num8,
-    Key::Num9,
-    Key::Num0,
-];
+/// Runs that are loaded.
+const LOADED: usize = 4;
+/// A usual screen, and a large one.
+const USUAL: Vec2 = vec2(1280.0, 860.0);
+const LARGE: Vec2 = vec2(1920.0, 1080.0);
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let wanted = parse_length(&wanted.unwrap_or_else(|| "1M".into())).map_err(anyhow::Error::msg)?;
-    let first = first_result()?;
-    println!("first result {:.2} s after the first frame", first.as_secs_f64());
-    let folder = tempfile::tempdir()?;
-    let run = folder.path().join("run");
-    let (tokens, reached) = long_run(wanted, &run)?;
-    let loaded = loaded_while_another_streams(&run, wanted)?;
-    report(&format!("a run over {tokens} tokens ({reached} read) loaded, another streaming"), loaded);
-    report(&format!("a run over {wanted} tokens streaming"), streaming(wanted)?);
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let wanted =
+        parse_length(&arguments.next().unwrap_or_else(|| "1M".into())).map_err(anyhow::Error::msg)?;
+    let scratch = tempfile::tempdir()?;
+    let run = arguments.next().map_or_else(|| scratch.path().join("run"), PathBuf::from);
+    let file = arguments.next();
+    let first = first_result()?.as_secs_f64();
+    println!("first result {first:.2} s after the first frame");
+    if !run.join("run.json").is_file() {
+        long_run(wanted, &run)?;
+    }
+    let mut screen = Screen::new(&["lm-infinite-gui", &run.display().to_string()], USUAL, None)?;
+    let before = screen.after_frames(2);
+    screen.load(&run, LOADED)?;
+    let bytes = screen.after_frames(30).saturating_sub(before);
+    println!("{LOADED} runs over {wanted} tokens take {:.0} MB", bytes as f64 / 1e6);
+    let tabs = beside_another(&mut screen, wanted)?;
+    let tabs =
+        report(&format!("{LOADED} runs over {wanted} tokens loaded, another streaming, tab by tab"), tabs);
+    drop(screen);
+    let mut screen = Screen::new(&["lm-infinite-gui", &run.display().to_string()], LARGE, Some(all_tiles()))?;
+    screen.load(&run, LOADED)?;
+    let tiles = beside_another(&mut screen, wanted)?;
+    let tiles = report("the same, all tiles on screen", tiles);
+    drop(screen);
+    let own = report(&format!("a run over {wanted} tokens streaming, tab by tab"), streaming(wanted)?);
+    if let Some(file) = file {
+        let numbers = serde_json::json!({
+            "tokens": wanted,
+            "first_result_seconds": first,
+            "memory_bytes": bytes,
+            "tab_by_tab": tabs,
+            "all_tiles": tiles,
+            "streaming": own,
+            "processor": machine::processor(),
+        });
+        std::fs::write(file, format!("{numbers:#}\n"))?;
+    }
     Ok(())
+}
+
+/// All tiles beside each other.
+fn all_tiles() -> serde_json::Value {
+    let row = |tabs: &[&str]| {
+        let tiles: Vec<_> = tabs.iter().map(|tab| serde_json::json!([1.0, { "tile": tab }])).collect();
+        serde_json::json!([1.0, { "row": tiles }])
+    };
+    let rows = [
+        row(&["Curves", "Map", "MapB", "Heads"]),
+        row(&["Text", "AllMaps", "Causes"]),
+        row(&["Features", "Generate", "Theory"]),
+    ];
+    serde_json::json!({ "column": rows })
 }
 
 /// From the first frame to the first result, with nothing asked for.
 fn first_result() -> anyhow::Result<Duration> {
-    let mut screen = Screen::new(&["lm-infinite-gui"])?;
+    let mut screen = Screen::new(&["lm-infinite-gui"], USUAL, None)?;
     screen.draw(Vec::new());
     let start = Instant::now();
     while screen.window.diagnosis().is_none() {
@@ -77,7 +115,7 @@ fn first_result() -> anyhow::Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn report(what: &str, mut times: Vec<Duration>) {
+fn report(what: &str, mut times: Vec<Duration>) -> serde_json::Value {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let in_time = times.iter().filter(|time| **time < BUDGET).count() as f64 / times.len() as f64;
@@ -90,10 +128,17 @@ fn report(what: &str, mut times: Vec<Duration>) {
         100.0 * in_time,
         BUDGET.as_millis()
     );
+    serde_json::json!({
+        "frames": times.len(),
+        "median_ms": at(0.5),
+        "p99_ms": at(0.99),
+        "longest_ms": at(1.0),
+        "in_time": in_time,
+    })
 }
 
-/// Makes a result folder of a run over `wanted` tokens; returns the length of the text and how much of it was read.
-fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
+/// Makes a result folder of a run over `wanted` tokens.
+fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<()> {
     let loaded = checkpoint::load(DEFAULT_MODEL, &Cache::open()?)?;
     let trained = loaded.config.trained_length;
     let sample = corpus::tokens(&text::Text::embedded(), &loaded.tokenizer, Some(wanted), Some(0))?;
@@ -106,7 +151,7 @@ fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
     let reference = vec![2.0; tokens.len().saturating_sub(1)];
     let mut live = Live::new(&loaded.name, decoder, tokens.clone(), reference, policies.clone())?;
     let start = Instant::now();
-    while live.position() < live.len() && start.elapsed() < PATIENCE {
+    while live.position() < live.len() && start.elapsed() < MAKING {
         live.step(CHUNK)?;
     }
     let diagnosis = live.diagnosis()?;
@@ -121,12 +166,12 @@ fn long_run(wanted: u64, folder: &Path) -> anyhow::Result<(usize, usize)> {
         0,
     );
     ResultFolder::write(folder, &diagnosis, &info)?;
-    Ok((tokens.len(), live.position()))
+    println!("the long run has {} of {} tokens", live.position(), tokens.len());
+    Ok(())
 }
 
-/// Frames of a loaded run in every tab, while a run of its own reads `tokens` tokens and asks for repaints.
-fn loaded_while_another_streams(folder: &Path, tokens: u64) -> anyhow::Result<Vec<Duration>> {
-    let mut screen = Screen::new(&["lm-infinite-gui", &folder.display().to_string()])?;
+/// Frames of what is loaded, while a run of its own reads `tokens` tokens and asks for repaints.
+fn beside_another(screen: &mut Screen, tokens: u64) -> anyhow::Result<Vec<Duration>> {
     let settings = Args::try_parse_from(["lm-infinite-gui", "--tokens", &tokens.to_string()])?.settings()?;
     let mut other = Job::start(settings, theme::wake(&screen.ctx));
     screen.frames(|_| {
@@ -138,7 +183,7 @@ fn loaded_while_another_streams(folder: &Path, tokens: u64) -> anyhow::Result<Ve
 
 /// Frames in every tab, while the window itself reads `tokens` tokens.
 fn streaming(tokens: u64) -> anyhow::Result<Vec<Duration>> {
-    let mut screen = Screen::new(&["lm-infinite-gui", "--tokens", &tokens.to_string()])?;
+    let mut screen = Screen::new(&["lm-infinite-gui", "--tokens", &tokens.to_string()], USUAL, None)?;
     screen.frames(|window| window.progress().cloned().unwrap_or_default())
 }
 
@@ -148,20 +193,53 @@ struct Screen {
     ctx: Context,
     frame: eframe::Frame,
     drawn: usize,
+    size: Vec2,
+    /// Where the window keeps how it is left.
+    _kept: tempfile::TempDir,
 }
 
 impl Screen {
-    fn new(arguments: &[&str]) -> anyhow::Result<Self> {
-        let window = Window::new(&Args::try_parse_from(arguments)?)?;
+    /// A window of a size, with tiles arranged as it ships or as they were left.
+    fn new(arguments: &[&str], size: Vec2, tiles: Option<serde_json::Value>) -> anyhow::Result<Self> {
+        let mut window = Window::new(&Args::try_parse_from(arguments)?)?;
+        let kept = tempfile::tempdir()?;
+        let memory = Memory { tiles, tour_offered: true, ..Memory::default() };
+        window.remember(kept.path().join("window.json"), memory, None, true);
         let ctx = Context::default();
         ctx.enable_accesskit();
-        Ok(Self { window, ctx, frame: eframe::Frame::_new_kittest(), drawn: 0 })
+        let frame = eframe::Frame::_new_kittest();
+        Ok(Self { window, ctx, frame, drawn: 0, size, _kept: kept })
+    }
+
+    /// Draws until so many runs of a folder are there: what is on screen makes way, and is kept.
+    fn load(&mut self, folder: &Path, runs: usize) -> anyhow::Result<()> {
+        for run in 1..=runs {
+            // The first one is opened by the command line.
+            if run > 1 {
+                self.window.open(folder, &self.ctx);
+            }
+            let start = Instant::now();
+            while self.window.runs() < run {
+                anyhow::ensure!(start.elapsed() < PATIENCE, "run {run} is not read");
+                std::thread::sleep(Duration::from_millis(5));
+                self.draw(Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws so many frames; returns the memory of the program, in bytes.
+    fn after_frames(&mut self, frames: usize) -> u64 {
+        for _ in 0..frames {
+            self.draw(Vec::new());
+        }
+        machine::rss_bytes().unwrap_or(0)
     }
 
     /// One frame; returns how long it took.
     fn draw(&mut self, events: Vec<Event>) -> Duration {
-        let Self { window, ctx, frame, drawn } = self;
-        let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, vec2(1280.0, 860.0)));
+        let Self { window, ctx, frame, drawn, size, .. } = self;
+        let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, *size));
         let time = Some(*drawn as f64 / 60.0);
         let input = RawInput { screen_rect, time, events, ..RawInput::default() };
         *drawn += 1;
@@ -185,7 +263,7 @@ impl Screen {
             }
             let mut events = events(self.drawn);
             if times.len() % PER_TAB == 0 {
-                events.extend([true, false].map(|pressed| key(NUMBERS[tab], pressed)));
+                events.extend([true, false].map(|pressed| key(Tab::ALL[tab].key(), pressed)));
             }
             let time = self.draw(events);
             let progress = streams(&self.window);

@@ -21,6 +21,7 @@ use crate::views::heads::model::Choice;
 use crate::views::map::viewport as map;
 use crate::views::pair::Pair;
 use crate::views::palette::typed::Typed;
+use crate::views::pull::change as pull;
 use crate::views::shown::{Hidden, Hover};
 use crate::views::text::colors as text;
 use crate::views::timeline::cursor::Cursor;
@@ -77,6 +78,8 @@ pub enum Command {
     Hover(Hover),
     /// Show the small window that asks for something.
     Ask(Question),
+    /// What the reader does in the small window that downloads models.
+    Pull(pull::Change),
     /// Show the small window that asks for a result folder.
     AskForResults,
     /// What the reader does in it.
@@ -109,6 +112,8 @@ pub enum Command {
     Export(export::Controls),
     /// Write a file, or all of them.
     Write(Wanted),
+    /// Show where the last file was written in the system's file manager.
+    Reveal,
     /// This head is chosen; or the mean of all.
     Head(Option<Head>),
     /// These heads are compared.
@@ -133,6 +138,16 @@ pub enum Command {
     Generate(generation::Controls),
     /// Continue the prompt under every policy.
     StartGenerating,
+    /// Begin a conversation anew.
+    NewConversation,
     /// End the generation; what came stays.
     StopGenerating,
+}
+
+impl Command {
+    /// Whether the pointer alone asks for it, or the drawing: what was told of the last command stays.
+    pub fn is_passing(&self) -> bool {
+        use text::Change::{Columns, Scrolled};
+        matches!(self, Self::Hover(_) | Self::Curves(_) | Self::Text(Columns(_) | Scrolled(_)))
+    }
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use eframe::egui::ColorImage;
 use lm_infinite::diagnose::{Diagnosis, Head};
+use lm_infinite::figures::{Format, PlaceMap, Sizing};
 use lm_infinite::files::write_whole;
 use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
 use lm_infinite::{checkpoint, figures};
+use ndarray::Array2;
+use ndarray_npy::WriteNpyExt;
 
 use crate::command_line;
 use crate::inputs::Inputs;
@@ -23,8 +26,10 @@ pub enum Form {
     Svg,
     /// Pixels.
     Png,
-    /// The numbers behind it.
+    /// The numbers behind it, as a table.
     Csv,
+    /// The numbers behind it, as an array.
+    Npy,
     /// Pixels on the clipboard.
     Copy,
 }
@@ -34,19 +39,58 @@ pub enum Form {
 pub enum Wanted {
     /// One figure, of all heads or of one.
     Figure(&'static str, Form),
+    /// The map of this policy, as it is on screen; the window makes a [`Self::Place`] of it.
+    Shown(usize, Form),
+    /// A map that a view has made.
+    Place(PlaceFile, Form),
     /// A table of what is on screen.
     Table(TableFile),
     /// The result folder that `diagnose` writes.
     Everything,
 }
 
-/// A table that a view has made.
+/// A map as it is on screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Name of the file, without its end.
+    pub name: String,
+    /// The picture.
+    pub map: PlaceMap,
+    /// The numbers behind its cells: rows are queries, columns are keys. What is not attended is −∞, of probabilities 0; what is not
+    /// finite or was not looked at is NaN. [side, side]
+    pub values: Array2<f32>,
+}
+
+/// The same, shared; two are equal if they are one.
+#[derive(Clone, Debug)]
+pub struct PlaceFile(pub Arc<Place>);
+
+impl PartialEq for PlaceFile {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for PlaceFile {}
+
+/// A text that a view has made: a table, or what was generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFile {
     /// Name of the file, without its end.
     pub name: String,
+    /// Its end.
+    pub extension: &'static str,
     /// What is in it.
     pub text: Arc<str>,
+}
+
+/// A figure that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// One that `diagnose` writes: its index in the menu.
+    Figure(usize),
+    /// The map of this policy, as it is on screen.
+    Map(usize),
 }
 
 /// What the fields of the small window say.
@@ -54,12 +98,27 @@ pub struct TableFile {
 pub struct Controls {
     /// It is open.
     pub open: bool,
-    /// Index of the figure in the menu.
-    pub figure: usize,
+    /// What is to be written.
+    pub figure: Chosen,
+    /// It has a size of its own: width and height, in pixels of 1/96 inch.
+    pub sized: bool,
+    /// The width.
+    pub width: u32,
+    /// The height.
+    pub height: u32,
+    /// Dots per inch of PNG, and of what is copied.
+    pub dpi: u32,
     /// Where one figure goes.
     pub folder: String,
     /// What everything becomes.
     pub whole: String,
+}
+
+impl Controls {
+    /// How large a file is to be.
+    pub fn sizing(&self) -> Sizing {
+        Sizing { size: self.sized.then_some((self.width, self.height)), dpi: self.dpi }
+    }
 }
 
 /// Where a diagnosis comes from: what its `run.json` says.
@@ -92,6 +151,8 @@ pub struct Request {
     pub diagnosis: Arc<Diagnosis>,
     /// Where that comes from.
     pub origin: Origin,
+    /// How large a figure is.
+    pub sizing: Sizing,
 }
 
 /// The newest export.
@@ -107,9 +168,13 @@ impl Export {
     /// Begins.
     pub fn start(&mut self, request: Request, wake: Wake) {
         self.0.ask(request, wake, |request, worker| {
-            let Request { wanted, folder, head, diagnosis, origin } = request;
+            let Request { wanted, folder, head, diagnosis, origin, sizing } = request;
             let done = match wanted {
-                Wanted::Figure(name, form) => figure(&diagnosis, name, form, head, &folder),
+                Wanted::Figure(name, form) => figure(&diagnosis, name, (form, sizing), head, &folder),
+                Wanted::Shown(..) => Err(anyhow::anyhow!("the map is not on screen any more")),
+                Wanted::Place(PlaceFile(place), form) => {
+                    write_place(&diagnosis, &place, (form, sizing), &folder)
+                }
                 Wanted::Table(table) => write_table(&diagnosis, &table, &folder),
                 Wanted::Everything => everything(&diagnosis, &origin, &folder),
             };
@@ -146,7 +211,7 @@ pub fn partial(diagnosis: &Diagnosis) -> String {
 fn figure(
     whole: &Diagnosis,
     name: &str,
-    form: Form,
+    (form, sizing): (Form, Sizing),
     head: Option<Head>,
     folder: &Path,
 ) -> anyhow::Result<Done> {
@@ -168,19 +233,56 @@ fn figure(
         write_whole(&target, table.as_bytes())?;
         return Ok(Done::Written(target));
     }
-    let drawn = tempfile::tempdir()?;
-    let paths = figures::draw_named(diagnosis, name, drawn.path())?;
-    let extension = if form == Form::Svg { "svg" } else { "png" };
-    let path = paths.iter().find(|path| path.extension().is_some_and(|found| found == extension));
-    let path = path.context("there is nothing to draw yet")?;
+    anyhow::ensure!(form != Form::Npy, "this figure has no array");
+    let draw = |path: &Path, format: Format| {
+        let drawn = figures::draw_sized(diagnosis, name, path, format, sizing)?;
+        anyhow::ensure!(drawn, "there is nothing to draw yet");
+        Ok(())
+    };
+    drawn(form, target, draw)
+}
+
+/// Draws to a file, or onto the clipboard.
+fn drawn(
+    form: Form,
+    target: impl Fn(&str) -> PathBuf,
+    draw: impl Fn(&Path, Format) -> anyhow::Result<()>,
+) -> anyhow::Result<Done> {
     if form == Form::Copy {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("figure.png");
+        draw(&path, Format::Png)?;
         let picture = image::open(path)?.to_rgba8();
         let size = [picture.width() as usize, picture.height() as usize];
         return Ok(Done::Picture(ColorImage::from_rgba_unmultiplied(size, picture.as_raw())));
     }
-    let target = target(extension);
-    write_whole(&target, &std::fs::read(path)?)?;
+    let format = if form == Form::Svg { Format::Svg } else { Format::Png };
+    let target = target(format.extension());
+    draw(&target, format)?;
     Ok(Done::Written(target))
+}
+
+/// The map that is on screen, as lines, pixels or an array.
+fn write_place(
+    diagnosis: &Diagnosis,
+    place: &Place,
+    (form, sizing): (Form, Sizing),
+    folder: &Path,
+) -> anyhow::Result<Done> {
+    let target = |extension: &str| folder.join(format!("{}{}.{extension}", place.name, of_a_part(diagnosis)));
+    if form != Form::Copy {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    match form {
+        Form::Npy => {
+            let (target, mut bytes) = (target("npy"), Vec::new());
+            place.values.write_npy(&mut bytes)?;
+            write_whole(&target, &bytes)?;
+            Ok(Done::Written(target))
+        }
+        Form::Csv => anyhow::bail!("a map has no table; NPY has its numbers"),
+        _ => drawn(form, target, |path, format| Ok(place.map.write(path, format, sizing)?)),
+    }
 }
 
 /// At the end of a name: tables have no title that could say it.
@@ -194,7 +296,7 @@ fn of_a_part(diagnosis: &Diagnosis) -> String {
 
 fn write_table(diagnosis: &Diagnosis, table: &TableFile, folder: &Path) -> anyhow::Result<Done> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let target = folder.join(format!("{}{}.csv", table.name, of_a_part(diagnosis)));
+    let target = folder.join(format!("{}{}.{}", table.name, of_a_part(diagnosis), table.extension));
     write_whole(&target, table.text.as_bytes())?;
     Ok(Done::Written(target))
 }

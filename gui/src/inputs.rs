@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lm_infinite::note::Note;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
-use lm_infinite::tokenizer::Tokenizer;
+use lm_infinite::tokenizer::{ChatTemplate, Tokenizer};
 
 use crate::pace::Pace;
 use crate::settings::Settings;
@@ -22,6 +22,8 @@ pub struct Inputs {
     pub decoder: Arc<Decoder>,
     /// What makes its tokens.
     pub tokenizer: Tokenizer,
+    /// What makes a prompt of a conversation, of a model that has one.
+    pub chat_template: Option<ChatTemplate>,
     /// The tokens that are read, as far as they are known.
     pub tokens: TextTokens,
     /// A, B and so on.

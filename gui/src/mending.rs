@@ -55,6 +55,16 @@ impl Mending {
         self.orders.search();
     }
 
+    /// Ends the search of a small set; the thread goes on with what else is wanted.
+    pub fn stop_search(&self) {
+        self.orders.stop_search();
+    }
+
+    /// Sets that were tried, while a small one is searched.
+    pub fn searching(&self) -> Option<u64> {
+        self.progress().filter(|progress| progress.phase == work::SEARCHING).map(|progress| progress.done)
+    }
+
     /// Ends; what was found stays.
     pub fn stop(&self) {
         self.task.cancel();

@@ -1,5 +1,7 @@
 //! The tiles of the workbench, by name. What each shows is in [`registry`](crate::views::registry).
 
+use eframe::egui::Key;
+
 /// A tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Tab {
@@ -39,6 +41,23 @@ impl Tab {
         Self::AllMaps,
         Self::Causes,
     ];
+
+    /// Its key.
+    pub fn key(self) -> Key {
+        const KEYS: [Key; 10] = [
+            Key::Num1,
+            Key::Num2,
+            Key::Num3,
+            Key::Num4,
+            Key::Num5,
+            Key::Num6,
+            Key::Num7,
+            Key::Num8,
+            Key::Num9,
+            Key::Num0,
+        ];
+        KEYS[self.index()]
+    }
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -94,6 +113,8 @@ mod tests {
         for (at, tab) in Tab::ALL.into_iter().enumerate() {
             assert_eq!((tab.index(), Tab::named(&tab.name().to_uppercase())), (at, Some(tab)));
         }
+        let keys: std::collections::HashSet<_> = Tab::ALL.map(Tab::key).into();
+        assert_eq!((Tab::Curves.key(), Tab::Causes.key(), keys.len()), (Key::Num1, Key::Num0, 10));
         assert_eq!((Tab::named("nothing"), Tab::named("map")), (None, Some(Tab::Map)));
     }
 }

@@ -27,7 +27,7 @@ fn expected() -> (String, String) {
     let losses = interventions.losses(&map, 3).expect("losses");
     let places = measure_places(&interventions, TOKENS, &|_, _| {}).expect("places");
     let smallest =
-        smallest_fix(&interventions, &places, TOKENS, 0, &|_| {}).expect("a search").expect("a set");
+        smallest_fix(&interventions, &places, TOKENS, 0, &|_| true).expect("a search").expect("a set");
     let restored = interventions.restored(&losses).expect("an excess");
     (restored.share.to_string(), smallest.restored.share.to_string())
 }
@@ -68,6 +68,12 @@ fn places_are_mended_by_a_click_and_a_small_set_is_found() {
             .any(|node| !egui_kittest::kittest::NodeT::accesskit_node(&node).is_disabled())
     });
     assert!(says(&window, "distances"), "the causes in sentences");
+    // A search can be given up, and begun again.
+    click(&mut window, "Find the smallest fix");
+    wait_for(&mut window, "a search", |window| says(window, " sets have been tried."));
+    click(&mut window, "Stop the search");
+    wait_for(&mut window, "no search", |window| window.query_by_label("Find the smallest fix").is_some());
+    assert!(!says(&window, "No set can be told to suffice."));
     click(&mut window, "Find the smallest fix");
     wait_for(&mut window, "a small set", |window| window.query_by_label("Mend the smallest fix").is_some());
     click(&mut window, "Mend the smallest fix");

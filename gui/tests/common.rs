@@ -56,7 +56,7 @@ pub fn says(window: &Shown, words: &str) -> bool {
 
 /// Menus of the row of controls, by how their names begin, and what is in them.
 const MENUS: [(&str, &[&str]); 3] = [
-    ("Model: ", &["Open model…"]),
+    ("Model: ", &["Open model…", "Pull model…"]),
     ("Text: ", &["Built-in", "Open text…", "Paste…", "Repeat"]),
     ("More", &["Open results…", "Export…", "Light", "Dark", "Keys", "Tour"]),
 ];
@@ -102,22 +102,7 @@ pub fn layout(window: &mut Shown, name: &str) {
 /// Brings a tile to the front.
 pub fn open(window: &mut Shown, tile: &str) {
     let tab = lm_infinite_gui::tab::Tab::named(tile).expect("a tile");
-    const KEYS: [eframe::egui::Key; 10] = {
-        use eframe::egui::Key;
-        [
-            Key::Num1,
-            Key::Num2,
-            Key::Num3,
-            Key::Num4,
-            Key::Num5,
-            Key::Num6,
-            Key::Num7,
-            Key::Num8,
-            Key::Num9,
-            Key::Num0,
-        ]
-    };
-    window.key_press(KEYS[tab.index()]);
+    window.key_press(tab.key());
     window.run_steps(3);
 }
 

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, OutputCommand};
+use egui_kittest::kittest::{NodeT, Queryable};
+use lm_infinite_gui::views::map::paint::masked;
 
 use crate::common::{Shown, after_run, click, says, type_into, wait_for};
 
@@ -15,6 +18,14 @@ fn opened(tokens: &str, more: &[&str]) -> Shown {
     window.key_press_modifiers(Modifiers::COMMAND, Key::E);
     window.run_steps(3);
     window
+}
+
+/// Chooses in the menu of figures.
+fn choose_figure(window: &mut Shown, title: &str) {
+    window.get_by_role_and_label(Role::ComboBox, "Figure").click();
+    window.run_steps(3);
+    window.get_by_role_and_label(Role::Button, title).click();
+    window.run_steps(3);
 }
 
 #[test]
@@ -27,6 +38,7 @@ fn one_figure_becomes_files_of_the_chosen_head() {
     window.key_press(Key::ArrowDown);
     window.run_steps(2);
     click(&mut window, "Export…");
+    choose_figure(&mut window, "Attention maps");
     assert!(says(&window, "of L0 H0"), "the map is of the chosen head");
     type_into(&mut window, "Into folder", &target.display().to_string());
     for (button, extension) in [("SVG", "svg"), ("PNG", "png")] {
@@ -151,4 +163,101 @@ fn what_cannot_be_written_is_told_and_nothing_is_lost() {
     assert!(says(&window, "report.html") && window.state().diagnosis().is_some());
     assert_eq!(fs::read_to_string(folder.path().join("report.html")).expect("is there"), "mine");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+#[test]
+fn the_map_on_screen_becomes_a_picture_in_its_colours_and_an_array() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut window = after_run(&["--tokens", "400", "--tab", "map"]);
+    wait_for(&mut window, "every pair", |window| says(window, "Every logit, computed for this place."));
+    window.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    window.run_steps(3);
+    let figure = window.get_by_role_and_label(Role::ComboBox, "Figure").accesskit_node().value();
+    assert_eq!(figure.as_deref(), Some("Map A as shown"), "what is in front is offered first");
+    type_into(&mut window, "Into folder", &folder.path().display().to_string());
+    choose_figure(&mut window, "Map B as shown");
+    click(&mut window, "NPY");
+    wait_for(&mut window, "an array", |window| says(window, ".npy"));
+    let (layer, head) = strongest(&window);
+    let name = format!("map_L{layer}H{head}_B_log_probability_q0-400_k0-400");
+    let array = folder.path().join(format!("{name}.npy"));
+    let bytes = fs::read(&array).expect("was written");
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00") && bytes.windows(5).any(|part| part == b"'<f4'"));
+    let values: ndarray::Array2<f32> = ndarray_npy::read_npy(&array).expect("an array");
+    assert_eq!(values.dim(), (400, 400));
+    for (query, row) in values.outer_iter().enumerate() {
+        let sum: f64 = row.iter().map(|&value| 10.0_f64.powf(f64::from(value))).sum();
+        assert!((sum - 1.0).abs() < 1e-3, "query {query}: {sum}");
+        // Start tokens, and the window.
+        let seen = |key: usize| key <= query && (key < 10 || query - key < 256);
+        assert!(
+            row.iter().enumerate().all(|(key, value)| (*value > f32::NEG_INFINITY) == seen(key)),
+            "query {query}"
+        );
+    }
+    click(&mut window, "Size");
+    for (field, value) in
+        [("Width of the figure", "500"), ("Height of the figure", "600"), ("Dots per inch", "192")]
+    {
+        type_into(&mut window, field, value);
+        window.key_press(Key::Enter);
+        window.run_steps(2);
+    }
+    click(&mut window, "PNG");
+    wait_for(&mut window, "a picture", |window| says(window, ".png"));
+    let picture = image::open(folder.path().join(format!("{name}.png"))).expect("a picture").to_rgb8();
+    assert_eq!(picture.dimensions(), (1000, 1200));
+    // The map is 380 pixels wide, from 92 and 86 on.
+    let at = |query: f64, key: f64| {
+        let place = |from: f64, token: f64| (2.0 * (from + 380.0 * token / 400.0)) as u32;
+        picture.get_pixel(place(92.0, key), place(86.0, query)).0
+    };
+    let dark = window.ctx.global_style().visuals.dark_mode;
+    let ground = window.ctx.global_style().visuals.extreme_bg_color;
+    assert_eq!(at(395.0, 70.0)[..], masked(dark).to_array()[..3]);
+    assert_eq!(at(100.0, 300.0)[..], ground.to_array()[..3]);
+    assert!(at(395.0, 390.0) != at(395.0, 70.0));
+    click(&mut window, "SVG");
+    wait_for(&mut window, "lines", |window| says(window, ".svg"));
+    let text = fs::read_to_string(folder.path().join(format!("{name}.svg"))).expect("was written");
+    assert!(text.starts_with("<svg width=\"500\" height=\"600\" ") && text.contains("<image "));
+    assert!(text.contains("Log probability of every pair; queries 0 to 399, keys 0 to 399"));
+    // What lies outside of what a file can have is refused.
+    type_into(&mut window, "Dots per inch", "2400");
+    window.key_press(Key::Enter);
+    type_into(&mut window, "Width of the figure", "20000");
+    window.key_press(Key::Enter);
+    window.run_steps(2);
+    click(&mut window, "PNG");
+    wait_for(&mut window, "words", |window| says(window, "Nothing was written"));
+    assert!(says(&window, "dots large"));
+}
+
+/// The head whose map is shown where none is chosen: it is named above it.
+fn strongest(window: &Shown) -> (usize, usize) {
+    let diagnosis = window.state().diagnosis().expect("a result");
+    let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
+    let all = (0..layers).flat_map(|layer| (0..heads).map(move |head| (layer, head)));
+    let named =
+        |&(layer, head): &(usize, usize)| window.query_all_by_label(&format!("L{layer} H{head}")).count() > 0;
+    all.into_iter().find(named).expect("a head is named")
+}
+
+#[test]
+fn figures_go_into_a_folder_that_is_chosen_in_a_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("pictures")).expect("made");
+    let mut window = opened("600", &[]);
+    type_into(&mut window, "Into folder", &folder.path().display().to_string());
+    click(&mut window, "Choose…");
+    assert!(says(&window, "Path of the folder"));
+    click(&mut window, "Folder…");
+    wait_for(&mut window, "the list", |window| says(window, "pictures"));
+    window.get_by_label_contains("pictures").click();
+    window.run_steps(3);
+    click(&mut window, "Use this folder");
+    click(&mut window, "CSV");
+    wait_for(&mut window, "a table", |window| says(window, "Written: "));
+    assert!(folder.path().join("pictures").join("nll_by_position.csv").is_file());
+    assert!(window.query_by_label("Show in file manager").is_some());
 }

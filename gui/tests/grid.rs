@@ -13,15 +13,16 @@ use lm_infinite_gui::views::curves;
 use lm_infinite_gui::views::heads::{Choice, Heads, Measure, Order, Side};
 use lm_infinite_gui::views::pair::Pair;
 use lm_infinite_gui::views::pane::Pane;
+use lm_infinite_gui::views::rows::Rows;
 use lm_infinite_gui::views::shown::{Hidden, Shown};
 
 use crate::made_up;
 
 /// One frame of the grid, as the window makes it: compute, draw, then take what was chosen.
 fn frame(ui: &mut eframe::egui::Ui, diagnosis: &Arc<Diagnosis>, heads: &mut Heads) {
-    heads.update(diagnosis, Pair::default());
+    heads.update(Rows::of(diagnosis), Pair::default());
     let mut commands = Vec::new();
-    heads.choice = heads.show(ui, diagnosis, Pair::default(), &mut commands);
+    heads.choice = heads.show(ui, Rows::of(diagnosis), Pair::default(), &mut commands);
     for command in commands {
         match command {
             Command::Pins(pins) => heads.pins = pins,
@@ -195,6 +196,8 @@ fn curves(diagnosis: Arc<Diagnosis>) -> Harness<'static, Option<(usize, usize)>>
             moving: false,
             hidden: Hidden::default(),
             pair: Pair::default(),
+            earlier: &[],
+            version: 0,
             tab: Tab::Curves,
             narrow: false,
             inspected: true,

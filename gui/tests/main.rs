@@ -3,14 +3,17 @@
 mod captions;
 mod causes;
 mod common;
+mod comparing;
 mod export;
 mod finding;
+mod generate;
 mod grid;
 mod heads;
 mod made_up;
 mod manners;
 mod open;
 mod partial;
+mod pulling;
 mod reading;
 mod runs;
 mod small;

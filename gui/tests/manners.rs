@@ -142,3 +142,17 @@ fn what_is_damaged_is_told_and_the_rest_is_kept() {
     let window = opened(r#"{"tour_offered":true}"#);
     assert!(!says(&window, "could not be"));
 }
+
+#[test]
+fn settings_that_cannot_be_kept_are_told_in_the_window() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "").expect("written");
+    let mut window =
+        lm_infinite_gui::window::Window::new(&crate::common::args(&["--tokens", "300"])).expect("a window");
+    window.remember(file.join("window.json"), lm_infinite_gui::memory::Memory::default(), None, true);
+    let mut window = crate::common::shown(window);
+    crate::common::wait_for(&mut window, "words", |window| {
+        crate::common::says(window, "the window's settings could not be kept in ")
+    });
+}

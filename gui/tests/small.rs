@@ -121,3 +121,15 @@ fn names_of_the_columns_of_heads_are_whole() {
         assert!(node.rect().height() <= 46.5, "{:?}", node.rect());
     }
 }
+
+#[test]
+fn names_of_tiles_need_no_scrolling() {
+    for width in [1280.0, 1440.0] {
+        let mut window = sized(width, 860.0);
+        for name in ["Learn", "Heads", "Text"] {
+            layout(&mut window, name);
+            let scrolls = window.query_all_by_label_contains("Scroll tabs").count();
+            assert_eq!(scrolls, 0, "{name} at {width}");
+        }
+    }
+}

@@ -76,8 +76,11 @@ pub fn find(
         causes.notes.push(Note::new("causes", said));
     }
     let bar = progress("smallest fix", places.layers.len().max(places.heads.len()) as u64, "runs");
-    let found =
-        smallest_fix(&interventions, &places, tokens.len() as u64, seed, &|done| bar.set_position(done))?;
+    let told = |done| {
+        bar.set_position(done);
+        true
+    };
+    let found = smallest_fix(&interventions, &places, tokens.len() as u64, seed, &told)?;
     bar.finish_and_clear();
     let vanilla = diagnosis.runs.iter().find(|run| run.attention == *interventions.vanilla());
     causes.predictions = match vanilla {

@@ -25,7 +25,7 @@ const SCALE: u32 = 2;
 /// The bitmap is drawn this much larger still, and averaged.
 const SMOOTHING: u32 = 2;
 /// Bytes that a bitmap may take. A larger figure is drawn without smoothing, then at scale 1.
-const LARGEST: u64 = 512 << 20;
+pub(super) const LARGEST: u64 = 512 << 20;
 
 /// The family that the embedded font is registered as. SVG names it too; there, a viewer's own sans-serif font stands in.
 const FAMILY: &str = "sans-serif";
@@ -150,7 +150,7 @@ pub fn write(path: &Path, size: (u32, u32), draw: &dyn Fn(&mut dyn Canvas)) -> R
     backend.present().map_err(|e| failed(e.to_string()))
 }
 
-fn register() {
+pub(super) fn register() {
     REGISTER.call_once(|| {
         let registered = register_font(FAMILY, FontStyle::Normal, FONT);
         debug_assert!(registered.is_ok(), "the embedded font is a font");
@@ -162,8 +162,7 @@ fn on_backend<B: DrawingBackend>(
     scale: u32,
     draw: &dyn Fn(&mut dyn Canvas),
 ) -> std::result::Result<(), String> {
-    let mut canvas =
-        BackendCanvas { area: backend.into_drawing_area(), scale: f64::from(scale), failure: None };
+    let mut canvas = BackendCanvas::new(backend.into_drawing_area(), f64::from(scale));
     let (width, height) = canvas.area.dim_in_pixel();
     let corner = (f64::from(width) / canvas.scale, f64::from(height) / canvas.scale);
     canvas.rect((0.0, 0.0), corner, theme::PAPER, 1.0);
@@ -173,7 +172,7 @@ fn on_backend<B: DrawingBackend>(
 }
 
 /// Mean of every `factor` × `factor` block of an RGB image `width` pixels wide.
-fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
+pub(super) fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
     let count = (factor * factor) as u32;
     let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
     let mut sums = vec![0_u32; width * 3];
@@ -193,13 +192,24 @@ fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
     small
 }
 
-struct BackendCanvas<B: DrawingBackend> {
+/// A canvas on a part of a backend, `scale` times as large.
+pub(super) struct BackendCanvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
     failure: Option<String>,
 }
 
 impl<B: DrawingBackend> BackendCanvas<B> {
+    /// Nothing is drawn yet.
+    pub(super) fn new(area: DrawingArea<B, Shift>, scale: f64) -> Self {
+        Self { area, scale, failure: None }
+    }
+
+    /// The first thing that went wrong.
+    pub(super) fn failure(self) -> Option<String> {
+        self.failure
+    }
+
     fn pixel(&self, (x, y): Point) -> (i32, i32) {
         ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
     }

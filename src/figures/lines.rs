@@ -69,24 +69,29 @@ pub struct Series {
 impl LineFigure {
     /// Width and height, in pixels at scale 1.
     pub fn size(&self) -> (u32, u32) {
-        (WIDTH as u32, (HEIGHT + ROW * self.legend().len() as f64) as u32)
+        (WIDTH as u32, (HEIGHT + ROW * self.legend(WIDTH).len() as f64) as u32)
     }
 
     /// Draws everything.
     pub fn draw(&self, canvas: &mut dyn Canvas) {
+        self.draw_within(canvas, self.size());
+    }
+
+    /// Draws everything, laid out in a size.
+    pub fn draw_within(&self, canvas: &mut dyn Canvas, (width, height): (u32, u32)) {
+        let (width, height) = (f64::from(width), f64::from(height));
         canvas.text(&self.title, (24.0, 24.0), TITLE, INK, Align::Left);
         canvas.text(&self.note, (24.0, 47.0), TICK, MUTED, Align::Left);
-        let rows = self.legend();
+        let rows = self.legend(width);
         for (row, entries) in rows.iter().enumerate() {
             for &(x, series) in entries {
                 series.draw_key(canvas, (x, 74.0 + ROW * row as f64));
             }
         }
         let top = 74.0 + ROW * rows.len() as f64 + 22.0;
-        let (_, height) = self.size();
         let frame = Frame {
             from: (84.0, top),
-            to: (WIDTH - 28.0, f64::from(height) - 64.0),
+            to: ((width - 28.0).max(120.0), (height - 64.0).max(top + 40.0)),
             x: self.x(),
             y: self.y(),
         };
@@ -116,13 +121,13 @@ impl LineFigure {
         }
     }
 
-    /// Rows of (left edge, series), as many to a row as fit.
-    fn legend(&self) -> Vec<Vec<(f64, &Series)>> {
+    /// Rows of (left edge, series), as many to a row as fit into a page so wide.
+    fn legend(&self, room: f64) -> Vec<Vec<(f64, &Series)>> {
         let mut rows = vec![Vec::new()];
         let mut x = 24.0;
         for series in &self.series {
             let width = SAMPLE + 8.0 + text_width(&series.label(), LABEL) + 26.0;
-            if x + width > WIDTH - 10.0 && x > 24.0 {
+            if x + width > room - 10.0 && x > 24.0 {
                 rows.push(Vec::new());
                 x = 24.0;
             }

@@ -14,10 +14,12 @@ mod heat_map;
 mod lines;
 mod long;
 mod maps;
+mod place;
 mod points;
 mod prediction;
 mod rows;
 mod sinks;
+mod sized;
 mod states;
 mod subject;
 mod theme;
@@ -30,13 +32,16 @@ use serde::{Deserialize, Serialize};
 
 pub use canvas::FONT;
 pub use heat_map::{HeatMap, Panel};
+pub use place::{PlaceLine, PlaceMap};
 pub use points::{PointSeries, Points};
 pub use rows::{Column, Rows};
-pub use theme::dark_rules;
+pub use sized::{Format, Sizing};
+pub use theme::{Color, dark_rules};
 
 use heads::HeadsFigure;
 use lines::LineFigure;
 use maps::MapsFigure;
+use sized::Figure;
 use states::StatesFigure;
 
 use crate::ablation::Ablation;
@@ -136,46 +141,94 @@ pub fn draw_head(diagnosis: &Diagnosis, (layer, head): Head, folder: &Path) -> R
 /// Figures are drawn side by side, two at most and where their bitmaps take no more bytes than this.
 const SIDE_BY_SIDE: u64 = 256 << 20;
 
-/// A figure that can be drawn from another thread: its name, its size, and how.
-type Drawing<'a> = (&'a str, (u32, u32), Box<dyn Fn(&mut dyn canvas::Canvas) + Send + Sync + 'a>);
+/// A figure that can be drawn from another thread.
+struct Drawing<'a> {
+    name: &'a str,
+    size: (u32, u32),
+    /// It is laid out anew for any size.
+    elastic: bool,
+    draw: Laid<'a>,
+}
 
-fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut figures: Vec<Drawing<'_>> = Vec::new();
+/// Draws it, laid out in a size, from any thread.
+type Laid<'a> = Box<dyn Fn(&mut dyn canvas::Canvas, (u32, u32)) + Send + Sync + 'a>;
+
+/// Figures of curves are laid out for the size that they get.
+fn curves_of<'a>(name: &'a str, figure: LineFigure) -> Drawing<'a> {
+    let size = figure.size();
+    let draw = Box::new(move |canvas: &mut dyn canvas::Canvas, size| figure.draw_within(canvas, size));
+    Drawing { name, size, elastic: true, draw }
+}
+
+/// Others have a size that follows from what they show.
+fn fixed<'a>(
+    name: &'a str,
+    size: (u32, u32),
+    draw: impl Fn(&mut dyn canvas::Canvas) + Send + Sync + 'a,
+) -> Drawing<'a> {
+    Drawing { name, size, elastic: false, draw: Box::new(move |canvas, _| draw(canvas)) }
+}
+
+/// The figures that are wanted, as far as the diagnosis has them.
+fn drawings<'a>(diagnosis: &'a Diagnosis, wanted: &dyn Fn(&str) -> bool) -> Vec<Drawing<'a>> {
+    let mut figures: Vec<Drawing<'a>> = Vec::new();
     for (name, figure) in CURVES.into_iter().filter(|(name, _)| wanted(name)) {
-        let figure = figure(diagnosis);
-        figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(curves_of(name, figure(diagnosis)));
     }
     for (name, figure) in PREDICTED.into_iter().filter(|(name, _)| wanted(name)) {
-        let Some(figure) = figure(diagnosis) else { continue };
-        figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.extend(figure(diagnosis).map(|figure| curves_of(name, figure)));
     }
     if let Some(figure) = wanted("causes_shares").then(|| causes::SharesFigure::new(diagnosis)).flatten() {
-        figures.push(("causes_shares", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(fixed("causes_shares", figure.size(), move |canvas| figure.draw(canvas)));
     }
     if let Some(figure) = wanted("causes_heads").then(|| causes::PlacesFigure::new(diagnosis)).flatten() {
-        figures.push(("causes_heads", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(fixed("causes_heads", figure.size(), move |canvas| figure.draw(canvas)));
     }
     if let Some(figure) = wanted("drift_pca").then(|| StatesFigure::new(diagnosis)).flatten() {
-        figures.push(("drift_pca", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(fixed("drift_pca", figure.size(), move |canvas| figure.draw(canvas)));
     }
     for (name, quantity) in [("heads_logits", heads::LOGITS), ("heads_entropy", heads::ENTROPY)] {
         if let Some(figure) = wanted(name).then(|| HeadsFigure::new(diagnosis, quantity)).flatten() {
-            figures.push((name, figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+            figures.push(fixed(name, figure.size(), move |canvas| figure.draw(canvas)));
         }
     }
     if let Some(figure) = wanted("learned_sinks").then(|| sinks::learned_sinks(diagnosis)).flatten() {
-        figures.push(("learned_sinks", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(fixed("learned_sinks", figure.size(), move |canvas| figure.draw(canvas)));
     }
     if let Some(figure) = wanted("attention_maps").then(|| MapsFigure::new(diagnosis)).flatten() {
-        figures.push(("attention_maps", figure.size(), Box::new(move |canvas| figure.draw(canvas))));
+        figures.push(fixed("attention_maps", figure.size(), move |canvas| figure.draw(canvas)));
     }
-    let save = |(name, size, draw): &Drawing<'_>| -> Result<[PathBuf; 2]> {
+    figures
+}
+
+/// Draws the figure called `name` to `path`, in one format, in a size that is asked for: curves are laid out in it, other figures are
+/// enlarged or reduced. False if `diagnosis` has no such figure.
+///
+/// # Errors
+/// A size that no file can have; a file that cannot be written.
+pub fn draw_sized(
+    diagnosis: &Diagnosis,
+    name: &str,
+    path: &Path,
+    format: Format,
+    sizing: Sizing,
+) -> Result<bool> {
+    let figures = drawings(diagnosis, &|figure| figure == name);
+    let Some(Drawing { size, elastic, draw, .. }) = figures.first() else { return Ok(false) };
+    let (size, elastic) = (*size, *elastic);
+    Figure { size, elastic, paper: theme::PAPER, raster: None, draw: &**draw }.write(path, format, sizing)?;
+    Ok(true)
+}
+
+fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
+    let figures = drawings(diagnosis, wanted);
+    let save = |Drawing { name, size, draw, .. }: &Drawing<'_>| -> Result<[PathBuf; 2]> {
         let path = folder.join(name);
-        canvas::write(&path, *size, &**draw)?;
+        canvas::write(&path, *size, &|canvas| draw(canvas, *size))?;
         Ok(["svg", "png"].map(|extension| path.with_extension(extension)))
     };
     // Neighbours in size take about as long.
-    let bytes = |&index: &usize| canvas::bitmap_bytes(figures[index].1);
+    let bytes = |&index: &usize| canvas::bitmap_bytes(figures[index].size);
     let mut order: Vec<usize> = (0..figures.len()).collect();
     order.sort_by_key(|index| Reverse(bytes(index)));
     let mut written = Vec::new();

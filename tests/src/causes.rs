@@ -23,7 +23,7 @@ fn search(decoder: &Arc<Decoder>, tokens: &[u32], runs: &CauseRuns) -> (Places, 
     let interventions = Interventions::new(decoder, tokens, runs).expect("known tokens");
     let count = tokens.len() as u64;
     let places = measure_places(&interventions, count, &|_, _| ()).expect("runs");
-    let fix = smallest_fix(&interventions, &places, count, 0, &|_| ()).expect("runs");
+    let fix = smallest_fix(&interventions, &places, count, 0, &|_| true).expect("runs");
     (places, fix)
 }
 

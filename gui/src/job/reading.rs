@@ -64,6 +64,7 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
         model: loaded.name,
         decoder,
         tokenizer: loaded.tokenizer,
+        chat_template: loaded.chat_template,
         tokens: TextTokens::default(),
         policies,
         settings: settings.clone(),

@@ -13,6 +13,8 @@ const LOOK: Duration = Duration::from_millis(300);
 struct Wanted {
     mends: Option<Mends>,
     search: bool,
+    /// The search that goes on is to end.
+    no_search: bool,
 }
 
 /// What is wanted, and a bell.
@@ -31,8 +33,21 @@ impl Orders {
 
     /// A small set.
     pub fn search(&self) {
-        self.lock().search = true;
+        let mut wanted = self.lock();
+        (wanted.search, wanted.no_search) = (true, false);
+        drop(wanted);
         self.bell.notify_all();
+    }
+
+    /// No small set any more.
+    pub fn stop_search(&self) {
+        let mut wanted = self.lock();
+        (wanted.search, wanted.no_search) = (false, true);
+    }
+
+    /// Whether a search may go on.
+    pub fn may_search(&self) -> bool {
+        !self.lock().no_search
     }
 
     /// Takes what is to be mended.

@@ -13,6 +13,9 @@ use crate::task::Worker;
 /// Seed of the random sets: that of the command.
 const SEED: u64 = 0;
 
+/// What is said while a small set is searched.
+pub const SEARCHING: &str = "searching a small set";
+
 /// Works until nobody wants more.
 pub fn run(request: &Request, orders: &Orders, worker: &Worker<Message>) -> anyhow::Result<()> {
     let Request { inputs, diagnosis, tokens } = request;
@@ -71,17 +74,23 @@ pub fn run(request: &Request, orders: &Orders, worker: &Worker<Message>) -> anyh
         }
         if orders.take_search() {
             worker.report(|progress| {
-                progress.phase = "searching a small set";
+                progress.phase = SEARCHING;
                 (progress.done, progress.total) = (0, places.len() as u64);
             });
-            let told = |done| worker.report(|progress| progress.done = done);
+            let told = |done| {
+                worker.report(|progress| progress.done = done);
+                orders.may_search() && !worker.is_cancelled()
+            };
             let fix = if has_excess {
                 let measured = found.measured();
                 smallest_fix(&interventions, &measured, tokens.len() as u64, SEED, &told)?
             } else {
                 None
             };
-            worker.send(Message::Smallest(fix));
+            // What was given up may be searched again.
+            if orders.may_search() && !worker.is_cancelled() {
+                worker.send(Message::Smallest(fix));
+            }
             continue;
         }
         worker.report(|progress| (progress.phase, progress.done) = ("", progress.total));

@@ -88,6 +88,12 @@ pub struct Worker<M> {
     wake: Wake,
 }
 
+impl<M> Clone for Worker<M> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), sender: self.sender.clone(), wake: self.wake.clone() }
+    }
+}
+
 impl<M> Worker<M> {
     /// Whether nobody wants more.
     pub fn is_cancelled(&self) -> bool {

@@ -4,16 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use eframe::egui::{
-    Align2, Button, ComboBox, Context, Key, Label, Modifiers, RichText, TextEdit, Ui, Window,
+    Align2, Button, ComboBox, Context, DragValue, Key, Label, Modifiers, RichText, Role, TextEdit, Ui,
+    WidgetInfo, Window,
 };
 use lm_infinite::diagnose::{Diagnosis, Head, head_name};
-use lm_infinite::figures;
+use lm_infinite::figures::{self, Sizing};
 use lm_infinite::results::default_folder;
 
 use crate::command::Command;
-use crate::export::{Controls, Done, Export, Form, Origin, Request, Wanted, partial};
+use crate::export::{Chosen, Controls, Done, Export, Form, Origin, Request, Wanted, partial};
+use crate::reveal::Reveal;
 use crate::tab::Tab;
 use crate::theme;
+use crate::views::ask::question::{Asked, Question};
 
 /// A figure, what it is called, and whether a table lies behind it.
 const FIGURES: &[(&str, &str, bool)] = &[
@@ -29,17 +32,32 @@ const FIGURES: &[(&str, &str, bool)] = &[
     ("drift_pca", "Hidden states", true),
 ];
 
+/// Width and height that are offered first, in pixels.
+const SIZE: (u32, u32) = (900, 600);
+
 /// The small window, and what it is doing.
 pub struct Panel {
     controls: Controls,
     export: Export,
     said: Option<Result<String, String>>,
+    /// What was written last, while that is said.
+    written: Option<PathBuf>,
+    reveal: Reveal,
 }
 
 impl Default for Panel {
     fn default() -> Self {
-        let (open, figure, folder, whole) = (false, 0, "results".to_owned(), String::new());
-        Self { controls: Controls { open, figure, folder, whole }, export: Export::default(), said: None }
+        let controls = Controls {
+            open: false,
+            figure: Chosen::Figure(0),
+            sized: false,
+            width: SIZE.0,
+            height: SIZE.1,
+            dpi: Sizing::default().dpi,
+            folder: "results".to_owned(),
+            whole: String::new(),
+        };
+        Self { controls, export: Export::default(), said: None, written: None, reveal: Reveal::default() }
     }
 }
 
@@ -53,9 +71,20 @@ pub struct Exportable<'a> {
     pub origin: Option<Origin>,
     /// What it is of, in words.
     pub of: String,
+    /// Policies whose maps are on screen.
+    pub maps: Vec<usize>,
 }
 
 impl Exportable<'_> {
+    /// The figure, if it can be had: a map that has left the screen is the figure of maps.
+    fn offered(&self, figure: Chosen) -> Chosen {
+        let maps = || FIGURES.iter().position(|(name, ..)| *name == "attention_maps").unwrap_or(0);
+        match figure {
+            Chosen::Map(side) if !self.maps.contains(&side) => Chosen::Figure(maps()),
+            figure => figure,
+        }
+    }
+
     /// Why no result folder can be written: it would be taken for that of a whole run.
     pub fn partial(&self) -> Option<String> {
         self.diagnosis.is_partial().then(|| partial(self.diagnosis))
@@ -74,10 +103,29 @@ impl Panel {
             Tab::Features => "drift_pca",
             Tab::Theory => "entropy_bounds",
         };
-        self.controls.figure = FIGURES.iter().position(|(figure, ..)| *figure == name).unwrap_or(0);
+        let figure = FIGURES.iter().position(|(figure, ..)| *figure == name).unwrap_or(0);
+        // Where no map is on screen yet, the figure of maps stands in.
+        self.controls.figure = match tab {
+            Tab::Map => Chosen::Map(0),
+            Tab::MapB => Chosen::Map(1),
+            _ => Chosen::Figure(figure),
+        };
         if self.controls.open {
             self.controls.whole = default_folder(model).display().to_string();
-            self.said = None;
+            (self.said, self.written) = (None, None);
+            self.reveal.forget();
+        }
+    }
+
+    /// Figures go into this folder now.
+    pub fn choose_folder(&mut self, folder: String) {
+        self.controls.folder = folder;
+    }
+
+    /// Has the file manager show where the last file was written.
+    pub fn reveal(&mut self, ctx: &Context) {
+        if let Some(path) = &self.written {
+            self.reveal.start(path.clone(), theme::wake(ctx));
         }
     }
 
@@ -97,15 +145,22 @@ impl Panel {
         let Controls { folder, whole, .. } = &self.controls;
         let folder = PathBuf::from(if wanted == Wanted::Everything { whole } else { folder }.trim());
         let (head, diagnosis) = (of.head, of.diagnosis.clone());
-        self.said = None;
-        self.export.start(Request { wanted, folder, head, diagnosis, origin }, theme::wake(ctx));
+        (self.said, self.written) = (None, None);
+        self.reveal.forget();
+        let sizing = self.controls.sizing();
+        self.export.start(Request { wanted, folder, head, diagnosis, origin, sizing }, theme::wake(ctx));
     }
 
     /// Takes what an export has to say.
     pub fn update(&mut self, ctx: &Context) {
+        self.reveal.poll();
         let Some(done) = self.export.done() else { return };
         self.said = Some(match done {
-            Ok(Done::Written(path)) => Ok(format!("Written: {}", path.display())),
+            Ok(Done::Written(path)) => {
+                let words = format!("Written: {}", path.display());
+                self.written = Some(path);
+                Ok(words)
+            }
             Ok(Done::Picture(picture)) => {
                 ctx.copy_image(picture);
                 Ok("The picture is on the clipboard.".to_owned())
@@ -132,13 +187,20 @@ impl Panel {
             .resizable(false)
             .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
             .show(ctx, |ui| {
-                let wanted = self.ask(ui, &mut controls, of);
-                commands.extend(wanted.map(Command::Write));
+                self.ask(ui, &mut controls, of, commands);
                 match &self.said {
                     _ if self.export.is_running() => drop(ui.label("Writing …")),
-                    Some(Ok(words)) => drop(ui.label(words)),
+                    Some(Ok(words)) => drop(ui.add(Label::new(words).wrap())),
                     Some(Err(words)) => drop(ui.colored_label(theme::bad(ui.visuals()), words)),
                     None => {}
+                }
+                if self.written.is_some()
+                    && ui.button("Show in file manager").on_hover_text("Opens the folder it is in").clicked()
+                {
+                    commands.push(Command::Reveal);
+                }
+                if let Some(failure) = self.reveal.failure() {
+                    ui.colored_label(theme::bad(ui.visuals()), failure);
                 }
             });
         controls.open = open;
@@ -147,69 +209,113 @@ impl Panel {
         }
     }
 
-    fn ask(&self, ui: &mut Ui, controls: &mut Controls, of: &Exportable<'_>) -> Option<Wanted> {
-        let (ready, running) = (of.origin.is_some(), self.export.is_running());
-        let mut wanted = None;
+    fn ask(&self, ui: &mut Ui, controls: &mut Controls, of: &Exportable<'_>, commands: &mut Vec<Command>) {
+        let idle = of.origin.is_some() && !self.export.is_running();
         ui.add(Label::new(RichText::new(&of.of).small()).wrap());
-        let (name, title, table) = FIGURES[controls.figure.min(FIGURES.len() - 1)];
+        let figure = of.offered(controls.figure);
         ui.horizontal(|ui| {
             let label = ui.label("Figure");
-            let combo =
-                ComboBox::from_id_salt("figure").width(190.0).selected_text(title).show_ui(ui, |ui| {
-                    for (at, (_, title, _)) in FIGURES.iter().enumerate() {
-                        ui.selectable_value(&mut controls.figure, at, *title);
-                    }
-                });
-            combo
-                .response
-                .labelled_by(label.id)
-                .on_hover_text("As `diagnose` draws it, all policies together");
-            if let Some(head) = of.head.filter(|_| figures::OF_HEADS.contains(&name)) {
+            let menu = ComboBox::from_id_salt("figure").width(190.0).selected_text(title(figure));
+            let menu = menu.show_ui(ui, |ui| {
+                let maps = of.maps.iter().copied().map(Chosen::Map);
+                for other in maps.chain((0..FIGURES.len()).map(Chosen::Figure)) {
+                    ui.selectable_value(&mut controls.figure, other, title(other));
+                }
+            });
+            let help = match figure {
+                Chosen::Map(_) => "The place that is on screen, in its colours",
+                Chosen::Figure(_) => "As `diagnose` draws it, all policies together",
+            };
+            menu.response.labelled_by(label.id).on_hover_text(help);
+            let one = figures::OF_HEADS.contains(&name(figure)) && figure != Chosen::Map(0);
+            if let Some(head) = of.head.filter(|_| one) {
                 ui.label(format!("of {}", head_name(head)));
             }
         });
-        path(ui, "Into folder", &mut controls.folder);
+        ui.horizontal(|ui| size_ui(ui, controls));
         ui.horizontal(|ui| {
-            let mut button = |ui: &mut Ui, words: &str, help: &str, enabled: bool, form: Form| {
-                let button = ui.add_enabled(enabled, Button::new(words));
+            path(ui, "Into folder", 240.0, &mut controls.folder);
+            if ui.button("Choose…").on_hover_text("Choose the folder in a list").clicked() {
+                let typed = controls.folder.clone();
+                commands.push(Command::Ask(Question { asked: Asked::Folder, typed }));
+            }
+        });
+        ui.horizontal(|ui| {
+            let table =
+                matches!(figure, Chosen::Figure(at) if FIGURES.get(at).is_some_and(|(.., table)| *table));
+            let map = matches!(figure, Chosen::Map(_));
+            let forms = [
+                ("SVG", "Lines that scale, for papers", true, Form::Svg),
+                ("PNG", "Pixels", true, Form::Png),
+                ("CSV", "The numbers behind the figure, where it has a table", table, Form::Csv),
+                (
+                    "NPY",
+                    "The numbers behind the map, as an array of f32: rows are queries, columns keys",
+                    map,
+                    Form::Npy,
+                ),
+                ("Copy picture", "To the clipboard", true, Form::Copy),
+            ];
+            for (words, help, there, form) in forms {
+                let button = ui.add_enabled(idle && there, Button::new(words));
                 if button.on_hover_text(help).clicked() {
-                    wanted = Some(Wanted::Figure(name, form));
+                    commands.push(Command::Write(match figure {
+                        Chosen::Map(side) => Wanted::Shown(side, form),
+                        Chosen::Figure(_) => Wanted::Figure(name(figure), form),
+                    }));
                 }
-            };
-            let idle = ready && !running;
-            button(ui, "SVG", "Lines that scale, for papers", idle, Form::Svg);
-            button(ui, "PNG", "Pixels", idle, Form::Png);
-            button(
-                ui,
-                "CSV",
-                "The numbers behind the figure, where it has a table",
-                idle && table,
-                Form::Csv,
-            );
-            button(ui, "Copy picture", "To the clipboard", idle, Form::Copy);
+            }
         });
         ui.separator();
         if let Some(partial) = of.partial() {
             ui.add(Label::new(partial).wrap());
         }
-        path(ui, "Result folder", &mut controls.whole);
+        ui.horizontal(|ui| path(ui, "Result folder", 300.0, &mut controls.whole));
         let whole = !of.diagnosis.is_partial();
-        let all = ui.add_enabled(ready && whole && !running, Button::new("Export everything"));
+        let all = ui.add_enabled(idle && whole, Button::new("Export everything"));
         if all
             .on_hover_text("The result folder that `lm-infinite diagnose` writes: figures, tables, report")
             .on_disabled_hover_text("Once the whole text has been read")
             .clicked()
         {
-            wanted = Some(Wanted::Everything);
+            commands.push(Command::Write(Wanted::Everything));
         }
-        wanted
     }
 }
 
-fn path(ui: &mut Ui, name: &str, typed: &mut String) {
-    ui.horizontal(|ui| {
-        let label = ui.label(name);
-        let field = TextEdit::singleline(typed).desired_width(300.0);
-        ui.add(field).labelled_by(label.id).on_hover_text("It is made where it does not exist");
-    });
+/// What a figure is called.
+fn title(figure: Chosen) -> String {
+    match figure {
+        Chosen::Map(side) => format!("Map {} as shown", theme::name(side)),
+        Chosen::Figure(at) => FIGURES.get(at).map_or("", |(_, title, _)| title).to_owned(),
+    }
+}
+
+/// What `diagnose` calls it.
+fn name(figure: Chosen) -> &'static str {
+    match figure {
+        Chosen::Map(_) => "",
+        Chosen::Figure(at) => FIGURES.get(at).map_or("", |(name, ..)| name),
+    }
+}
+
+/// Width and height, if they are not the figure's own, and how fine pixels are.
+fn size_ui(ui: &mut Ui, controls: &mut Controls) {
+    ui.checkbox(&mut controls.sized, "Size")
+        .on_hover_text("Curves and maps are laid out in it, other figures keep their proportions");
+    let Controls { sized, width, height, .. } = controls;
+    for (value, words) in [(width, "Width of the figure"), (height, "Height of the figure")] {
+        let field = ui.add_enabled(*sized, DragValue::new(value).range(64..=20_000).suffix(" px"));
+        field.widget_info(|| WidgetInfo::labeled(Role::SpinButton, *sized, words));
+        field.on_hover_text(words);
+    }
+    let field = ui.add(DragValue::new(&mut controls.dpi).range(24..=2_400).suffix(" dpi"));
+    field.widget_info(|| WidgetInfo::labeled(Role::SpinButton, true, "Dots per inch"));
+    field.on_hover_text("Of PNG and of what is copied: 96 is a dot for each pixel of the size");
+}
+
+fn path(ui: &mut Ui, name: &str, width: f32, typed: &mut String) {
+    let label = ui.label(name);
+    let field = TextEdit::singleline(typed).desired_width(width);
+    ui.add(field).labelled_by(label.id).on_hover_text("It is made where it does not exist");
 }

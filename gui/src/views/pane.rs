@@ -1,10 +1,11 @@
 //! What a tile shows. A pane changes between frames alone: [`Pane::obey`] and [`Pane::update`] are called before a frame,
 //! [`Pane::show`] draws what there is.
 
-use eframe::egui::{Context, Ui};
+use eframe::egui::{Context, Ui, Visuals};
 
 use super::shown::Shown;
 use crate::command::Command;
+use crate::export::Place;
 
 /// What a tile shows; it keeps what it needs from frame to frame.
 pub trait Pane {
@@ -20,6 +21,16 @@ pub trait Pane {
 
     /// Tells in the inspector what it knows of what the pointer is over.
     fn inspect(&self, _ui: &mut Ui, _shown: &Shown<'_>) {}
+
+    /// The policies of which it shows a map that can be written as it is on screen.
+    fn places(&self, _shown: &Shown<'_>) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The map of one of them.
+    fn place(&self, _shown: &Shown<'_>, _side: usize, _visuals: &Visuals) -> Option<Place> {
+        None
+    }
 
     /// Whether it is still working on what it shows: a picture of the window waits for it.
     fn is_busy(&self) -> bool {

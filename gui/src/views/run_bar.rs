@@ -7,6 +7,7 @@ use lm_infinite::policy::parse_length;
 
 use super::ask::question::{Asked, Question};
 use super::palette::typed::Typed;
+use super::pull::change as pull;
 use super::room::room;
 use crate::command::Command;
 use crate::job::Progress;
@@ -162,6 +163,10 @@ fn model(ui: &mut Ui, bar: &Bar<'_>, settings: &mut Settings, commands: &mut Vec
         }
         let help = "A .gguf file or a Hugging Face folder; dropping it on the window does the same";
         ask = ui.button("Open model…").on_hover_text(help).clicked();
+        let help = "Download a model that is known by its name, or one of Hugging Face";
+        if ui.button("Pull model…").on_hover_text(help).clicked() {
+            commands.push(Command::Pull(pull::Change::Open(true)));
+        }
     });
     let name = format!("Model: {}", settings.model);
     combo.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &name));

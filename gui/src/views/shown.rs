@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use lm_infinite::diagnose::Diagnosis;
 
-use super::pair::Pair;
+use super::pair::{Earlier, Pair, Row};
+use super::rows::{Compared, Rows};
 use crate::inputs::Inputs;
 use crate::tab::Tab;
 
@@ -79,12 +80,32 @@ pub struct Shown<'a> {
     pub hidden: Hidden,
     /// Differences are of these two; of a single run the second is not there.
     pub pair: Pair,
+    /// Earlier runs that are held against this one.
+    pub earlier: &'a [Compared],
+    /// Another number whenever these are others.
+    pub version: u64,
     /// The tile that is drawn.
     pub tab: Tab,
     /// The window has room for one tile at a time.
     pub narrow: bool,
     /// The inspector is open: what is under the pointer is told there.
     pub inspected: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// Where the two of the difference are looked up.
+    pub fn rows(&self) -> Rows<'a> {
+        Rows { diagnosis: self.diagnosis, earlier: self.earlier, version: self.version }
+    }
+
+    /// Model, text and policies that a row was made of, and its number among these.
+    pub fn source(&self, row: Row) -> Option<(&'a Arc<Inputs>, usize)> {
+        let inputs = match row {
+            Row::Here(_) => self.inputs,
+            Row::Earlier(Earlier { kept, .. }) => self.rows().compared(kept)?.inputs.as_ref(),
+        };
+        Some((inputs?, row.side()))
+    }
 }
 
 #[cfg(test)]

@@ -14,19 +14,7 @@ use crate::views::{marks, palette};
 use crate::workbench::Layout;
 use crate::{help, notes, theme};
 
-/// Keys of the tiles, and of the layouts.
-const NUMBERS: [Key; 10] = [
-    Key::Num1,
-    Key::Num2,
-    Key::Num3,
-    Key::Num4,
-    Key::Num5,
-    Key::Num6,
-    Key::Num7,
-    Key::Num8,
-    Key::Num9,
-    Key::Num0,
-];
+/// Keys of the layouts.
 const LAYOUTS: [Key; 3] = [Key::F2, Key::F3, Key::F4];
 
 /// Widths of the side panels, in points.
@@ -90,6 +78,7 @@ fn nothing_ui(state: &State, ui: &mut Ui) {
 /// The small windows over everything.
 fn overlays(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>) {
     commands.extend(state.ask.show(ctx).into_iter().map(Command::Answer));
+    state.pull.show(ctx, &state.listed, commands);
     if let Some(exportable) = state.exportable() {
         state.export.show(ctx, &exportable, commands);
     }
@@ -119,6 +108,7 @@ fn overlay_keys(state: &State, ctx: &egui::Context, commands: &mut Vec<Command>)
         commands.push(Command::Help(!state.help));
     }
     commands.extend(state.ask.keys(ctx).map(Command::Answer));
+    state.pull.keys(ctx, commands);
     state.export.keys(ctx, commands);
     let tour = state.tour.keys(ctx);
     if tour != state.tour {
@@ -140,7 +130,7 @@ fn dropped(ui: &Ui, commands: &mut Vec<Command>) {
 fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let bar = Bar {
         settings: &state.settings,
-        models: &state.models,
+        models: &state.models(),
         recent: &state.recent,
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
@@ -161,7 +151,8 @@ fn messages_ui(state: &State, ui: &mut Ui) {
     let opening = state.opening.failure();
     let opening = opening.map(|failure| format!("The result folder could not be opened: {failure}"));
     let stale = state.caption().and_then(|caption| caption.stale);
-    for words in run.into_iter().chain(opening).chain(stale).chain(state.said.clone()) {
+    let kept = state.said.iter().chain(&state.unsaved).cloned();
+    for words in run.into_iter().chain(opening).chain(stale).chain(kept) {
         ui.add(Label::new(egui::RichText::new(words).color(theme::bad(ui.visuals()))).wrap());
     }
     if let Some(told) = &state.told {
@@ -199,7 +190,7 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
     if ui.ctx().text_edit_focused() {
         return;
     }
-    let tabs = NUMBERS.into_iter().zip(Tab::ALL.map(Command::Show));
+    let tabs = Tab::ALL.map(|tab| (tab.key(), Command::Show(tab)));
     let play = Command::Play(state.playing.is_none());
     let layouts = LAYOUTS.into_iter().zip(Layout::ALL.map(Command::Layout));
     let plain = [(Key::Space, Command::Pause), (Key::S, Command::Step), (Key::P, play)]

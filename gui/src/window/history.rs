@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 use lm_infinite::results::RunInfo;
 
 use crate::inputs::Inputs;
 use crate::job::Update;
 use crate::settings::Settings;
+use crate::views::pair::{Earlier, Row};
+use crate::views::runs::Named;
 use crate::words::grouped;
 
 /// A result folder that is on screen.
@@ -43,9 +45,10 @@ pub struct History {
 }
 
 impl History {
-    /// All of them, each with its number and what it is called.
-    pub fn named(&self) -> Vec<(u64, String)> {
-        self.kept.iter().map(|kept| (kept.number, kept.name())).collect()
+    /// What the column of runs shows of all of them.
+    pub fn named(&self) -> Vec<Named> {
+        let named = |kept: &Kept| Named { number: kept.number, name: kept.name(), rows: kept.rows() };
+        self.kept.iter().map(named).collect()
     }
 
     /// Keeps one; its number is its own.
@@ -85,6 +88,17 @@ impl History {
 }
 
 impl Kept {
+    /// Its policies, each with its name in words.
+    fn rows(&self) -> Vec<(Row, String)> {
+        let row = |(side, run): (usize, &RunMeasurement)| {
+            let of = self.folder.is_none().then_some(self.run);
+            let row = Row::Earlier(Earlier { kept: self.number, run: of, side });
+            let folder = self.folder.as_ref().map_or_else(String::new, |folder| format!(" {}", folder.name));
+            (row, format!("{}{folder}: {}, {}", row.words(), self.diagnosis.model, run.policy))
+        };
+        self.diagnosis.runs.iter().enumerate().map(row).collect()
+    }
+
     fn name(&self) -> String {
         let run = match &self.folder {
             Some(folder) => folder.name.clone(),

@@ -1,6 +1,9 @@
 //! The window: between frames it takes what tasks have sent and obeys commands; nothing else changes what is on screen.
 
+mod checked;
+mod comparing;
 mod draw;
+mod exporting;
 mod history;
 mod keeping;
 mod obeying;
@@ -24,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{self, Context, Ui};
 use lm_infinite::diagnose::Diagnosis;
-use lm_infinite::hub;
+use lm_infinite::hub::{self, ListedModel};
 
 use self::picture::Picture;
 use self::saving::Saving;
@@ -36,6 +39,7 @@ use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::task::Task;
 use crate::theme;
+use crate::views::rows::Rows;
 use crate::views::shown::Shown;
 use crate::workbench::{NARROW, Workbench};
 
@@ -49,7 +53,7 @@ pub struct Window {
     commands: Vec<Command>,
     /// What the run bar says now, and since when, while a run is on its way that was begun with something else.
     changed: Option<(Settings, Instant)>,
-    models: Task<(), Vec<&'static str>>,
+    models: Task<(), Vec<ListedModel>>,
     picture: Picture,
     /// No frame yet.
     first: Option<First>,
@@ -104,6 +108,11 @@ impl Window {
         self.state.diagnosis.as_deref()
     }
 
+    /// Runs of this session, that on screen among them.
+    pub fn runs(&self) -> usize {
+        self.state.history.named().len() + usize::from(self.state.diagnosis.is_some())
+    }
+
     /// The command that gives the numbers on screen, for a shell.
     ///
     /// # Errors
@@ -129,6 +138,8 @@ impl Window {
         for command in std::mem::take(&mut self.commands) {
             if !matches!(command, Command::Hover(_)) {
                 self.saving.touch();
+            }
+            if !command.is_passing() {
                 self.state.told = None;
             }
             self.obey(command, ctx);
@@ -137,15 +148,20 @@ impl Window {
         if let Some(path) = self.memory_path.clone() {
             let mut saving = std::mem::take(&mut self.saving);
             saving.save(ctx, &path, || self.memory());
+            self.state.unsaved = saving.failure().map(|failure| unsaved(&path, failure));
             self.saving = saving;
         }
         let answer = self.state.ask.update();
         self.answer(answer, ctx);
         self.take_opened();
+        if let Some(name) = self.state.pull.update() {
+            self.list_models(ctx);
+            self.state.settings.model = name;
+        }
         if self.models.poll()
             && let Some((_, models)) = self.models.take()
         {
-            self.state.models = models;
+            self.state.listed = models;
         }
         self.restart_if_changed(ctx);
         self.take_job();
@@ -155,8 +171,10 @@ impl Window {
             self.state.advance(f64::from(ctx.input(|input| input.stable_dt)));
             ctx.request_repaint();
         }
+        self.state.update_compared();
         let pair = self.state.pair.within(diagnosis.runs.len());
-        self.state.heads.update(&diagnosis, pair);
+        let (earlier, version) = (self.state.earlier.clone(), self.state.compared_version);
+        self.state.heads.update(Rows { diagnosis: &diagnosis, earlier: &earlier, version }, pair);
         // Panes are taken out for a moment, since they change while the rest of the state is read.
         let owners = self.state.owners();
         let mut panes = std::mem::take(&mut self.state.panes);
@@ -186,17 +204,20 @@ impl Window {
         if let Some(zoom) = first.zoom {
             ctx.set_zoom_factor(zoom);
         }
-        self.models.ask((), theme::wake(ctx), |(), worker| {
-            let listed = hub::list(&hub::Cache::open()?).0;
-            let present = listed.iter().filter(|model| model.present).map(|model| model.name);
-            worker.send(present.collect());
-            Ok(())
-        });
+        self.list_models(ctx);
         if let Some(folder) = first.folder {
             self.open(&folder, ctx);
         } else if first.begin {
             self.run(ctx);
         }
+    }
+
+    /// Looks which models are there.
+    fn list_models(&mut self, ctx: &Context) {
+        self.models.ask((), theme::wake(ctx), |(), worker| {
+            worker.send(hub::list(&hub::Cache::open()?).0);
+            Ok(())
+        });
     }
 
     /// Notes what only the toolkit knows.
@@ -272,6 +293,11 @@ impl Window {
     }
 }
 
+/// That the window will not open as it was left.
+fn unsaved(path: &std::path::Path, failure: &str) -> String {
+    format!("the window's settings could not be kept in {}: {failure}", path.display())
+}
+
 impl eframe::App for Window {
     fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
         self.update(ctx);
@@ -294,7 +320,7 @@ impl eframe::App for Window {
         if let Some(path) = &self.memory_path
             && let Err(failure) = self.memory().write(path)
         {
-            eprintln!("the window's settings could not be kept in {}: {failure}", path.display());
+            self.picture.fail(unsaved(path, &failure.to_string()));
         }
     }
 }

@@ -41,7 +41,7 @@ impl Window {
             (Command::Discard(number), _) => state.history.discard(number),
             (Command::Hide(hidden), _) => state.hidden = hidden,
             (Command::Fold(folded), _) => state.folded = folded,
-            (Command::Pair(pair), _) => state.pair = pair,
+            (Command::Pair(pair), _) => state.choose_pair(pair),
             (Command::AddPolicy(text), _) => state.add_policy(text),
             (Command::RemovePolicy(side), _) => state.remove_policy(side),
             (Command::Layout(layout), _) => {
@@ -54,6 +54,7 @@ impl Window {
             (Command::Play(play), _) => state.play(play),
             (Command::Hover(hover), _) => state.hover = Some(hover),
             (Command::Ask(question), _) => state.ask.open(question),
+            (Command::Pull(change), _) => state.pull.obey(change, ctx),
             (Command::AskForResults, _) => {
                 state.ask.open(Question { asked: Asked::Results, typed: "results".to_owned() });
             }
@@ -95,12 +96,14 @@ impl Window {
                     let model = state.diagnosis.as_ref().map_or("", |diagnosis| diagnosis.model.as_str());
                     state.export.toggle(state.bench.front, model);
                 }
+                let wanted = state.as_shown(wanted, &ctx.global_style().visuals);
                 let mut panel = std::mem::take(&mut state.export);
                 if let Some(exportable) = state.exportable() {
                     panel.write(ctx, wanted, &exportable);
                 }
                 state.export = panel;
             }
+            (Command::Reveal, _) => state.export.reveal(ctx),
             (Command::Heads(choice), _) => state.heads.choice = choice,
             (Command::Head(head), _) => state.heads.choice.head = head,
             (Command::Pins(pins), _) => state.heads.pins = pins,
@@ -115,13 +118,14 @@ impl Window {
             Some(Answer::Model(name)) => settings.model = name,
             Some(Answer::Text(path)) => (settings.text, settings.pasted) = (path, None),
             Some(Answer::Pasted(text)) => settings.pasted = Some(text),
+            Some(Answer::Folder(path)) => self.state.export.choose_folder(path),
             Some(Answer::Results(path)) => self.open(&path, ctx),
             None => {}
         }
     }
 
     /// Begins to read a result folder; what is on screen stays until it is read, or if it cannot be.
-    pub(super) fn open(&mut self, path: &Path, ctx: &Context) {
+    pub fn open(&mut self, path: &Path, ctx: &Context) {
         self.state.opening.start(Request::Results(path.to_owned()), theme::wake(ctx));
     }
 

@@ -13,6 +13,7 @@ use crate::tour::Tour;
 use crate::views::ask::question::{Asked, Question};
 use crate::views::causes::model::Change;
 use crate::views::palette::Entry;
+use crate::views::runs::Named;
 use crate::words::grouped;
 use crate::workbench::Layout;
 
@@ -105,7 +106,7 @@ impl State {
         let folder = |path: &String| {
             Entry::new(format!("Results {path}"), "", Command::OpenResults(path.clone().into()))
         };
-        let known = self.models.iter().map(|&name| name.to_owned());
+        let known = self.models().into_iter().map(str::to_owned);
         let mut models: Vec<String> = self.recent.models.clone();
         models.extend(known.filter(|name| !self.recent.models.contains(name)));
         let texts = self.recent.texts.iter();
@@ -141,7 +142,7 @@ impl State {
             let name = format!("Go to mark {} {}", grouped(mark.token), mark.note);
             all.push(Entry::new(name.trim_end(), "", Command::Mark(Some(mark.token))));
         }
-        for (number, name) in self.history.named() {
+        for Named { number, name, .. } in self.history.named() {
             all.push(Entry::new(format!("Show {name}"), "", Command::Recall(number)));
         }
         let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);

@@ -41,6 +41,11 @@ impl Picture {
         self.failure.clone()
     }
 
+    /// The program leaves with this, unless there is another reason.
+    pub fn fail(&self, reason: String) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
     /// Before a frame: takes the picture once everything is drawn.
     pub fn update(&mut self, ctx: &Context, state: &State) {
         let Some(path) = self.path.clone() else { return };

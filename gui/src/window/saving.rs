@@ -32,6 +32,11 @@ impl Saving {
         self.touched = true;
     }
 
+    /// Why it could not be written the last time.
+    pub fn failure(&self) -> Option<&str> {
+        self.task.failure()
+    }
+
     /// Writes how the window is, at most once in a while, and only where something may be new.
     pub fn save(&mut self, ctx: &Context, path: &Path, memory: impl FnOnce() -> Memory) {
         self.task.poll();

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::hub::ListedModel;
 use lm_infinite::policy::PolicySpec;
 
+use super::checked::Checked;
 use super::history::{History, OpenedFolder};
 use super::place::Place;
 use crate::command::Command;
@@ -31,7 +33,9 @@ use crate::views::inspector::Inspector;
 use crate::views::pair::Pair;
 use crate::views::palette::typed::Typed;
 use crate::views::pane::Pane;
+use crate::views::pull;
 use crate::views::registry::{self, Panes};
+use crate::views::rows::Compared;
 use crate::views::shown::{Hidden, Hover, Shown};
 use crate::views::timeline::Timeline;
 use crate::words::{grouped, size, time};
@@ -43,8 +47,10 @@ pub struct State {
     pub settings: Settings,
     /// Why the last change of a parameter of a policy was refused, if it was.
     pub refused: Vec<Option<String>>,
-    /// Models that can be used at once.
-    pub models: Vec<&'static str>,
+    /// Models that have a name, and which of them can be used at once.
+    pub listed: Vec<ListedModel>,
+    /// The small window that downloads others.
+    pub pull: pull::Panel,
     /// The newest run.
     pub job: Option<Job>,
     /// Runs begun so far: the number of the newest.
@@ -81,6 +87,12 @@ pub struct State {
     pub folded: Hidden,
     /// Differences are of these two.
     pub pair: Pair,
+    /// The earlier runs of these two.
+    pub earlier: Vec<Compared>,
+    /// Another number whenever they are others.
+    pub compared_version: u64,
+    /// What is known of whether they read the same.
+    pub checked: Checked,
     /// When the newest run was begun.
     pub since: Option<Instant>,
     /// Runs that were read for a moment only, since a setting changed.
@@ -99,6 +111,8 @@ pub struct State {
     pub panes: Panes,
     /// What there is to say of how the window was left, if it could not be restored.
     pub said: Option<String>,
+    /// Why how it is left cannot be kept.
+    pub unsaved: Option<String>,
     /// What came of the last command, until the next one.
     pub told: Option<String>,
     /// The small window that asks.
@@ -130,7 +144,8 @@ impl State {
             refused: vec![None; settings.policies.len()],
             folded: Hidden::folded(settings.policies.len()),
             settings,
-            models: Vec::new(),
+            listed: Vec::new(),
+            pull: pull::Panel::default(),
             job: None,
             begun: 0,
             number: 0,
@@ -148,6 +163,9 @@ impl State {
             history: History::default(),
             hidden: Hidden::default(),
             pair: Pair::default(),
+            earlier: Vec::new(),
+            compared_version: 0,
+            checked: Checked::default(),
             since: None,
             superseded: BTreeSet::new(),
             timeline: Timeline::default(),
@@ -157,6 +175,7 @@ impl State {
             panels: Panels::default(),
             panes,
             said: None,
+            unsaved: None,
             told: None,
             ask: Ask::default(),
             export: Panel::default(),
@@ -190,6 +209,8 @@ impl State {
             moving,
             hidden: self.hidden,
             pair: self.pair.within(diagnosis.runs.len()),
+            earlier: &self.earlier,
+            version: self.compared_version,
             tab,
             narrow,
             inspected,
@@ -204,6 +225,7 @@ impl State {
             head: self.heads.choice.head,
             origin: made.or_else(|| self.folder.as_ref().map(|folder| Origin::Folder(folder.info.clone()))),
             of: self.caption().map_or_else(String::new, |caption| caption.words),
+            maps: self.shown_maps(),
         })
     }
 
@@ -270,6 +292,11 @@ impl State {
     /// Tokens that were asked for in the run on screen.
     pub fn asked(&self) -> Option<u64> {
         self.inputs.as_ref().map(|inputs| inputs.settings.tokens)
+    }
+
+    /// Models that can be used at once.
+    pub fn models(&self) -> Vec<&'static str> {
+        self.listed.iter().filter(|model| model.present).map(|model| model.name).collect()
     }
 
     /// What stands behind a tile, but for the heads.

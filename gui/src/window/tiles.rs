@@ -36,7 +36,7 @@ impl Drawing<'_> {
     fn tile(&mut self, ui: &mut Ui, tab: Tab) {
         let (state, shown) = (self.state, Shown { tab, ..self.shown.clone() });
         let Some(pane) = state.pane(tab) else {
-            let heads = ui.scope(|ui| state.heads.show(ui, shown.diagnosis, shown.pair, self.commands));
+            let heads = ui.scope(|ui| state.heads.show(ui, shown.rows(), shown.pair, self.commands));
             tour::mark(ui.ctx(), Part::Heads, heads.response.rect);
             if heads.inner != state.heads.choice {
                 self.commands.push(Command::Heads(heads.inner));

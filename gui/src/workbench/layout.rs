@@ -82,9 +82,11 @@ impl Layout {
                 Saved::Row(vec![(0.5, alone(Tab::Heads)), (1.5, right)])
             }
             Self::Text => {
-                let side = [tile(Tab::Curves), tile(Tab::Heads), maps(), tile(Tab::AllMaps)];
-                let side = tabs(side.into_iter().chain(rest).collect());
-                Saved::Row(vec![(1.2, alone(Tab::Text)), (0.8, side)])
+                // As many names as there is room for in a window of 1,280 points.
+                let main = tabs([Tab::Text, Tab::Generate, Tab::Features, Tab::Theory].map(tile).to_vec());
+                let side =
+                    [tile(Tab::Curves), tile(Tab::Heads), maps(), tile(Tab::AllMaps), tile(Tab::Causes)];
+                Saved::Row(vec![(1.2, main), (0.8, tabs(side.to_vec()))])
             }
         }
     }

@@ -38,11 +38,18 @@ pub enum Progress<'a> {
 /// What is told of progress.
 type Listener = dyn Fn(Progress<'_>) + Send + Sync;
 
+/// What is asked whether to end.
+type Cancelled = dyn Fn() -> bool + Send + Sync;
+
+/// Why nothing came of a pull that was ended.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// The folder that pulled models are kept in.
 #[derive(Clone)]
 pub struct Cache {
     root: PathBuf,
     progress: Option<Arc<Listener>>,
+    cancelled: Option<Arc<Cancelled>>,
 }
 
 impl fmt::Debug for Cache {
@@ -65,7 +72,7 @@ impl Cache {
 
     /// A cache in `root`, which is created when something is pulled.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), progress: None }
+        Self { root: root.into(), progress: None, cancelled: None }
     }
 
     /// The same, and `progress` is told what happens while a model is fetched.
@@ -73,6 +80,17 @@ impl Cache {
     pub fn with_progress(mut self, progress: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
+    }
+
+    /// The same, and what is fetched ends with an error soon after `cancelled` holds.
+    #[must_use]
+    pub fn with_cancel(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancelled = Some(Arc::new(cancelled));
+        self
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.as_ref().is_some_and(|cancelled| cancelled())
     }
 
     pub(super) fn tell(&self, what: Progress<'_>) {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use super::cache::{Cache, Progress};
+use super::cache::{CANCELLED, Cache, Progress};
 use super::hf_cache::{HuggingFace, RepositoryFolder};
 use super::http::{Outcome, PATIENCE, absolute, encoded, header, is_timeout, refuse_status, unreachable};
 use super::repository::{Repository, is_commit, is_relative};
@@ -146,6 +146,9 @@ impl<'a> Client<'a> {
         let link = folder.snapshot(commit).join(file);
         if link.is_file() {
             return Ok(link);
+        }
+        if self.cache.is_cancelled() {
+            return Err(CANCELLED.to_owned());
         }
         let url = format!(
             "{}/{}/resolve/{}/{}",
@@ -310,6 +313,12 @@ impl<'a> Client<'a> {
         let mut buffer = vec![0; 1 << 16];
         let mut done = from;
         loop {
+            if self.cache.is_cancelled() {
+                let kept = format!(
+                    "{CANCELLED}; {done} of {bytes} bytes are kept, from which the next attempt goes on"
+                );
+                return Err(Failure::Final(kept));
+            }
             let count = match body.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
@@ -350,4 +359,80 @@ fn link_to(blob: &Path, link: &Path, file: &str) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = file;
     fs::rename(blob, link)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    const BYTES: usize = 1 << 22;
+
+    /// A server of one file, which sends the first quarter of it and then waits until the other side is gone.
+    fn slow_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let serve = move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let lines = BufReader::new(stream.try_clone().expect("a copy")).lines();
+                let head: Vec<_> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                let described = head.iter().any(|line| line.to_lowercase().starts_with("range: bytes=0-0"));
+                let (status, range, length) = match described {
+                    true => ("206 Partial Content", format!("Content-Range: bytes 0-0/{BYTES}\r\n"), 1),
+                    false => ("200 OK", String::new(), BYTES),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nETag: \"abc\"\r\n{range}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                let sent = stream.write_all(head.as_bytes());
+                let sent =
+                    sent.and_then(|()| stream.write_all(&vec![7; if described { 1 } else { BYTES / 4 }]));
+                if sent.is_ok() && !described {
+                    // Ends when the other side closes.
+                    let _ = stream.read(&mut [0]);
+                }
+            }
+        };
+        std::thread::Builder::new().name("server".into()).spawn(serve).expect("a thread");
+        endpoint
+    }
+
+    #[test]
+    fn a_download_that_nobody_wants_any_more_ends_and_keeps_what_came() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hub = HuggingFace {
+            cache: folder.path().to_owned(),
+            offline: false,
+            endpoint: slow_server(),
+            token: None,
+        };
+        let enough = Arc::new(AtomicBool::new(false));
+        let (seen, asked) = (enough.clone(), enough);
+        let cache = Cache::at(folder.path().join("ours"))
+            .with_progress(move |progress| {
+                if matches!(progress, Progress::Bytes { done, .. } if done > 0) {
+                    seen.store(true, Ordering::Relaxed);
+                }
+            })
+            .with_cancel(move || asked.load(Ordering::Relaxed));
+        let repository = Repository::parse("acme/tiny").expect("a name");
+        let target = hub.folder(&repository);
+        let client = Client::new(&hub, &cache);
+        let begin = std::time::Instant::now();
+        let words =
+            client.fetch(&repository, COMMIT, &target, "model.safetensors", [1, 1]).expect_err("ended");
+        assert!(words.starts_with("cancelled; ") && words.contains(" of 4194304 bytes are kept"), "{words}");
+        assert!(begin.elapsed() < PATIENCE);
+        let kept = fs::metadata(target.blobs().join("abc.incomplete")).expect("kept").len();
+        assert!(kept > 0 && words.contains(&format!("; {kept} of ")), "{words}");
+        // Another file is not begun.
+        let words = client.fetch(&repository, COMMIT, &target, "config.json", [1, 1]).expect_err("ended");
+        assert_eq!(words, "cancelled");
+    }
 }

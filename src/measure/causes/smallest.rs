@@ -65,7 +65,8 @@ pub struct RandomSets {
 }
 
 /// Searches a set of heads, or of layers where `places` has no heads. `None` where a loss is not finite, so that no set can be
-/// told to suffice. `seed` draws the random sets; `progress` is told the runs made.
+/// told to suffice. `seed` draws the random sets; `progress` is told the runs made, and says whether to go on: where it does not, there
+/// is no set either.
 ///
 /// # Errors
 /// As [`Interventions::losses`].
@@ -74,7 +75,7 @@ pub fn smallest_fix(
     places: &Places,
     tokens: u64,
     seed: u64,
-    progress: &dyn Fn(u64),
+    progress: &dyn Fn(u64) -> bool,
 ) -> Result<Option<SmallestFix>> {
     let heads = places
         .heads
@@ -149,7 +150,7 @@ impl Interventions<'_> {
 struct Search<'a, 'b> {
     interventions: &'a Interventions<'b>,
     runs: u64,
-    progress: &'a dyn Fn(u64),
+    progress: &'a dyn Fn(u64) -> bool,
 }
 
 impl Search<'_, '_> {
@@ -157,8 +158,8 @@ impl Search<'_, '_> {
         let first = places.iter().map(|place| place.layer).min().unwrap_or(0);
         let losses = self.interventions.losses(&self.interventions.map(places), first)?;
         self.runs += 1;
-        (self.progress)(self.runs);
-        Ok(self.interventions.restored(&losses))
+        let goes_on = (self.progress)(self.runs);
+        Ok(self.interventions.restored(&losses).filter(|_| goes_on))
     }
 
     fn share(&mut self, places: &[Place]) -> Result<Option<f64>> {

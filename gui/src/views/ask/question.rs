@@ -16,6 +16,8 @@ pub enum Asked {
     Paste,
     /// A folder that `diagnose` wrote.
     Results,
+    /// A folder that figures are written into.
+    Folder,
 }
 
 /// What was answered.
@@ -29,6 +31,8 @@ pub enum Answer {
     Pasted(Arc<str>),
     /// Path.
     Results(PathBuf),
+    /// Path.
+    Folder(String),
 }
 
 /// One small window.
@@ -76,6 +80,7 @@ impl Asked {
             Self::Text => ("Open a text", "Path of the text"),
             Self::Paste => ("Paste a text", "Pasted text"),
             Self::Results => ("Open results", "Path of the result folder"),
+            Self::Folder => ("Choose a folder", "Path of the folder"),
         }
     }
 
@@ -84,6 +89,7 @@ impl Asked {
         match self {
             Self::Model | Self::Text | Self::Paste => "The next run reads it",
             Self::Results => "The window shows it at once, instead of the run",
+            Self::Folder => "Figures are written into it",
         }
     }
 
@@ -93,6 +99,7 @@ impl Asked {
             Self::Model => Some("A folder with config.json and .safetensors files"),
             Self::Text => Some("A folder of text files"),
             Self::Results => Some("A folder that diagnose wrote"),
+            Self::Folder => Some("A folder for figures"),
             Self::Paste => None,
         }
     }
@@ -102,7 +109,7 @@ impl Asked {
         match self {
             Self::Model => Some(("Open a .gguf file", Some("gguf"))),
             Self::Text => Some(("Open a text file", None)),
-            Self::Paste | Self::Results => None,
+            Self::Paste | Self::Results | Self::Folder => None,
         }
     }
 
@@ -117,7 +124,7 @@ impl Asked {
         match self {
             Self::Results => Some(Answer::Results(path)),
             // Names of models and texts are words.
-            Self::Model | Self::Text | Self::Paste => self.answer(path.to_str()?),
+            Self::Model | Self::Text | Self::Paste | Self::Folder => self.answer(path.to_str()?),
         }
     }
 
@@ -132,6 +139,7 @@ impl Asked {
             Self::Text => Answer::Text(path.to_owned()),
             Self::Paste => Answer::Pasted(typed.into()),
             Self::Results => Answer::Results(path.into()),
+            Self::Folder => Answer::Folder(path.to_owned()),
         })
     }
 }

@@ -66,6 +66,7 @@ impl Pane for CausesTile {
                 self.mend();
             }
             Change::Search => self.mending.search(),
+            Change::StopSearch => self.mending.stop_search(),
         }
     }
 
@@ -238,6 +239,11 @@ impl CausesTile {
                 if ui.button("Mend the smallest fix").on_hover_text(help).clicked() {
                     push(Change::Mend(fix.places.iter().copied().collect()));
                 }
+            } else if let Some(sets) = self.mending.searching() {
+                if ui.button("Stop the search").on_hover_text("It can be searched again").clicked() {
+                    push(Change::StopSearch);
+                }
+                ui.weak(format!("{} sets have been tried.", grouped(sets)));
             } else if found.searched {
                 ui.weak("No set can be told to suffice.");
             } else {

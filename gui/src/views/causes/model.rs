@@ -24,6 +24,8 @@ pub enum Change {
     Mend(Mends),
     /// Search a small set that suffices.
     Search,
+    /// Give that search up.
+    StopSearch,
 }
 
 /// Mean losses of pieces of a text: position and nats, gaps where one is not finite.

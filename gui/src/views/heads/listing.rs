@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use lm_infinite::diagnose::{Diagnosis, Head};
+use lm_infinite::diagnose::Head;
 
 use super::filter::Filter;
 use super::model::{Measure, Side};
+use crate::views::rows::Rows;
 
 /// Measures of a row.
 const COLUMNS: usize = Measure::ALL.len();
@@ -65,11 +66,11 @@ pub struct Listing {
 
 impl Listing {
     /// Of one side of a diagnosis.
-    pub fn new(diagnosis: &Diagnosis, side: Side, controls: &Controls, pins: &[Head]) -> Self {
-        let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
+    pub fn new(rows: Rows<'_>, side: Side, controls: &Controls, pins: &[Head]) -> Self {
+        let (layers, heads) = (rows.diagnosis.config.layers, rows.diagnosis.config.heads);
         let row = |at: usize| Row {
             head: (at / heads, at % heads),
-            values: Measure::ALL.map(|measure| measure.of_side(diagnosis, side, at)),
+            values: Measure::ALL.map(|measure| measure.of_side(rows, side, at)),
         };
         Self::of_rows((0..layers * heads).map(row).collect(), controls, pins)
     }

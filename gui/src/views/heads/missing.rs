@@ -3,8 +3,8 @@
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement, START_TOKENS};
 
 use super::model::{Measure, Side};
-use crate::theme;
 use crate::views::reach::{looks_beyond, not_yet, to_go};
+use crate::views::rows::Rows;
 
 impl Measure {
     /// Whether it needs keys beyond the training length, and if so from which position on.
@@ -18,13 +18,17 @@ impl Measure {
 }
 
 /// Why no head has a value.
-pub fn of_all(diagnosis: &Diagnosis, measure: Measure, side: Side) -> String {
+pub fn of_all(rows: Rows<'_>, measure: Measure, side: Side) -> String {
+    let diagnosis = rows.diagnosis;
     if measure == Measure::SinkMass && !diagnosis.config.learned_sinks {
         return "The heads of this model have no learned sinks.".to_owned();
     }
-    for number in side.runs() {
-        let name = theme::name(number);
-        let Some(run) = diagnosis.runs.get(number) else { return format!("there is no policy {name}") };
+    for row in side.runs() {
+        let name = row.words();
+        let Some(run) = rows.run(row) else { return format!("there is no policy {name}") };
+        if let Some(words) = rows.other_heads(row) {
+            return format!("No difference of heads: {words}.");
+        }
         let Some(from) = measure.beyond_from() else { continue };
         if let Some(left) = to_go(diagnosis, run) {
             return format!("It needs distances beyond the training length; {}.", not_yet(left));
@@ -35,7 +39,7 @@ pub fn of_all(diagnosis: &Diagnosis, measure: Measure, side: Side) -> String {
             );
         }
     }
-    let left = side.runs().filter_map(|number| to_go(diagnosis, diagnosis.runs.get(number)?)).max();
+    let left = side.runs().filter_map(|row| to_go(diagnosis, rows.run(row)?)).max();
     match (measure, left, measure.beyond_from()) {
         (Measure::FirstBreak, Some(left), _) => {
             format!("No head breaks; beyond the training length {}.", not_yet(left))

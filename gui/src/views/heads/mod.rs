@@ -25,13 +25,14 @@ use self::layout::Layout;
 use self::listing::Listing;
 use super::data;
 use super::memo::Memo;
-use super::pair::Pair;
+use super::pair::{Pair, Row};
+use super::rows::Rows;
 use crate::command::Command;
 use crate::export::{TableFile, Wanted};
 use crate::theme;
 
 /// What a table is made of, beside the diagnosis.
-type Asked = (Measure, Side, Order);
+type Asked = (Measure, Side, Order, u64);
 
 /// Room below the grid for the legend and the chosen head.
 const BELOW: f32 = 92.0;
@@ -48,40 +49,35 @@ pub struct Heads {
     pub rows: listing::Controls,
     /// Heads that are compared.
     pub pins: Vec<Head>,
-    listing: Memo<(Side, listing::Controls, Vec<Head>), Listing>,
+    listing: Memo<(Side, listing::Controls, Vec<Head>, u64), Listing>,
 }
 
 impl Heads {
     /// Computes the table anew for another diagnosis or choice. A policy that the diagnosis does not have is not chosen any more.
-    pub fn update(&mut self, diagnosis: &Arc<Diagnosis>, pair: Pair) {
+    pub fn update(&mut self, rows: Rows<'_>, pair: Pair) {
+        let diagnosis = rows.diagnosis;
         if self.choice.side.pair().is_some() {
             self.choice.side = Side::Difference(pair);
         }
-        if !Side::all(diagnosis.runs.len(), pair).any(|side| side == self.choice.side) {
+        if !Side::all(rows, pair).any(|side| side == self.choice.side) {
             self.choice.side = Side::A;
         }
         let Choice { measure, side, order, .. } = self.choice;
-        let table = || Table::new(diagnosis, measure, side, order);
-        self.table.update(diagnosis, (measure, side, order), table);
+        let table = || Table::new(rows, measure, side, order);
+        self.table.update(diagnosis, (measure, side, order, rows.version), table);
         let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
         self.pins.retain(|&(layer, head)| layer < layers && head < heads);
         if self.choice.view == View::Table {
-            let asked = (side, self.rows.clone(), self.pins.clone());
-            self.listing.update(diagnosis, asked, || Listing::new(diagnosis, side, &self.rows, &self.pins));
+            let asked = (side, self.rows.clone(), self.pins.clone(), rows.version);
+            self.listing.update(diagnosis, asked, || Listing::new(rows, side, &self.rows, &self.pins));
         }
     }
 
     /// Draws the grid and its menus; returns the choice after clicks and arrow keys.
     #[must_use]
-    pub fn show(
-        &self,
-        ui: &mut Ui,
-        diagnosis: &Arc<Diagnosis>,
-        pair: Pair,
-        commands: &mut Vec<Command>,
-    ) -> Choice {
+    pub fn show(&self, ui: &mut Ui, of: Rows<'_>, pair: Pair, commands: &mut Vec<Command>) -> Choice {
         let mut choice = self.choice;
-        menus(ui, diagnosis.runs.len(), pair, &mut choice);
+        menus(ui, of, pair, &mut choice);
         let pinned = ui.horizontal_wrapped(|ui| pins::show(ui, &self.pins, choice.head, commands));
         choice.head = pinned.inner.or(choice.head);
         if let Some(listing) = self.listing.value().filter(|_| choice.view == View::Table) {
@@ -92,8 +88,8 @@ impl Heads {
             ui.label("The model has no heads.");
             return choice;
         };
-        grid(ui, diagnosis, table, &mut choice);
-        legend(ui, diagnosis, table, choice);
+        grid(ui, of.diagnosis, table, &mut choice);
+        legend(ui, of, table, choice);
         match choice.head {
             None => {
                 let help = "Click a head, or press an arrow key";
@@ -117,7 +113,8 @@ impl Heads {
             let help = "These rows, in this order, as a file for other programs";
             if ui.button("Save as CSV").on_hover_text(help).clicked() {
                 let name = format!("heads_{}", choice.side.name().replace(" \u{2212} ", "_minus_"));
-                commands.push(Command::Write(Wanted::Table(TableFile { name, text: listing.csv().into() })));
+                let file = TableFile { name, extension: "csv", text: listing.csv().into() };
+                commands.push(Command::Write(Wanted::Table(file)));
             }
         });
         data::mark(ui, ui.available_rect_before_wrap());
@@ -143,17 +140,17 @@ fn measure(ui: &mut Ui, choice: &mut Choice) {
     menu.response.on_hover_text("What colours a head");
 }
 
-fn menus(ui: &mut Ui, runs: usize, pair: Pair, choice: &mut Choice) {
+fn menus(ui: &mut Ui, rows: Rows<'_>, pair: Pair, choice: &mut Choice) {
     ui.horizontal_wrapped(|ui| {
         // A table has every measure.
         if choice.view == View::Grid {
             measure(ui, choice);
         }
-        for side in Side::all(runs, pair) {
+        for side in Side::all(rows, pair) {
             let help = match side {
                 Side::Run(_) => format!("Heads under policy {}", side.name()),
                 Side::Difference(pair) => {
-                    let [first, second] = [pair.first, pair.second].map(theme::name);
+                    let [first, second] = pair.rows().map(Row::words);
                     format!("What {first} has more than {second}")
                 }
             };
@@ -249,11 +246,9 @@ fn pressed(ui: &Ui, response: &Response, layout: &Layout, table: &Table, choice:
 }
 
 /// The colour scale, and what its colours mean.
-fn legend(ui: &mut Ui, diagnosis: &Diagnosis, table: &Table, choice: Choice) {
+fn legend(ui: &mut Ui, rows: Rows<'_>, table: &Table, choice: Choice) {
     let Some(scale) = table.scale else {
-        ui.add(
-            Label::new(RichText::new(missing::of_all(diagnosis, choice.measure, choice.side)).small()).wrap(),
-        );
+        ui.add(Label::new(RichText::new(missing::of_all(rows, choice.measure, choice.side)).small()).wrap());
         return;
     };
     ui.add_space(4.0);

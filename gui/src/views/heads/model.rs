@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use lm_infinite::diagnose::{Diagnosis, HeadReport, RunMeasurement};
+use lm_infinite::diagnose::{HeadReport, RunMeasurement};
 
 use crate::theme;
-use crate::views::pair::Pair;
+use crate::views::pair::{Pair, Row};
+use crate::views::rows::Rows;
 
 /// What colours a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,13 +88,16 @@ impl Measure {
     }
 
     /// Of the head at a place in the lists of a side's runs, where it is finite.
-    pub fn of_side(self, diagnosis: &Diagnosis, side: Side, at: usize) -> Option<f64> {
-        let of = |side: usize| {
-            let run = diagnosis.runs.get(side)?;
+    pub fn of_side(self, rows: Rows<'_>, side: Side, at: usize) -> Option<f64> {
+        let of = |row: Row| {
+            let run = rows.run(row)?;
             self.of(run, run.heads.get(at)?).filter(|value| value.is_finite())
         };
         match side {
-            Side::Run(side) => of(side),
+            Side::Run(side) => of(Row::Here(side)),
+            Side::Difference(pair) if pair.rows().into_iter().any(|row| rows.other_heads(row).is_some()) => {
+                None
+            }
             Side::Difference(pair) => Some(of(pair.first)? - of(pair.second)?),
         }
     }
@@ -152,8 +156,9 @@ impl Side {
     pub const B: Self = Self::Run(1);
 
     /// All of so many runs, in the order of the menu.
-    pub fn all(runs: usize, pair: Pair) -> impl Iterator<Item = Self> {
-        (0..runs).map(Self::Run).chain((runs > 1).then_some(Self::Difference(pair)))
+    pub fn all(rows: Rows<'_>, pair: Pair) -> impl Iterator<Item = Self> {
+        let both = pair.rows().into_iter().all(|row| rows.run(row).is_some());
+        (0..rows.diagnosis.runs.len()).map(Self::Run).chain(both.then_some(Self::Difference(pair)))
     }
 
     /// What it is called.
@@ -173,9 +178,9 @@ impl Side {
     }
 
     /// The runs that it is of.
-    pub fn runs(self) -> impl Iterator<Item = usize> {
+    pub fn runs(self) -> impl Iterator<Item = Row> {
         let (first, second) = match self {
-            Self::Run(side) => (side, None),
+            Self::Run(side) => (Row::Here(side), None),
             Self::Difference(pair) => (pair.first, Some(pair.second)),
         };
         std::iter::once(first).chain(second)
@@ -247,9 +252,9 @@ pub struct Table {
 
 impl Table {
     /// Of a diagnosis.
-    pub fn new(diagnosis: &Diagnosis, measure: Measure, side: Side, order: Order) -> Self {
-        let (layers, heads) = (diagnosis.config.layers, diagnosis.config.heads);
-        let values = (0..layers * heads).map(|at| measure.of_side(diagnosis, side, at)).collect();
+    pub fn new(rows: Rows<'_>, measure: Measure, side: Side, order: Order) -> Self {
+        let (layers, heads) = (rows.diagnosis.config.layers, rows.diagnosis.config.heads);
+        let values = (0..layers * heads).map(|at| measure.of_side(rows, side, at)).collect();
         // A head that breaks early is broken more than one that breaks late.
         let diverging = side.pair().is_some();
         let low_first = measure == Measure::FirstBreak && !diverging;

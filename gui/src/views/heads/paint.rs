@@ -7,7 +7,7 @@ use lm_infinite::diagnose::head_name;
 
 use super::layout::Layout;
 use super::model::{Choice, Scale, Side, Table};
-use crate::theme::{self, SIDES, ink_on, ramp};
+use crate::theme::{SIDES, ink_on, ramp};
 use crate::views::pair::Pair;
 
 /// Height of the legend's bar.
@@ -29,7 +29,7 @@ fn shaded(share: f64, side: Side) -> Color32 {
 
 /// From the colour of the second (0: more under it) over light grey to the colour of the first (1).
 fn diverging(share: f64, pair: Pair) -> Color32 {
-    let [a, b] = [pair.first, pair.second].map(|side| SIDES[side % SIDES.len()]);
+    let [a, b] = [0, 1].map(|place| SIDES[pair.color(place) % SIDES.len()]);
     let from_even = if share.is_finite() { (share.clamp(0.0, 1.0) as f32 - 0.5) * 2.0 } else { 0.0 };
     mix(EVEN, if from_even > 0.0 { a } else { b }, from_even.abs())
 }
@@ -95,7 +95,7 @@ pub fn legend(ui: &Ui, area: Rect, scale: &Scale, choice: Choice) {
     let below = area.min.y + BAR + 2.0;
     let ink = ui.visuals().text_color();
     let more = |place: usize| {
-        side.pair().map_or_else(String::new, |pair| format!("more under {}", theme::name(pair.side(place))))
+        side.pair().map_or_else(String::new, |pair| format!("more under {}", pair.row(place).name()))
     };
     let ends = [
         (0.0, Align2::LEFT_TOP, format!("  {}", more(1))),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_lightest_at_zero_and_ends_in_the_colours_of_the_sides() {
-        let pair = Pair { first: 2, second: 1 };
+        let pair = Pair::here(2, 1);
         let diverging = |share: f64| super::diverging(share, pair);
         assert_eq!([diverging(1.0), diverging(0.0), diverging(0.5)], [SIDES[2], SIDES[1], EVEN]);
         assert_eq!(diverging(f64::NAN), EVEN);

@@ -1,6 +1,7 @@
 //! Attention maps of the chosen head, one for each policy: the overview of the run at once, and every logit of a place of at
 //! most 512 × 512 tokens, computed for that place.
 
+mod file;
 pub mod layout;
 mod model;
 pub mod overview;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{
     self, Context, Grid, Id, Label, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui,
-    WidgetInfo, vec2,
+    Visuals, WidgetInfo, vec2,
 };
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
 
@@ -30,6 +31,7 @@ use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
+use crate::export::Place;
 use crate::tab::Tab;
 use crate::theme;
 use crate::window_query::{Question, WindowQuery};
@@ -142,6 +144,21 @@ impl Pane for Maps {
         if let Some(head) = shown_head(shown) {
             self.readings(ui, shown, head);
         }
+    }
+
+    fn places(&self, shown: &Shown<'_>) -> Vec<usize> {
+        let sides = 0..shown.diagnosis.runs.len();
+        let sides = sides.filter(|&side| !shown.hidden.has(side) && self.pictures.texture(side).is_some());
+        shown_head(shown).map_or_else(Vec::new, |_| sides.collect())
+    }
+
+    fn place(&self, shown: &Shown<'_>, side: usize, visuals: &Visuals) -> Option<Place> {
+        let (head, run, viewport) = (shown_head(shown)?, shown.diagnosis.runs.get(side)?, self.viewport());
+        let window = self.window(side, head);
+        let exact = self.is_computed(shown, head, side, viewport);
+        let (scale, ends) = (self.controls.scale, self.pictures.ends());
+        let of = file::OnScreen { side, run, window, exact, head, viewport, scale, ends };
+        Some(file::place(shown, &of, visuals))
     }
 
     fn is_busy(&self) -> bool {

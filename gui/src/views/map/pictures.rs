@@ -4,12 +4,12 @@ use std::sync::{Arc, Weak};
 
 use eframe::egui::{Context, TextureHandle, TextureOptions};
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE};
-use lm_infinite::diagnose::Diagnosis;
+use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 
 use super::model::{extremes, refine};
 use super::overview::Overview;
 use super::paint;
-use super::viewport::{Scale, Viewport};
+use super::viewport::{Scale, Tile, Viewport};
 
 /// What the textures were made of, and the textures.
 #[derive(Default)]
@@ -46,6 +46,28 @@ impl<T> PartialEq for ByPointer<T> {
     }
 }
 
+/// Tiles from side to side.
+pub fn side_of(viewport: Viewport) -> usize {
+    (viewport.span.ceil() as usize).min(MOST_SIDE as usize)
+}
+
+/// What is shown of one policy: the overview of its run, with the window that was computed over it.
+pub fn tiles(
+    diagnosis: &Diagnosis,
+    run: &RunMeasurement,
+    window: Option<&Arc<AttentionWindow>>,
+    head: (usize, usize),
+    viewport: Viewport,
+    scale: Scale,
+) -> Vec<Tile> {
+    let (tokens, size) = (diagnosis.tokens, side_of(viewport));
+    let mut tiles = Overview { bins: &diagnosis.bins, run, head }.tiles(viewport, tokens, size, scale);
+    if let Some(window) = window {
+        refine(&mut tiles, window, viewport, tokens, size, scale);
+    }
+    tiles
+}
+
 impl Pictures {
     /// Of one head: the overview of every run, with the window that was computed over it.
     pub fn update(
@@ -64,17 +86,9 @@ impl Pictures {
         if self.0.as_ref().is_some_and(|made| made.of == of) {
             return;
         }
-        let tokens = diagnosis.tokens;
-        let size = (viewport.span.ceil() as usize).min(MOST_SIDE as usize);
+        let size = side_of(viewport);
         let tiles: Vec<_> = (diagnosis.runs.iter().zip(windows))
-            .map(|(run, window)| {
-                let overview = Overview { bins: &diagnosis.bins, run, head };
-                let mut tiles = overview.tiles(viewport, tokens, size, scale);
-                if let Some(window) = window {
-                    refine(&mut tiles, window, viewport, tokens, size, scale);
-                }
-                tiles
-            })
+            .map(|(run, window)| tiles(diagnosis, run, window.as_ref(), head, viewport, scale))
             .collect();
         let ends = scale.ends(extremes(tiles.iter().flatten()));
         let mut textures = self.0.take().map_or_else(Vec::new, |made| made.textures);

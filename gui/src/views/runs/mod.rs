@@ -10,7 +10,7 @@ use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
 use lm_infinite::policy::{PRESETS, PolicySpec};
 
 use super::curves::paint::example;
-use super::pair::Pair;
+use super::pair::{Pair, Row};
 use super::shown::Hidden;
 use crate::command::Command;
 use crate::settings::{MOST_POLICIES, Settings};
@@ -39,7 +39,17 @@ pub struct Runs<'a> {
     /// The two of which differences are.
     pub pair: Pair,
     /// Runs of this session that are not on screen: their numbers, and what they are called.
-    pub kept: Vec<(u64, String)>,
+    pub kept: Vec<Named>,
+}
+
+/// A run of this session that is not on screen.
+pub struct Named {
+    /// Its number among those that are kept.
+    pub number: u64,
+    /// What it is called.
+    pub name: String,
+    /// Its policies, each with its name in words.
+    pub rows: Vec<(Row, String)>,
 }
 
 impl Runs<'_> {
@@ -191,7 +201,8 @@ impl Runs<'_> {
 
     /// Which two are held against each other.
     fn pair_ui(&self, ui: &mut Ui, runs: usize, commands: &mut Vec<Command>) {
-        if runs < 3 {
+        let earlier: usize = self.kept.iter().map(|kept| kept.rows.len()).sum();
+        if runs + earlier < 3 && earlier == 0 {
             return;
         }
         let mut pair = self.pair;
@@ -199,21 +210,23 @@ impl Runs<'_> {
             ui.spacing_mut().item_spacing.x = 3.0;
             ui.label("Difference");
             for (place, order) in ORDER.into_iter().enumerate() {
-                let mut side = pair.side(place);
-                let menu =
-                    ComboBox::from_id_salt(("pair", place)).width(26.0).selected_text(theme::name(side));
+                let mut row = pair.row(place);
+                let menu = ComboBox::from_id_salt(("pair", place)).width(26.0).selected_text(row.name());
                 let menu = menu.show_ui(ui, |ui| {
-                    for other in 0..runs {
-                        let entry = ui.selectable_value(&mut side, other, theme::name(other));
-                        let name = format!("{}: {}", order, theme::name(other));
+                    let here = (0..runs).map(Row::Here).map(|row| (row, row.name()));
+                    let earlier = self.kept.iter().rev().flat_map(|kept| kept.rows.iter().cloned());
+                    for (other, name) in here.chain(earlier) {
+                        let entry = ui.selectable_value(&mut row, other, &name);
+                        let name = format!("{order}: {name}");
                         entry.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
                     }
                 });
                 let name = format!("{} of the difference", order);
                 menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &name));
-                let help = "What the timeline, the text and the heads show the difference of";
+                let help = "What the timeline, the text and the heads show the difference of: of two policies that read the same \
+                            tokens, of this run or of earlier ones";
                 menu.response.on_hover_text(help);
-                pair = if place == 0 { pair.with_first(side) } else { pair.with_second(side) };
+                pair = if place == 0 { pair.with_first(row) } else { pair.with_second(row) };
                 if place == 0 {
                     ui.label("\u{2212}");
                 }
@@ -231,7 +244,7 @@ impl Runs<'_> {
         }
         ui.separator();
         ui.strong("Earlier runs");
-        for (number, name) in self.kept.iter().rev() {
+        for Named { number, name, .. } in self.kept.iter().rev() {
             ui.horizontal(|ui| {
                 let discard = ui.small_button("×");
                 discard.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Remove {name}")));

@@ -2,8 +2,8 @@
 
 use eframe::egui::Color32;
 
-use crate::theme::{self, SIDES, ink_on, ramp};
-use crate::views::pair::Pair;
+use crate::theme::{SIDES, ink_on, ramp};
+use crate::views::pair::{Pair, Row};
 
 /// Loss with the strongest colour, in nats.
 const MOST_NATS: f32 = 10.0;
@@ -33,7 +33,7 @@ impl Colors {
 
     /// What the button says, and what that is.
     pub fn words(self, pair: Pair) -> (String, String) {
-        let [first, second] = [pair.first, pair.second].map(theme::name);
+        let [first, second] = pair.rows().map(Row::name);
         match self {
             Self::Difference => (
                 format!("Loss {}", pair.name()),
@@ -120,7 +120,7 @@ pub fn loss_color(nll: f32, side: usize) -> Color32 {
 /// The colour of the policy under which it is dearer.
 pub fn difference_color(nats: f32, pair: Pair) -> Color32 {
     let share = if nats.is_finite() { (nats.abs() / MOST_DIFFERENCE).min(1.0) } else { 1.0 };
-    ground(pair.side(usize::from(nats < 0.0))).gamma_multiply(share * 0.75)
+    ground(pair.color(usize::from(nats < 0.0))).gamma_multiply(share * 0.75)
 }
 
 /// Background and ink on it, on a logarithmic scale from 1e-4 on.
@@ -147,7 +147,7 @@ mod tests {
             (loss(&[1.0, 2.0], 0), loss(&[1.0, 2.0], 2), loss(&[1.0, 2.0], 3)),
             (None, Some(2.0), None)
         );
-        let pair = Pair { first: 0, second: 2 };
+        let pair = Pair::here(0, 2);
         assert_eq!(difference_color(5.0, pair), SIDES[0].gamma_multiply(0.75));
         assert_eq!(difference_color(-50.0, pair), SIDES[2].gamma_multiply(0.75));
         assert_eq!(difference_color(0.0, pair).a(), 0);

@@ -4,7 +4,6 @@ use eframe::egui::{RichText, Ui};
 use lm_infinite::diagnose::head_name;
 
 use super::colors::{Colors, attention_colors, difference_color, loss_color};
-use crate::theme;
 use crate::views::shown::Shown;
 use crate::views::strongest::strongest;
 
@@ -19,8 +18,8 @@ pub fn show(ui: &mut Ui, shown: &Shown<'_>, colors: Colors, source: Option<u64>)
             for &nats in steps {
                 let color = match colors {
                     Colors::Difference => difference_color(nats, shown.pair),
-                    Colors::Second => loss_color(nats, shown.pair.second),
-                    _ => loss_color(nats, shown.pair.first),
+                    Colors::Second => loss_color(nats, shown.pair.color(1)),
+                    _ => loss_color(nats, shown.pair.color(0)),
                 };
                 let text = RichText::new(format!(" {nats} ")).background_color(color).monospace();
                 ui.label(text);
@@ -36,7 +35,7 @@ pub fn show(ui: &mut Ui, shown: &Shown<'_>, colors: Colors, source: Option<u64>)
             match source {
                 Some(query) => ui.weak(format!(
                     "probability of {head}, from token {query}, under {}",
-                    theme::name(shown.pair.side(place))
+                    shown.pair.row(place).words()
                 )),
                 None => ui.label("Point at a token, or click it, to see the attention of the head from it."),
             };

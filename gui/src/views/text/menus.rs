@@ -97,7 +97,7 @@ fn find(
 
 /// The next token that the first policy of the pair loses more than the second.
 fn fails(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) -> Option<u64> {
-    let nll = |side: usize| Some(shown.diagnosis.runs.get(side)?.arrays.nll.as_slice());
+    let nll = |row| shown.rows().nll(row);
     let (first, second) = nll(shown.pair.first).zip(nll(shown.pair.second))?;
     room(ui, 180.0);
     let name = format!("Next {} >", shown.pair.name());

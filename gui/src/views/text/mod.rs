@@ -2,7 +2,7 @@
 //! out.
 
 pub mod colors;
-mod failure;
+pub mod failure;
 mod legend;
 mod lines;
 mod menus;
@@ -135,16 +135,16 @@ impl Pane for Text {
 impl Text {
     /// Has the attention of the marked token computed.
     fn attention(&mut self, ctx: &Context, shown: &Shown<'_>) {
-        for query in &mut self.queries {
-            query.poll();
-            query.keep_only(shown.inputs);
+        self.queries.iter_mut().for_each(WindowQuery::poll);
+        for (place, query) in self.queries.iter_mut().enumerate() {
+            query.keep_only(shown.source(shown.pair.row(place)).map(|(inputs, _)| inputs));
         }
         self.take_most();
         let Some(place) = self.controls.colors.attention_place() else { return };
-        let side = shown.pair.side(place);
         self.choose_source(ctx, shown);
-        let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), shown.inputs);
-        let (Some(query), Some((layer, head)), Some(inputs)) = wanted else { return };
+        let of = shown.source(shown.pair.row(place));
+        let wanted = (self.source, shown.head.or_else(|| strongest(shown.diagnosis)), of);
+        let (Some(query), Some((layer, head)), Some((inputs, side))) = wanted else { return };
         if query >= inputs.tokens.len() as u64 {
             return;
         }
@@ -347,11 +347,11 @@ impl Text {
 
     /// Background and ink of a token.
     fn color(&self, shown: &Shown<'_>, position: u64, ink: Color32, dark: bool) -> (Color32, Color32) {
-        let (runs, pair) = (&shown.diagnosis.runs, shown.pair);
-        let nll = |side: usize| runs.get(side).and_then(|run| loss(&run.arrays.nll, position));
+        let (rows, pair) = (shown.rows(), shown.pair);
+        let nll = |row| rows.nll(row).and_then(|nll| loss(nll, position));
         let fill = match self.controls.colors {
-            Colors::First => nll(pair.first).map(|nll| loss_color(nll, pair.first)),
-            Colors::Second => nll(pair.second).map(|nll| loss_color(nll, pair.second)),
+            Colors::First => nll(pair.first).map(|nll| loss_color(nll, pair.color(0))),
+            Colors::Second => nll(pair.second).map(|nll| loss_color(nll, pair.color(1))),
             Colors::Difference => {
                 nll(pair.first).zip(nll(pair.second)).map(|(a, b)| difference_color(a - b, pair))
             }

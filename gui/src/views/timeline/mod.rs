@@ -42,7 +42,7 @@ type Asked = (Option<Head>, Option<u64>, Hidden);
 /// What the strips show, computed before a frame.
 #[derive(Default)]
 pub struct Timeline {
-    losses: Memo<Pair, Vec<Loss>>,
+    losses: Memo<(Pair, u64), Vec<Loss>>,
     rows: Memo<Asked, Vec<(usize, Vec<Tile>)>>,
 }
 
@@ -50,10 +50,9 @@ impl Timeline {
     /// Computes what another diagnosis, head or cursor asks for.
     pub fn update(&mut self, shown: &Shown<'_>) {
         let diagnosis = shown.diagnosis;
-        let nll = |side: usize| diagnosis.runs.get(side).map(|run| run.arrays.nll.as_slice());
-        let pair = shown.pair;
-        self.losses.update(diagnosis, pair, || {
-            losses(nll(pair.first).unwrap_or_default(), nll(pair.second), diagnosis.tokens)
+        let (rows, pair) = (shown.rows(), shown.pair);
+        self.losses.update(diagnosis, (pair, shown.version), || {
+            losses(rows.nll(pair.first).unwrap_or_default(), rows.nll(pair.second), diagnosis.tokens)
         });
         let head = shown.head.or_else(|| strongest(diagnosis));
         self.rows.update(diagnosis, (head, shown.mark, shown.hidden), || match (head, shown.mark) {
@@ -100,7 +99,7 @@ impl Timeline {
         paint::ruler(ui, ruler, diagnosis.trained_length);
         let all = strip(RULER, LOSSES + ROW * sides(shown).len() as f32 + 2.0);
         ui.painter().rect_filled(all.rect, 0.0, ui.visuals().extreme_bg_color);
-        let pair = (diagnosis.runs.len() > 1).then_some(shown.pair);
+        let pair = shown.rows().run(shown.pair.second).map(|_| shown.pair);
         let name = pair.map_or("loss A".to_owned(), |pair| format!("loss {}", pair.name()));
         paint::name(ui, &strip(RULER, LOSSES), &name, ui.visuals().text_color());
         if let Some(losses) = self.losses.value() {
