@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Region;
 
-/// Watches a forward pass. A session asks [`Probe::plan`] once per call and then reports what the plan names.
-pub trait Probe {
+/// Watches a forward pass. A session asks [`Probe::plan`] once per call and then reports what the plan names, from whichever thread
+/// makes the pass.
+pub trait Probe: Send {
     /// What this probe wants to see.
     fn plan(&self) -> &ProbePlan;
 

@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::evaluate::ReferenceWindows;
 use crate::words::{about, grouped};
 
-/// Multiply-adds below which a diagnosis takes seconds, and is begun without a word.
-const SECONDS: f64 = 2e11;
+/// Multiply-adds below which a diagnosis takes less than half a minute, and is begun without a word: measuring how long it takes would
+/// be a part of it that is felt.
+const SECONDS: f64 = 2e12;
 
 /// Fewest tokens, of all policies together, of which it is worth to say how long they take: measuring reads 150 of them.
 const WORTH: u64 = 3000;

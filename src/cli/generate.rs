@@ -30,10 +30,14 @@ fn conversation(args: &Generate) -> anyhow::Result<Option<Vec<ChatMessage>>> {
 
 /// Runs the command.
 pub fn run(args: &Generate, cli: &Cli, output: &Output) -> anyhow::Result<()> {
-    let model = Model::load_to_run(&args.model)?;
+    let mut model = Model::load_to_run(&args.model)?;
+    if args.policy.is_none() {
+        model.loaded.notes.extend(model.unfollowed(&["lm-infinite"]));
+    }
     say(&model.loaded.notes);
     let model = model.with_precision(args.precision);
-    let spec = model.policies(std::slice::from_ref(&args.policy), &[])?.remove(0);
+    let policy = args.policy.clone().map_or_else(|| model.followed(&["lm-infinite"]), |policy| vec![policy]);
+    let spec = model.policies(&policy, &[])?.remove(0);
     let tokenizer = &model.loaded.tokenizer;
     let tokens = match conversation(args)? {
         Some(messages) => {

@@ -53,7 +53,10 @@ pub fn run(
     say(&sample.notes);
     let tokens = sample.without_bos(tokenizer);
     if tokens.len() < needed {
-        let reason = format!("it has {} tokens; prompt and continuation need {needed}", tokens.len());
+        // Counted as everywhere, with the BOS that stands before the text.
+        let before = sample.tokens.len() - tokens.len();
+        let (got, needed) = (sample.tokens.len(), needed.saturating_add(before));
+        let reason = format!("it has {got} tokens; prompt and continuation need {needed}");
         return Err(Error::input("text", reason).into());
     }
     // Ends of prompts: the same for every length and policy, so that all are asked for the same words.

@@ -17,6 +17,8 @@ use super::output::{self, say};
 use crate::error::Result;
 use crate::words::grouped;
 
+/// Presets that a model with learned positions can follow: they leave keys out, and change no distances.
+const FOLLOWED: [&str; 3] = ["vanilla", "window", "lambda"];
 /// Characters of the embedded text that make a prompt.
 const PROMPT: usize = 1000;
 
@@ -137,6 +139,20 @@ impl Model {
         self.loaded.config.most_tokens().is_some()
     }
 
+    /// What is to be said where none of `names`, which would be read without `--policy`, can be followed, so that vanilla stands in
+    /// their place.
+    pub fn unfollowed(&self, names: &[&str]) -> Option<Note> {
+        let stands_in = self.is_bounded() && !names.iter().any(|name| FOLLOWED.contains(name));
+        stands_in.then(|| {
+            let said = format!(
+                "none was given; {} would change distances, of which attention is given none here, since positions are learned: the model's \
+                 own attention is read (vanilla)",
+                names.join(", ")
+            );
+            Note::new("--policy", said)
+        })
+    }
+
     /// Of policies that are compared where none are asked for, those that the model can follow. Where its positions are learned, windows
     /// are a quarter of the training length, since no text is longer than that; where it can follow none, it is vanilla.
     pub fn followed(&self, names: &[&str]) -> Vec<String> {
@@ -146,7 +162,7 @@ impl Model {
         let quarter = (self.trained_length() / 4).max(1);
         let followed = |name: &&str| match *name {
             "vanilla" => Some("vanilla".to_owned()),
-            name @ ("window" | "lambda") => Some(format!("{name}:window={quarter}")),
+            name if FOLLOWED.contains(&name) => Some(format!("{name}:window={quarter}")),
             _ => None,
         };
         let followed: Vec<String> = names.iter().filter_map(followed).collect();

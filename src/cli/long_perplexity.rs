@@ -30,7 +30,10 @@ pub fn run(
     output: &Output,
 ) -> anyhow::Result<()> {
     let resume = args.resume.is_some();
-    let model = Model::load(&args.model)?.with_precision(args.precision);
+    let mut model = Model::load(&args.model)?.with_precision(args.precision);
+    if args.policies.is_empty() {
+        model.loaded.notes.extend(model.unfollowed(&["lm-infinite"]));
+    }
     let policies = model.policies(&args.policies, &model.followed(&["lm-infinite"]))?;
     let (name, trained) = (model.loaded.name.clone(), model.trained_length());
     // One that knows its tokenizer: snapshots are refused under another.

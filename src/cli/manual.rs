@@ -6,12 +6,12 @@ use super::args::{self, Completions, Manual};
 use super::output::Output;
 use crate::error::Error;
 
-/// Writes the completions of a shell to standard output.
-pub fn completions(args: &Completions) -> anyhow::Result<()> {
+/// Writes the completions of a shell to standard output, where JSON is asked for in an object with the name of the shell.
+pub fn completions(args: &Completions, output: &Output) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), "lm-infinite", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout().lock(), &script)?;
-    Ok(())
+    let script = String::from_utf8(script)?;
+    output.write(&script, &json!({ "shell": args.shell.to_string(), "script": script }))
 }
 
 /// Writes one man page for the program and one for each command.

@@ -75,7 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Models(args) => models::run(args, &output),
         Command::Theory => theory::run(&cli, &output),
         Command::Plot(args) => plot::run(args, &output),
-        Command::Completions(args) => manual::completions(args),
+        Command::Completions(args) => manual::completions(args, &output),
         Command::Manual(args) => manual::pages(args, &output),
     });
     match outcome {

@@ -43,7 +43,10 @@ pub fn run(args: &Perplexity, cli: &Cli, arguments: &[OsString], output: &Output
     }
     // Refuses a place that cannot be written before the work, not after it.
     let per_token = args.per_token.as_deref().map(Sink::open).transpose()?;
-    let model = Model::load(&args.model)?.with_precision(args.precision);
+    let mut model = Model::load(&args.model)?.with_precision(args.precision);
+    if args.policies.is_empty() {
+        model.loaded.notes.extend(model.unfollowed(&["lm-infinite"]));
+    }
     let policies = model.policies(&args.policies, &model.followed(&["lm-infinite"]))?;
     let tokenizer = &model.loaded.tokenizer;
     let sample = match (args.tokens, &args.per_token) {

@@ -5,19 +5,27 @@ use std::path::PathBuf;
 
 use lm_infinite_analysis::Proportion;
 use lm_infinite_runtime::corpus::Sample;
+use lm_infinite_runtime::note::Note;
 
 use super::args::Cli;
 use super::inputs::Model;
-use super::output::Output;
+use super::output::{Output, say};
 use crate::error::Result;
 use crate::figures::PointSeries;
 use crate::method::Method;
 use crate::results::task::TaskResult;
 use crate::results::{self, RunInfo, Source};
 
-/// Reads methods, or `defaults` where none are given.
+/// Reads methods, or those of `defaults` that the model can follow where none are given.
 pub fn methods(model: &Model, given: &[String], defaults: &[&str]) -> Result<Vec<Method>> {
-    let defaults: Vec<String> = defaults.iter().map(|&text| text.to_owned()).collect();
+    let defaults = model.followed(defaults);
+    if given.is_empty() && model.is_bounded() {
+        let said = format!(
+            "none was given; the model's positions are learned, so that these are read: {}",
+            defaults.join(", ")
+        );
+        say(&[Note::new("--policy", said)]);
+    }
     let texts = if given.is_empty() { &defaults } else { given };
     texts.iter().map(|text| method(model, text)).collect()
 }

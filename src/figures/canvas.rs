@@ -177,16 +177,21 @@ pub(super) fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
     let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
     let mut sums = vec![0_u32; width * 3];
     for rows in pixels.chunks_exact(width * 3 * factor) {
+        // Most of a figure is paper.
+        if rows.iter().all(|&value| value == u8::MAX) {
+            small.resize(small.len() + width / factor * 3, u8::MAX);
+            continue;
+        }
         sums.fill(0);
         for row in rows.chunks_exact(width * 3) {
             sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value));
         }
         for block in sums.chunks_exact(3 * factor) {
-            let mean = |channel: usize| {
-                let sum: u32 = block.iter().skip(channel).step_by(3).sum();
-                ((sum + count / 2) / count) as u8
-            };
-            small.extend([mean(0), mean(1), mean(2)]);
+            let mut total = [0; 3];
+            for pixel in block.as_chunks::<3>().0 {
+                total.iter_mut().zip(pixel).for_each(|(total, value)| *total += value);
+            }
+            small.extend(total.map(|sum| ((sum + count / 2) / count) as u8));
         }
     }
     small

@@ -102,7 +102,7 @@ pub fn ablation(
     if tokens.len() < body || plan.tokens < 2 {
         let got = format!(
             "it has {} tokens; a segment of {} needs as many, and at least 2 (--repeat draws its documents again)",
-            tokens.len(),
+            tokens.len() + usize::from(bos.is_some()),
             plan.tokens
         );
         return Err(Error::input("text", got));

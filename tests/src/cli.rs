@@ -96,6 +96,10 @@ fn with_json_failures_are_json_too() {
 fn the_shell_and_man_know_every_command() {
     let desk = Desk::new();
     let script = words(&desk.run(&["completions", "bash"]).stdout);
+    let data: Value =
+        serde_json::from_slice(&desk.run(&["completions", "bash", "--json"]).stdout).expect("JSON");
+    assert_eq!(data["shell"], "bash");
+    assert_eq!(data["script"].as_str().map(str::trim_end), Some(script.trim_end()));
     assert!(desk.run(&["manual", "man"]).status.success());
     let pages = std::fs::read_to_string(desk.path("man/lm-infinite-perplexity.1")).expect("a page");
     assert!(pages.contains("\\-\\-per\\-token"), "{pages}");

@@ -5,10 +5,12 @@
 //! `cargo run --release -p lm-infinite-tests --example fuzz -- --seconds 60` runs it for a minute, `--seconds 36000` for
 //! a night. What it finds is made as small as it gets and saved under `tests/corpus/`, whose files a test reads again.
 
+mod checkpoints;
 mod mutate;
 mod results;
 mod seeds;
 mod targets;
+mod uses;
 
 pub mod memory;
 

@@ -104,6 +104,8 @@ mod tokens;
 mod training;
 #[cfg(test)]
 mod unigram;
+#[cfg(test)]
+mod whole_models;
 
 #[cfg(test)]
 #[global_allocator]

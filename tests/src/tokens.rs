@@ -324,3 +324,40 @@ fn generate_keeps_the_space_behind_a_prompt() {
     assert_eq!(generated(false)["text"], " the the the");
     assert_eq!(generated(true)["text"], " the the the");
 }
+
+/// A BOS is counted everywhere, or two commands say two numbers of one text.
+#[test]
+fn commands_agree_on_the_number_of_tokens_of_a_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    std::fs::write(here.join("text.txt"), "The quick brown fox\njumps over it.\n").expect("written");
+    let model = here.join("model");
+    std::fs::create_dir(&model).expect("made");
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(crate::support::tiny("tied").join(file), model.join(file)).expect("copied");
+    }
+    for (adds_bos, count) in [(false, 35), (true, 36)] {
+        let config = json!({"add_bos_token": adds_bos, "bos_token": "!"});
+        write_json(&model.join("tokenizer_config.json"), &config);
+        let said = |arguments: &[&str]| {
+            let all = arguments.iter().chain(&["--model", "model", "--text", "text.txt", "--json"]);
+            let output = program().args(all).current_dir(here).output().expect("it starts");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let tokens = |text: &str, key: &str| {
+            let line = text.lines().find(|line| line.starts_with('{')).expect("JSON");
+            serde_json::from_str::<Json>(line).expect("JSON")[key].as_u64()
+        };
+        assert_eq!(tokens(&said(&["generate", "--tokens", "1"]), "prompt_tokens"), Some(count));
+        assert_eq!(tokens(&said(&["perplexity"]), "tokens"), Some(count));
+        for (arguments, words) in [
+            (vec!["ablation", "--tokens", "300"], "it has"),
+            (vec!["sweep", "--key", "start", "--values", "1", "--length", "300"], "it has"),
+            (vec!["generation-quality", "--lengths", "300"], "it has"),
+            (vec!["perplexity", "--tokens", "300"], "the text has"),
+        ] {
+            let said = said(&arguments);
+            assert!(said.contains(&format!("{words} {count} tokens")), "{arguments:?}: {said}");
+        }
+    }
+}

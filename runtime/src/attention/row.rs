@@ -2,6 +2,7 @@
 
 use super::inputs::Inputs;
 use super::query_block::{QueryBlock, Scratch};
+use crate::kernels::rotary::rotary_terms;
 use crate::policy::{Region, region};
 use crate::position::PositionEncoding;
 use crate::probe::KeyRun;
@@ -55,7 +56,8 @@ fn each_attended(inputs: &Inputs<'_>, head: usize, t: usize, each: &mut dyn FnMu
     let temperature = inputs.policy.query_scale(position) as f32;
     let query: Vec<f32> =
         inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
-    let mut spare = Vec::new();
+    let wide: Vec<f64> = query.iter().copied().map(f64::from).collect();
+    let (mut spare, mut terms) = (Vec::new(), Vec::new());
     let mut unpacked = Default::default();
     for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
         let run = run.read(&mut unpacked);
@@ -67,7 +69,8 @@ fn each_attended(inputs: &Inputs<'_>, head: usize, t: usize, each: &mut dyn FnMu
             let logit = match (inputs.encoding, inputs.table) {
                 (PositionEncoding::Rope(rope), Some(table)) => {
                     spare.resize(2 * table.half(), 0.0);
-                    rope_logit(&query, key, table.row(distance, &mut spare), rope.magnitude)
+                    terms.resize(table.half(), 0.0);
+                    rope_logit(&wide, key, table.row(distance, &mut spare), rope.magnitude, &mut terms)
                 }
                 _ => inputs.encoding.logit(head, &query, key, distance),
             };
@@ -100,17 +103,10 @@ fn push(runs: &mut Vec<KeyRun>, position: u64, seen: Region, logit: f32) {
     }
 }
 
-/// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`: Σ (q₀k₀ + q₁k₁) cos − (q₁k₀ − q₀k₁) sin, f64 sums.
-fn rope_logit(query: &[f32], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
-    let half = row.len() / 2;
-    let (cosines, sines) = row.split_at(half);
-    let rotated: f64 = (0..half)
-        .map(|j| {
-            let (q0, q1, k0, k1) =
-                (query[j] as f64, query[j + half] as f64, key[j] as f64, key[j + half] as f64);
-            (q0 * k0 + q1 * k1) * cosines[j] as f64 + (q0 * k1 - q1 * k0) * sines[j] as f64
-        })
-        .sum();
-    let passed: f64 = (2 * half..query.len()).map(|j| query[j] as f64 * key[j] as f64).sum();
+/// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`, in f64; `terms` is room for one value a pair.
+fn rope_logit(query: &[f64], key: &[f32], row: &[f32], magnitude: f64, terms: &mut [f64]) -> f32 {
+    rotary_terms(query, key, row, terms);
+    let rotated: f64 = terms.iter().sum();
+    let passed: f64 = (row.len()..query.len()).map(|j| query[j] * f64::from(key[j])).sum();
     ((rotated * magnitude.powi(2) + passed) / (query.len() as f64).sqrt()) as f32
 }

@@ -20,8 +20,10 @@ pub(super) struct FieldNames<'a> {
     pub kv_heads: &'a str,
     pub head_dim: &'a str,
     pub epsilon: &'a str,
-    pub rope_theta: &'a str,
-    pub rope_dim: &'a str,
+    /// `None` where no field says it.
+    pub rope_theta: Option<&'a str>,
+    /// `None` where no field says it.
+    pub rope_dim: Option<&'a str>,
 }
 
 /// `value` as a size, if it lies in `range`.
@@ -69,11 +71,45 @@ pub(super) fn check(path: &Path, config: &ModelConfig, names: &FieldNames<'_>) -
             return refuse("RoPE scaling", "parameters that make sense".into(), &reason);
         }
         if !(theta.is_finite() && theta >= 1.0) {
-            return refuse(names.rope_theta, "a number of at least 1".into(), &theta);
+            return refuse(
+                names.rope_theta.unwrap_or("base of RoPE"),
+                "a number of at least 1".into(),
+                &theta,
+            );
         }
         if dim == 0 || !dim.is_multiple_of(2) || dim > config.head_dim {
-            return refuse(names.rope_dim, format!("an even number from 2 to {}", config.head_dim), &dim);
+            return refuse(
+                names.rope_dim.unwrap_or("rotated dimensions of RoPE"),
+                format!("an even number from 2 to {}", config.head_dim),
+                &dim,
+            );
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random_shapes::SHAPES;
+    use super::*;
+
+    #[test]
+    fn a_number_that_no_field_says_is_named_in_words() {
+        let mut config = SHAPES[0].config();
+        let PositionConfig::Rope { theta, .. } = &mut config.position else { panic!("Llama's") };
+        *theta = 0.5;
+        let said = |rope_theta| {
+            let names = FieldNames {
+                heads: "n_head",
+                kv_heads: "n_head",
+                head_dim: "n_embd",
+                epsilon: "epsilon",
+                rope_theta,
+                rope_dim: None,
+            };
+            check(Path::new("config.json"), &config, &names).expect_err("refused").to_string()
+        };
+        assert!(said(Some("rope_theta")).contains("rope_theta: expected a number of at least 1, got 0.5"));
+        assert!(said(None).contains("base of RoPE: expected a number of at least 1, got 0.5"));
+    }
 }

@@ -179,13 +179,14 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     }
     let windows: Vec<Option<u64>> = windowed.iter().map(|&own| window.filter(|_| own)).collect();
     config.layer_positions = layer_positions(&keys, architecture, &config, &windows)?;
+    let (theta, rotated) = (keys.name("rope.freq_base"), keys.name("rope.dimension_count"));
     let names = FieldNames {
         heads: &keys.name("attention.head_count"),
         kv_heads: &keys.name("attention.head_count_kv"),
         head_dim: &keys.name("attention.key_length"),
         epsilon: &epsilon_key,
-        rope_theta: &keys.name("rope.freq_base"),
-        rope_dim: &keys.name("rope.dimension_count"),
+        rope_theta: Some(&theta),
+        rope_dim: Some(&rotated),
     };
     check::check(metadata.path(), &config, &names)?;
     notes.extend(own_attention::set_windows(&mut config, &window_key, windows));

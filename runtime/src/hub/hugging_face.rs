@@ -18,8 +18,9 @@ pub(super) fn fetch(repository: &Repository, cache: &Cache) -> Result<PathBuf> {
         return Ok(found);
     }
     if hub.offline {
-        let reason =
-            format!("HF_HUB_OFFLINE is set, and the cache {} does not have all of it", hub.cache.display());
+        let cached = folder.commit(&repository.revision).map(|commit| folder.snapshot(&commit));
+        let lacks = wanted::lacking(cached.as_deref(), repository);
+        let reason = format!("HF_HUB_OFFLINE is set, and the cache {} {lacks}", hub.cache.display());
         return Err(Error::input(format!("model `{repository}`"), reason));
     }
     download(repository, cache, &hub)
@@ -44,11 +45,12 @@ fn download(repository: &Repository, cache: &Cache, hub: &HuggingFace) -> Result
 
     let refuse = |reason: String| Error::input(format!("model `{repository}`"), reason);
     let client = Client::new(hub, cache);
-    let listing = client.list(repository).map_err(|reason| {
-        let cache = hub.cache.display();
-        refuse(format!("the cache {cache} does not have all of it, and it could not be asked for: {reason}"))
-    })?;
     let folder = hub.folder(repository);
+    let listing = client.list(repository).map_err(|reason| {
+        let cached = folder.commit(&repository.revision).map(|commit| folder.snapshot(&commit));
+        let lacks = wanted::lacking(cached.as_deref(), repository);
+        refuse(format!("the cache {} {lacks}, and it could not be asked for: {reason}", hub.cache.display()))
+    })?;
     let commit = &listing.commit;
     let named: BTreeSet<&str> = listing.files().collect();
     let has = |name: &str| named.contains(name);

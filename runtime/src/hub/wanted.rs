@@ -43,6 +43,36 @@ pub(super) fn complete(folder: &Path, repository: &Repository) -> Result<Option<
     Ok(None)
 }
 
+/// What of `repository` is missing in the folder of its snapshot, `None` where nothing of it was ever fetched; said of a cache. A
+/// repository of GGUF files is asked for by the name of one, which this says, too.
+pub(super) fn lacking(snapshot: Option<&Path>, repository: &Repository) -> String {
+    let Some(folder) = snapshot.filter(|folder| folder.is_dir()) else {
+        return "has nothing of it".to_owned();
+    };
+    if let Some(file) = &repository.file {
+        let all = parts(file).unwrap_or_else(|| BTreeSet::from([file.clone()]));
+        let missing: Vec<String> = all.into_iter().filter(|part| !folder.join(part).is_file()).collect();
+        let others = gguf_files(folder);
+        let has = if others.is_empty() { String::new() } else { format!("; it has {}", others.join(", ")) };
+        return format!("does not have {}{has}", missing.join(", "));
+    }
+    match gguf_files(folder).as_slice() {
+        [first, ..] if !folder.join(CONFIG_FILE).is_file() => {
+            format!("has .gguf files of it: name one, as in hf:{}:{first}", repository.named())
+        }
+        _ => "does not have all of it".to_owned(),
+    }
+}
+
+/// Names of the GGUF files that lie in `folder`.
+fn gguf_files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".gguf")).collect();
+    names.sort();
+    names
+}
+
 /// The names of all parts, if `file` is one part of several: `name-00001-of-00003.gguf`.
 pub(super) fn parts(file: &str) -> Option<BTreeSet<String>> {
     let stem = file.strip_suffix(".gguf")?;
@@ -59,6 +89,27 @@ pub(super) fn parts(file: &str) -> Option<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_and_what_is_there_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = |text: &str| Repository::parse(text).expect("a repository");
+        let lacks = |text: &str| lacking(Some(folder.path()), &of(text));
+        assert_eq!(lacking(None, &of("a/b")), "has nothing of it");
+        assert_eq!(lacking(Some(&folder.path().join("none")), &of("a/b:x.gguf")), "has nothing of it");
+        assert_eq!(lacks("a/b:x.gguf"), "does not have x.gguf");
+        assert_eq!(lacks("a/b"), "does not have all of it");
+        for name in ["z.gguf", "x-00001-of-00002.gguf"] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+        }
+        assert_eq!(
+            lacks("a/b:x-00001-of-00002.gguf"),
+            "does not have x-00002-of-00002.gguf; it has x-00001-of-00002.gguf, z.gguf"
+        );
+        assert_eq!(lacks("a/b@v1"), "has .gguf files of it: name one, as in hf:a/b@v1:x-00001-of-00002.gguf");
+        std::fs::write(folder.path().join(CONFIG_FILE), "{}").expect("written");
+        assert_eq!(lacks("a/b"), "does not have all of it");
+    }
 
     #[test]
     fn parts_are_counted() {

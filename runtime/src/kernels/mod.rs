@@ -29,3 +29,4 @@ pub mod matvec;
 mod neon;
 pub mod packed;
 pub mod precision;
+pub mod rotary;

@@ -154,11 +154,7 @@ impl Decoder {
         pass: &Pass<'_>,
         probe: Option<&mut dyn Probe>,
     ) -> Result<Vec<f32>> {
-        match probe {
-            // A probe is the caller's, and may not leave its thread.
-            Some(probe) => self.forward_here(tokens, caches, pass, Some(probe)),
-            None => in_pool(|| self.forward_here(tokens, caches, pass, None)),
-        }
+        in_pool(|| self.forward_here(tokens, caches, pass, probe))
     }
 
     /// [`Self::forward`] on this thread.

@@ -68,6 +68,43 @@ impl CharsMap {
         replacement.filter(|_| whole).map(|replacement| Some((length, replacement))).ok_or_else(broken)
     }
 
+    /// Refuses a table that some text leads out of: to a place behind its end, or to a replacement which it does not have. Every
+    /// place that can be reached is looked at once.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_every_text(&self) -> Result<(), String> {
+        let mut seen = vec![false; self.units.len()];
+        let mut open = vec![offset(self.units[0])];
+        while let Some(place) = open.pop() {
+            // The places of all bytes that may follow.
+            if place | 0xff >= self.units.len() {
+                return Err(format!("a trie of {} units that leads to {}", self.units.len(), place | 0xff));
+            }
+            if std::mem::replace(&mut seen[place], true) {
+                continue;
+            }
+            for byte in 1..=0xff_u8 {
+                let next = place ^ usize::from(byte);
+                let unit = self.units[next];
+                if unit & (IS_VALUE | 0xff) != u32::from(byte) {
+                    continue;
+                }
+                let next = next ^ offset(unit);
+                if unit & HAS_VALUE != 0 {
+                    let value = self.units.get(next).map(|unit| (unit & !IS_VALUE) as usize);
+                    if value.is_none_or(|value| self.replacements.get(value..).is_none()) {
+                        return Err(format!(
+                            "a trie that names a replacement which it does not have, at {next}"
+                        ));
+                    }
+                }
+                open.push(next);
+            }
+        }
+        Ok(())
+    }
+
     /// Adds everything that decides about a text.
     pub fn update(&self, hasher: &mut Hasher) {
         self.units.iter().for_each(|unit| hasher.update(&unit.to_le_bytes()));
@@ -120,6 +157,15 @@ mod tests {
         // A value behind the replacements.
         let mut lost = whole;
         lost[4 + 4 * 300] = 9;
-        assert!(CharsMap::read(&lost).expect("a table").longest("a").is_err());
+        let lost = CharsMap::read(&lost).expect("a table");
+        assert!(lost.longest("a").is_err());
+        assert!(lost.check_every_text().is_err_and(|words| words.contains("at 300")));
+        // A trie that ends before a place that texts lead to.
+        let mut short = one_rule();
+        short.truncate(4 + 4 * 510);
+        short[..4].copy_from_slice(&(4_u32 * 510).to_le_bytes());
+        let short = CharsMap::read(&short).expect("a table");
+        assert!(short.check_every_text().is_err_and(|words| words.contains("leads to 511")));
+        assert_eq!(CharsMap::read(&one_rule()).expect("a table").check_every_text(), Ok(()));
     }
 }

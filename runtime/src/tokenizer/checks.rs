@@ -6,13 +6,46 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::base64;
+use super::charsmap::CharsMap;
 use crate::error::{Error, Result};
 
 /// Refuses models that the library stumbles over when it reads or uses them.
 pub(super) fn check_model(path: &Path, json: &Value) -> Result<()> {
     check_ids(path, json)?;
     check_dropout(path, json)?;
-    check_merges(path, json)
+    check_merges(path, json)?;
+    check_tables(path, &json["normalizer"], "normalizer")
+}
+
+/// Refuses tables of replacements that the library cannot read, or that texts lead out of: it indexes without a look at bounds, and
+/// takes memory by a number that stands in the table.
+fn check_tables(path: &Path, step: &Value, field: &str) -> Result<()> {
+    const TABLE: &str = "precompiled_charsmap";
+    if let Some(steps) = step.as_array() {
+        let mut steps = steps.iter().enumerate();
+        return steps.try_for_each(|(at, step)| check_tables(path, step, &format!("{field}[{at}]")));
+    }
+    let Some(fields) = step.as_object() else { return Ok(()) };
+    if let Some(table) = fields.get(TABLE).or((step["type"] == "Precompiled").then_some(&Value::Null)) {
+        let refuse = |got: String| {
+            Err(Error::malformed(
+                path,
+                format!("{field}.{TABLE}"),
+                "a table of replacements of SentencePiece",
+                got,
+            ))
+        };
+        let bytes = match table.as_str().map(base64::decode) {
+            Some(Some(bytes)) => bytes,
+            Some(None) => return refuse("a text that is no base64".to_owned()),
+            None => return refuse(table.to_string()),
+        };
+        if let Err(got) = CharsMap::read(&bytes).and_then(|table| table.check_every_text()) {
+            return refuse(got);
+        }
+    }
+    fields.iter().try_for_each(|(name, part)| check_tables(path, part, &format!("{field}.{name}")))
 }
 
 /// Refuses steps around the model that the library stumbles over when it uses them. They are checked as the library
@@ -137,6 +170,32 @@ mod tests {
             merge.contains("merges[0]: expected two tokens of the vocabulary whose union is one"),
             "{merge}"
         );
+    }
+
+    #[test]
+    fn tables_that_the_library_cannot_follow_are_refused() {
+        let table = |table: Value| {
+            let step = json!({"type": "Precompiled", "precompiled_charsmap": table});
+            let steps = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, step]});
+            check_model(Path::new("tokenizer.json"), &json!({"model": {}, "normalizer": steps}))
+        };
+        // Lengths of tries: none, more than there is, and one unit that leads out of it.
+        for (bad, words) in [
+            (json!("AAAA"), "the length of a trie is missing"),
+            (json!("/////wAAAAA="), "a trie of 4294967295 bytes"),
+            (json!("BAAAAAAAAAA="), "leads to 255"),
+            (json!("BAAAAAAAAAB="), "a text that is no base64"),
+            (json!(7), "got 7"),
+            (json!(null), "got null"),
+        ] {
+            let said = refusal(table(bad));
+            assert!(
+                said.contains("normalizer.normalizers[1].precompiled_charsmap") && said.contains(words),
+                "{said}"
+            );
+        }
+        let missing = json!({"model": {}, "normalizer": {"type": "Precompiled"}});
+        assert!(refusal(check_model(Path::new("tokenizer.json"), &missing)).contains("got null"));
     }
 
     #[test]

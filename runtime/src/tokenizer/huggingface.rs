@@ -12,7 +12,7 @@ use super::normalization::Normalization;
 use super::segmentation::Segmentation;
 use super::sentencepiece::crosses_a_space;
 use super::side_files::SideFiles;
-use super::{Specials, Tokenizer, checks, merges_file, sentencepiece_file};
+use super::{Specials, Tokenizer, checks, duplicates, merges_file, sentencepiece_file};
 use crate::error::{Error, Result};
 use crate::formats::folder::{
     CONFIG_FILE, GENERATION_CONFIG_FILE, MERGES_FILE, SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE,
@@ -163,6 +163,7 @@ impl Source {
 /// The tokenizer that `json`, whose text is `text`, describes.
 fn from_json(path: &Path, json: &Value, text: &str) -> Result<tokenizers::Tokenizer> {
     checks::check_model(path, json)?;
+    duplicates::check(path, text)?;
     let mut inner = tokenizers::Tokenizer::from_bytes(text)
         .map_err(|e| Error::malformed(path, "tokenizer", "one that the tokenizers library can read", e))?;
     checks::check_steps(path, &inner)?;

@@ -4,11 +4,13 @@
 //! reading GGUF's vocabularies, refusing malformed files, each file's own rule about BOS, texts in pieces, which tokens
 //! end a text, long texts, and streams.
 
+mod base64;
 mod byte_level;
 mod charsmap;
 mod checks;
 mod chunks;
 mod continuation;
+mod duplicates;
 mod gguf;
 mod huggingface;
 mod merges_file;

@@ -22,8 +22,8 @@ pub struct Generate {
     #[command(flatten)]
     pub text: TextArgs,
     /// How to attend
-    #[arg(long, default_value = "lm-infinite", value_name = "POLICY", long_help = policy_help!("How to attend", "lm-infinite"), hide_default_value = true)]
-    pub policy: String,
+    #[arg(long, value_name = "POLICY", long_help = policy_help!("How to attend", "lm-infinite; vanilla where the model's positions are learned"))]
+    pub policy: Option<String>,
     /// Most tokens to generate
     #[arg(long, default_value = "256", value_name = "LENGTH", value_parser = parse_length)]
     pub tokens: u64,

@@ -114,6 +114,24 @@ pub struct Case {
     pub judged: Vec<Judged>,
 }
 
+/// A case, and what the other cases of its row may need of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Index of its text.
+    pub text: usize,
+    /// The case. Where its row has no longer readings, what is right is not known before all cases are there.
+    pub case: Case,
+    /// Excess of the loss over its compared tokens, in nats, where other cases of the row have it for their reading; else empty.
+    pub excess: Vec<f64>,
+}
+
+impl Measured {
+    /// Which case it is: its text and its row.
+    pub fn key(&self) -> (usize, usize) {
+        (self.text, self.case.row)
+    }
+}
+
 /// The reading of `texts`, for each the excess of the loss over its compared tokens, against `margin`.
 ///
 /// It looks at the last half and quarter too, as the verdict does: it says [`Truth::Above`] if any of these parts has its

@@ -3,11 +3,10 @@
 use lm_infinite_runtime::model::ModelDigest;
 use serde::{Deserialize, Serialize};
 
-use super::case::reading;
+use super::case::{Measured, reading};
 use super::plan::{Plan, Row, Subject};
 use super::random_model::RANDOM_TRAINED_LENGTH;
 use super::result::Calibration;
-use super::run::Measured;
 use super::texts::Source;
 use crate::diagnose::LOSS_MARGIN;
 use crate::error::{Error, Result};

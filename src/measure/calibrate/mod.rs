@@ -25,12 +25,12 @@ mod shard;
 mod texts;
 mod workspace;
 
-pub use case::{Case, Judged, Measure, Reading, Truth};
+pub use case::{Case, Judged, Measure, Measured, Reading, Truth};
 pub use identity::{Difference, Identity};
 pub use plan::{DEFAULT_TOKENS, Expected, Extent, Plan, PlannedRow, Row, Subject};
 pub use random_model::{RANDOM_TRAINED_LENGTH, random_model};
 pub use result::{Calibration, MOST_FALSE_FAILS, MOST_MISSED, MOST_UNDECIDED, OutcomeCounts, Rate};
-pub use run::{Measured, calibrate, measure};
+pub use run::{calibrate, measure};
 pub use shard::CalibrationShard;
 pub use texts::{CalibrationText, Cut, Source};
 pub use workspace::Workspace;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
-use serde::{Deserialize, Serialize};
 
-use super::case::{Case, judged, reading};
+use super::case::{Case, Measured, judged, reading};
 use super::identity::Identity;
 use super::plan::{Plan, PlannedRow};
 use super::result::Calibration;
@@ -30,24 +29,6 @@ struct Reader<'a> {
     row: &'a PlannedRow,
     decoder: Arc<Decoder>,
     bos: Option<u32>,
-}
-
-/// A case, and what the other cases of its row may need of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Index of its text.
-    pub text: usize,
-    /// The case. Where its row has no longer readings, what is right is not known before all cases are there.
-    pub case: Case,
-    /// Excess of the loss over its compared tokens, in nats, where other cases of the row have it for their reading; else empty.
-    pub excess: Vec<f64>,
-}
-
-impl Measured {
-    /// Which case it is: its text and its row.
-    pub fn key(&self) -> (usize, usize) {
-        (self.text, self.case.row)
-    }
 }
 
 /// Judges every case of `plan`. `progress` is told how many are done; when `stop` says so, what was judged until then is

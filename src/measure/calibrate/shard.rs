@@ -3,8 +3,8 @@
 use lm_infinite_runtime::note::Note;
 use serde::{Deserialize, Serialize};
 
+use super::case::Measured;
 use super::identity::Identity;
-use super::run::Measured;
 use crate::long_run::Shard;
 
 /// The cases of some texts.

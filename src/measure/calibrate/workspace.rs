@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use lm_infinite_runtime::files::{resolve, write_whole};
 use serde::{Deserialize, Serialize};
 
+use super::case::Measured;
 use super::identity::{Difference, Identity};
-use super::run::Measured;
 use crate::error::{Error, Result};
 use crate::long_run::Shard;
 use crate::measure::folder_lock::FolderLock;

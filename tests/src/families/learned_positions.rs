@@ -152,3 +152,46 @@ fn inspection_and_diagnosis_say_what_there_is() {
         assert!(!done && said.contains(words), "{all:?}: {out}{said}");
     }
 }
+
+/// What is read without `--policy` is the model's own attention, and that is said where the user looks.
+#[test]
+fn without_a_policy_the_models_own_attention_is_read() {
+    let folder = Stored::read("gpt2").write();
+    let run = |arguments: &[&str]| {
+        let output = program().args(arguments).arg(folder.path()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        let data: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (data, said)
+    };
+    let words = "the model's own attention is read (vanilla)";
+    let noted = |data: &serde_json::Value| data["notes"].to_string().contains(words);
+    let (data, said) = run(&["generate", "--prompt", "ab", "--tokens", "2", "--json", "--model"]);
+    assert_eq!((&data["policy"], data["tokens"].as_u64()), (&json!("vanilla"), Some(2)));
+    assert!(noted(&data) && said.contains(words), "{data} {said}");
+    let (data, said) = run(&["perplexity", "--tokens", "20", "--json", "--model"]);
+    assert_eq!(data["runs"][0]["policy"], "vanilla");
+    assert!(noted(&data) && said.contains(words), "{data} {said}");
+    let place = tempfile::tempdir().expect("a folder");
+    let out = place.path().join("long").to_str().expect("UTF-8").to_owned();
+    let (data, _) = run(&["perplexity", "--tokens", "20", "--out", &out, "--json", "--model"]);
+    assert!(data["runs"][0]["policy"] == "vanilla" && noted(&data), "{data}");
+    let (data, said) = run(&[
+        "generation-quality",
+        "--lengths",
+        "8",
+        "--tokens",
+        "4",
+        "--samples",
+        "1",
+        "--json",
+        "--model",
+    ]);
+    let policies: Vec<_> = data["runs"].as_array().expect("runs").iter().map(|run| &run["policy"]).collect();
+    assert_eq!(policies, ["vanilla"]);
+    assert!(said.contains("positions are learned"), "{said}");
+    // A policy that is asked for is refused, not replaced.
+    let asked = ["generate", "--prompt", "ab", "--policy", "lm-infinite", "--model"];
+    let output = program().args(asked).arg(folder.path()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -216,6 +216,15 @@ pub fn golden_file(name: &str) -> Vec<Vec<u8>> {
     vec![std::fs::read(golden(name)).expect("a golden")]
 }
 
+/// A file of `goldens/unigram/`, unpacked.
+pub fn golden_model(name: &str) -> Vec<u8> {
+    let path = goldens().join(format!("unigram/{name}.model.gz"));
+    let mut model = Vec::new();
+    let file = std::fs::File::open(path).expect("a golden");
+    flate2::read::GzDecoder::new(file).read_to_end(&mut model).expect("unpacks");
+    model
+}
+
 /// A field of bytes of a Protocol Buffers message.
 pub fn bytes_field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 0x80).expect("a short field");
@@ -246,12 +255,7 @@ pub fn sentencepiece_models() -> Vec<Vec<u8>> {
     ];
     // BPE; no spaces taken away.
     let few = [pieces.concat(), bytes_field(2, &[3 << 3, 2]), bytes_field(3, &[4 << 3, 0])].concat();
-    let unigram = ["rules", "bytes"].map(|name| {
-        let file = std::fs::File::open(goldens().join(format!("unigram/{name}.model.gz"))).expect("a golden");
-        let mut model = Vec::new();
-        flate2::read::GzDecoder::new(file).read_to_end(&mut model).expect("unpacks");
-        model
-    });
+    let unigram = ["rules", "bytes", "unused"].map(golden_model);
     [golden_file("tokenizer.model"), vec![few], unigram.to_vec()].concat()
 }
 

@@ -1,20 +1,18 @@
 //! What is fuzzed: everything that reads files or texts of users, used as the program uses it.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use lm_infinite::checkpoint::{self, LoadedModel};
+use lm_infinite::checkpoint;
 use lm_infinite::hub::Cache;
 use lm_infinite::policy::{PolicySpec, parse_length, region};
 use lm_infinite::session::{Decoder, Session};
-use lm_infinite::tokenizer::{ChatMessage, ChatTemplate, Tokenizer};
+use lm_infinite::tokenizer::{ChatMessage, ChatTemplate};
 use lm_infinite::{qasper, text};
 
-use super::{Outcome, Target, file, results, seeds};
-
-/// Bytes that a model may take to load and to run, whatever it is: tables, regular expressions, threads.
-const MODEL: [usize; 2] = [8 << 20, 64];
+use super::uses::{MODEL, check_model, check_tokenizer, own_folder, rendered};
+use super::{Outcome, Target, checkpoints, file, results, seeds};
 
 /// Bytes that texts may take: what is read, and what it becomes.
 const TEXT: [usize; 2] = [4 << 20, 16];
@@ -31,19 +29,13 @@ const TRAINED: u64 = 4096;
 /// Where `folder` cannot be written.
 pub fn all(folder: &Path) -> std::io::Result<Vec<Target>> {
     let mut targets = models(folder)?;
+    targets.extend(checkpoints::targets(folder)?);
     targets.extend(tokenizers(folder)?);
     targets.push(words("policy", seeds::policies(), check_policy));
     targets.extend(texts(folder)?);
     targets.push(snapshots(folder)?);
     targets.extend(results::targets(folder)?);
     Ok(targets)
-}
-
-/// A folder of its own for one target.
-fn own_folder(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
-    let folder = folder.join(name);
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
 }
 
 /// A target that reads words; bytes that are no UTF-8 are replaced, as no caller can have them.
@@ -152,76 +144,8 @@ fn tokenizers(folder: &Path) -> std::io::Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// Reads a tokenizer and encodes texts.
-fn check_tokenizer(folder: &Path) -> Outcome {
-    match Tokenizer::from_folder(folder, 1000) {
-        Ok(tokenizer) => {
-            let mut told = format!("{:?} {:?} {:?}\n", tokenizer.notes(), tokenizer.bos(), tokenizer.eos());
-            encoded(&tokenizer, 1000, &mut told);
-            Outcome::Accepted(told)
-        }
-        Err(error) => Outcome::refused(error),
-    }
-}
-
 /// Bytes that a template may take: it is a program, so the limits of its interpreter decide, not its length.
 const TEMPLATE: [usize; 2] = [64 << 20, 64];
-
-/// Loads a model and runs it for a few tokens.
-fn check_model(path: &Path) -> Outcome {
-    let reference = path.to_str().expect("the folder of the harness is UTF-8");
-    match checkpoint::load(reference, &Cache::at("no-cache")) {
-        Ok(loaded) => used(loaded).map_or_else(Outcome::refused, Outcome::Accepted),
-        Err(error) => Outcome::refused(error),
-    }
-}
-
-/// What a model says and does; refusals count as refusals of the file.
-fn used(loaded: LoadedModel) -> lm_infinite::Result<String> {
-    let mut told = format!("{} {:?} {:?}\n", loaded.name, loaded.config, loaded.notes);
-    let tokenizer = loaded.tokenizer;
-    encoded(&tokenizer, loaded.config.vocabulary, &mut told);
-    if let Some(template) = &loaded.chat_template {
-        told += &rendered(template);
-    }
-    let (vocabulary, trained) = (loaded.config.vocabulary, loaded.config.trained_length);
-    let decoder = Arc::new(Decoder::new(loaded.config, loaded.weights)?);
-    for policy in &seeds::POLICIES[..2] {
-        let policy = PolicySpec::parse(policy, trained)?.policy;
-        let mut session = Session::new(decoder.clone(), policy)?;
-        session.feed(&[0, vocabulary as u32 - 1, 0], None)?;
-        let logits = session.logits().expect("tokens were read");
-        assert_eq!(logits.len(), vocabulary, "one logit per token");
-        let bits: Vec<u32> = logits.iter().map(|logit| logit.to_bits()).collect();
-        let _ = writeln!(told, "{bits:?}");
-    }
-    Ok(told)
-}
-
-/// Tokens of some texts, each smaller than `limit`, and their texts again.
-fn encoded(tokenizer: &Tokenizer, limit: usize, told: &mut String) {
-    for text in ["the é 日 <|endoftext|>the  \n", " is", ""] {
-        for ids in [tokenizer.encode(text), tokenizer.encode_continuation(text)] {
-            match ids.and_then(|ids| Ok((tokenizer.decode(&ids)?, ids))) {
-                Ok((text, ids)) => {
-                    assert!(ids.iter().all(|&id| (id as usize) < limit), "{ids:?}");
-                    let mut stream = tokenizer.stream_after(&ids);
-                    let last: Vec<_> = ids.iter().map(|&id| stream.push(id)).collect();
-                    let _ = writeln!(told, "{ids:?} {text:?} {last:?}");
-                }
-                Err(error) => *told += &error.to_string(),
-            }
-        }
-    }
-}
-
-fn rendered(template: &ChatTemplate) -> String {
-    let messages = [ChatMessage::new("user", " Hi, the é "), ChatMessage::new("assistant", "1 < 2")];
-    match template.render(&messages, true) {
-        Ok(text) => text,
-        Err(error) => error.to_string(),
-    }
-}
 
 fn check_template(folder: &Path) -> Outcome {
     match ChatTemplate::from_folder(folder) {

@@ -183,6 +183,12 @@ fn what_the_cache_has_is_not_asked_for() {
     let output = perplexity(with_hub(&silent.endpoint, home).env("HF_HUB_OFFLINE", "yes"), "hf:acme/other");
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("HF_HUB_OFFLINE is set") && words.contains("acme/other"), "{words}");
+    assert!(words.contains("has nothing of it"), "{words}");
+    fs::write(hub.cached().join("refs/main"), commit).expect("written");
+    let file = format!("{}:tiny.gguf", main());
+    let output = perplexity(with_hub(&silent.endpoint, home).env("HF_HUB_OFFLINE", "1"), &file);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("does not have tiny.gguf"), "{words}");
     assert_eq!(silent.requests(), []);
     assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
 }

@@ -75,8 +75,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         kv_heads: "n_head",
         head_dim: "hidden_size",
         epsilon: "layer_norm_epsilon",
-        rope_theta: "n_head",
-        rope_dim: "n_head",
+        rope_theta: None,
+        rope_dim: None,
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)

@@ -85,8 +85,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         kv_heads: "num_kv_heads",
         head_dim: "hidden_size",
         epsilon: "layer_norm_epsilon",
-        rope_theta: "rope_theta",
-        rope_dim: "hidden_size",
+        rope_theta: Some("rope_theta"),
+        rope_dim: Some("hidden_size"),
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)

@@ -67,8 +67,8 @@ fn config(fields: &mut Fields<'_>, _: &mut Vec<Note>) -> Result<ModelConfig> {
         kv_heads: "n_head",
         head_dim: "n_embd",
         epsilon: "layer_norm_epsilon",
-        rope_theta: "n_positions",
-        rope_dim: "n_positions",
+        rope_theta: None,
+        rope_dim: None,
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)

@@ -69,8 +69,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         kv_heads: "num_attention_heads",
         head_dim: "hidden_size",
         epsilon: "layer_norm_eps",
-        rope_theta: ROPE.theta,
-        rope_dim: "rotary_pct",
+        rope_theta: Some(ROPE.theta),
+        rope_dim: Some("rotary_pct"),
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)

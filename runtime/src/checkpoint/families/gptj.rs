@@ -74,8 +74,8 @@ fn config(fields: &mut Fields<'_>, _: &mut Vec<Note>) -> Result<ModelConfig> {
         kv_heads: "n_head",
         head_dim: "n_embd",
         epsilon: "layer_norm_epsilon",
-        rope_theta: "rotary_dim",
-        rope_dim: "rotary_dim",
+        rope_theta: None,
+        rope_dim: Some("rotary_dim"),
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)

@@ -121,8 +121,8 @@ pub(super) fn check(json: &Json, config: &ModelConfig) -> Result<()> {
             Norm::Layer { .. } => "layer_norm_eps",
             Norm::Rms { .. } => "rms_norm_eps",
         },
-        rope_theta: "rope_theta",
-        rope_dim: "head_dim",
+        rope_theta: Some("rope_theta"),
+        rope_dim: Some("head_dim"),
     };
     check::check(json.path(), config, &names)
 }

@@ -73,8 +73,8 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         kv_heads: "n_heads",
         head_dim: "d_model",
         epsilon: "layer_norm_epsilon",
-        rope_theta: "attn_config",
-        rope_dim: "attn_config",
+        rope_theta: None,
+        rope_dim: None,
     };
     check::check(json.path(), &config, &names)?;
     Ok(config)
