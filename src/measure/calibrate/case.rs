@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::texts::Source;
 use crate::diagnose::{FactorVerdict, Outcome, RunMeasurement};
 
+/// A case by the number of its text and of its row.
+pub type CaseKey = (usize, usize);
+
 /// Seed of the intervals of readings.
 const SEED: u64 = 0;
 
@@ -127,7 +130,7 @@ pub struct Measured {
 
 impl Measured {
     /// Which case it is: its text and its row.
-    pub fn key(&self) -> (usize, usize) {
+    pub fn key(&self) -> CaseKey {
         (self.text, self.case.row)
     }
 }

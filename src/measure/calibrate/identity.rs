@@ -3,7 +3,7 @@
 use lm_infinite_runtime::model::ModelDigest;
 use serde::{Deserialize, Serialize};
 
-use super::case::{Measured, reading};
+use super::case::{CaseKey, Measured, reading};
 use super::plan::{Plan, Row, Subject};
 use super::random_model::RANDOM_TRAINED_LENGTH;
 use super::result::Calibration;
@@ -131,7 +131,7 @@ impl Identity {
     }
 
     /// Whether there is a case of this text in this row.
-    pub fn has(&self, (text, row): (usize, usize)) -> bool {
+    pub fn has(&self, (text, row): CaseKey) -> bool {
         self.rows.get(row).is_some_and(|row| row.texts.contains(&text))
     }
 

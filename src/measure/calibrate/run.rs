@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lm_infinite_runtime::policy::{AttentionPolicy, PolicySpec};
 use lm_infinite_runtime::session::Decoder;
 
-use super::case::{Case, Measured, judged, reading};
+use super::case::{Case, CaseKey, Measured, judged, reading};
 use super::identity::Identity;
 use super::plan::{Plan, PlannedRow};
 use super::result::Calibration;
@@ -55,7 +55,7 @@ pub fn calibrate(plan: &Plan, progress: &dyn Fn(u64), stop: &dyn Fn() -> bool) -
 pub fn measure(
     plan: &Plan,
     shard: Shard,
-    is_done: &dyn Fn((usize, usize)) -> bool,
+    is_done: &dyn Fn(CaseKey) -> bool,
     mut take: impl FnMut(Measured) -> Result<()>,
     stop: &dyn Fn() -> bool,
 ) -> Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lm_infinite_runtime::files::{resolve, write_whole};
 use serde::{Deserialize, Serialize};
 
-use super::case::Measured;
+use super::case::{CaseKey, Measured};
 use super::identity::{Difference, Identity};
 use crate::error::{Error, Result};
 use crate::long_run::Shard;
@@ -135,8 +135,8 @@ impl Workspace {
         Ok(())
     }
 
-    /// Files of cases here, with text and row; without them, what a killed process left half written.
-    fn names(&self) -> Result<Vec<(String, Option<(usize, usize)>)>> {
+    /// Files of cases here, with what they are of; without it, what a killed process left half written.
+    fn names(&self) -> Result<Vec<(String, Option<CaseKey>)>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
             let entry = entry.map_err(Error::io(&self.folder))?;
@@ -155,7 +155,7 @@ impl Workspace {
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     /// A case, by text and row.
-    Case((usize, usize)),
+    Case(CaseKey),
     /// One that was being written.
     Half,
     /// Nothing of a calibration.
