@@ -124,6 +124,8 @@ fn a_conversation_has_turns_of_every_policy_and_is_saved() {
     assert!(!says(&window, "has no chat template"));
     number(&mut window, "New tokens", "9");
     type_into(&mut window, "System message", "You are a ship.");
+    // The text that is gone on with by itself may not be done; until then nothing can be sent.
+    wait_until_done(&mut window);
     for message in ["Who goes there?", "And why?"] {
         type_into(&mut window, "Message", message);
         press(&mut window, "Send");
