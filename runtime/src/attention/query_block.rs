@@ -46,19 +46,19 @@ struct Rotated {
 }
 
 /// Some keys of a run, row `r` at `r · stride`.
-pub struct Keys<'a> {
+struct Keys<'a> {
     /// Position of the first.
-    pub first: u64,
+    first: u64,
     /// Its place in the run.
-    pub at: usize,
+    at: usize,
     /// How many; at least one.
-    pub len: usize,
+    len: usize,
     /// Before the position encoding.
-    pub keys: Stored<'a>,
+    keys: Stored<'a>,
     /// Laid out as the keys.
-    pub values: Stored<'a>,
+    values: Stored<'a>,
     /// Numbers from one row to the next.
-    pub stride: usize,
+    stride: usize,
 }
 
 /// The queries of heads `kv_head · group ..` at chunk rows `first..first + count`.
