@@ -35,7 +35,7 @@ impl Rows<'_> {
     }
 }
 
-/// Angles of each row, by which the pairs of its first numbers are rotated ([`rotate`]).
+/// Angles of each row, by which the pairs of its first numbers are rotated ([`rotate`](crate::kernels::elementwise::rotate)).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Angles<'a> {
     /// Cosines and sines. [rows, 2, half]
