@@ -40,7 +40,7 @@ impl Workspace {
     /// Begins a calibration in `folder`, which is made.
     ///
     /// # Errors
-    /// A folder that cannot be written; as [`FolderLock::take`].
+    /// A folder that cannot be written; a folder that another process writes to.
     pub fn begin(folder: &Path, identity: &Identity, shard: Shard) -> Result<Self> {
         let folder = resolve(folder)?;
         let lock = FolderLock::take(&folder)?;
@@ -56,7 +56,7 @@ impl Workspace {
     /// Goes on with the calibration in `folder`. Returns the cases that are judged.
     ///
     /// # Errors
-    /// No unfinished calibration, a damaged one, or another than `identity` and `shard`; as [`FolderLock::take`].
+    /// No unfinished calibration, a damaged one, or another than `identity` and `shard`; a folder that another process writes to.
     pub fn resume(folder: &Path, identity: &Identity, shard: Shard) -> Result<(Self, Vec<Measured>)> {
         let folder = resolve(folder)?;
         let path = folder.join(FILE);

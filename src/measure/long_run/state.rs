@@ -69,7 +69,7 @@ impl Workspace {
     /// In `folder`, which is made.
     ///
     /// # Errors
-    /// As [`FolderLock::take`].
+    /// A folder that another process writes to.
     pub fn new(folder: &Path, identity: Identity) -> Result<Self> {
         let folder = resolve(folder)?;
         let lock = FolderLock::take(&folder)?;
