@@ -58,7 +58,7 @@ impl PlaceMap {
     /// Writes it to `path`, with the ending of the format.
     ///
     /// # Errors
-    /// As [`Figure::write`].
+    /// A file that cannot be written, or a figure that cannot be drawn.
     pub fn write(&self, path: &Path, format: Format, sizing: Sizing) -> Result<()> {
         let raster = |size| {
             let [from, to] = Self::square(size);
