@@ -9,26 +9,11 @@ if [ "${1-}" != inside ]; then
   need_system
   need_packages xvfb xauth xclip xdotool openbox x11-utils libegl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   cargo build --release --workspace --bin lm-infinite-gui
-  # A display server that never shows a window says nothing about the program: what was seen is printed, and another one is started.
-  for attempt in 1 2 3; do
-    code=0
-    xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" "$0" inside || code=$?
-    [ "$code" = 75 ] || exit "$code"
-    echo "attempt $attempt of 3: no window was shown" >&2
-  done
-  exit 1
+  on_a_screen "$0"
+  exit
 fi
 
-# On a Wayland desktop the window would open there, and not on the screen in memory.
-unset WAYLAND_DISPLAY WAYLAND_SOCKET
-openbox > /dev/null 2>&1 &
-manager=$!
-# A window manager is there once it has put its name on the root window.
-end=$((SECONDS + 30))
-until timeout 5 xprop -root _NET_SUPPORTING_WM_CHECK 2> /dev/null | grep -q "window id"; do
-  [ $SECONDS -lt $end ] || { echo "the window manager does not come up" >&2; break; }
-  sleep 0.2
-done
+start_window_manager
 "${CARGO_TARGET_DIR:-target}/release/lm-infinite-gui" --tokens 600 &
 window=$!
 trap 'kill $window $manager 2> /dev/null || true' EXIT

@@ -11,18 +11,11 @@ if [ "${1-}" != inside ]; then
   need_packages imagemagick xvfb xauth xdotool openbox x11-utils libegl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   cargo build --release --workspace --bin lm-infinite-gui
   if [ $# -gt 0 ]; then mkdir -p "$1"; folder=$(cd "$1" && pwd); else folder=$(mktemp -d); fi
-  # A display server that never shows a window says nothing about the program: another one is started.
-  for attempt in 1 2 3; do
-    code=0
-    xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" "$0" inside "$folder" || code=$?
-    [ "$code" = 75 ] || exit "$code"
-    echo "attempt $attempt of 3: no window was shown" >&2
-  done
-  exit 1
+  on_a_screen "$0" "$folder"
+  exit
 fi
 
 folder=$2
-unset WAYLAND_DISPLAY WAYLAND_SOCKET
 program=${CARGO_TARGET_DIR:-target}/release/lm-infinite-gui
 scratch=$(mktemp -d)
 window='' manager=''
@@ -30,13 +23,7 @@ trap 'kill $window $manager 2> /dev/null || true; rm -rf "$scratch"' EXIT
 # The window is that of somebody who has seen the tour and nothing else.
 export XDG_CONFIG_HOME=$scratch/config
 kept=$XDG_CONFIG_HOME/lm-infinite
-openbox > /dev/null 2>&1 &
-manager=$!
-end=$((SECONDS + 30))
-until timeout 5 xprop -root _NET_SUPPORTING_WM_CHECK 2> /dev/null | grep -q "window id"; do
-  [ $SECONDS -lt $end ] || { echo "the window manager does not come up" >&2; break; }
-  sleep 0.2
-done
+start_window_manager
 
 # Regions of the screen: width × height + left + top.
 tiles=1030x810+180+100 runs=176x860+0+46 timeline=1400x70+0+925 inspector=185x860+1213+46 words=465x24+930+22 screen=1400x975+0+24
@@ -63,32 +50,23 @@ difference() {
   { compare -metric MAE "$scratch/a.png" "$scratch/b.png" null: 2>&1 || true; } | sed -n 's/.*(\(.*\)).*/\1/p'
 }
 exceeds() { awk -v value="${1:-0}" -v least="$2" 'BEGIN { exit !(value > least) }'; }
-# The picture of the flow differs from that of an earlier one in a region: it is taken again and again for a minute.
-changed() {
-  local before=$1 region=$2 least=${3:-0.002} end=$((SECONDS + 60)) by=0
+# The picture of the flow is taken again and again, for a minute, until what differs from an earlier one in a region is more, or less,
+# than a bound.
+until_differs() {
+  local before=$1 region=$2 wanted=$3 bound=$4 otherwise=$5 end=$((SECONDS + 60)) by is
   away
   while :; do
     shot "$flow"
     by=$(difference "$before" "$flow" "$region")
-    exceeds "$by" "$least" && break
+    if exceeds "$by" "$bound"; then is=more; else is=less; fi
+    [ $is != "$wanted" ] || break
     is_there
-    [ $SECONDS -lt $end ] || { echo "$flow: the region $region has not changed since $before ($by)" >&2; exit 1; }
+    [ $SECONDS -lt $end ] || { echo "$flow: the region $region $otherwise $before ($by)" >&2; exit 1; }
     sleep 0.3
   done
 }
-# It comes to look like an earlier one again.
-like() {
-  local before=$1 region=$2 most=${3:-0.002} end=$((SECONDS + 60)) by=1
-  away
-  while :; do
-    shot "$flow"
-    by=$(difference "$before" "$flow" "$region")
-    exceeds "$by" "$most" || break
-    is_there
-    [ $SECONDS -lt $end ] || { echo "$flow: the region $region does not look as in $before ($by)" >&2; exit 1; }
-    sleep 0.3
-  done
-}
+changed() { until_differs "$1" "$2" more "${3:-0.002}" "has not changed since"; }
+like() { until_differs "$1" "$2" less "${3:-0.002}" "does not look as in"; }
 # Nothing moves in a region any more.
 rests() {
   local region=$1 end=$((SECONDS + 60)) by=1

@@ -34,3 +34,30 @@ need_system() {
   if ! command -v cargo > /dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
   command -v cargo > /dev/null || { echo "needs Rust 1.95 or newer: https://rustup.rs" >&2; return 1; }
 }
+
+# Runs `SCRIPT inside ARGUMENTS` on a screen in memory. A display server that never shows a window (then SCRIPT ends with 75) says nothing
+# about the program: another one is started, at most three.
+on_a_screen() {
+  local attempt code script=$1
+  shift
+  for attempt in 1 2 3; do
+    code=0
+    xvfb-run --auto-servernum --server-args "-screen 0 1400x1000x24" "$script" inside "$@" || code=$?
+    [ "$code" = 75 ] || return "$code"
+    echo "attempt $attempt of 3: no window was shown" >&2
+  done
+  return 1
+}
+
+# Starts a window manager, as `manager`, and waits until it has put its name on the root window.
+start_window_manager() {
+  # On a Wayland desktop the window would open there, and not on the screen in memory.
+  unset WAYLAND_DISPLAY WAYLAND_SOCKET
+  openbox > /dev/null 2>&1 &
+  manager=$!
+  local end=$((SECONDS + 30))
+  until timeout 5 xprop -root _NET_SUPPORTING_WM_CHECK 2> /dev/null | grep -q "window id"; do
+    [ $SECONDS -lt $end ] || { echo "the window manager does not come up" >&2; break; }
+    sleep 0.2
+  done
+}

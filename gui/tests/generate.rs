@@ -18,17 +18,11 @@ fn press(window: &mut Shown, name: &str) {
 }
 
 fn number(window: &mut Shown, field: &str, value: &str) {
-    window.get_by_label(field).focus();
-    window.run_steps(2);
-    window.key_press_modifiers(Modifiers::COMMAND, Key::A);
-    window.run_steps(2);
-    window.get_by_label(field).type_text(value);
-    window.run_steps(2);
+    type_into(window, field, value);
     window.key_press(Key::Enter);
     window.run_steps(2);
 }
 
-/// Waits until nothing more comes.
 fn wait_until_done(window: &mut Shown) {
     let start = Instant::now();
     loop {

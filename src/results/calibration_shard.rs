@@ -1,6 +1,5 @@
 //! The result folder of a shard of a calibration: `calibration-shard.json`, and `cases.msgpack` with the cases that `merge` puts together.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use super::RunInfo;
 use super::shards;
 use super::storable::{Part, Storable};
-use super::store::{from_json, save, to_json};
+use super::store::{from_json, from_msgpack, save, to_json, to_msgpack};
 use crate::calibrate::{Calibration, CalibrationShard, Difference};
 use crate::error::{Error, Result};
 
@@ -25,10 +24,7 @@ impl Storable for CalibrationShard {
     fn write(&self, folder: &Path) -> Result<()> {
         to_json(&folder.join(Self::FILE), self, true)?;
         save(&folder.join("summary.txt"), &CalibrationShard::summary(self))?;
-        let path = folder.join(CASES);
-        let bytes = rmp_serde::to_vec(&self.cases);
-        let bytes = bytes.map_err(|e| Error::io(&path)(std::io::Error::other(e)))?;
-        fs::write(&path, bytes).map_err(Error::io(path))
+        to_msgpack(&folder.join(CASES), &self.cases)
     }
 
     fn draw(&self, _: &RunInfo, _: &Path) -> Result<Vec<PathBuf>> {
@@ -37,10 +33,7 @@ impl Storable for CalibrationShard {
 
     fn read(folder: &Path) -> Result<Self> {
         let mut shard: Self = from_json(&folder.join(Self::FILE))?;
-        let path = folder.join(CASES);
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        shard.cases = rmp_serde::from_slice(&bytes)
-            .map_err(|e| Error::malformed(&path, "cases", "those of a shard of a calibration", e))?;
+        shard.cases = from_msgpack(&folder.join(CASES), "cases", "those of a shard of a calibration")?;
         Ok(shard)
     }
 
@@ -61,8 +54,7 @@ impl Storable for CalibrationShard {
     /// The calibration of the whole, number by number.
     fn merge(mut parts: Vec<Part<Self>>) -> Result<(Calibration, RunInfo)> {
         parts.sort_by_key(|part| part.outcome.shard.index);
-        shards::same_and_whole(&parts, |part| part.shard)?;
-        let first = &parts[0];
+        let first = shards::same_and_whole(&parts, |part| part.shard)?;
         for part in &parts[1..] {
             if let Some(Difference { field, this, other }) =
                 first.outcome.identity.difference(&part.outcome.identity)
@@ -78,9 +70,11 @@ impl Storable for CalibrationShard {
         let mut notes = Vec::new();
         let mut cases = Vec::new();
         for part in parts {
-            notes.extend(
-                part.outcome.notes.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>(),
-            );
+            for note in part.outcome.notes {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
             cases.extend(part.outcome.cases);
         }
         let mut whole = identity.calibration(cases)?;

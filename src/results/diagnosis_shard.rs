@@ -1,6 +1,5 @@
 //! The result folder of a shard of a diagnosis: `shard.json`, and `sums.msgpack` with the numbers that `merge` adds.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use super::RunInfo;
 use super::shards;
 use super::storable::{Part, Storable};
-use super::store::{from_json, save, to_json};
+use super::store::{from_json, from_msgpack, save, to_json, to_msgpack};
 use crate::diagnose::{Diagnosis, DiagnosisShard, Sums};
 use crate::error::{Error, Result};
 
@@ -28,15 +27,12 @@ impl Storable for DiagnosisShard {
     fn write(&self, folder: &Path) -> Result<()> {
         to_json(&folder.join(Self::FILE), self, true)?;
         save(&folder.join("summary.txt"), &DiagnosisShard::summary(self))?;
-        let path = folder.join(NUMBERS);
         let mut runs = Vec::new();
         for run in &self.runs {
             let nothing = || Error::input(format!("policy {}", run.policy), "nothing was counted");
             runs.push((&run.nll, run.sums.as_ref().ok_or_else(nothing)?));
         }
-        let bytes = rmp_serde::to_vec(&(&self.reference, runs));
-        let bytes = bytes.map_err(|e| Error::io(&path)(std::io::Error::other(e)))?;
-        fs::write(&path, bytes).map_err(Error::io(path))
+        to_msgpack(&folder.join(NUMBERS), &(&self.reference, runs))
     }
 
     fn draw(&self, _: &RunInfo, _: &Path) -> Result<Vec<PathBuf>> {
@@ -47,9 +43,7 @@ impl Storable for DiagnosisShard {
     fn read(folder: &Path) -> Result<Self> {
         let mut shard: Self = from_json(&folder.join(Self::FILE))?;
         let path = folder.join(NUMBERS);
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        let numbers: Numbers = rmp_serde::from_slice(&bytes)
-            .map_err(|e| Error::malformed(&path, "numbers", "those of a shard of a diagnosis", e))?;
+        let numbers: Numbers = from_msgpack(&path, "numbers", "those of a shard of a diagnosis")?;
         if numbers.1.len() != shard.runs.len() {
             let expected = format!("those of {} policies", shard.runs.len());
             return Err(Error::malformed(path, "numbers", expected, numbers.1.len()));

@@ -1,4 +1,4 @@
-//! Files of a result folder: texts and JSON.
+//! Files of a result folder: texts, JSON and MessagePack.
 
 use std::fs;
 use std::path::Path;
@@ -27,4 +27,16 @@ pub fn from_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).map_err(Error::io(path))?;
     serde_json::from_str(&text)
         .map_err(|e| Error::malformed(path, format!("line {}", e.line()), "a result", e))
+}
+
+/// Writes `value` as MessagePack.
+pub fn to_msgpack(path: &Path, value: &impl Serialize) -> Result<()> {
+    let bytes = rmp_serde::to_vec(value).map_err(|e| Error::io(path)(std::io::Error::other(e)))?;
+    fs::write(path, bytes).map_err(Error::io(path))
+}
+
+/// Reads MessagePack, of which `field` is `expected`.
+pub fn from_msgpack<T: DeserializeOwned>(path: &Path, field: &str, expected: &str) -> Result<T> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    rmp_serde::from_slice(&bytes).map_err(|e| Error::malformed(path, field, expected, e))
 }

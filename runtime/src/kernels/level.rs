@@ -1,4 +1,4 @@
-//! The instruction sets that products of block-quantized rows are written out for.
+//! The instruction sets that products of block-quantized rows, and of a few vectors with many rows, are written out for.
 
 use candle_core::quantized::GgmlDType;
 

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::base64;
 use super::charsmap::CharsMap;
 use crate::error::{Error, Result};
 
@@ -36,9 +37,9 @@ fn check_tables(path: &Path, step: &Value, field: &str) -> Result<()> {
                 got,
             ))
         };
-        let bytes = match table.as_str().map(base64::decode) {
-            Some(Some(bytes)) => bytes,
-            Some(None) => return refuse("a text that is no base64".to_owned()),
+        let bytes = match table.as_str().map(|table| STANDARD.decode(table)) {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(e)) => return refuse(format!("a text that is no base64: {e}")),
             None => return refuse(table.to_string()),
         };
         if let Err(got) = CharsMap::read(&bytes).and_then(|table| table.check_every_text()) {

@@ -4,7 +4,6 @@
 //! reading GGUF's vocabularies, refusing malformed files, each file's own rule about BOS, texts in pieces, which tokens
 //! end a text, long texts, and streams.
 
-mod base64;
 mod byte_level;
 mod charsmap;
 mod checks;

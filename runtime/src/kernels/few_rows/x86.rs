@@ -38,62 +38,40 @@ macro_rules! by_count {
     };
 }
 
-#[target_feature(enable = "avx512f,avx2,f16c,fma")]
-pub unsafe fn dot_products_512(
-    vectors: &[f32],
-    rows: &Rows<'_>,
-    angles: &Angles<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    by_type_and_count!(
-        products,
-        __m512,
-        rows.numbers,
-        vectors.len() / rows.width,
-        vectors,
-        rows,
-        angles,
-        out,
-        out_stride
-    );
+/// The two products, with the instructions of one kind of register.
+macro_rules! with_registers {
+    ($lanes:ty, $features:literal, $dot_products:ident, $add_weighted:ident) => {
+        /// # Safety
+        /// On a processor with these instructions; lengths as [`super::dot_products_at`] checks them, widths whole registers.
+        #[target_feature(enable = $features)]
+        pub unsafe fn $dot_products(
+            vectors: &[f32],
+            rows: &Rows<'_>,
+            angles: &Angles<'_>,
+            out: &mut [f32],
+            out_stride: usize,
+        ) {
+            let count = vectors.len() / rows.width;
+            by_type_and_count!(products, $lanes, rows.numbers, count, vectors, rows, angles, out, out_stride);
+        }
+
+        /// # Safety
+        /// On a processor with these instructions; lengths as [`super::add_weighted_at`] checks them, widths whole registers.
+        #[target_feature(enable = $features)]
+        pub unsafe fn $add_weighted(weights: &[f32], rows: &Rows<'_>, out: &mut [f32]) {
+            let count = weights.len() / rows.count;
+            by_type_and_count!(weighted, $lanes, rows.numbers, count, weights, rows, out);
+        }
+    };
 }
 
-#[target_feature(enable = "avx2,f16c,fma")]
-pub unsafe fn dot_products_256(
-    vectors: &[f32],
-    rows: &Rows<'_>,
-    angles: &Angles<'_>,
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    by_type_and_count!(
-        products,
-        __m256,
-        rows.numbers,
-        vectors.len() / rows.width,
-        vectors,
-        rows,
-        angles,
-        out,
-        out_stride
-    );
-}
-
-#[target_feature(enable = "avx512f,avx2,f16c,fma")]
-pub unsafe fn add_weighted_512(weights: &[f32], rows: &Rows<'_>, out: &mut [f32]) {
-    by_type_and_count!(weighted, __m512, rows.numbers, weights.len() / rows.count, weights, rows, out);
-}
-
-#[target_feature(enable = "avx2,f16c,fma")]
-pub unsafe fn add_weighted_256(weights: &[f32], rows: &Rows<'_>, out: &mut [f32]) {
-    by_type_and_count!(weighted, __m256, rows.numbers, weights.len() / rows.count, weights, rows, out);
-}
+with_registers!(__m512, "avx512f,avx2,f16c,fma", dot_products_512, add_weighted_512);
+with_registers!(__m256, "avx2,f16c,fma", dot_products_256, add_weighted_256);
 
 /// Rows that are asked for before they are needed: the processor's own prefetching ends with each page of 4 kB.
 const AHEAD: usize = 16;
 
-/// Asks for `count` rows of those that stand [`AHEAD`] of `row`. What is behind the last row is asked for in vain.
+/// Asks for the `count` rows that stand [`AHEAD`] rows behind `row`. What is behind the last row is asked for in vain.
 #[inline(always)]
 fn prefetch<N: Number>(row: *const N, count: usize, rows: &Rows<'_>) {
     for r in AHEAD..AHEAD + count {
