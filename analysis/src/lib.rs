@@ -53,6 +53,8 @@ pub use bins::Bins;
 pub use curve::BandCurve;
 pub use error::{Error, Result};
 pub use head_means::HeadMeans;
+#[cfg(feature = "drift")]
+pub use linalg::lapack_on_calling_thread;
 pub use map::AttentionMaps;
 pub use moments::Moments;
 pub use non_finite::NonFinite;

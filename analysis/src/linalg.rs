@@ -5,6 +5,19 @@ use ndarray_linalg::{EighInto, FactorizeCInto, JobSvd, SVDDCInto, SolveC, UPLO};
 
 use crate::error::{Error, Result};
 
+/// From now on OpenBLAS computes on the thread that calls it, in this whole process.
+///
+/// For programs that run their own threads: those of OpenBLAS wait for work by yielding in a loop, which costs more processor
+/// time than the small matrices here are worth.
+pub fn lapack_on_calling_thread() {
+    unsafe extern "C" {
+        fn openblas_set_num_threads(threads: std::ffi::c_int);
+    }
+    // SAFETY: the declaration is that of OpenBLAS's `cblas.h`, and OpenBLAS is what is linked (`ndarray-linalg`'s feature
+    // `openblas-system`). It may be called at any time.
+    unsafe { openblas_set_num_threads(1) }
+}
+
 /// Singular values (descending) and right singular vectors, of shapes `[r]` and [r, columns], r = min(rows, columns).
 ///
 /// Every vector has the sign that makes its largest coordinate positive (the first one of equals): LAPACK leaves the

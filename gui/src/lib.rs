@@ -62,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> 
             .with_min_inner_size([760.0, 520.0]),
         ..Default::default()
     };
+    lm_infinite_analysis::lapack_on_calling_thread();
     let mut window = window::Window::new(&args)?;
     if let Some(path) = path {
         window.remember(path, memory, damage, nothing_asked);

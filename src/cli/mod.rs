@@ -95,6 +95,7 @@ fn configure_threads(threads: Option<u16>) -> anyhow::Result<()> {
     }
     // The pool exists already when a program calls `run` twice; then it stays as it is.
     let _ = builder.build_global();
+    lm_infinite_analysis::lapack_on_calling_thread();
     Ok(())
 }
 

@@ -163,9 +163,7 @@ fn on_backend<B: DrawingBackend>(
     draw: &dyn Fn(&mut dyn Canvas),
 ) -> std::result::Result<(), String> {
     let mut canvas = BackendCanvas::new(backend.into_drawing_area(), f64::from(scale));
-    let (width, height) = canvas.area.dim_in_pixel();
-    let corner = (f64::from(width) / canvas.scale, f64::from(height) / canvas.scale);
-    canvas.rect((0.0, 0.0), corner, theme::PAPER, 1.0);
+    canvas.area.fill(&rgba(theme::PAPER, 1.0)).map_err(|e| e.to_string())?;
     draw(&mut canvas);
     let presented = canvas.area.present().map_err(|e| e.to_string());
     canvas.failure.map_or(presented, Err)
@@ -175,23 +173,26 @@ fn on_backend<B: DrawingBackend>(
 pub(super) fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
     let count = (factor * factor) as u32;
     let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
-    let mut sums = vec![0_u32; width * 3];
+    // Most of a figure is paper: parts of this many blocks are looked at whole.
+    const BLOCKS: usize = 16;
+    let paper = vec![u8::MAX; 3 * factor * BLOCKS];
     for rows in pixels.chunks_exact(width * 3 * factor) {
-        // Most of a figure is paper.
-        if rows.iter().all(|&value| value == u8::MAX) {
-            small.resize(small.len() + width / factor * 3, u8::MAX);
-            continue;
-        }
-        sums.fill(0);
-        for row in rows.chunks_exact(width * 3) {
-            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value));
-        }
-        for block in sums.chunks_exact(3 * factor) {
-            let mut total = [0; 3];
-            for pixel in block.as_chunks::<3>().0 {
-                total.iter_mut().zip(pixel).for_each(|(total, value)| *total += value);
+        let row = |at: usize| &rows[at * width * 3..][..width / factor * factor * 3];
+        for from in (0..width / factor * factor * 3).step_by(paper.len()) {
+            let to = row(0).len().min(from + paper.len());
+            if (0..factor).all(|at| row(at)[from..to] == paper[..to - from]) {
+                small.resize(small.len() + (to - from) / factor, u8::MAX);
+                continue;
             }
-            small.extend(total.map(|sum| ((sum + count / 2) / count) as u8));
+            for block in (from..to).step_by(3 * factor) {
+                let mut total = [0; 3];
+                for at in 0..factor {
+                    for pixel in row(at)[block..block + 3 * factor].as_chunks::<3>().0 {
+                        total.iter_mut().zip(pixel).for_each(|(total, &value)| *total += u32::from(value));
+                    }
+                }
+                small.extend(total.map(|sum| ((sum + count / 2) / count) as u8));
+            }
         }
     }
     small
@@ -353,6 +354,32 @@ mod tests {
     fn averaging_halves_an_image() {
         let pixels = [[0, 0, 0], [200, 0, 0], [0, 100, 0], [0, 100, 4]].concat();
         assert_eq!(average(&pixels, 2, 2), [50, 50, 1]);
+    }
+
+    /// Also where a part is paper, and where the width is no multiple of the factor, whose last columns are left out.
+    #[test]
+    fn averages_are_those_of_the_plain_definition() {
+        for (width, height, factor) in [(1, 1, 1), (64, 4, 2), (67, 5, 2), (200, 6, 3), (33, 2, 2)] {
+            let pixel = |x: usize, y: usize, c: usize| match x / 40 % 2 {
+                0 => u8::MAX,
+                _ => (x * 31 + y * 17 + c * 101) as u8,
+            };
+            let all = |x: usize, y: usize| (0..3).map(move |c| pixel(x, y, c));
+            let pixels: Vec<u8> = (0..height).flat_map(|y| (0..width).flat_map(move |x| all(x, y))).collect();
+            let mean = |x: usize, y: usize, c: usize| {
+                let block = (0..factor).flat_map(|dy| (0..factor).map(move |dx| (dx, dy)));
+                let sum: u32 =
+                    block.map(|(dx, dy)| u32::from(pixel(x * factor + dx, y * factor + dy, c))).sum();
+                ((sum + (factor * factor / 2) as u32) / (factor * factor) as u32) as u8
+            };
+            let mut expected = Vec::new();
+            for y in 0..height / factor {
+                for x in 0..width / factor {
+                    expected.extend((0..3).map(|c| mean(x, y, c)));
+                }
+            }
+            assert!(average(&pixels, width, factor) == expected, "{width} × {height} by {factor}");
+        }
     }
 
     #[test]

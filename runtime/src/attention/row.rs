@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::query_block::{QueryBlock, Scratch};
-use crate::kernels::rotary::rotary_terms;
+use crate::kernels::rotary::rotary_dot;
 use crate::policy::{Region, region};
 use crate::position::PositionEncoding;
 use crate::probe::KeyRun;
@@ -57,7 +57,7 @@ fn each_attended(inputs: &Inputs<'_>, head: usize, t: usize, each: &mut dyn FnMu
     let query: Vec<f32> =
         inputs.queries[(t * heads + head) * head_dim..][..head_dim].iter().map(|x| x * temperature).collect();
     let wide: Vec<f64> = query.iter().copied().map(f64::from).collect();
-    let (mut spare, mut terms) = (Vec::new(), Vec::new());
+    let mut spare = Vec::new();
     let mut unpacked = Default::default();
     for run in inputs.runs(head / inputs.shape.group(), position..position + 1) {
         let run = run.read(&mut unpacked);
@@ -69,8 +69,7 @@ fn each_attended(inputs: &Inputs<'_>, head: usize, t: usize, each: &mut dyn FnMu
             let logit = match (inputs.encoding, inputs.table) {
                 (PositionEncoding::Rope(rope), Some(table)) => {
                     spare.resize(2 * table.half(), 0.0);
-                    terms.resize(table.half(), 0.0);
-                    rope_logit(&wide, key, table.row(distance, &mut spare), rope.magnitude, &mut terms)
+                    rope_logit(&wide, key, table.row(distance, &mut spare), rope.magnitude)
                 }
                 _ => inputs.encoding.logit(head, &query, key, distance),
             };
@@ -103,10 +102,9 @@ fn push(runs: &mut Vec<KeyRun>, position: u64, seen: Region, logit: f32) {
     }
 }
 
-/// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`, in f64; `terms` is room for one value a pair.
-fn rope_logit(query: &[f64], key: &[f32], row: &[f32], magnitude: f64, terms: &mut [f64]) -> f32 {
-    rotary_terms(query, key, row, terms);
-    let rotated: f64 = terms.iter().sum();
+/// `(R_d q)·k / sqrt(head_dim)` with the angles of `row`, in f64.
+fn rope_logit(query: &[f64], key: &[f32], row: &[f32], magnitude: f64) -> f32 {
+    let rotated = rotary_dot(query, key, row);
     let passed: f64 = (row.len()..query.len()).map(|j| query[j] * f64::from(key[j])).sum();
     ((rotated * magnitude.powi(2) + passed) / (query.len() as f64).sqrt()) as f32
 }

@@ -5,6 +5,7 @@ use lm_infinite_analysis::nll::{Break, NllByPosition};
 use lm_infinite_runtime::model::ModelConfig;
 use lm_infinite_runtime::policy::AttentionPolicy;
 use ndarray::Array3;
+use rayon::prelude::*;
 
 use super::collector::Measurements;
 use super::drift::Frame;
@@ -104,7 +105,7 @@ impl DiagnosisBuilder {
         if self.diagnosis.runs.is_empty() {
             self.frames = Frame::fit_all(&measured)?;
         }
-        let sites = self.frames.iter().map(|frame| frame.measure(&measured));
+        let sites = self.frames.par_iter().map(|frame| frame.measure(&measured));
         let drift: Vec<_> = sites.filter_map(Result::transpose).collect::<Result<_>>()?;
         let curves = Curves {
             logits: measured.logits.over_heads(),

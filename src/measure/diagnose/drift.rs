@@ -15,6 +15,7 @@ use lm_infinite_analysis::effect::{MeanEffect, block_length};
 use lm_infinite_analysis::{NonFinite, Proportion};
 use lm_infinite_runtime::probe::HiddenSite;
 use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::collector::{HiddenStates, Measurements};
@@ -114,7 +115,7 @@ impl Frame {
     pub fn fit_all(measured: &Measurements) -> Result<Vec<Self>> {
         let trained = measured.plan.trained_length;
         let fit = |states: &HiddenStates| Self::fit(states, trained).transpose();
-        measured.hidden.iter().filter_map(fit).collect()
+        measured.hidden.par_iter().filter_map(fit).collect()
     }
 
     fn fit(states: &HiddenStates, trained_length: u64) -> Result<Option<Self>> {
