@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Trains a small model of each kind of attention and diagnoses it: the table of docs/which-kind-fails-how.md.
+"""Trains small models of each kind of attention and diagnoses them: the tables of docs/which-kind-fails-how.md.
 
     python3 scripts/kinds.py PROGRAM CORPUS WORK [--seeds 0,1] [--table docs/results/kinds/kinds.csv]
 
 PROGRAM is `lm-infinite`, CORPUS the folder of `python3 runtime/assets/text/build_texts.py CORPUS`, WORK keeps models and results:
-what is there already is not done again.
+what is there already is not done again. Rows that the tables have of other seeds stay. Beside the table: `causes.csv`, `start.csv` (how
+many start tokens cost what, where layers have windows of their own) and `seeds.csv`, all of them over seeds.
 """
 
 import argparse
 import csv
 import json
+import math
 import pathlib
+import statistics
 import subprocess
 
 TEXTS = ["factbook.txt", "bible.txt", "sqlite.txt", "postgresql.txt"]
@@ -28,7 +31,11 @@ KINDS = {
 STEPS = 1465
 # The fix and its parts, and windows of three quarters of the training length: few tokens of a segment attend to all of it.
 POLICIES = ["vanilla", "window", "lambda", "ceiling", "lm-infinite", "window:window=96", "lm-infinite:window=96"]
-READING = ["--tokens", "2k", *(part for policy in POLICIES for part in ("--policy", policy))]
+# Kinds with windows of their own, and LM-Infinite with less start tokens.
+WINDOWED = ["gemma2", "gpt-oss", "gpt-oss-closed"]
+STARTS = ["vanilla", "lm-infinite:start=1", "lm-infinite:start=4", "lm-infinite"]
+# The 0.975 quantile of Student's t with one degree of freedom, two, …
+STUDENT = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622]
 
 
 def train(options, name, work, seed):
@@ -53,10 +60,11 @@ def lines(path):
         return list(csv.DictReader(file))
 
 
-def diagnose(options, name, work):
-    out = work / f"{name}-diagnosis"
+def diagnose(options, name, work, policies=POLICIES, kind="diagnosis"):
+    out = work / f"{name}-{kind}"
     if not (out / "diagnosis.json").exists():
-        command = [options.program, "diagnose", "--model", work / name, *READING, "--out", out]
+        reading = ["--tokens", "2k", *(part for policy in policies for part in ("--policy", policy))]
+        command = [options.program, "diagnose", "--model", work / name, *reading, "--out", out]
         subprocess.run([str(part) for part in command], check=True)
     return json.loads((out / "diagnosis.json").read_text()), lines(out / "heads.csv")
 
@@ -97,7 +105,39 @@ def causes(kind, seed, out):
             yield {"kind": kind, "seed": seed, "cause": row["effect"], "n": row["tokens"], **numbers}
 
 
+def starts(kind, seed, diagnosis):
+    """What LM-Infinite costs, by the number of start tokens."""
+    for run in diagnosis["runs"]:
+        of = run["loss"]["effect"]
+        yield {
+            "kind": kind, "seed": seed, "policy": run["policy"], "outcome": run["loss"]["outcome"], "excess": of["mean"],
+            "excess_low": of["low"], "excess_high": of["high"], "n": of["n"],
+        }
+
+
+def over_seeds(table):
+    """Mean, interval (Student's t over trainings) and extremes of the excess of each kind and policy."""
+    groups = {}
+    for row in table:
+        groups.setdefault((row["kind"], row["policy"]), []).append(row)
+    for (kind, policy), rows in groups.items():
+        values = [float(row["excess"]) for row in rows]
+        middle = statistics.fmean(values)
+        half = STUDENT[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        outcomes = [row["outcome"] for row in rows]
+        yield {
+            "kind": kind, "policy": policy, "seeds": len(values), "mean": middle, "low": middle - half, "high": middle + half,
+            "least": min(values), "most": max(values), **{word: outcomes.count(word) for word in ["fails", "holds", "undecided"]},
+        }
+
+
+def of_other_seeds(path, seeds):
+    return [row for row in lines(path) if row["seed"] not in seeds] if path.exists() else []
+
+
 def write(path, all_rows):
+    if not all_rows:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(all_rows[0]), lineterminator="\n")
@@ -114,8 +154,10 @@ def main():
     parser.add_argument("--table", type=pathlib.Path, default=pathlib.Path("docs/results/kinds/kinds.csv"))
     options = parser.parse_args()
     options.program = options.program.resolve()
-    table, of_causes = [], []
-    for seed in options.seeds.split(","):
+    seeds = options.seeds.split(",")
+    places = [options.table, options.table.with_name("causes.csv"), options.table.with_name("start.csv")]
+    table, of_causes, of_starts = tables = [of_other_seeds(place, seeds) for place in places]
+    for seed in seeds:
         for kind in KINDS:
             name = f"{kind}-{seed}"
             train(options, name, options.work, seed)
@@ -123,9 +165,11 @@ def main():
             diagnosis, heads = diagnose(options, name, options.work)
             table += rows(kind, seed, held_out, diagnosis, heads)
             of_causes += causes(kind, seed, options.work / f"{name}-diagnosis")
-            write(options.table, table)
-            if of_causes:
-                write(options.table.with_name("causes.csv"), of_causes)
+            if kind in WINDOWED:
+                of_starts += starts(kind, seed, diagnose(options, name, options.work, STARTS, "starts")[0])
+            for place, rows_of in zip(places, tables):
+                write(place, rows_of)
+            write(options.table.with_name("seeds.csv"), list(over_seeds(table)))
 
 
 main()

@@ -191,7 +191,7 @@ fn position_scaling_is_read_from_both_formats() {
 
     let folder = |key: &str, value: serde_json::Value| scaling(&load_folder(|config| config[key] = value));
     assert_eq!(folder("rope_scaling", json!({"type": "linear", "factor": 4.0})), linear);
-    let value = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "rope_theta": 5e5});
+    let value = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "rope_theta": 1e4});
     assert_eq!(folder("rope_scaling", value.clone()), yarn);
     assert_eq!(folder("rope_parameters", value), yarn);
     let value = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64,

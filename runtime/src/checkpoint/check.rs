@@ -33,6 +33,15 @@ pub(super) fn size(path: &Path, field: &str, value: u64, range: RangeInclusive<u
     })
 }
 
+/// `number` as an f32, if that holds it as a positive number: what a decoder multiplies, divides or bounds by.
+pub(super) fn positive(path: &Path, field: impl Into<String>, number: f64) -> Result<f32> {
+    let narrow = number as f32;
+    if narrow.is_finite() && narrow > 0.0 && number > 0.0 {
+        return Ok(narrow);
+    }
+    Err(Error::malformed(path, field, "a positive number, of the range of an f32", number))
+}
+
 /// Width of a head where the file does not give one: `hidden / heads`.
 pub(super) fn derived_head_dim(path: &Path, field: &str, hidden: usize, heads: usize) -> Result<usize> {
     if hidden.is_multiple_of(heads) {

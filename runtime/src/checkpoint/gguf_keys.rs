@@ -1,5 +1,7 @@
 //! Metadata of a GGUF file under the prefix of its architecture.
 
+use std::cell::RefCell;
+
 use super::check;
 use crate::error::{Error, Result};
 use crate::formats::gguf::Metadata;
@@ -8,6 +10,8 @@ use crate::formats::gguf::Metadata;
 pub(super) struct Keys<'a> {
     pub metadata: &'a Metadata,
     pub architecture: &'a str,
+    /// Which were not there, and what was taken.
+    pub absent: RefCell<Vec<String>>,
 }
 
 impl<'a> Keys<'a> {
@@ -35,6 +39,19 @@ impl<'a> Keys<'a> {
 
     pub fn number(&self, key: &str) -> Result<Option<f64>> {
         self.metadata.number(&self.name(key))
+    }
+
+    /// A number, or what llama.cpp takes where there is none; that is told.
+    pub fn number_or(&self, key: &str, default: f64) -> Result<f64> {
+        Ok(self.number(key)?.unwrap_or_else(|| {
+            self.tell_default(key, default);
+            default
+        }))
+    }
+
+    /// Remembers what is taken for a key that is not there.
+    pub fn tell_default(&self, key: &str, taken: impl ToString) {
+        self.absent.borrow_mut().push(format!("{} = {}", self.name(key), taken.to_string()));
     }
 
     pub fn boolean(&self, key: &str) -> Result<Option<bool>> {

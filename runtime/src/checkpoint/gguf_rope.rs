@@ -33,9 +33,14 @@ pub(super) fn read(
 ) -> Result<PositionConfig> {
     let dim = match keys.integer("rope.dimension_count")? {
         Some(_) => keys.width("rope.dimension_count")?,
-        None => head_dim,
+        None => {
+            keys.tell_default("rope.dimension_count", head_dim);
+            head_dim
+        }
     };
-    let theta = keys.number("rope.freq_base")?.unwrap_or(DEFAULT_THETA);
+    let theta = keys.number_or("rope.freq_base", DEFAULT_THETA)?;
+    // Read where something is scaled; a number in any case.
+    keys.integer("rope.scaling.original_context_length")?;
     let has_factors = [LONG_FACTORS, SHORT_FACTORS].iter().any(|name| gguf.tensors.contains(name));
     let kind = match keys.text("rope.scaling.type")? {
         None if long_rope_unsaid && has_factors => Some("longrope"),
@@ -64,7 +69,12 @@ fn scaling(
     let scaling = match (kind, factor) {
         (Some("none"), _) | (None, None) => PositionScaling::None,
         (None | Some("linear"), Some(1.0)) => PositionScaling::None,
-        (None | Some("linear"), Some(factor)) => PositionScaling::Linear { factor },
+        (None | Some("linear"), Some(factor)) => {
+            if kind.is_none() {
+                keys.tell_default("rope.scaling.type", "linear");
+            }
+            PositionScaling::Linear { factor }
+        }
         (Some("yarn"), Some(factor)) => {
             let original_length = keys.require_integer("rope.scaling.original_context_length")?;
             // llama.cpp multiplies the published factor by this one; the second is the name of newer files.
@@ -129,11 +139,15 @@ fn scaling(
 /// LongRoPE's factors, and what llama.cpp multiplies rotated queries and keys with.
 fn long_rope(gguf: &Gguf, keys: &Keys<'_>, dim: usize, trained_length: u64) -> Result<LongRope> {
     let factors = |name: &str| positive(keys, name, &gguf.tensors.vector(name, dim / 2)?);
-    let magnitude = keys.number("rope.scaling.attn_factor")?.unwrap_or(1.0);
+    let magnitude = keys.number_or("rope.scaling.attn_factor", 1.0)?;
     if !(magnitude.is_finite() && magnitude > 0.0) {
         return Err(keys.malformed("rope.scaling.attn_factor", "a positive number", magnitude));
     }
-    let original = keys.integer("rope.scaling.original_context_length")?.unwrap_or(trained_length);
+    const ORIGINAL: &str = "rope.scaling.original_context_length";
+    let original = keys.integer(ORIGINAL)?.unwrap_or_else(|| {
+        keys.tell_default(ORIGINAL, trained_length);
+        trained_length
+    });
     Ok(LongRope {
         short: factors(SHORT_FACTORS)?,
         long: factors(LONG_FACTORS)?,

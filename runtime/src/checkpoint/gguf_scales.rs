@@ -43,6 +43,16 @@ pub(super) fn multipliers(
     };
     let attention = number("attention.scale")?;
     if architecture.multipliers {
+        for (key, taken) in [
+            ("embedding_scale", "1"),
+            ("residual_scale", "1"),
+            ("logit_scale", "1"),
+            ("attention.scale", "1/√(width of a head)"),
+        ] {
+            if keys.number(key)?.is_none() {
+                keys.tell_default(key, taken);
+            }
+        }
         multipliers = Multipliers {
             embedding: number("embedding_scale")?.unwrap_or(1.0) as f32,
             // In place of `1/sqrt(head_dim)`.

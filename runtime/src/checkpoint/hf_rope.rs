@@ -104,6 +104,10 @@ fn encoding(fields: &Fields<'_>, head_dim: usize, notes: &mut Vec<Note>) -> Resu
     let &Fields { top, names, .. } = fields;
     let theta = fields.number(names.theta, "rope_theta")?.unwrap_or(names.default_theta);
     let scaling = fields.scaling()?;
+    // Read where something is scaled; a number in any case.
+    for object in [Some(top), fields.rope.as_ref()].into_iter().flatten() {
+        object.integer("original_max_position_embeddings")?;
+    }
     if let Some((name, default)) = names.part {
         let part = fields.number(name, "partial_rotary_factor")?.unwrap_or(default);
         // As Python's `int` rounds.
@@ -130,6 +134,21 @@ fn encoding(fields: &Fields<'_>, head_dim: usize, notes: &mut Vec<Note>) -> Resu
     }
     let long_rope = long_rope(fields, scaling, head_dim)?;
     Ok(PositionConfig::Rope { theta, dim: head_dim, layout: RopeLayout::HalfSplit, scaling, long_rope })
+}
+
+/// Asks for what the file says of RoPE where positions enter by `encoding` instead; a scaling that has no meaning there is told.
+pub(super) fn pass_over(top: &Json, encoding: &str, notes: &mut Vec<Note>) -> Result<()> {
+    top.number(NAMES.theta)?;
+    for key in ["rope_parameters", "rope_scaling"] {
+        let Some(rope) = object(top, key)? else { continue };
+        rope.ask_for_all();
+        let kind = kind(&rope)?;
+        if kind != "default" {
+            let said = format!("`{kind}` is passed over: positions enter by {encoding}");
+            notes.push(Note::new(key, said));
+        }
+    }
+    Ok(())
 }
 
 fn long_rope(fields: &Fields<'_>, scaling: PositionScaling, dim: usize) -> Result<Option<LongRope>> {
@@ -170,9 +189,14 @@ fn kind(rope: &Json) -> Result<&str> {
 impl Fields<'_> {
     /// A number of the object that holds, or of the file's top, by its name in either.
     fn number(&self, top: &str, within: &str) -> Result<Option<f64>> {
-        match self.rope.as_ref().map(|rope| rope.number(within)).transpose()?.flatten() {
-            Some(value) => Ok(Some(value)),
-            None => self.top.number(top),
+        let at_top = self.top.number(top)?;
+        let Some(rope) = &self.rope else { return Ok(at_top) };
+        match (rope.number(within)?, at_top) {
+            (Some(value), Some(other)) if value != other => {
+                let expected = format!("{value}, as `{}` has it: one place for RoPE", rope.name(within));
+                Err(self.top.malformed(top, expected, other))
+            }
+            (within, at_top) => Ok(within.or(at_top)),
         }
     }
 

@@ -114,7 +114,8 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     if let Some(folder) = &mut folder
         && found.keep(folder.look_at_scales(&mut tensors)).is_some()
     {
-        found.check_weights(&folder.config, folder.weights(&tensors));
+        let weights = folder.weights(&tensors);
+        found.check_weights(&folder.config, weights);
         found.notes.extend_from_slice(&folder.notes);
     }
     let config = folder.map(|folder| folder.config);

@@ -1,6 +1,9 @@
 //! Configuration of GGUF files: metadata under the names of llama.cpp, for the architectures of [`gguf_families`].
 
+use std::cell::RefCell;
+
 use super::check::{self, FieldNames};
+use super::families::unread;
 use super::gguf_families::{self, Architecture, Norms, Parallel, Position, QueryKeyNorm};
 use super::gguf_keys::Keys;
 use super::reader_llama::{self, Biases, HeadNorms, Names};
@@ -77,7 +80,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     gguf.check_whole()?;
     let metadata = &gguf.metadata;
     let architecture = architecture(gguf)?;
-    let keys = Keys { metadata, architecture: architecture.name };
+    let keys = Keys { metadata, architecture: architecture.name, absent: RefCell::default() };
     gguf_scales::refuse_others(&keys, architecture)?;
 
     let hidden = keys.width("embedding_length")?;
@@ -169,6 +172,9 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         check::size(metadata.path(), &window_key, window, check::LENGTHS)?;
     }
     let windowed = windowed(&keys, architecture, config.layers)?;
+    if architecture.learned_sinks && stated.is_none() {
+        return Err(keys.malformed("attention.sliding_window", "this key", "no such key"));
+    }
     if architecture.rope_in_windows && window.is_none() && windowed.contains(&true) {
         return Err(keys.malformed("attention.sliding_window", "a number of tokens", stated.unwrap_or(0)));
     }
@@ -190,6 +196,12 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
     };
     check::check(metadata.path(), &config, &names)?;
     notes.extend(own_attention::set_windows(&mut config, &window_key, windows));
+    let absent = keys.absent.take();
+    if !absent.is_empty() {
+        let said = format!("absent keys have the defaults of llama.cpp: {}", absent.join(", "));
+        notes.push(Note::new("metadata", said));
+    }
+    notes.extend(unread::told(metadata, architecture.name));
     Ok((config, notes))
 }
 
@@ -233,7 +245,7 @@ fn layer_positions(
         return Ok(Vec::new());
     }
     let local = PositionConfig::Rope {
-        theta: keys.number("rope.freq_base_swa")?.unwrap_or(default),
+        theta: keys.number_or("rope.freq_base_swa", default)?,
         dim: *dim,
         layout: *layout,
         scaling: PositionScaling::None,
@@ -261,6 +273,9 @@ fn experts(keys: &Keys<'_>, architecture: &Architecture) -> Result<Option<Expert
             return Err(keys.unsupported(key, value));
         }
     }
+    // Mixtral's files have both names, or one.
+    const OWN: &str = "expert_feed_forward_length";
+    let inner = if keys.integer(OWN)?.is_some_and(|width| width > 0) { OWN } else { inner };
     let experts = Experts {
         count: keys.width("expert_count")?,
         per_token: keys.width("expert_used_count")?,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::families::fields::Fields;
-use super::families::{self, Family};
+use super::families::{self, Family, unread};
 use super::hf_quantization::{self, Float8};
 use super::taken;
 use crate::error::{Error, Result};
@@ -76,7 +76,13 @@ impl Folder {
     }
 
     /// Takes the decoder's weights out of the folder's tensors, after [`Self::look_at_head`] and [`Self::look_at_scales`].
-    pub(super) fn weights(&self, tensors: &TensorTable) -> Result<ModelWeights> {
-        (self.family.weights)(&self.json, tensors, &self.config)
+    ///
+    /// # Errors
+    /// Tensors that are missing or malformed; fields of the configuration that nobody reads and that may change what is computed.
+    pub(super) fn weights(&mut self, tensors: &TensorTable) -> Result<ModelWeights> {
+        let weights = (self.family.weights)(&self.json, tensors, &self.config)?;
+        let model_type = self.json.text("model_type")?.unwrap_or_default();
+        self.notes.extend(unread::check(&self.json, model_type)?);
+        Ok(weights)
     }
 }

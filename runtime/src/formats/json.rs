@@ -1,7 +1,10 @@
 //! JSON objects looked up by key and type.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -40,6 +43,8 @@ pub(crate) struct Json {
     /// Keys above this object, each followed by a dot.
     prefix: String,
     values: Map<String, Value>,
+    /// Full names of the keys that were asked for, of all objects of the file.
+    asked: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl Json {
@@ -48,7 +53,7 @@ impl Json {
         let text = mapped::read_small(path)?;
         let values = serde_json::from_str(&with_constants_quoted(&text))
             .map_err(|e| Error::malformed(path, "file", "a JSON object", e))?;
-        Ok(Self { path: path.to_owned(), prefix: String::new(), values })
+        Ok(Self { path: path.to_owned(), prefix: String::new(), values, asked: Rc::default() })
     }
 
     /// The file.
@@ -68,7 +73,40 @@ impl Json {
 
     /// Is the key there, be it with `null`?
     pub(crate) fn states(&self, key: &str) -> bool {
+        self.note(key);
         self.values.contains_key(key)
+    }
+
+    /// Counts all fields as asked for.
+    pub(crate) fn ask_for_all(&self) {
+        self.values.keys().for_each(|key| self.note(key));
+    }
+
+    /// Remembers that somebody asked for `key`.
+    fn note(&self, key: &str) {
+        self.asked.borrow_mut().insert(self.name(key));
+    }
+
+    /// Keys, full names and values of the fields that nobody has asked for so far, with those of the objects that somebody has; not of
+    /// objects that are named in `closed`.
+    pub(crate) fn unasked(&self, closed: &[&str]) -> Vec<(String, String, Value)> {
+        let mut found = Vec::new();
+        let mut open = vec![(self.prefix.clone(), &self.values)];
+        while let Some((prefix, values)) = open.pop() {
+            for (key, value) in values {
+                let name = format!("{prefix}{key}");
+                match value {
+                    _ if !self.asked.borrow().contains(&name) => {
+                        found.push((key.clone(), name, value.clone()));
+                    }
+                    Value::Object(inner) if !closed.contains(&key.as_str()) => {
+                        open.push((format!("{name}."), inner));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
     }
 
     /// All fields.
@@ -83,12 +121,13 @@ impl Json {
 
     /// The value as JSON, unless it is absent or `null`.
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
+        self.note(key);
         self.values.get(key).filter(|value| !value.is_null())
     }
 
     /// Is there such a key, be its value `null`?
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key)
+        self.states(key)
     }
 
     /// All keys and values.
@@ -139,6 +178,7 @@ impl Json {
             path: self.path.clone(),
             prefix: format!("{}{key}.", self.prefix),
             values: values.clone(),
+            asked: Rc::clone(&self.asked),
         }))
     }
 

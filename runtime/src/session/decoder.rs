@@ -54,10 +54,14 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// For blocks of `config` over `tokens` tokens.
-    pub(crate) fn new(config: &ModelConfig, tokens: usize) -> Self {
+    /// For the blocks of `decoder` over `tokens` tokens.
+    pub(crate) fn new(decoder: &Decoder, tokens: usize) -> Self {
         let zeros = |width: usize| vec![0.0; tokens * width];
-        let (hidden, intermediate) = (config.hidden, config.intermediate);
+        // Where every layer has experts, the width of an MLP is a number that nothing was held against.
+        let is_dense = |layer: &LayerWeights| matches!(layer.feed_forward, FeedForward::Dense(_));
+        let has_mlp = decoder.weights.layers.iter().any(is_dense);
+        let (hidden, intermediate) =
+            (decoder.config.hidden, if has_mlp { decoder.config.intermediate } else { 0 });
         Self {
             normed: zeros(hidden),
             update: zeros(hidden),
@@ -170,7 +174,7 @@ impl Decoder {
         let mut stream = self.embed(tokens, first_position)?;
         let hidden = self.config.hidden;
         report_hidden(&mut probe, &plan, HiddenSite::Embedding, first_position, &stream, hidden);
-        let mut buffers = Buffers::new(&self.config, tokens.len());
+        let mut buffers = Buffers::new(self, tokens.len());
         for (index, cache) in caches.iter_mut().enumerate().take(self.weights.layers.len()) {
             self.block(index, &mut stream, cache, pass, (&plan, &mut probe), &mut buffers)?;
             report_hidden(&mut probe, &plan, HiddenSite::AfterBlock(index), first_position, &stream, hidden);

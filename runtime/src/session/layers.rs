@@ -119,7 +119,7 @@ impl LayerStates {
             let (states, more) = rest.split_at_mut(tokens * config.hidden);
             rest = more;
             let pass = reading.pass(cache.next_position() + tokens as u64);
-            let mut buffers = Buffers::new(config, tokens);
+            let mut buffers = Buffers::new(&self.decoder, tokens);
             self.decoder.block(self.layer, states, &mut cache, &pass, (&plan, &mut None), &mut buffers)?;
         }
         self.layer += 1;

@@ -57,6 +57,9 @@ ATTENTION = {"falcon_rw": "sdpa"}
 
 # Name: (model type, fields).
 CASES = {
+    "llama": ("LlamaConfig", LLAMA_LIKE),
+    "mistral": ("MistralConfig", LLAMA_LIKE | {"head_dim": 8, "sliding_window": 9}),
+    "qwen2": ("Qwen2Config", LLAMA_LIKE | {"tie_word_embeddings": True}),
     "gptj": ("GPTJConfig", {"n_embd": 48, "n_layer": 2, "n_head": 3, "rotary_dim": 8, "n_positions": 64}),
     "mpt": ("MptConfig", MPT | {"attn_config": {"clip_qkv": 0.7, "alibi_bias_max": 8, "attn_impl": "torch"}}),
     "mpt_other_slopes": ("MptConfig", MPT | {"attn_config": {"alibi_bias_max": 4}}),

@@ -13,8 +13,11 @@ use crate::fixtures::{GgufFile, GgufTensor, Value, Vocabulary, float_bytes};
 use crate::support::{load, tiny_tokens};
 
 /// llama.cpp writes no GPT-J.
-fn architecture(name: &str) -> Option<&'static str> {
+pub(super) fn architecture(name: &str) -> Option<&'static str> {
     [
+        ("llama", "llama"),
+        ("mistral", "llama"),
+        ("qwen2", "qwen2"),
         ("gpt_neox", "gptneox"),
         ("gpt2", "gpt2"),
         ("falcon", "falcon"),
@@ -216,10 +219,9 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     let kv_heads = match architecture {
         "falcon" if stored.config["new_decoder_architecture"] == true => fields.number(&["num_kv_heads"]),
         "falcon" if stored.config["multi_query"] == true => 1,
-        "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama"
-        | "qwen3moe" | "phi3" | "phi2" | "stablelm" | "command-r" | "cohere2" | "glm4" | "chatglm" => {
-            fields.number(&["num_key_value_heads"])
-        }
+        "qwen2" | "qwen3" | "gemma" | "gemma2" | "gemma3" | "granite" | "olmo2" | "smollm3" | "gpt-oss"
+        | "llama" | "qwen3moe" | "phi3" | "phi2" | "stablelm" | "command-r" | "cohere2" | "glm4"
+        | "chatglm" => fields.number(&["num_key_value_heads"]),
         _ => heads,
     };
     let mut file = GgufFile::new();
@@ -235,8 +237,10 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
     file.set(&key("attention.head_count"), heads);
     file.set(&key("attention.head_count_kv"), kv_heads);
     match architecture {
-        "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama" | "qwen3moe" | "phi3" | "glm4" | "chatglm" => {
-            if architecture == "gpt-oss" || architecture == "qwen3moe" {
+        "granite" | "olmo2" | "smollm3" | "gpt-oss" | "llama" | "qwen2" | "qwen3moe" | "phi3" | "glm4"
+        | "chatglm" => {
+            let of_llama = architecture == "llama" && stored.config["head_dim"].is_u64();
+            if architecture == "gpt-oss" || architecture == "qwen3moe" || of_llama {
                 file.set(&key("attention.key_length"), fields.number(&["head_dim"]));
             }
             let epsilon = stored.config["rms_norm_eps"].as_f64().expect("a number");
@@ -282,10 +286,12 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
         file.set(&key("rope.scaling.factor"), Value::F32(4.0));
     }
     if ["gpt-oss", "llama", "qwen3moe"].contains(&architecture) {
-        file.set(&key("expert_count"), fields.number(&["num_local_experts", "num_experts"]));
-        file.set(&key("expert_used_count"), fields.number(&["num_experts_per_tok"]));
-        let inner = fields.number(&["moe_intermediate_size", "intermediate_size"]);
-        file.set(&key("expert_feed_forward_length"), inner);
+        if stored.config["num_experts_per_tok"].is_u64() {
+            file.set(&key("expert_count"), fields.number(&["num_local_experts", "num_experts"]));
+            file.set(&key("expert_used_count"), fields.number(&["num_experts_per_tok"]));
+            let inner = fields.number(&["moe_intermediate_size", "intermediate_size"]);
+            file.set(&key("expert_feed_forward_length"), inner);
+        }
         let base = stored.config["rope_parameters"]["rope_theta"].as_f64().expect("a base");
         file.set(&key("rope.freq_base"), Value::F32(base as f32));
         if let Some(window) = stored.config["sliding_window"].as_u64() {
@@ -343,7 +349,7 @@ pub(crate) fn gguf(name: &str, stored: &Stored) -> Option<GgufFile> {
 }
 
 /// What llama.cpp does not compute as transformers does, or what it does not write.
-fn is_written(name: &str) -> bool {
+pub(super) fn is_written(name: &str) -> bool {
     // Its Falcon is always parallel, and rotates; its GPT-NeoX has one activation; what reads images is a file of its own; which layers have
     // windows or positions, by what Gemma's logits are divided, and that Qwen's weights of experts are not normed, it does not
     // write: cases of their own follow.
@@ -391,7 +397,7 @@ fn the_same_weights_as_gguf_give_the_same_logits() {
         assert_close(name, line(&logits(&path, &tokens)), line(&want), LOGITS);
         tried += 1;
     }
-    assert_eq!(tried, 26);
+    assert_eq!(tried, 29);
 }
 
 /// What llama.cpp takes for granted, said in a configuration that is equal to it: the number by which logits are divided, and which
@@ -465,12 +471,20 @@ fn what_a_gguf_file_lacks_or_has_too_much_of_is_named() {
         more.write(&path);
         assert!(refusal(&path).contains("surprise"), "{name}");
         let takes_experts = ["gpt_oss", "mixtral", "qwen3_moe_normed"].contains(&name);
-        let of_experts = if takes_experts { "expert_shared_feed_forward_length" } else { "expert_count" };
-        for (key, value) in [("attention.temperature_scale", Value::F32(0.5)), (of_experts, Value::U32(4))] {
+        let of_experts = match architecture(name) {
+            _ if takes_experts => ("expert_shared_feed_forward_length", "expert_shared_feed_forward_length"),
+            // As many as it has, of which nothing says how many a token takes.
+            Some("llama") => ("expert_count", "expert_used_count"),
+            _ => ("expert_count", "expert_count"),
+        };
+        for ((key, said), value) in [
+            (("attention.temperature_scale", "attention.temperature_scale"), Value::F32(0.5)),
+            (of_experts, Value::U32(4)),
+        ] {
             let mut other = whole.clone();
             other.set(&format!("{}.{key}", architecture(name).expect("one")), value);
             other.write(&path);
-            assert!(refusal(&path).contains(key), "{name} {key}");
+            assert!(refusal(&path).contains(said), "{name} {key}");
         }
     }
     let mut mpt = gguf("mpt", &Stored::read("mpt")).expect("an architecture");

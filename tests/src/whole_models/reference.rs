@@ -17,14 +17,51 @@ const STEPS: usize = 200;
 pub struct Reading {
     /// After every token, [tokens][vocabulary].
     pub logits: Vec<Vec<f64>>,
-    /// Smallest difference between the logits of a key that was retrieved and one that was not: where it is tiny, which keys they are is
-    /// a matter of rounding. Infinite where none were chosen.
-    pub closest_choice: f64,
+    /// Every choice between a key that was retrieved last and the next one that was not.
+    pub choices: Vec<Choice>,
 }
 
-/// Reads `tokens` under `policies`.
-pub fn read(config: &ModelConfig, weights: &ModelWeights, policies: &PolicyMap, tokens: &[u32]) -> Reading {
-    let mut closest_choice = f64::INFINITY;
+/// Who retrieves: layer, head, position of the query.
+pub type Chooser = (usize, usize, usize);
+
+/// The last of the keys that a query retrieved, and the first of those that it did not.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Layer, head and query.
+    pub by: Chooser,
+    /// Positions of the two keys.
+    pub keys: [usize; 2],
+    /// Their logits, before a soft cap.
+    pub logits: [f64; 2],
+    /// How many keys, with values that differ, have a logit within [`ROUNDING`] of the chosen one's, itself included.
+    pub near: usize,
+}
+
+/// Which of two keys a query retrieves is a matter of rounding where their logits differ by less than this: 16 units in the last place of
+/// an f32 of 10, which logits reach. Keys and queries are products of hidden states that are off by a few such units themselves.
+pub const ROUNDING: f64 = 16.0 * 9.536_743_164_062_5e-7;
+
+impl Choice {
+    /// By how much the chosen key is ahead.
+    pub fn gap(&self) -> f64 {
+        self.logits[0] - self.logits[1]
+    }
+
+    /// Is it a matter of rounding, and does it matter?
+    pub fn is_open(&self) -> bool {
+        self.gap() < ROUNDING && self.near > 1
+    }
+}
+
+/// Reads `tokens` under `policies`; the queries in `otherwise` take the second key of their [`Choice`] in place of the first.
+pub fn read(
+    config: &ModelConfig,
+    weights: &ModelWeights,
+    policies: &PolicyMap,
+    tokens: &[u32],
+    otherwise: &[Chooser],
+) -> Reading {
+    let mut choices = Vec::new();
     let mut states: Vec<Vec<f64>> = tokens
         .iter()
         .enumerate()
@@ -33,8 +70,8 @@ pub fn read(config: &ModelConfig, weights: &ModelWeights, policies: &PolicyMap, 
     for (index, layer) in weights.layers.iter().enumerate() {
         let normed: Vec<Vec<f64>> =
             states.iter().map(|state| normed(config, layer.attention_norm.as_ref(), state)).collect();
-        let (attended, closest) = attention(config, index, layer, policies, &normed);
-        closest_choice = closest_choice.min(closest);
+        let (attended, chosen) = attention(config, index, layer, policies, &normed, otherwise);
+        choices.extend(chosen);
         for ((state, normed), attended) in states.iter_mut().zip(&normed).zip(&attended) {
             let attended =
                 update(config, layer.attention_post_norm.as_ref(), linear(&layer.output, attended));
@@ -57,7 +94,7 @@ pub fn read(config: &ModelConfig, weights: &ModelWeights, policies: &PolicyMap, 
         }
     }
     let logits = states.iter().map(|state| head(config, weights, state)).collect();
-    Reading { logits, closest_choice }
+    Reading { logits, choices }
 }
 
 fn embedded(config: &ModelConfig, weights: &ModelWeights, position: usize, token: u32) -> Vec<f64> {
@@ -87,14 +124,15 @@ fn head(config: &ModelConfig, weights: &ModelWeights, state: &[f64]) -> Vec<f64>
     logits
 }
 
-/// What attention gives every token, all heads side by side, before the output matrix; and [`Reading::closest_choice`].
+/// What attention gives every token, all heads side by side, before the output matrix; and [`Reading::choices`].
 fn attention(
     config: &ModelConfig,
     index: usize,
     layer: &LayerWeights,
     policies: &PolicyMap,
     normed: &[Vec<f64>],
-) -> (Vec<Vec<f64>>, f64) {
+    otherwise: &[Chooser],
+) -> (Vec<Vec<f64>>, Vec<Choice>) {
     let &ModelConfig { heads, kv_heads, head_dim, .. } = config;
     let kind = config.position_at(index);
     let own_positions = config.layer_positions.get(index).is_some_and(Option::is_some);
@@ -133,7 +171,7 @@ fn attention(
     let of_head = |all: &[Vec<f64>], head: usize| -> Vec<f64> {
         all.iter().flat_map(|token| token[head * head_dim..][..head_dim].iter().copied()).collect()
     };
-    let (mut attended, mut closest) = (vec![vec![0.0; heads * head_dim]; normed.len()], f64::INFINITY);
+    let (mut attended, mut choices) = (vec![vec![0.0; heads * head_dim]; normed.len()], Vec::new());
     for head in 0..heads {
         let kv_head = head / (heads / kv_heads);
         let policy = policies.at(index, head).within(config.own_window(index));
@@ -149,27 +187,59 @@ fn attention(
                 .expect("a scaling that is defined");
             let query = &queries[position][head * head_dim..][..head_dim];
             let inputs = (query, &keys[..seen * head_dim], &values[..seen * head_dim]);
-            let row = dense(inputs, &positions, head, &policy, &encoding, form);
-            attended[head * head_dim..][..head_dim].copy_from_slice(&row.output);
-            if let Some(retrieved) = policy.retrieved {
-                let everything = AttentionPolicy {
-                    retrieved: Some(RetrievedKeys { k: u64::MAX, ..retrieved }),
-                    ..policy.clone()
-                };
-                // Of the logits before a soft cap.
-                let all = dense(inputs, &positions, head, &everything, &encoding, RowForm::default());
-                let between = |&j: &usize| {
-                    matches!(region(position as u64, j as u64, &everything), Region::Retrieved { .. })
-                };
-                let mut logits: Vec<f64> = (0..seen).filter(between).map(|j| all.logits[j]).collect();
-                logits.sort_by(|a, b| b.total_cmp(a));
-                if let Some(pair) = logits.get(retrieved.k as usize - 1..=retrieved.k as usize) {
-                    closest = closest.min(pair[0] - pair[1]);
+            let choice = policy.retrieved.and_then(|retrieved| {
+                choice(inputs, &positions, (index, head, position), &policy, retrieved, &encoding)
+            });
+            // Without the chosen key, the next one is the last of the largest.
+            let row = match choice.filter(|choice| otherwise.contains(&choice.by)) {
+                Some(choice) => {
+                    let all_but = |all: &[f64]| {
+                        let at = choice.keys[0] * head_dim;
+                        [&all[..at], &all[at + head_dim..]].concat()
+                    };
+                    let (keys, values) = (all_but(inputs.1), all_but(inputs.2));
+                    let mut positions = positions.clone();
+                    positions.remove(choice.keys[0]);
+                    dense((query, &keys, &values), &positions, head, &policy, &encoding, form)
                 }
-            }
+                None => dense(inputs, &positions, head, &policy, &encoding, form),
+            };
+            attended[head * head_dim..][..head_dim].copy_from_slice(&row.output);
+            choices.extend(choice);
         }
     }
-    (attended, closest)
+    (attended, choices)
+}
+
+/// What `by` retrieves last, and what it would retrieve next; `None` where there are no more keys than it may retrieve.
+fn choice(
+    inputs: (&[f64], &[f64], &[f64]),
+    positions: &[u64],
+    by: Chooser,
+    policy: &AttentionPolicy,
+    retrieved: RetrievedKeys,
+    encoding: &PositionEncoding,
+) -> Option<Choice> {
+    let (_, head, query) = by;
+    let everything =
+        AttentionPolicy { retrieved: Some(RetrievedKeys { k: u64::MAX, ..retrieved }), ..policy.clone() };
+    // Of the logits before a soft cap.
+    let all = dense(inputs, positions, head, &everything, encoding, RowForm::default()).logits;
+    let between =
+        |&key: &usize| matches!(region(query as u64, key as u64, &everything), Region::Retrieved { .. });
+    let mut keys: Vec<usize> = (0..positions.len()).filter(between).collect();
+    keys.sort_by(|&a, &b| all[b].total_cmp(&all[a]));
+    let &[kept, left] = keys.get(retrieved.k as usize - 1..=retrieved.k as usize)? else { return None };
+    // Keys of one token in the first layer are equal, and so are their values: whichever is taken makes no difference.
+    let head_dim = inputs.1.len() / positions.len();
+    let value = |key: usize| &inputs.2[key * head_dim..][..head_dim];
+    let mut near: Vec<&[f64]> = Vec::new();
+    for &key in keys.iter().filter(|&&key| (all[key] - all[kept]).abs() < ROUNDING) {
+        if !near.contains(&value(key)) {
+            near.push(value(key));
+        }
+    }
+    Some(Choice { by, keys: [kept, left], logits: [all[kept], all[left]], near: near.len() })
 }
 
 /// Pairs `(2j, 2j + 1)` of the first `dim` values as `(j, j + dim/2)`.

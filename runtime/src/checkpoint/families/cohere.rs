@@ -5,7 +5,7 @@ use super::family::Family;
 use super::fields::Fields;
 use super::llama_like::{self, Defaults};
 use crate::checkpoint::reader_llama::{self, HUGGING_FACE_NAMES, HeadNorms, Names};
-use crate::checkpoint::{hf_rope, own_attention};
+use crate::checkpoint::{check, hf_rope, own_attention};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
@@ -49,10 +49,7 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         true => json.require("logit_scale", json.number("logit_scale")?)?,
         false => fields.number("logit_scale", 0.0625)?,
     };
-    if !(scale.is_finite() && scale > 0.0) {
-        return Err(json.malformed("logit_scale", "a positive number", scale));
-    }
-    config.multipliers.logits = scale as f32;
+    config.multipliers.logits = check::positive(json.path(), "logit_scale", scale)?;
     let is_second = architecture == "cohere2";
     let rope = if is_second { hf_rope::NAMES } else { ROPE };
     config.position = hf_rope::read(json, rope, config.head_dim, config.trained_length, notes)?.interleaved();

@@ -34,11 +34,11 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
     let head_dim = check::derived_head_dim(json.path(), "num_attention_heads", hidden, heads)?;
     let new = fields.flag("new_decoder_architecture", false)?;
     // As transformers decides: the field counts in the newer architecture alone.
+    let stated = json.integer("num_kv_heads")?;
+    let stated =
+        stated.map(|given| check::size(json.path(), "num_kv_heads", given, check::WIDTHS)).transpose()?;
     let kv_heads = match (new, fields.flag("multi_query", true)?) {
-        (true, _) => match json.integer("num_kv_heads")? {
-            Some(given) => check::size(json.path(), "num_kv_heads", given, check::WIDTHS)?,
-            None => heads,
-        },
+        (true, _) => stated.unwrap_or(heads),
         (false, true) => 1,
         (false, false) => heads,
     };
@@ -72,7 +72,10 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         experts: None,
         soft_caps: SoftCaps::default(),
         position: match alibi {
-            true => of_alibi(head_dim, heads, notes),
+            true => {
+                hf_rope::pass_over(json, "ALiBi", notes)?;
+                of_alibi(head_dim, heads, notes)
+            }
             false => hf_rope::read(json, hf_rope::NAMES, head_dim, trained_length, notes)?,
         },
         tied_embeddings: fields.flag("tie_word_embeddings", true)?,

@@ -6,7 +6,7 @@ use super::family::Family;
 use super::fields::Fields;
 use super::llama_like::{self, Defaults};
 use crate::checkpoint::reader_llama::{self, HUGGING_FACE_NAMES, Names};
-use crate::checkpoint::{hf_rope, own_attention};
+use crate::checkpoint::{check, hf_rope, own_attention};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
@@ -109,8 +109,9 @@ fn of_texts(fields: &mut Fields<'_>, architecture: &str, notes: &mut Vec<Note>) 
     let is_third = architecture == "gemma3_text";
     config.query_key_norm = is_third;
     let scalar = fields.number("query_pre_attn_scalar", 256.0)?;
-    config.multipliers.queries = positive(json, "query_pre_attn_scalar", Some(scalar))?
-        .map_or(1.0, |scalar| (head_dim as f64 / scalar).sqrt() as f32);
+    const SCALAR: &str = "query_pre_attn_scalar";
+    let scalar = check::positive(json.path(), json.name(SCALAR), scalar)?;
+    config.multipliers.queries = (head_dim as f64 / f64::from(scalar)).sqrt() as f32;
     let mut cap = |key: &str, default: f64| match (json.states(key), is_third) {
         // `null` stands for none; so does an absent field of Gemma 3.
         (true, _) | (false, true) => positive(json, key, json.number(key)?),
@@ -163,10 +164,8 @@ fn require_gelu(json: &Json, architecture: &str) -> Result<()> {
 
 fn positive(json: &Json, key: &str, value: Option<f64>) -> Result<Option<f64>> {
     match value {
-        Some(value) if !(value.is_finite() && value > 0.0) => {
-            Err(json.malformed(key, "a positive number, or null", value))
-        }
-        value => Ok(value),
+        Some(value) => check::positive(json.path(), json.name(key), value).map(|_| Some(value)),
+        None => Ok(None),
     }
 }
 

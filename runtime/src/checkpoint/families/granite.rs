@@ -3,8 +3,8 @@
 use super::family::Family;
 use super::fields::Fields;
 use super::llama_like::{self, Defaults};
-use crate::checkpoint::hf_rope;
 use crate::checkpoint::reader_llama::{self, HUGGING_FACE_NAMES};
+use crate::checkpoint::{check, hf_rope};
 use crate::error::Result;
 use crate::formats::json::Json;
 use crate::formats::tensors::TensorTable;
@@ -26,9 +26,11 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
     llama_like::require_silu(json)?;
     let mut config = llama_like::config(fields, "granite", &Defaults::LLAMA)?;
     config.position = hf_rope::read(json, hf_rope::NAMES, config.head_dim, config.trained_length, notes)?;
-    let mut number = |key: &str| match fields.number(key, 1.0)? {
-        given if given.is_finite() && given > 0.0 => Ok(given),
-        given => Err(json.malformed(key, "a positive number", given)),
+    let mut number = |key: &str| {
+        let given = fields.number(key, 1.0)?;
+        check::positive(json.path(), key, given)
+            .and_then(|_| check::positive(json.path(), key, 1.0 / given))?;
+        Ok(given)
     };
     config.multipliers = Multipliers {
         embedding: number("embedding_multiplier")? as f32,

@@ -69,8 +69,14 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
 fn position(json: &Json, head_dim: usize, positions: u64, notes: &mut Vec<Note>) -> Result<PositionConfig> {
     match json.text("position_embedding_type")? {
         None | Some("rope") => hf_rope::read(json, hf_rope::NAMES, head_dim, positions, notes),
-        Some("alibi") => Ok(PositionConfig::ALIBI),
-        Some("none") => Ok(PositionConfig::None),
+        Some("alibi") => {
+            hf_rope::pass_over(json, "ALiBi", notes)?;
+            Ok(PositionConfig::ALIBI)
+        }
+        Some("none") => {
+            hf_rope::pass_over(json, "no encoding", notes)?;
+            Ok(PositionConfig::None)
+        }
         Some(other) => Err(json.malformed("position_embedding_type", "rope, alibi or none", other)),
     }
 }

@@ -89,9 +89,10 @@ fn qwen3(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> 
         intermediate: fields.width("moe_intermediate_size", 768)?,
         routing: if fields.flag("norm_topk_prob", false)? { Routing::OfChosen } else { Routing::OfAll },
     });
+    let stated = llama_like::sliding_window(json)?;
     let window = match (fields.flag("use_sliding_window", false)?, json.states("sliding_window")) {
         (false, _) => None,
-        (true, true) => llama_like::sliding_window(json)?,
+        (true, true) => stated,
         (true, false) => Some(fields.integer("sliding_window", 4096)?),
     };
     let windows = vec![window; config.layers];

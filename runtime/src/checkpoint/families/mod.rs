@@ -22,6 +22,7 @@ mod phi;
 mod phi3;
 mod smollm3;
 mod stablelm;
+pub(super) mod unread;
 
 pub(super) use family::Family;
 

@@ -23,6 +23,8 @@ pub(super) const FAMILY: Family = Family {
 
 const BASE: &str = "transformer.";
 const HEAD: &str = "lm_head";
+/// LayerNorm, however it is computed.
+const NORMS: [&str; 2] = ["low_precision_layernorm", "layernorm"];
 
 fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig> {
     let json = fields.json;
@@ -38,6 +40,10 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
         Some(attention) => of_attention(attention, head_dim, notes)?,
         None => (8.0, None),
     };
+    // llm-foundry has others; transformers passes the field over and builds this one.
+    if let Some(other) = json.text("norm_type")?.filter(|norm| !NORMS.contains(norm)) {
+        return Err(json.malformed("norm_type", NORMS.join(" or "), other));
+    }
     // transformers builds 4 times the width, whatever the field says.
     let ratio = fields.json.integer("expansion_ratio")?.unwrap_or(4);
     if ratio != 4 {
@@ -118,10 +124,8 @@ fn of_attention(attention: &Json, head_dim: usize, notes: &mut Vec<Note>) -> Res
     }
     // 0 stands for none, as it does there.
     let clip = attention.number("clip_qkv")?.filter(|&clip| clip != 0.0);
-    match clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-        Some(clip) => Err(attention.malformed("clip_qkv", "a positive number", clip)),
-        None => Ok((max, clip.map(|clip| clip as f32))),
-    }
+    let narrow = |clip| check::positive(attention.path(), attention.name("clip_qkv"), clip);
+    Ok((max, clip.map(narrow).transpose()?))
 }
 
 fn weights(_: &Json, tensors: &TensorTable, config: &ModelConfig) -> Result<ModelWeights> {

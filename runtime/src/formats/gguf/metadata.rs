@@ -3,9 +3,10 @@
 //! Arrays stay in the mapping: their lengths are walked once, and they are read when asked for. A value that is not what its
 //! type says is no error until somebody asks for it: files carry many that nobody needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::cursor::{Cursor, UTF8, invalid_byte};
 use crate::error::{Error, Result};
@@ -45,6 +46,8 @@ pub struct Metadata {
     path: PathBuf,
     bytes: Bytes,
     values: BTreeMap<String, Value>,
+    /// Keys that somebody asked for.
+    asked: Mutex<BTreeSet<String>>,
 }
 
 impl Metadata {
@@ -65,7 +68,7 @@ impl Metadata {
                 values.insert(key, value);
             }
         }
-        Ok(Self { path: path.to_owned(), bytes: bytes.clone(), values })
+        Ok(Self { path: path.to_owned(), bytes: bytes.clone(), values, asked: Mutex::default() })
     }
 
     /// Values that are not what their type says; a reader who needs one of them gets an error instead.
@@ -190,12 +193,35 @@ impl Metadata {
         found.ok_or_else(|| self.malformed(key, "this key", "no such key"))
     }
 
+    /// Keys with this beginning that nobody has asked for so far, and what they hold, where something is switched on by it.
+    pub fn unasked(&self, beginning: &str) -> Vec<(&str, String)> {
+        let is_off = |value: &Value| match value {
+            Value::Integer(number) => *number == 0,
+            Value::Float(number) => *number == 0.0,
+            Value::Bool(flag) => !flag,
+            Value::Text(text) => text.is_empty() || text == "none",
+            Value::Array { count, .. } => *count == 0,
+            // Told already.
+            Value::Bad { .. } => true,
+        };
+        let asked = self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let left = self.values.iter().filter(|(key, value)| {
+            key.starts_with(beginning) && !asked.contains(key.as_str()) && !is_off(value)
+        });
+        left.map(|(key, value)| (key.as_str(), kind(value))).collect()
+    }
+
+    fn note(&self, key: &str) {
+        self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.to_owned());
+    }
+
     fn lookup<'a, T>(
         &'a self,
         key: &str,
         expected: &str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>> {
+        self.note(key);
         match self.values.get(key) {
             None => Ok(None),
             Some(Value::Bad { expected, got }) => Err(self.malformed(key, expected, got)),
@@ -210,6 +236,7 @@ impl Metadata {
         types: &[u32],
         read: impl Fn(&mut Cursor<'a>, u32) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
+        self.note(key);
         let Some(value) = self.values.get(key) else { return Ok(None) };
         match value {
             Value::Array { element, count, range } if types.contains(element) => {
