@@ -20,6 +20,9 @@ use crate::workbench::{Layout, Panels};
 /// Least room for the words at the end of the row.
 const WORDS: f32 = 90.0;
 
+/// Width of the number of tokens, as of a few thousand.
+const LENGTH: f32 = 88.0;
+
 /// What the row shows.
 pub struct Bar<'a> {
     /// What it says.
@@ -215,7 +218,12 @@ fn length(ui: &mut Ui, tokens: &mut u64) {
             let text = text.trim().trim_end_matches("tokens").trim().replace(',', "");
             parse_length(&text).ok().map(|length| length as f64)
         });
-    let response = ui.add(typed).on_hover_text("How much of the text to read: 4096, 32k, 1M");
+    // Buttons beside it stay where they are while it is typed into.
+    let response = ui.scope(|ui| {
+        ui.spacing_mut().interact_size.x = LENGTH;
+        ui.add(typed)
+    });
+    let response = response.inner.on_hover_text("How much of the text to read: 4096, 32k, 1M");
     response.widget_info(|| WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
 }
 
