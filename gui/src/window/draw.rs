@@ -72,6 +72,8 @@ fn nothing_ui(state: &State, ui: &mut Ui) {
     } else {
         "No result yet. Press Run to read the text under every policy."
     };
+    // Tiles bring their own ground; where there are none, there would be none.
+    ui.painter().rect_filled(ui.max_rect(), 0.0, ui.visuals().panel_fill);
     ui.centered_and_justified(|ui| ui.label(words));
 }
 
