@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::settings::{MOST_POLICIES, Settings};
+use crate::settings::{DEFAULT_POLICIES, MOST_POLICIES, Settings};
 use crate::tab::Tab;
 use crate::workbench::Layout;
 
@@ -60,7 +60,7 @@ impl Args {
         );
         // One that is given is A, and what it is compared with stays.
         let mut policies = self.policies.clone();
-        let missing = ["vanilla", "lm-infinite"].into_iter().skip(policies.len());
+        let missing = DEFAULT_POLICIES.into_iter().skip(policies.len());
         policies.extend(missing.map(str::to_owned));
         Ok(Settings {
             model: self.model.clone(),

@@ -1,6 +1,7 @@
 //! A run: the policies read the text on a thread of their own, are told to pause, step and stop, and send a diagnosis whenever
 //! there is a new one.
 
+mod bounded;
 mod orders;
 mod reading;
 mod tokenizing;
@@ -50,6 +51,8 @@ impl Progress {
 pub struct Job {
     task: Task<Settings, Update>,
     orders: Arc<Orders>,
+    /// What it reads, which is not what was asked for where the model cannot follow that.
+    read: Option<Settings>,
 }
 
 impl Job {
@@ -68,13 +71,15 @@ impl Job {
         let told = orders.clone();
         // One update waits at most: what the window has not taken yet is stale when the next one is there.
         task.ask(settings, wake, move |settings, worker| work(settings, &told, worker));
-        Self { task, orders }
+        Self { task, orders, read: None }
     }
 
     /// Takes what has come: the newest update since the last call, if there is one.
     pub fn newest(&mut self) -> Option<Update> {
         self.task.poll();
-        self.task.take().map(|(_, update)| update)
+        let (_, update) = self.task.take()?;
+        self.read.get_or_insert_with(|| update.inputs.settings.clone());
+        Some(update)
     }
 
     /// How far it is, as of the last [`Self::newest`]. A run that was told to stop is over for who asks, though its thread may
@@ -99,6 +104,11 @@ impl Job {
     /// What it was begun with.
     pub fn settings(&self) -> Option<&Settings> {
         self.task.request()
+    }
+
+    /// Whether it reads what `settings` say.
+    pub fn is_of(&self, settings: &Settings) -> bool {
+        self.settings() == Some(settings) || self.read.as_ref() == Some(settings)
     }
 
     /// Waits, or goes on.

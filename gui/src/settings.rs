@@ -10,6 +10,9 @@ use crate::theme;
 /// Policies of a run, at most: each has a letter.
 pub const MOST_POLICIES: usize = 26;
 
+/// A and B where nobody has chosen others.
+pub const DEFAULT_POLICIES: [&str; 2] = ["vanilla", "lm-infinite"];
+
 /// The run bar's fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {

@@ -96,11 +96,12 @@ pub fn contrast(one: Color32, other: Color32) -> f32 {
 
 /// Hints are weaker than words, and can be read.
 pub fn set_hints(ctx: &Context) {
-    for (theme, hints, words) in [
-        (Theme::Light, Color32::from_gray(96), Color32::from_gray(50)),
-        (Theme::Dark, Color32::from_gray(150), Color32::from_gray(196)),
+    for (theme, hints, words, links) in [
+        (Theme::Light, Color32::from_gray(96), Color32::from_gray(50), Color32::from_rgb(0, 95, 175)),
+        (Theme::Dark, Color32::from_gray(150), Color32::from_gray(196), Color32::from_rgb(90, 170, 255)),
     ] {
         ctx.style_mut_of(theme, |style| {
+            style.visuals.hyperlink_color = links;
             style.visuals.weak_text_color = Some(hints);
             style.visuals.widgets.noninteractive.fg_stroke.color = words;
         });
@@ -181,7 +182,9 @@ mod tests {
         set_hints(&ctx);
         for theme in [Theme::Light, Theme::Dark] {
             let visuals = ctx.style_of(theme).visuals.clone();
-            for color in [visuals.text_color(), visuals.weak_text_color(), visuals.strong_text_color()] {
+            let links = visuals.hyperlink_color;
+            for color in [visuals.text_color(), visuals.weak_text_color(), visuals.strong_text_color(), links]
+            {
                 for ground in [visuals.panel_fill, visuals.faint_bg_color, visuals.window_fill] {
                     let ground = if ground.is_opaque() { ground } else { visuals.panel_fill };
                     assert!(contrast(color, ground) >= CONTRAST, "{theme:?}: {color:?} on {ground:?}");

@@ -165,3 +165,33 @@ fn a_result_folder_is_held_against_a_run_over_the_same_text_alone() {
         "A of the result folder cannot be held against the run on screen: a result folder has no tokens, and the texts"
     ));
 }
+
+#[test]
+fn maps_of_two_policies_and_of_two_runs_are_subtracted() {
+    let mut window = after_run(&["--tokens", "700", "--tab", "map"]);
+    assert!(window.query_by_label("Attention map of A \u{2212} B").is_none());
+    click(&mut window, "Map of A \u{2212} B");
+    window.get_by_label("Attention map of A \u{2212} B");
+    window.get_by_label("Attention map of A");
+    window.get_by_label("Attention map of B");
+    run_again(&mut window, "2", |window| {
+        type_into(window, "Policy A, as written", "window:window=128");
+    });
+    choose(&mut window, "Second of the difference", "Second: A of run 1");
+    window.get_by_label("Attention map of A \u{2212} A1");
+    // What is known of a pair is told of the earlier policy, too, exactly once its place was computed.
+    let exact = |window: &Shown| says(window, "Every logit, computed for this place");
+    window.get_all_by_label("End").next().expect("of the first tile").click();
+    window.run_steps(3);
+    wait_for(&mut window, "every logit", exact);
+    window.get_by_label("Attention map of A \u{2212} A1").hover();
+    wait_for(&mut window, "a reading of the earlier run", |window| window.query_by_label("A1").is_some());
+    // Other tokens: there is no map of the difference, and the button says why.
+    run_again(&mut window, "3", |window| type_tokens(window, "600"));
+    assert!(window.query_by_label("Attention map of A \u{2212} A1").is_none());
+    assert!(window.get_by_label("Map of A \u{2212} A1").accesskit_node().is_disabled());
+    window.get_by_label("Map of A \u{2212} A1").hover();
+    wait_for(&mut window, "why", |window| {
+        says(window, "No difference of maps: A of run 1 is of 700 tokens, not of 600")
+    });
+}

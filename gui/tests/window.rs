@@ -230,3 +230,21 @@ fn theory_is_told_of_the_chosen_head() {
         "the tab of the curves"
     );
 }
+
+/// The toolkit's own ground is black: in the light theme words on it could not be read.
+#[test]
+fn where_there_is_no_result_the_ground_is_that_of_the_theme() {
+    use eframe::egui::{Color32, Shape};
+    for theme in ["light", "dark"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let empty = folder.path().join("empty.txt");
+        std::fs::write(&empty, "").expect("writes");
+        let window = after_run(&["--theme", theme, "--text", &empty.display().to_string()]);
+        assert!(says(&window, "the text is empty") && says(&window, "ended early: 0 of "));
+        let words = window.get_by_label_contains("No result yet").rect();
+        let ground = window.ctx.global_style().visuals.panel_fill;
+        let filled = |shape: &Shape, fill: Color32| matches!(shape, Shape::Rect(rect) if rect.fill == fill && rect.rect.contains_rect(words));
+        let shapes = &window.output().shapes;
+        assert!(shapes.iter().any(|shape| filled(&shape.shape, ground)), "{theme}");
+    }
+}

@@ -12,6 +12,7 @@ use lm_infinite::session::Decoder;
 use lm_infinite::text::Text;
 use lm_infinite::{checkpoint, machine};
 
+use super::bounded;
 use super::orders::Orders;
 use super::tokenizing::{NAME, Told, tokenize};
 use super::update::Update;
@@ -45,6 +46,7 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
     let phase = |words: &'static str| worker.report(|progress| progress.phase = words);
     phase("loading the model");
     let loaded = checkpoint::load(&settings.model, &Cache::open()?)?;
+    let (settings, said) = bounded::readable(settings, &loaded.config);
     let trained = loaded.config.trained_length;
     let spec = |text: &String| PolicySpec::parse(text.trim(), trained);
     let policies = settings.policies.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
@@ -67,11 +69,11 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
         chat_template: loaded.chat_template,
         tokens: TextTokens::default(),
         policies,
-        settings: settings.clone(),
-        notes: loaded.notes,
+        settings,
+        notes: [loaded.notes, said].concat(),
         pace: Default::default(),
     });
-    let repeat = settings.repeat.then_some(SEED);
+    let repeat = inputs.settings.repeat.then_some(SEED);
     std::thread::scope(|scope| {
         let beside = std::thread::Builder::new().name(NAME.to_owned());
         let tokenizing = beside.spawn_scoped(scope, || tokenize(&text, repeat, &inputs, worker))?;

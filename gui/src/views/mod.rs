@@ -5,6 +5,7 @@ pub mod caption;
 pub mod causes;
 pub mod curves;
 pub mod data;
+mod diverging;
 pub mod export;
 pub mod features;
 pub mod generate;

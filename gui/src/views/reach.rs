@@ -9,15 +9,29 @@ use crate::words::grouped;
 /// Keys at which a query is asked for its distances.
 const ASKED: u64 = 256;
 
-/// Tokens until a run goes beyond the training length; `None` where it has.
-pub fn to_go(diagnosis: &Diagnosis, run: &RunMeasurement) -> Option<u64> {
+/// What lies between a run and what is beyond the training length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToGo {
+    /// So many tokens.
+    Tokens(u64),
+    /// The model has no position there.
+    Never,
+}
+
+/// What lies between a run and what is beyond the training length; `None` where it has gone beyond.
+pub fn to_go(diagnosis: &Diagnosis, run: &RunMeasurement) -> Option<ToGo> {
     let (read, trained) = (run.tokens_read(), diagnosis.trained_length);
-    (read <= trained).then(|| (trained - read).max(1))
+    let ends = diagnosis.config.most_tokens().is_some_and(|most| most <= trained);
+    (read <= trained).then(|| if ends { ToGo::Never } else { ToGo::Tokens((trained - read).max(1)) })
 }
 
 /// `not yet: 6,144 tokens to go`.
-pub fn not_yet(to_go: u64) -> String {
-    format!("not yet: {} token{} to go", grouped(to_go), if to_go == 1 { "" } else { "s" })
+pub fn not_yet(to_go: ToGo) -> String {
+    match to_go {
+        ToGo::Tokens(1) => "not yet: 1 token to go".to_owned(),
+        ToGo::Tokens(count) => format!("not yet: {} tokens to go", grouped(count)),
+        ToGo::Never => "never: the model has no positions there".to_owned(),
+    }
 }
 
 /// Whether a query of the run, as far as it has read, attends to a key from position `from` on at a distance, as the position
@@ -74,7 +88,7 @@ mod tests {
         let vanilla = AttentionPolicy::default();
         assert!(!attends_beyond(&vanilla, 256, 0, 256) && attends_beyond(&vanilla, 256, 0, 257));
         assert_eq!(
-            (not_yet(6144).as_str(), not_yet(1).as_str()),
+            (not_yet(ToGo::Tokens(6144)).as_str(), not_yet(ToGo::Tokens(1)).as_str()),
             ("not yet: 6,144 tokens to go", "not yet: 1 token to go")
         );
     }

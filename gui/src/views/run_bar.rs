@@ -20,6 +20,9 @@ use crate::workbench::{Layout, Panels};
 /// Least room for the words at the end of the row.
 const WORDS: f32 = 90.0;
 
+/// Width of the number of tokens, as of a few thousand.
+const LENGTH: f32 = 88.0;
+
 /// What the row shows.
 pub struct Bar<'a> {
     /// What it says.
@@ -215,17 +218,23 @@ fn length(ui: &mut Ui, tokens: &mut u64) {
             let text = text.trim().trim_end_matches("tokens").trim().replace(',', "");
             parse_length(&text).ok().map(|length| length as f64)
         });
-    let response = ui.add(typed).on_hover_text("How much of the text to read: 4096, 32k, 1M");
+    // Buttons beside it stay where they are while it is typed into.
+    let response = ui.scope(|ui| {
+        ui.spacing_mut().interact_size.x = LENGTH;
+        ui.add(typed)
+    });
+    let response = response.inner.on_hover_text("How much of the text to read: 4096, 32k, 1M");
     response.widget_info(|| WidgetInfo::labeled(egui::Role::SpinButton, true, "Tokens, typed"));
 }
 
 /// How far a run is, how long it takes still, and what memory.
 fn progress_words(progress: &Progress) -> String {
+    let phase = if progress.failure.is_some() { "ended early" } else { progress.phase };
     if progress.total == 0 {
-        return progress.phase.to_owned();
+        return phase.to_owned();
     }
     let (position, total) = (grouped(progress.position), grouped(progress.total));
-    let mut words = format!("{}: {position} of {total} tokens", progress.phase);
+    let mut words = format!("{phase}: {position} of {total} tokens");
     if progress.tokenized < progress.total && !progress.finished {
         words.push_str(&format!(", {} tokenized", grouped(progress.tokenized)));
     }
@@ -279,6 +288,8 @@ mod tests {
             "the policies read the text: 1,024 of 100,000,000 tokens, 49,152 tokenized, 2000 tokens/s, 2 h left, takes about \
              60 MB beside the model, 3.2 GB in use"
         );
+        let failed = Progress { failure: Some("no".into()), finished: true, ..reading.clone() };
+        assert!(progress_words(&failed).starts_with("ended early: 1,024 of 100,000,000 tokens"));
         let finished = Progress { finished: true, tokenized: 7, ..reading };
         assert!(
             !progress_words(&finished).contains("left") && !progress_words(&finished).contains("tokenized")

@@ -2,7 +2,7 @@
 
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
-use super::reach::{not_yet, to_go};
+use super::reach::{ToGo, not_yet, to_go};
 use crate::theme;
 use crate::words::grouped;
 
@@ -19,8 +19,15 @@ pub fn loss(diagnosis: &Diagnosis, side: usize, run: &RunMeasurement) -> String 
     if let Some(at) = run.first_non_finite {
         return format!("{name} has a loss that is not finite from token {} on.", grouped(at));
     }
-    if let Some(left) = to_go(diagnosis, run).filter(|_| run.breaks.is_none()) {
-        return format!("Whether the loss of {name} breaks beyond it: {}.", not_yet(left));
+    let left = to_go(diagnosis, run).filter(|_| run.breaks.is_none());
+    if left == Some(ToGo::Never) {
+        return format!("Beyond the training length {name} reads nothing: the model has no positions there.");
+    }
+    if let Some(left) = left {
+        return format!(
+            "Whether the loss of {name} breaks beyond the training length cannot be said {}.",
+            not_yet(left)
+        );
     }
     let Some(effect) = run.loss.effect else {
         return format!("Of {name} too few tokens beyond that have been read to say more.");

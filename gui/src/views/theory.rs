@@ -131,8 +131,9 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
             }
             ui.end_row();
             for claim in claims {
-                ui.label(&claim.name).on_hover_text(format!("{}\non {}", claim.source, claim.setting));
-                ui.add(eframe::egui::Label::new(&claim.statement).wrap())
+                ui.label(title(&claim.name))
+                    .on_hover_text(format!("{}: {}\non {}", claim.name, claim.source, claim.setting));
+                ui.add(eframe::egui::Label::new(claim.statement.replace("sqrt", "√")).wrap())
                     .on_hover_text(format!("assumes {}", claim.assumptions.join("; ")));
                 let sign = signs(claim.relation).0;
                 let numbers = format!("{:.4} {sign} {:.4} {}", claim.measured, claim.bound, claim.unit);
@@ -147,4 +148,46 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
             }
         },
     );
+}
+
+/// The name of a statement as the paper has it: `theorem-2-alibi` is `Theorem 2, ALiBi`.
+fn title(name: &str) -> String {
+    let spelled = |word: &str| match word {
+        "alibi" => "ALiBi".to_owned(),
+        "rope" => "RoPE".to_owned(),
+        "nope" => "NoPE".to_owned(),
+        "t5" => "T5".to_owned(),
+        "l2" => "L2".to_owned(),
+        word => word.to_owned(),
+    };
+    let words: Vec<_> = name.split('-').map(spelled).collect();
+    let (named, rest) = match words.first().map(String::as_str) {
+        Some("theorem" | "proposition" | "observation") if words.len() > 1 => words.split_at(2),
+        _ => words.split_at(words.len()),
+    };
+    let comma = if named.is_empty() || rest.is_empty() { "" } else { ", " };
+    let all = format!("{}{comma}{}", named.join(" "), rest.join(" "))
+        .replace("pseudo dimension ", "pseudo-dimension, ");
+    let mut letters = all.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_named_as_in_the_paper() {
+        for (name, words) in [
+            ("theorem-2-alibi", "Theorem 2, ALiBi"),
+            ("theorem-2-alibi-squared-l2", "Theorem 2, ALiBi squared L2"),
+            ("proposition-2", "Proposition 2"),
+            ("proposition-2-two-levels", "Proposition 2, two levels"),
+            ("pseudo-dimension-rope", "Pseudo-dimension, RoPE"),
+            ("rope-is-bounded", "RoPE is bounded"),
+            ("", ""),
+        ] {
+            assert_eq!(title(name), words);
+        }
+    }
 }

@@ -72,6 +72,8 @@ fn nothing_ui(state: &State, ui: &mut Ui) {
     } else {
         "No result yet. Press Run to read the text under every policy."
     };
+    // Tiles bring their own ground; where there are none, there would be none.
+    ui.painter().rect_filled(ui.max_rect(), 0.0, ui.visuals().panel_fill);
     ui.centered_and_justified(|ui| ui.label(words));
 }
 
@@ -171,7 +173,7 @@ fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let runs = Runs {
         settings: &state.settings,
         refused: &state.refused,
-        trained_length: state.trained_length(),
+        config: state.config(),
         diagnosis: state.diagnosis.as_deref(),
         asked: state.asked(),
         hidden: state.hidden,
@@ -187,6 +189,11 @@ fn runs_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
 
 /// What keys ask for, unless a text is being edited. A key that means something here reaches nothing else.
 fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
+    // No field of text has a use for it.
+    let run = KeyboardShortcut::new(Modifiers::COMMAND, Key::R);
+    if ui.input_mut(|input| input.consume_shortcut(&run)) {
+        commands.push(Command::Run);
+    }
     if ui.ctx().text_edit_focused() {
         return;
     }
@@ -209,7 +216,6 @@ fn keys(state: &State, ui: &Ui, commands: &mut Vec<Command>) {
     let mark = state.mark.map(|token| (Modifiers::COMMAND, Key::M, Command::Note(notes::Change::Add(token))));
     let export = state.diagnosis.is_some().then_some((Key::E, Command::ToggleExport));
     let with_control = [
-        (Key::R, Command::Run),
         (Key::O, Command::AskForResults),
         (Key::B, Command::Panels(state.panels.with_runs(!state.panels.runs(state.narrow)))),
         (Key::I, Command::Panels(state.panels.with_inspector(!state.panels.inspector(state.narrow)))),

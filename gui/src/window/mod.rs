@@ -46,6 +46,9 @@ use crate::workbench::{NARROW, Workbench};
 /// Settings that have stood this long are meant.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
+/// Frames between the wish for a run and its begin: a field that is being typed into is left meanwhile, and says what it holds.
+const FRAMES: u8 = 1;
+
 /// The whole window.
 pub struct Window {
     state: State,
@@ -53,6 +56,8 @@ pub struct Window {
     commands: Vec<Command>,
     /// What the run bar says now, and since when, while a run is on its way that was begun with something else.
     changed: Option<(Settings, Instant)>,
+    /// A run is to begin, after so many frames.
+    wanted: Option<u8>,
     models: Task<(), Vec<ListedModel>>,
     picture: Picture,
     /// No frame yet.
@@ -89,6 +94,7 @@ impl Window {
             state: State::new(args.settings()?, Workbench::asked_for(args.layout, args.tab)),
             commands: Vec::new(),
             changed: None,
+            wanted: None,
             models: Task::newest("list of models"),
             picture: Picture::new(args.screenshot.clone()),
             first: Some(First { theme: args.theme, zoom: None, begin, folder: args.folder.clone() }),
@@ -144,6 +150,7 @@ impl Window {
             }
             self.obey(command, ctx);
         }
+        self.begin_if_wanted(ctx);
         self.state.note_steps(Instant::now());
         if let Some(path) = self.memory_path.clone() {
             let mut saving = std::mem::take(&mut self.saving);
@@ -238,6 +245,7 @@ impl Window {
         if let Some(newest) = job.newest().and_then(|newest| state.history.take(newest)) {
             if !state.inputs.as_ref().is_some_and(|inputs| Arc::ptr_eq(inputs, &newest.inputs)) {
                 state.keep();
+                state.adapt(&newest.inputs.settings);
             }
             (state.diagnosis, state.inputs) = (Some(newest.diagnosis), Some(newest.inputs));
             (state.folder, state.number) = (None, state.begun);
@@ -245,6 +253,32 @@ impl Window {
             self.saving.touch();
         }
         state.progress = state.job.as_ref().map(Job::progress);
+    }
+
+    /// Has a run begun with what the fields say: what is being typed into one is taken, as if it were left.
+    fn want_run(&mut self, ctx: &Context) {
+        let answer = self.state.ask.take();
+        self.answer(answer, ctx);
+        if let Some(field) = ctx.memory(|memory| memory.focused()) {
+            ctx.memory_mut(|memory| memory.surrender_focus(field));
+        }
+        self.wanted = Some(FRAMES);
+        ctx.request_repaint();
+    }
+
+    fn begin_if_wanted(&mut self, ctx: &Context) {
+        match self.wanted {
+            None => {}
+            Some(0) => {
+                self.wanted = None;
+                self.state.told = self.state.refusals();
+                self.run(ctx);
+            }
+            Some(frames) => {
+                self.wanted = Some(frames - 1);
+                ctx.request_repaint();
+            }
+        }
     }
 
     /// Begins anew; what is on screen stays until there is something newer.
@@ -260,7 +294,7 @@ impl Window {
     fn restart_if_changed(&mut self, ctx: &Context) {
         let running = self.state.job.as_ref().filter(|job| !job.progress().finished);
         let settings = &self.state.settings;
-        if running.is_none_or(|job| job.settings() == Some(settings)) {
+        if running.is_none_or(|job| job.is_of(settings)) {
             self.changed = None;
             return;
         }

@@ -19,7 +19,7 @@ impl Window {
     pub(super) fn obey(&mut self, command: Command, ctx: &Context) {
         let state = &mut self.state;
         match (command, &state.job) {
-            (Command::Run, _) => self.run(ctx),
+            (Command::Run, _) => self.want_run(ctx),
             (Command::Pause, Some(job)) => job.set_paused(!job.is_paused()),
             (Command::Step, Some(job)) => job.step(),
             (Command::Stop, Some(job)) => job.stop(),

@@ -13,6 +13,7 @@ use crate::tour::Tour;
 use crate::views::ask::question::{Asked, Question};
 use crate::views::causes::model::Change;
 use crate::views::palette::Entry;
+use crate::views::pull::change as pull;
 use crate::views::runs::Named;
 use crate::words::grouped;
 use crate::workbench::Layout;
@@ -36,6 +37,7 @@ impl State {
         let panels = self.panels;
         all.extend([
             ask("Open model…", Asked::Model, &self.settings.model),
+            Entry::new("Pull model…", "", Command::Pull(pull::Change::Open(true))),
             ask("Open text…", Asked::Text, &self.settings.text),
             ask("Paste text…", Asked::Paste, ""),
             Entry::new("Open results…", "Ctrl O", Command::AskForResults),

@@ -1,7 +1,8 @@
 //! What becomes of the rows of policies when one is added or taken away, and when a result folder has others.
 
 use super::state::State;
-use crate::settings::MOST_POLICIES;
+use crate::settings::{MOST_POLICIES, Settings};
+use crate::theme;
 use crate::views::shown::Hidden;
 
 impl State {
@@ -22,6 +23,29 @@ impl State {
             self.refused.remove(side);
             self.folded = self.folded.without(side);
         }
+    }
+
+    /// The run bar says what the run in fact reads, where the model cannot follow what was asked for without a choice.
+    pub fn adapt(&mut self, read: &Settings) {
+        let asked = self.job.as_ref().and_then(|job| job.settings());
+        if asked == Some(&self.settings) && *read != self.settings {
+            self.set_settings(read.clone());
+        }
+    }
+
+    /// Policies that were typed, and are not those that are read, since they were refused.
+    pub fn refusals(&self) -> Option<String> {
+        let refused = self.refused.iter().zip(&self.settings.policies).enumerate();
+        let refused = refused.filter_map(|(side, (reason, policy))| {
+            let reason = reason.as_ref()?;
+            Some(format!(
+                "{} is read as {}: what was typed is refused ({reason}).",
+                theme::name(side),
+                policy.trim()
+            ))
+        });
+        let words: Vec<_> = refused.collect();
+        (!words.is_empty()).then(|| words.join(" "))
     }
 
     /// The rows are these now.

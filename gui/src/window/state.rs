@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use lm_infinite::diagnose::Diagnosis;
 use lm_infinite::hub::ListedModel;
+use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::PolicySpec;
 
 use super::checked::Checked;
@@ -248,15 +249,15 @@ impl State {
         })
     }
 
-    /// The training length of the model that the run bar names, where it is known.
-    pub fn trained_length(&self) -> Option<u64> {
+    /// The model that the run bar names, where it is known.
+    pub fn config(&self) -> Option<&ModelConfig> {
         let model = match (&self.inputs, &self.folder) {
             (Some(inputs), _) => inputs.settings.model.as_str(),
             (None, Some(folder)) => folder.info.model.name.as_str(),
             (None, None) => return None,
         };
         let diagnosis = self.diagnosis.as_ref().filter(|_| model == self.settings.model)?;
-        Some(diagnosis.trained_length)
+        Some(&diagnosis.config)
     }
 
     /// What a run of what the run bar says would take, in words: known of a model that has been read with.

@@ -87,6 +87,13 @@ impl Ask {
         self.closed_by(answer)
     }
 
+    /// What is typed for a run, as its answer, where a run is to begin: the small window closes.
+    pub fn take(&mut self) -> Option<Answer> {
+        let question = self.question.take_if(|question| question.asked.is_for_a_run())?;
+        self.list = None;
+        question.asked.answer(&question.typed)
+    }
+
     fn closed_by(&mut self, answer: Option<Answer>) -> Option<Answer> {
         if answer.is_some() || self.question.is_none() {
             (self.question, self.list) = (None, None);

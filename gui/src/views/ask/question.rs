@@ -84,6 +84,11 @@ impl Asked {
         }
     }
 
+    /// Whether a run reads the answer.
+    pub fn is_for_a_run(self) -> bool {
+        matches!(self, Self::Model | Self::Text | Self::Paste)
+    }
+
     /// What the answer does.
     pub fn effect(self) -> &'static str {
         match self {

@@ -7,16 +7,13 @@ use lm_infinite::diagnose::head_name;
 
 use super::layout::Layout;
 use super::model::{Choice, Scale, Side, Table};
-use crate::theme::{SIDES, ink_on, ramp};
-use crate::views::pair::Pair;
+use crate::theme::{ink_on, ramp};
+use crate::views::diverging::diverging;
 
 /// Height of the legend's bar.
 const BAR: f32 = 10.0;
 /// Steps of the legend's bar.
 const STEPS: u8 = 48;
-
-/// Neither more under A nor more under B.
-const EVEN: Color32 = Color32::from_rgb(236, 236, 232);
 
 /// The colour of a value: high ones are bright, as in the maps.
 pub fn color(scale: &Scale, value: f64, side: Side) -> Color32 {
@@ -25,21 +22,6 @@ pub fn color(scale: &Scale, value: f64, side: Side) -> Color32 {
 
 fn shaded(share: f64, side: Side) -> Color32 {
     side.pair().map_or_else(|| ramp(share as f32), |pair| diverging(share, pair))
-}
-
-/// From the colour of the second (0: more under it) over light grey to the colour of the first (1).
-fn diverging(share: f64, pair: Pair) -> Color32 {
-    let [a, b] = [0, 1].map(|place| SIDES[pair.color(place) % SIDES.len()]);
-    let from_even = if share.is_finite() { (share.clamp(0.0, 1.0) as f32 - 0.5) * 2.0 } else { 0.0 };
-    mix(EVEN, if from_even > 0.0 { a } else { b }, from_even.abs())
-}
-
-fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
-    let channel = |at: usize| {
-        let (from, to) = (f32::from(from[at]), f32::from(to[at]));
-        (from + (to - from) * part).round() as u8
-    };
-    Color32::from_rgb(channel(0), channel(1), channel(2))
 }
 
 /// The tiles that are on screen, with the numbers of their layers, or of their heads if they are `named`.
@@ -119,6 +101,7 @@ pub fn legend_height() -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::pair::Pair;
 
     fn lightness(color: Color32) -> f32 {
         let [r, g, b, _] = color.to_array().map(f32::from);
@@ -131,19 +114,6 @@ mod tests {
         let light = |at: u8| lightness(color(&scale, -2.0 + 0.8 * f64::from(at), Side::A));
         assert!((0..10).all(|at| light(at) < light(at + 1)));
         assert_eq!([-2.0, 6.0].map(|value| color(&scale, value, Side::A)), [ramp(0.0), ramp(1.0)]);
-    }
-
-    #[test]
-    fn a_difference_is_lightest_at_zero_and_ends_in_the_colours_of_the_sides() {
-        let pair = Pair::here(2, 1);
-        let diverging = |share: f64| super::diverging(share, pair);
-        assert_eq!([diverging(1.0), diverging(0.0), diverging(0.5)], [SIDES[2], SIDES[1], EVEN]);
-        assert_eq!(diverging(f64::NAN), EVEN);
-        for i in 0..5 {
-            let (near, far) = (f64::from(i) / 10.0, f64::from(i + 1) / 10.0);
-            assert!(lightness(diverging(0.5 + near)) > lightness(diverging(0.5 + far)));
-            assert!(lightness(diverging(0.5 - near)) > lightness(diverging(0.5 - far)));
-        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Attention maps of the chosen head, one for each policy: the overview of the run at once, and every logit of a place of at
 //! most 512 × 512 tokens, computed for that place.
 
+mod difference;
 mod file;
 pub mod layout;
 mod model;
 pub mod overview;
 pub mod paint;
 mod pictures;
+mod readings;
 mod toolbar;
 pub mod viewport;
 
@@ -15,13 +17,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eframe::egui::{
-    self, Context, Grid, Id, Label, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui,
-    Visuals, WidgetInfo, vec2,
+    self, Context, Id, Label, ProgressBar, Rect, Response, RichText, Role, ScrollArea, Sense, Ui, Visuals,
+    WidgetInfo, vec2,
 };
 use lm_infinite::attention_window::{AttentionWindow, MOST_SIDE, WindowRequest};
 
+use self::difference::Difference;
 use self::layout::{Plane, figure, places};
-use self::model::Reading;
 use self::overview::Overview;
 use self::pictures::Pictures;
 use self::viewport::{Controls, Viewport};
@@ -29,7 +31,6 @@ use super::data;
 use super::pane::Pane;
 use super::shown::{Hover, Shown};
 use super::strongest::strongest;
-use super::tokens;
 use crate::command::Command;
 use crate::export::Place;
 use crate::tab::Tab;
@@ -44,6 +45,8 @@ const MOST_POOLED: u64 = 1 << 14;
 /// Height of what is below the maps, and of the readings of a pair.
 const AROUND: f32 = 62.0;
 const READINGS: f32 = 120.0;
+/// Height of the legend of the difference.
+const LEGEND: f32 = 22.0;
 
 /// The tab.
 #[derive(Default)]
@@ -57,6 +60,7 @@ struct Maps {
     /// One for each policy that can be asked.
     queries: Vec<WindowQuery>,
     pictures: Pictures,
+    difference: Difference,
 }
 
 /// An empty one.
@@ -103,6 +107,10 @@ impl Pane for Maps {
         let sides = 0..shown.diagnosis.runs.len();
         let windows: Vec<_> = sides.map(|side| self.window(side, head).cloned()).collect();
         self.pictures.update(ctx, shown.diagnosis, &windows, head, viewport, self.controls.scale);
+        if self.controls.difference {
+            let here = |side: usize| windows.get(side).cloned().flatten();
+            self.difference.update(ctx, shown, here, (head, viewport, self.controls.scale));
+        }
     }
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
@@ -116,13 +124,17 @@ impl Pane for Maps {
             toolbar::show(ui, shown, head, &mut controls, commands);
             let viewport = self.viewport();
             let below = if shown.inspected { AROUND } else { AROUND + READINGS };
+            let below = below + if self.shows_difference(shown) { LEGEND } else { 0.0 };
             let area = vec2(ui.available_width(), ui.clip_rect().bottom() - ui.cursor().min.y - below);
             let columns = if shown.narrow { 2 } else { 1 };
-            let (rects, height) = places(ui.cursor().min, area, sides.len(), columns);
+            let difference = self.shows_difference(shown);
+            let count = sides.len() + usize::from(difference);
+            let (rects, height) = places(ui.cursor().min, area, count, columns);
             ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
-            for (side, rect) in sides.iter().zip(rects) {
+            let own = sides.iter().map(|&side| Some(side));
+            for (of, rect) in own.chain(difference.then_some(None)).zip(rects) {
                 data::mark(ui, figure(rect));
-                self.map(ui, shown, head, Plane { rect, viewport }, *side, &mut controls, commands);
+                self.map(ui, shown, head, Plane { rect, viewport }, of, &mut controls, commands);
             }
             if controls != self.controls {
                 commands.push(Command::Map(controls));
@@ -133,6 +145,9 @@ impl Pane for Maps {
             }
             if let Some(ends) = self.pictures.ends() {
                 paint::legend(ui, self.controls.scale, ends);
+            }
+            if difference {
+                self.difference.legend(ui, shown.pair, self.controls.scale);
             }
             if !shown.inspected {
                 self.readings(ui, shown, head);
@@ -163,11 +178,16 @@ impl Pane for Maps {
 
     fn is_busy(&self) -> bool {
         let waiting = self.since.is_some_and(|(_, since)| since.elapsed() < PATIENCE);
-        waiting || self.queries.iter().any(|query| query.progress().is_some())
+        waiting || self.difference.is_busy() || self.queries.iter().any(|query| query.progress().is_some())
     }
 }
 
 impl Maps {
+    /// Whether this tile has the map of the difference.
+    fn shows_difference(&self, shown: &Shown<'_>) -> bool {
+        self.controls.difference && shown.tab != Tab::MapB && difference::refusal(shown).is_none()
+    }
+
     fn viewport(&self) -> Viewport {
         self.controls.viewport.unwrap_or(Viewport::whole(self.tokens)).within(self.tokens)
     }
@@ -197,6 +217,7 @@ impl Maps {
         let (Some(inputs), true) = (shown.inputs, may_be_computed(shown, &request)) else {
             self.since = None;
             self.queries.iter_mut().for_each(WindowQuery::forget);
+            self.difference.ask(ctx, shown, None);
             return;
         };
         let since = match self.since {
@@ -215,6 +236,7 @@ impl Maps {
             let question = Question { inputs: inputs.clone(), side, request: request.clone() };
             query.ask(question, theme::wake(ctx));
         }
+        self.difference.ask(ctx, shown, self.controls.difference.then_some(&request));
     }
 
     /// The answer for one side, if it is of this head under this run.
@@ -231,33 +253,44 @@ impl Maps {
         shown: &Shown<'_>,
         head: (usize, usize),
         plane: Plane,
-        side: usize,
+        side: Option<usize>,
         controls: &mut Controls,
         commands: &mut Vec<Command>,
     ) {
         let diagnosis = shown.diagnosis;
-        let (Some(run), Some(texture)) = (diagnosis.runs.get(side), self.pictures.texture(side)) else {
-            return;
+        let run = side.and_then(|side| diagnosis.runs.get(side));
+        let (texture, policy) = match (side, run) {
+            (Some(side), Some(run)) => {
+                let policy = diagnosis.config.policy_at(&run.attention, head.0);
+                (self.pictures.texture(side), Some(policy))
+            }
+            _ => (self.difference.texture(), Difference::policy(shown, head.0)),
         };
+        let Some((texture, policy)) = texture.zip(policy) else { return };
         let tokens = diagnosis.tokens;
-        let name = RichText::new(format!("{}  {}", theme::name(side), run.policy))
-            .color(theme::side(ui.visuals(), side))
-            .strong();
+        let called = side.map_or_else(|| shown.pair.name(), |side| theme::name(side).to_owned());
+        let color = |ui: &Ui| match side {
+            Some(side) => theme::side(ui.visuals(), side),
+            None => ui.visuals().strong_text_color(),
+        };
+        let name = match run {
+            Some(run) => format!("{called}  {}", run.policy),
+            None => format!("{called}, lines of {}", shown.pair.second.name()),
+        };
+        let name = RichText::new(name).color(color(ui)).strong();
         let above = egui::vec2(plane.rect.width(), 18.0);
         let place = Rect::from_min_size(plane.rect.min - egui::vec2(0.0, 20.0), above);
         // Not in the flow of the page: the area of all maps is taken already.
         let mut title = ui.new_child(egui::UiBuilder::new().max_rect(place));
         title.add(egui::Label::new(name).truncate());
-        let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
         let marks = (diagnosis.trained_length, diagnosis.repeated_from);
         paint::map(ui, &plane, texture, &policy, marks, tokens);
-        let response = ui.interact(plane.rect, Id::unique(("attention map", side)), Sense::click_and_drag());
-        response.widget_info(|| {
-            WidgetInfo::labeled(Role::Image, true, format!("Attention map of {}", theme::name(side)))
-        });
+        let response =
+            ui.interact(plane.rect, Id::unique(("attention map", side, shown.tab)), Sense::click_and_drag());
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("Attention map of {called}")));
         react(ui, &response, plane, tokens, controls, commands);
         if let Some(query) = shown.mark {
-            paint::mark(ui.painter(), &plane, query, theme::side(ui.visuals(), side));
+            paint::mark(ui.painter(), &plane, query, color(ui));
         }
         if let Some(hover) = shown.hover {
             paint::crosshair(ui, &plane, hover.position, hover.key);
@@ -317,51 +350,6 @@ impl Maps {
     fn is_computed(&self, shown: &Shown<'_>, head: (usize, usize), side: usize, viewport: Viewport) -> bool {
         let request = viewport.request(head, shown.diagnosis.tokens);
         self.window(side, head).is_some_and(|window| window.request == request)
-    }
-
-    /// What is known of the pair under the pointer.
-    fn readings(&self, ui: &mut Ui, shown: &Shown<'_>, head: (usize, usize)) {
-        let at = shown.hover.and_then(|hover| Some((hover.position, hover.key?)));
-        let Some((query, key)) = at else {
-            ui.weak("Point at a map to read a pair; drag to move, wheel to zoom, click to mark the query.");
-            return;
-        };
-        if let Some(inputs) = shown.inputs {
-            for (name, position) in [("query", query), ("key", key)] {
-                ui.horizontal(|ui| {
-                    ui.label(format!("{name} {}", grouped(position)));
-                    let characters = (ui.available_width() / 8.0) as usize;
-                    let color = ui.visuals().selection.bg_fill;
-                    let text = tokens::in_context(ui, inputs, position, color, characters);
-                    ui.label(text);
-                });
-            }
-        } else {
-            ui.label(format!("query {}, key {}", grouped(query), grouped(key)));
-        }
-        let distance = query.checked_sub(key).map_or("–".to_owned(), grouped);
-        let grid = |ui: &mut Ui| {
-            for title in ["", "distance", "effective distance", "region", "logit", "probability"] {
-                ui.weak(title);
-            }
-            ui.end_row();
-            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
-                let overview = Overview { bins: &shown.diagnosis.bins, run, head };
-                let policy = shown.diagnosis.config.policy_at(&run.attention, head.0);
-                let window = self.window(side, head).map(Arc::as_ref);
-                let reading = Reading::new(&policy, (query, key), window, overview.at(query, key));
-                ui.label(RichText::new(theme::name(side)).color(theme::side(ui.visuals(), side)).strong());
-                ui.label(&distance);
-                ui.label(reading.effective_distance.map_or("–".to_owned(), grouped));
-                ui.label(reading.region);
-                ui.label(reading.logit);
-                ui.label(reading.probability);
-                ui.end_row();
-            }
-        };
-        ScrollArea::horizontal().id_salt("readings").show(ui, |ui| {
-            Grid::new("readings").num_columns(6).striped(true).spacing([18.0, 3.0]).show(ui, grid);
-        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! How an attention map looks: its colours, texture, lines and legend.
 
 use eframe::egui::{
-    Align2, Color32, ColorImage, FontId, Label, Painter, Pos2, Rect, Shape, Stroke, StrokeKind,
+    Align2, Color32, ColorImage, FontId, Label, Painter, Pos2, Rect, Sense, Shape, Stroke, StrokeKind,
     TextureHandle, Ui, pos2, vec2,
 };
 
@@ -150,7 +150,6 @@ pub fn mark(painter: &Painter, plane: &Plane, query: u64, color: Color32) {
 /// The colours with their numbers, and those that stand for no value.
 pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
     let row = ui.horizontal(|ui| {
-        let dark = ui.visuals().dark_mode;
         let end = |value: f32| match scale {
             Scale::Logit => format!("{value:.1}"),
             Scale::Probability => format!("{value:.2}"),
@@ -159,24 +158,35 @@ pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
             Scale::LogProbability => format!("10{}", superscript(value)),
         };
         ui.label(end(least));
-        let width = (ui.available_width() - 250.0).clamp(40.0, 160.0);
-        let (rect, _) = ui.allocate_exact_size(vec2(width, 12.0), eframe::egui::Sense::hover());
-        let step = rect.width() / f32::from(STEPS);
-        for at in 0..STEPS {
-            let corner = rect.min + vec2(step * f32::from(at), 0.0);
-            let fill = ramp((f32::from(at) + 0.5) / f32::from(STEPS));
-            ui.painter().rect_filled(Rect::from_min_size(corner, vec2(step + 0.5, 12.0)), 0.0, fill);
-        }
+        bar(ui, 250.0, ramp);
         ui.label(end(most));
-        for (fill, name) in [(masked(dark), "not attended"), (NOT_FINITE, "not a number")] {
-            let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), eframe::egui::Sense::hover());
-            ui.painter().rect_filled(rect, 1.0, fill);
-            ui.add(Label::new(name).truncate());
-        }
+        swatches(ui, "not attended");
     });
     row.response.on_hover_text(
         "Lines: edge of the window and of the start tokens; dashed: ceiling, groups or chunks; dotted: training length",
     );
+}
+
+/// A bar of the colours of shares from 0 to 1; `beside` is the room that the words beside it take.
+pub fn bar(ui: &mut Ui, beside: f32, color: impl Fn(f32) -> Color32) {
+    let width = (ui.available_width() - beside).clamp(40.0, 160.0);
+    let (rect, _) = ui.allocate_exact_size(vec2(width, 12.0), Sense::hover());
+    let step = rect.width() / f32::from(STEPS);
+    for at in 0..STEPS {
+        let corner = rect.min + vec2(step * f32::from(at), 0.0);
+        let fill = color((f32::from(at) + 0.5) / f32::from(STEPS));
+        ui.painter().rect_filled(Rect::from_min_size(corner, vec2(step + 0.5, 12.0)), 0.0, fill);
+    }
+}
+
+/// The colours that stand for no value: `unattended` says whose.
+pub fn swatches(ui: &mut Ui, unattended: &str) {
+    let dark = ui.visuals().dark_mode;
+    for (fill, name) in [(masked(dark), unattended), (NOT_FINITE, "not a number")] {
+        let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
+        ui.painter().rect_filled(rect, 1.0, fill);
+        ui.add(Label::new(name).truncate());
+    }
 }
 
 /// A whole number as an exponent.

@@ -32,10 +32,11 @@ struct Key {
 }
 
 /// Equal if it is the same object. Weak: its address cannot be given to another.
-struct ByPointer<T>(Weak<T>);
+pub struct ByPointer<T>(Weak<T>);
 
 impl<T> ByPointer<T> {
-    fn new(of: &Arc<T>) -> Self {
+    /// Of this object.
+    pub fn new(of: &Arc<T>) -> Self {
         Self(Arc::downgrade(of))
     }
 }

@@ -1,12 +1,14 @@
 //! The menus above the maps: what colours stand for, and which place is shown.
 
 use eframe::egui::containers::menu::{MenuButton, MenuConfig};
-use eframe::egui::{ComboBox, DragValue, PopupCloseBehavior, Role, Ui, WidgetInfo};
+use eframe::egui::{Button, ComboBox, DragValue, PopupCloseBehavior, Role, Ui, WidgetInfo};
 use lm_infinite::attention_window::MOST_SIDE;
 use lm_infinite::diagnose::{Head, head_name};
 
+use super::difference::refusal;
 use super::viewport::{Controls, Scale, Viewport};
 use crate::command::Command;
+use crate::tab::Tab;
 use crate::views::shown::Shown;
 
 /// Draws the menus; what is chosen in them is in `controls` afterwards.
@@ -39,6 +41,20 @@ pub fn show(
             }
         });
         menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Colours of the map"));
+        // In one of the two tiles.
+        if shown.tab != Tab::MapB && shown.rows().run(shown.pair.second).is_some() {
+            let name = shown.pair.name();
+            let why = refusal(shown);
+            let button = Button::selectable(controls.difference && why.is_none(), &name);
+            let button = ui.add_enabled(why.is_none(), button);
+            let chosen = controls.difference;
+            button.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, format!("Map of {name}")));
+            let help = "Shows where one attends more than the other, too; the column of runs says which two, of one run or of two";
+            let button = button.on_hover_text(help).on_disabled_hover_text(why.unwrap_or_default());
+            if button.clicked() {
+                controls.difference = !controls.difference;
+            }
+        }
         place(ui, shown, controls);
         if let Some(query) = shown.mark
             && ui

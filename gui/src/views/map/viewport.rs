@@ -70,6 +70,8 @@ pub struct Controls {
     pub scale: Scale,
     /// The marked query that was last brought into the viewport.
     pub marked: Option<u64>,
+    /// The difference of the pair is shown, too.
+    pub difference: bool,
 }
 
 impl Viewport {

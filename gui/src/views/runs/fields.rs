@@ -1,8 +1,10 @@
 //! The fields of a policy: a preset, how it is written, and its parameters.
 
-use eframe::egui::{self, ComboBox, DragValue, Id, TextEdit, Ui};
+use eframe::egui::{self, Button, ComboBox, DragValue, Id, TextEdit, Ui};
+use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::{PRESETS, PolicySpec};
 
+use super::follow::refusal;
 use crate::theme;
 use crate::views::room::room;
 
@@ -16,14 +18,17 @@ pub fn policy(
     side: usize,
     text: &mut String,
     refused: &mut Option<String>,
-    trained_length: Option<u64>,
+    config: Option<&ModelConfig>,
 ) {
     let name = theme::name(side);
     let chosen = text.split(':').next().unwrap_or_default().to_owned();
     let combo =
         ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(120.0).show_ui(ui, |ui| {
             for (preset, help) in PRESETS {
-                if ui.selectable_label(*preset == chosen, *preset).on_hover_text(*help).clicked() {
+                let why = refusal(config, preset);
+                let button = Button::selectable(*preset == chosen, *preset);
+                let button = ui.add_enabled(why.is_none(), button).on_hover_text(*help);
+                if button.on_disabled_hover_text(why.unwrap_or_default()).clicked() {
                     (*text, *refused) = ((*preset).to_owned(), None);
                 }
             }
@@ -32,9 +37,9 @@ pub fn policy(
     let words = format!("Policy {name}: {chosen}");
     combo.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, &words));
     combo.response.on_hover_text(help);
-    typed_policy(ui, side, text, refused, trained_length);
+    typed_policy(ui, side, text, refused, config);
     // Without a model nobody knows the defaults.
-    let Some(trained_length) = trained_length else { return };
+    let Some(trained_length) = config.map(|config| config.trained_length) else { return };
     match PolicySpec::parse(text.trim(), trained_length) {
         Ok(spec) => {
             for (key, value) in spec.parameters() {
@@ -64,7 +69,8 @@ pub fn policy(
                     }
                 }
             }
-            if let Some(reason) = refused {
+            let followed = refusal(config, text);
+            if let Some(reason) = refused.as_ref().or(followed.as_ref()) {
                 ui.colored_label(theme::bad(ui.visuals()), reason.as_str());
             }
         }
@@ -80,7 +86,7 @@ fn typed_policy(
     side: usize,
     text: &mut String,
     refused: &mut Option<String>,
-    trained_length: Option<u64>,
+    config: Option<&ModelConfig>,
 ) {
     // What is being typed, and the policy that it was begun with.
     let id = Id::unique(("policy as written", side));
@@ -97,8 +103,10 @@ fn typed_policy(
         *refused = None;
     }
     if field.lost_focus() && typed.trim() != text.trim() {
-        match trained_length.map(|trained| PolicySpec::parse(typed.trim(), trained)) {
+        let read = config.map(|config| PolicySpec::parse(typed.trim(), config.trained_length));
+        match read {
             Some(Err(reason)) => *refused = Some(reason.to_string()),
+            Some(Ok(_)) if refusal(config, &typed).is_some() => *refused = refusal(config, &typed),
             // Without a model nobody knows; the run will tell.
             Some(Ok(_)) | None => (*text, *refused) = (typed.trim().to_owned(), None),
         }

@@ -3,10 +3,12 @@
 
 mod duplicate;
 mod fields;
+mod follow;
 mod verdicts;
 
 use eframe::egui::{Button, Checkbox, ComboBox, Grid, Label, RichText, Role, Ui, WidgetInfo, vec2};
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement};
+use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::{PRESETS, PolicySpec};
 
 use super::curves::paint::example;
@@ -26,8 +28,8 @@ pub struct Runs<'a> {
     pub settings: &'a Settings,
     /// Why the last change of a parameter of a policy was refused.
     pub refused: &'a [Option<String>],
-    /// That of the model that the settings name, once it is known.
-    pub trained_length: Option<u64>,
+    /// The model that the settings name, once it is known.
+    pub config: Option<&'a ModelConfig>,
     /// What is on screen.
     pub diagnosis: Option<&'a Diagnosis>,
     /// Tokens that were asked for, where that is known.
@@ -93,13 +95,17 @@ impl Runs<'_> {
         self.kept_ui(ui, commands);
     }
 
+    fn trained_length(&self) -> Option<u64> {
+        self.config.map(|config| config.trained_length)
+    }
+
     /// What became of a policy, if it is what the row says.
     fn run(&self, side: usize) -> Option<&RunMeasurement> {
         let run = self.diagnosis?.runs.get(side)?;
         let Some(text) = self.settings.policies.get(side) else { return Some(run) };
-        let meant = self.trained_length.and_then(|trained| PolicySpec::parse(text.trim(), trained).ok());
+        let meant = self.trained_length().and_then(|trained| PolicySpec::parse(text.trim(), trained).ok());
         let same = meant.map_or(text.trim() == run.policy, |spec| spec.label == run.policy);
-        (same || self.trained_length.is_none()).then_some(run)
+        (same || self.config.is_none()).then_some(run)
     }
 
     /// One policy: whether it is drawn, how its lines look, its number and its verdict; its fields and factors unless folded away.
@@ -132,7 +138,7 @@ impl Runs<'_> {
             return;
         }
         if let Some((text, refused)) = fields {
-            ui.horizontal_wrapped(|ui| fields::policy(ui, side, text, refused, self.trained_length));
+            ui.horizontal_wrapped(|ui| fields::policy(ui, side, text, refused, self.config));
             ui.horizontal_wrapped(|ui| self.change_ui(ui, side, &policy, commands));
         }
         if let (Some(run), Some(diagnosis)) = (run, self.diagnosis) {
@@ -170,7 +176,7 @@ impl Runs<'_> {
         let (name, count) = (theme::name(side), self.settings.policies.len());
         if count < MOST_POLICIES {
             let menu = ui.menu_button("Duplicate…", |ui| {
-                duplicate::show(ui, policy, self.trained_length, commands);
+                duplicate::show(ui, policy, self.trained_length(), commands);
             });
             let words = format!("Duplicate {name}");
             menu.response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &words));
@@ -191,7 +197,9 @@ impl Runs<'_> {
         }
         let menu = ui.menu_button("+ Policy", |ui| {
             for (preset, help) in PRESETS {
-                if ui.button(*preset).on_hover_text(*help).clicked() {
+                let why = follow::refusal(self.config, preset);
+                let button = ui.add_enabled(why.is_none(), Button::new(*preset)).on_hover_text(*help);
+                if button.on_disabled_hover_text(why.unwrap_or_default()).clicked() {
                     commands.push(Command::AddPolicy((*preset).to_owned()));
                 }
             }
@@ -251,7 +259,7 @@ impl Runs<'_> {
                 if discard.on_hover_text("Remove it").clicked() {
                     commands.push(Command::Discard(*number));
                 }
-                let copy = ui.small_button("⎘");
+                let copy = ui.small_button("📋");
                 copy.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Command of {name}")));
                 if copy.on_hover_text("Copy as command").clicked() {
                     commands.push(Command::CopyCommand(Some(*number)));
