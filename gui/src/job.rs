@@ -34,7 +34,7 @@ pub struct Progress {
     pub needs: Option<u64>,
     /// Resident memory of the program, in bytes, where the system tells.
     pub memory: Option<u64>,
-    /// Nothing more will come.
+    /// Nothing more will come, unless it is resumed.
     pub finished: bool,
     /// Why it ended early.
     pub failure: Option<String>,
@@ -88,7 +88,7 @@ impl Job {
         let task::Progress { phase, done, total, ready, per_second, left, needs, memory } =
             self.task.progress().clone();
         Progress {
-            phase: if self.task.is_cancelled() { "stopped" } else { phase },
+            phase: if self.orders.is_stopped() { "stopped" } else { phase },
             position: done,
             total,
             tokenized: ready,
@@ -96,7 +96,7 @@ impl Job {
             left,
             needs,
             memory,
-            finished: !self.task.is_running(),
+            finished: !self.task.is_running() || self.orders.is_stopped(),
             failure: self.task.failure().map(str::to_owned),
         }
     }
@@ -126,8 +126,21 @@ impl Job {
         self.orders.step();
     }
 
-    /// Ends after the piece that is being read, and after the one that is being tokenized. What was sent stays valid.
+    /// Ends after the piece that is being read, and after the one that is being tokenized. What was sent stays valid, and
+    /// [`Self::resume`] goes on from there.
     pub fn stop(&self) {
-        self.task.cancel();
+        if self.task.is_running() {
+            self.orders.stop();
+        }
+    }
+
+    /// Whether it was stopped before its end.
+    pub fn is_stopped(&self) -> bool {
+        self.orders.is_stopped() && self.task.is_running()
+    }
+
+    /// Goes on after a pause or a stop.
+    pub fn resume(&self) {
+        self.orders.resume();
     }
 }

@@ -36,7 +36,7 @@ fn a_run_pauses_steps_stops_and_keeps_what_it_has() {
     wait_for(&mut window, "tokens", |window| position(window) > 0);
     window.get_by_label("Pause").click();
     window.run_steps(3);
-    window.get_by_label("Go on");
+    window.get_by_label("Resume");
     std::thread::sleep(Duration::from_millis(600));
     window.step();
     let before = position(&window);
@@ -137,6 +137,38 @@ fn a_stopped_run_is_over_at_once() {
     wait_for(&mut window, "the end", finished);
     assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
     window.get_by_label_contains("stopped: ");
+}
+
+#[test]
+fn a_stopped_run_keeps_its_state_and_is_resumed_to_the_same_numbers() {
+    let arguments = ["--tokens", "16k"];
+    let mut whole = window(&arguments);
+    wait_for(&mut whole, "the end", finished);
+    let mut window = window(&arguments);
+    wait_for(&mut window, "tokens", |window| position(window) > 0);
+    window.get_by_label("Stop").click();
+    wait_for(&mut window, "the stop", finished);
+    // What is being read comes to its end.
+    std::thread::sleep(Duration::from_millis(500));
+    window.run_steps(3);
+    let stopped_at = position(&window);
+    assert!(stopped_at < 16_384, "it was stopped before its end");
+    std::thread::sleep(Duration::from_millis(300));
+    window.run_steps(3);
+    assert_eq!(position(&window), stopped_at, "nothing is read");
+    let read =
+        |window: &Shown| window.state().diagnosis().map_or(0, |diagnosis| diagnosis.runs[0].arrays.nll.len());
+    assert_eq!(read(&window) as u64 + 1, stopped_at, "all that was read is shown");
+    window.get_by_label("Run");
+    window.get_by_label("Resume").click();
+    window.step();
+    wait_for(&mut window, "the end", |window| finished(window) && position(window) == 16_384);
+    window.get_by_label("Pause");
+    let losses = |window: &Shown| {
+        let diagnosis = window.state().diagnosis().expect("a result");
+        diagnosis.runs.iter().map(|run| run.arrays.nll.clone()).collect::<Vec<_>>()
+    };
+    assert!(losses(&window) == losses(&whole), "the numbers are those of a run that was not stopped");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-# A million tokens: Esc ends nothing, curves grow, pause, go on, stop; what is exported of a part is marked. Stop ends tokenizing, too.
+# A million tokens: Esc ends nothing, curves grow, pause, resume, stop; what is exported of a part is marked. Stop ends tokenizing, too.
 
 leave
 buttons=270x22+420+22

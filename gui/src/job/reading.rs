@@ -76,7 +76,7 @@ pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> any
     let repeat = inputs.settings.repeat.then_some(SEED);
     std::thread::scope(|scope| {
         let beside = std::thread::Builder::new().name(NAME.to_owned());
-        let tokenizing = beside.spawn_scoped(scope, || tokenize(&text, repeat, &inputs, worker))?;
+        let tokenizing = beside.spawn_scoped(scope, || tokenize(&text, repeat, &inputs, orders, worker))?;
         // Where reading ends, be it in a panic, nobody wants more tokens.
         let ends = Told(&inputs.tokens);
         let read = read(&inputs, orders, worker);
@@ -141,24 +141,39 @@ fn read_of_length(
     let small = is_small(decoder);
     let (mut worked, mut looked, mut piece) = (Duration::ZERO, Duration::ZERO, CHUNK);
     let mut tokenizing = tokens.state() == State::Going;
-    while live.position() < length && orders.may_go_on(worker) {
+    let held = || worker.is_cancelled() || orders.is_stopped();
+    while live.position() < length {
+        let stopped = || {
+            if live.position() > 0 {
+                // It has to arrive: nothing else comes for now.
+                worker.send(update(&mut live)?);
+            }
+            Ok(())
+        };
+        if !orders.may_go_on(worker, stopped)? {
+            break;
+        }
         let from = live.position();
-        let end = from + CHUNK;
+        // A stop may have come in the middle of a chunk: the next one ends where it would have.
+        let end = (from / CHUNK + 1) * CHUNK;
         if tokens.state() == State::Ended && tokens.len() < length {
             return Ok(true);
         }
-        if !wait_for(length.min(end.saturating_add(ahead)), tokens, worker) {
+        if !wait_for(length.min(end.saturating_add(ahead)), tokens, &held) {
+            if orders.is_stopped() && !worker.is_cancelled() {
+                continue;
+            }
             if worker.is_cancelled() || tokens.state() == State::Failed {
                 break;
             }
             return Ok(true);
         }
         let start = Instant::now();
-        while reference.told() < end && !worker.is_cancelled() {
+        while reference.told() < end && !held() {
             let Some(losses) = reference.next_of(&text) else { break };
             live.extend_reference(&losses?);
         }
-        while live.position() < end.min(length) && !worker.is_cancelled() {
+        while live.position() < end.min(length) && !held() {
             let start = Instant::now();
             let position = live.position();
             live.read(&text(position..length.min(position + piece.min(end - position))))?;
@@ -205,12 +220,12 @@ fn read_of_length(
     Ok(false)
 }
 
-/// Waits until so many tokens are known; false if they will not be, or nobody wants more.
-fn wait_for(count: usize, tokens: &TextTokens, worker: &Worker<Update>) -> bool {
+/// Waits until so many tokens are known; false if they will not be, or nobody wants more now.
+fn wait_for(count: usize, tokens: &TextTokens, held: &dyn Fn() -> bool) -> bool {
     while tokens.len() < count {
-        if worker.is_cancelled() || tokens.state() != State::Going {
+        if held() || tokens.state() != State::Going {
             // The last tokens come before the end is told.
-            return tokens.len() >= count && !worker.is_cancelled();
+            return tokens.len() >= count && !held();
         }
         std::thread::sleep(LOOK);
     }

@@ -3,6 +3,7 @@
 use lm_infinite::corpus::{self, DocumentStarts, TokenStream};
 use lm_infinite::text::Text;
 
+use super::orders::Orders;
 use super::update::Update;
 use crate::inputs::Inputs;
 use crate::task::Worker;
@@ -20,6 +21,7 @@ pub fn tokenize(
     text: &Text,
     repeat: Option<u64>,
     inputs: &Inputs,
+    orders: &Orders,
     worker: &Worker<Update>,
 ) -> anyhow::Result<()> {
     // Whoever waits for tokens is told whatever happens, a panic included.
@@ -32,6 +34,7 @@ pub fn tokenize(
     // On a thread of its own, so that reading does not wait behind it.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| NAME.to_owned()).build()?;
     loop {
+        orders.wait_out_stop(worker);
         if worker.is_cancelled() || tokens.state() == State::Failed {
             return Ok(());
         }

@@ -35,6 +35,8 @@ pub struct Bar<'a> {
     pub progress: Option<&'a Progress>,
     /// The run waits.
     pub paused: bool,
+    /// It was stopped before its end.
+    pub stopped: bool,
     /// What a run of this would take, in words.
     pub estimate: String,
     /// The layout that was chosen last.
@@ -79,11 +81,20 @@ impl Bar<'_> {
         };
         let again = if running { "Run again" } else { "Run" };
         button(ui, again, true, "Read the text under every policy (Ctrl+R)", Command::Run);
-        let pause = if self.paused { "Go on" } else { "Pause" };
-        button(ui, pause, running, "Wait, and go on later (Space)", Command::Pause);
+        let (pause, help) = match self.paused || self.stopped {
+            true => ("Resume", "Go on where it waits (Space)"),
+            false => ("Pause", "Wait, and go on later (Space)"),
+        };
+        button(ui, pause, running || self.stopped, help, Command::Pause);
         let step = running && self.paused;
         button(ui, "Step", step, "Read the next 512 tokens (S)", Command::Step);
-        button(ui, "Stop", running, "End here; what was measured stays", Command::Stop);
+        button(
+            ui,
+            "Stop",
+            running,
+            "End for now; what was measured stays, and Resume goes on",
+            Command::Stop,
+        );
     }
 
     fn layouts(&self, ui: &mut Ui, commands: &mut Vec<Command>) {

@@ -136,6 +136,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         recent: &state.recent,
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
+        stopped: state.is_stopped(),
         estimate: state.estimate(),
         layout: state.bench.layout,
         panels: state.panels,

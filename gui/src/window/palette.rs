@@ -67,9 +67,11 @@ impl State {
     fn of_the_run(&self) -> Vec<Entry> {
         let running = self.progress.as_ref().is_some_and(|progress| !progress.finished);
         let mut all = vec![Entry::new("Run", "Ctrl R", Command::Run)];
+        let waits = self.is_paused() || self.is_stopped();
+        if running || self.is_stopped() {
+            all.push(Entry::new(if waits { "Resume" } else { "Pause" }, "Space", Command::Pause));
+        }
         if running {
-            let pause = if self.is_paused() { "Go on" } else { "Pause" };
-            all.push(Entry::new(pause, "Space", Command::Pause));
             all.push(Entry::new("Stop", "", Command::Stop));
             if self.is_paused() {
                 all.push(Entry::new("Step", "S", Command::Step));

@@ -321,6 +321,11 @@ impl State {
         self.panes.iter_mut().for_each(|(_, pane)| pane.obey(command));
     }
 
+    /// Whether the run was stopped before its end.
+    pub fn is_stopped(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::is_stopped)
+    }
+
     /// Whether the run waits.
     pub fn is_paused(&self) -> bool {
         self.job.as_ref().is_some_and(Job::is_paused)

@@ -22,7 +22,8 @@ pub(super) fn set_windows(config: &mut ModelConfig, field: &str, windows: Vec<Op
     let length = if shortest == longest { longest.to_string() } else { format!("{shortest} to {longest}") };
     let said = format!(
         "the model's own attention reaches {length} tokens back {places}: `vanilla` does so, and under every other policy the \
-         smaller window holds; start tokens that a policy keeps are seen beyond it, which training never showed these layers. The training length is {} tokens; the checkpoint has {positions} positions",
+         smaller window holds; start tokens that a policy keeps are seen beyond it, which training never showed these layers. \
+         The training length is {} tokens; the checkpoint has {positions} positions",
         config.trained_length
     );
     Some(Note::new(field, said))

@@ -94,8 +94,21 @@ const WITHOUT_EFFECT: [&str; 73] = [
 ];
 
 /// Beginnings of such names.
-const BEGINNINGS: [&str; 8] =
-    ["_", "init", "neuron", "summary_", "tokenizer_", "torch", "transformers", "unsloth_"];
+const BEGINNINGS: [&str; 13] = [
+    "_",
+    "attention_implementation",
+    "attn_implementation",
+    "flash_",
+    "fused_",
+    "init",
+    "neuron",
+    "summary_",
+    "tokenizer_",
+    "torch",
+    "transformers",
+    "unsloth_",
+    "use_flash_",
+];
 
 /// Ends of such names.
 const ENDS: [&str; 9] = [
@@ -295,6 +308,9 @@ mod tests {
             "bos_token_id",
             "unsloth_fixed",
             "torch_dtype",
+            "use_flash_attention_2",
+            "flash_attn",
+            "fused_dense",
         ] {
             assert!(is_without_effect(name), "{name}");
         }
