@@ -30,6 +30,9 @@ click 626 33
 # Run again is Run, and nothing is left to be paused.
 changed goes-on "$buttons" 0.01
 rests "$screen"
+flow=resumed
+press space
+changed stopped "$buttons" 0.01
 leave
 
 flow=tokenizing
