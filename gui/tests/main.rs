@@ -17,6 +17,7 @@ mod partial;
 mod pulling;
 mod reading;
 mod runs;
+mod screen_reader;
 mod small;
 mod steps;
 mod texts;
