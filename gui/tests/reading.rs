@@ -26,14 +26,17 @@ fn large_text(folder: &std::path::Path, megabytes: usize) -> String {
     path.display().to_string()
 }
 
-/// Threads of this process that tokenize a text.
+/// Processor time that threads of this process which tokenize a text have taken, in ticks of 10 ms.
 #[cfg(target_os = "linux")]
-fn tokenizing() -> usize {
+fn tokenizing() -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").expect("threads");
-    let name = |task: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
+    let ticks = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        // The name stands in parentheses; user and system time are the 12th and 13th field behind it.
+        let fields: Vec<&str> = stat.split_once("(tokenizer) ")?.1.split(' ').collect();
+        Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
     };
-    tasks.filter_map(name).filter(|name| name.trim() == "tokenizer").count()
+    tasks.filter_map(ticks).sum()
 }
 
 #[test]
@@ -53,13 +56,22 @@ fn reading_begins_before_the_text_is_tokenized_and_stop_ends_both() {
     window.get_by_label("Stop").click();
     window.step();
     wait_for(&mut window, "the end", finished);
-    // Both threads end long before the text would be tokenized, which takes minutes.
-    let known = progress(&window).tokenized;
+    // Both wait long before the text would be tokenized, which takes minutes, and take no time for it.
     #[cfg(target_os = "linux")]
-    wait_for(&mut window, "no thread tokenizes", |_| tokenizing() == 0);
-    assert!(known < 20_000_000);
+    wait_for(&mut window, "no thread tokenizes", |_| {
+        let before = tokenizing();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        tokenizing() == before
+    });
+    let stopped = progress(&window);
+    assert!(stopped.tokenized < 20_000_000 && stopped.finished);
     let diagnosis = window.state().diagnosis().expect("what was measured stays");
     assert!(diagnosis.is_partial() && diagnosis.runs[0].nll.is_some());
+    click(&mut window, "Resume");
+    wait_for(&mut window, "both go on", |window| {
+        let now = progress(window);
+        now.position > stopped.position && now.tokenized > stopped.tokenized
+    });
 }
 
 #[test]
