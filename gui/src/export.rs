@@ -203,8 +203,7 @@ impl Export {
 pub fn partial(diagnosis: &Diagnosis) -> String {
     let (read, tokens) = (grouped(diagnosis.tokens_read()), grouped(diagnosis.tokens));
     format!(
-        "Only {read} of {tokens} tokens have been read: figures and tables are marked as partial, and a result folder is not \
-         written."
+        "Only {read} of {tokens} tokens have been read.\nFigures and tables say so; no result folder is written."
     )
 }
 
