@@ -88,7 +88,7 @@ impl Job {
         let task::Progress { phase, done, total, ready, per_second, left, needs, memory } =
             self.task.progress().clone();
         Progress {
-            phase: if self.orders.is_stopped() { "stopped" } else { phase },
+            phase: if self.is_stopped() { "stopped" } else { phase },
             position: done,
             total,
             tokenized: ready,
@@ -96,7 +96,7 @@ impl Job {
             left,
             needs,
             memory,
-            finished: !self.task.is_running() || self.orders.is_stopped(),
+            finished: !self.task.is_running() || self.is_stopped(),
             failure: self.task.failure().map(str::to_owned),
         }
     }

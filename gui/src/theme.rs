@@ -108,7 +108,8 @@ pub fn set_hints(ctx: &Context) {
     }
 }
 
-fn lightness(color: Color32) -> f32 {
+/// How light a colour looks, 0 to 255: Rec. 601 luma of its values as they are stored.
+pub fn lightness(color: Color32) -> f32 {
     let [r, g, b, _] = color.to_array().map(f32::from);
     0.299 * r + 0.587 * g + 0.114 * b
 }

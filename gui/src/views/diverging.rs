@@ -26,11 +26,7 @@ fn mix(from: Color32, to: Color32, part: f32) -> Color32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lightness(color: Color32) -> f32 {
-        let [r, g, b, _] = color.to_array().map(f32::from);
-        0.299 * r + 0.587 * g + 0.114 * b
-    }
+    use crate::theme::lightness;
 
     #[test]
     fn a_difference_is_lightest_at_zero_and_ends_in_the_colours_of_the_sides() {

@@ -101,12 +101,8 @@ pub fn legend_height() -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::theme::lightness;
     use crate::views::pair::Pair;
-
-    fn lightness(color: Color32) -> f32 {
-        let [r, g, b, _] = color.to_array().map(f32::from);
-        0.299 * r + 0.587 * g + 0.114 * b
-    }
 
     #[test]
     fn high_values_are_bright_as_in_the_maps() {
