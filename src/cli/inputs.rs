@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use lm_infinite_runtime::checkpoint::{LoadedModel, load};
+use lm_infinite_runtime::checkpoint::{LoadedModel, load_ignoring};
 use lm_infinite_runtime::corpus::Sample;
 use lm_infinite_runtime::model::config::PositionConfig;
 use lm_infinite_runtime::model::{KvType, ModelWeights};
@@ -42,7 +42,7 @@ impl Model {
     }
 
     fn load_with(args: &ModelArgs, kv: &dyn Fn(&ModelWeights) -> KvType) -> anyhow::Result<Self> {
-        let mut loaded = load(&args.model, &output::cache()?)?;
+        let mut loaded = load_ignoring(&args.model, &output::cache()?, &args.ignored_fields)?;
         if let Some(folder) = &args.adapter {
             loaded = loaded.with_adapter(folder)?;
         }

@@ -1,6 +1,6 @@
 //! `models`: known, present, and what is in a file.
 
-use lm_infinite_runtime::checkpoint::inspect;
+use lm_infinite_runtime::checkpoint::inspect_ignoring;
 use lm_infinite_runtime::hub;
 use serde_json::json;
 
@@ -19,8 +19,8 @@ pub fn run(args: &Models, output: &Output) -> anyhow::Result<()> {
             let path = hub::pull(name, &cache)?.display().to_string();
             output.write(&path, &json!({ "name": name, "path": path }))
         }
-        Models::Inspect { path } => {
-            let inspection = inspect(path, &cache)?;
+        Models::Inspect { path, ignored_fields } => {
+            let inspection = inspect_ignoring(path, &cache, ignored_fields)?;
             output.write(&inspection.to_string(), &serde_json::to_value(&inspection)?)
         }
     }

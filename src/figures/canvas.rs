@@ -299,12 +299,18 @@ fn without_spikes(points: &[Point]) -> Vec<Vec<Point>> {
     pieces
 }
 
-/// Cuts a line into the pieces that a dash pattern draws. An empty pattern, or one without length, draws all of it.
+/// Longest line that is cut into dashes, in pixels; no picture is so wide, but a point may lie far outside.
+const LONGEST_DASHED: f64 = 1e6;
+
+/// Cuts a line into the pieces that a dash pattern draws. An empty pattern, or one without length, draws all of it, and so does a
+/// line that is too long for any picture.
 fn dashed(points: &[Point], dash: &[f64]) -> Vec<Vec<Point>> {
     if points.len() < 2 {
         return Vec::new();
     }
-    if !dash.iter().all(|length| *length > 0.0) || dash.is_empty() {
+    let lengths = points.windows(2).map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1));
+    let fits = lengths.sum::<f64>() <= LONGEST_DASHED;
+    if !fits || dash.is_empty() || !dash.iter().all(|length| *length > 0.0) {
         return vec![points.to_vec()];
     }
     let mut pieces = Vec::new();
@@ -348,6 +354,10 @@ mod tests {
         assert_eq!(pieces, [vec![(0.0, 0.0), (3.0, 0.0), (3.0, 1.0)], vec![(3.0, 3.0), (3.0, 5.0)]]);
         assert_eq!(dashed(&line, &[]), [line.to_vec()]);
         assert!(dashed(&line[..1], &[1.0]).is_empty());
+        for far in [1e9, f64::INFINITY, f64::NAN] {
+            let line = [(0.0, 0.0), (far, 1.0)];
+            assert_eq!(dashed(&line, &[4.0, 2.0]).len(), 1, "{far}");
+        }
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Series {
             canvas.line(&piece, look.color, 1.0, look.width, look.dash);
             let mut next = frame.from.0 + spacing * (0.25 + phase);
             for pair in piece.windows(2) {
-                while next <= pair[1].0 {
+                while next <= pair[1].0.min(frame.to.0) {
                     let part = (next - pair[0].0) / (pair[1].0 - pair[0].0);
                     if part >= 0.0 {
                         let at = (next, pair[0].1 + part * (pair[1].1 - pair[0].1));

@@ -10,7 +10,7 @@ use crate::policy::AttentionPolicy;
 /// Sizes beyond these belong to no decoder; products of two of them fit 64 bits.
 pub(super) const WIDTHS: RangeInclusive<u64> = 1..=1 << 31;
 /// Number of blocks.
-pub(super) const LAYERS: RangeInclusive<u64> = 1..=1 << 16;
+pub(super) const LAYERS: RangeInclusive<u64> = 1..=1 << 12;
 /// Trained lengths, in tokens.
 pub(super) const LENGTHS: RangeInclusive<u64> = 1..=1 << 40;
 

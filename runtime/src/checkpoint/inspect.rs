@@ -73,18 +73,26 @@ pub struct TokenizerSummary {
 /// Describes what [`load`](super::load()) would load, by the same checks but that of the weights' values. Fails only where the
 /// files themselves are broken or missing; whatever else a run would refuse is [`Inspection::problem`].
 pub fn inspect(reference: &str, cache: &Cache) -> Result<Inspection> {
+    inspect_ignoring(reference, cache, &[])
+}
+
+/// As [`inspect`], of what [`load_ignoring`](super::load_ignoring()) would load.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_ignoring(reference: &str, cache: &Cache, ignored: &[String]) -> Result<Inspection> {
     if reference.starts_with(random_weights::SCHEME) {
         let reason = "its weights are drawn when it is loaded: there is no file to describe";
         return Err(Error::input(format!("model `{reference}`"), reason));
     }
     let located = load::locate(reference, cache)?;
     match located.format {
-        Format::Gguf => inspect_gguf(located.name, located.path),
-        Format::Folder => inspect_folder(located.name, located.path),
+        Format::Gguf => inspect_gguf(located.name, located.path, ignored),
+        Format::Folder => inspect_folder(located.name, located.path, ignored),
     }
 }
 
-fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
+fn inspect_gguf(name: String, path: PathBuf, ignored: &[String]) -> Result<Inspection> {
     let mut gguf = Gguf::open(&path)?;
     gguf.tensors = gguf.tensors.without_weights();
     let mut found = Findings::new(&gguf.tensors);
@@ -92,6 +100,8 @@ fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     let config = found.keep(reader_gguf::config(&gguf));
     let config = config.map(|(config, notes)| {
         found.notes.extend(notes);
+        let unread = found.keep(reader_gguf::check_unread(&gguf, ignored));
+        found.notes.extend(unread.flatten());
         found.check_weights(&config, reader_gguf::weights(&gguf, &config));
         config
     });
@@ -101,7 +111,7 @@ fn inspect_gguf(name: String, path: PathBuf) -> Result<Inspection> {
     Ok(found.into_inspection(name, path, "gguf", config, tokenizer, template))
 }
 
-fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
+fn inspect_folder(name: String, path: PathBuf, ignored: &[String]) -> Result<Inspection> {
     let whole = safetensors::open(&path)?;
     let mut folder = reader_hf::open(&path);
     if let Ok(folder) = &mut folder {
@@ -114,7 +124,7 @@ fn inspect_folder(name: String, path: PathBuf) -> Result<Inspection> {
     if let Some(folder) = &mut folder
         && found.keep(folder.look_at_scales(&mut tensors)).is_some()
     {
-        let weights = folder.weights(&tensors);
+        let weights = folder.weights(&tensors, ignored);
         found.check_weights(&folder.config, weights);
         found.notes.extend_from_slice(&folder.notes);
     }

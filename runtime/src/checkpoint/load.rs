@@ -31,13 +31,25 @@ pub(super) enum Format {
 /// Weights stay in the mapped file; each is checked for shape, type and finite values. Errors name the file and what in
 /// it is wrong; an unknown reference is answered with those that are known.
 pub fn load(reference: &str, cache: &Cache) -> Result<LoadedModel> {
+    load_ignoring(reference, cache, &[])
+}
+
+/// As [`load()`], but fields of `config.json`, or keys of the metadata of a GGUF file, that are named in `ignored` are passed over, with
+/// a note, where nothing is known to read them; without that, they are refused.
+///
+/// # Errors
+/// As [`load()`]; a name of something that is read, that changes nothing, or that the file has not.
+pub fn load_ignoring(reference: &str, cache: &Cache, ignored: &[String]) -> Result<LoadedModel> {
     if let Some(shape) = reference.strip_prefix(random_weights::SCHEME) {
+        if let Some(name) = ignored.first() {
+            return Err(Error::input(format!("--ignore-field {name}"), "random weights come without a file"));
+        }
         return random_weights::load(reference, shape);
     }
     let Located { name, path, format } = locate(reference, cache)?;
     match format {
-        Format::Gguf => load_gguf(name, path),
-        Format::Folder => load_folder(name, path),
+        Format::Gguf => load_gguf(name, path, ignored),
+        Format::Folder => load_folder(name, path, ignored),
     }
 }
 
@@ -100,9 +112,10 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
     Ok(start.starts_with(&gguf::MAGIC))
 }
 
-fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
+fn load_gguf(name: String, path: PathBuf, ignored: &[String]) -> Result<LoadedModel> {
     let gguf = Gguf::open(&path)?;
-    let (config, notes) = reader_gguf::config(&gguf)?;
+    let (config, mut notes) = reader_gguf::config(&gguf)?;
+    notes.extend(reader_gguf::check_unread(&gguf, ignored)?);
     let weights = reader_gguf::weights(&gguf, &config)?;
     let tokenizer = Tokenizer::from_gguf(&gguf.metadata, config.vocabulary)?;
     let chat_template = ChatTemplate::from_gguf(&gguf.metadata)?;
@@ -118,12 +131,12 @@ fn load_gguf(name: String, path: PathBuf) -> Result<LoadedModel> {
     })
 }
 
-fn load_folder(name: String, path: PathBuf) -> Result<LoadedModel> {
+fn load_folder(name: String, path: PathBuf, ignored: &[String]) -> Result<LoadedModel> {
     let mut folder = reader_hf::open(&path)?;
     let mut tensors = safetensors::open(&path)?;
     folder.look_at_head(&tensors)?;
     folder.look_at_scales(&mut tensors)?;
-    let weights = folder.weights(&tensors)?;
+    let weights = folder.weights(&tensors, ignored)?;
     let tokenizer = Tokenizer::from_folder(&path, folder.config.vocabulary)?;
     let chat_template = ChatTemplate::from_folder(&path)?;
     let of_template = chat_template.as_ref().map_or(&[][..], ChatTemplate::notes);

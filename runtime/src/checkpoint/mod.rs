@@ -24,6 +24,6 @@ mod reader_hf;
 mod reader_llama;
 mod taken;
 
-pub use inspect::{Inspection, TensorGroup, TokenizerSummary, inspect};
-pub use load::load;
+pub use inspect::{Inspection, TensorGroup, TokenizerSummary, inspect, inspect_ignoring};
+pub use load::{load, load_ignoring};
 pub use loaded::LoadedModel;

@@ -17,6 +17,14 @@ use crate::model::weights::ModelWeights;
 use crate::note::Note;
 use crate::policy::PositionScaling;
 
+/// What is to be said of the keys that nobody has asked for; to be called after [`config`].
+///
+/// # Errors
+/// Such keys of the architecture that are not `ignored`.
+pub(super) fn check_unread(gguf: &Gguf, ignored: &[String]) -> Result<Option<Note>> {
+    unread::check_keys(&gguf.metadata, architecture(gguf)?.name, ignored)
+}
+
 /// Weights of the decoder that `config` describes.
 pub(super) fn weights(gguf: &Gguf, config: &ModelConfig) -> Result<ModelWeights> {
     let architecture = architecture(gguf)?;
@@ -201,7 +209,6 @@ pub(super) fn config(gguf: &Gguf) -> Result<(ModelConfig, Vec<Note>)> {
         let said = format!("absent keys have the defaults of llama.cpp: {}", absent.join(", "));
         notes.push(Note::new("metadata", said));
     }
-    notes.extend(unread::told(metadata, architecture.name));
     Ok((config, notes))
 }
 

@@ -78,11 +78,11 @@ impl Folder {
     /// Takes the decoder's weights out of the folder's tensors, after [`Self::look_at_head`] and [`Self::look_at_scales`].
     ///
     /// # Errors
-    /// Tensors that are missing or malformed; fields of the configuration that nobody reads and that may change what is computed.
-    pub(super) fn weights(&mut self, tensors: &TensorTable) -> Result<ModelWeights> {
+    /// Tensors that are missing or malformed; fields of the configuration that nobody reads and that are not `ignored`.
+    pub(super) fn weights(&mut self, tensors: &TensorTable, ignored: &[String]) -> Result<ModelWeights> {
         let weights = (self.family.weights)(&self.json, tensors, &self.config)?;
         let model_type = self.json.text("model_type")?.unwrap_or_default();
-        self.notes.extend(unread::check(&self.json, model_type)?);
+        self.notes.extend(unread::check(&self.json, model_type, ignored)?);
         Ok(weights)
     }
 }

@@ -129,6 +129,9 @@ pub enum Models {
     Inspect {
         /// A name that `models list` shows, a .gguf file, a Hugging Face folder, or hf:org/name
         path: String,
+        /// Pass over a field, or a key of a GGUF file, that nothing is known to read, repeatable
+        #[arg(long = "ignore-field", value_name = "NAME")]
+        ignored_fields: Vec<String>,
     },
 }
 

@@ -18,6 +18,10 @@ pub struct ModelArgs {
     /// Add a LoRA adapter, a folder that PEFT wrote, to the weights of the model
     #[arg(long, value_name = "FOLDER")]
     pub adapter: Option<PathBuf>,
+    /// Pass over a field of config.json, or a key of a GGUF file, that nothing is known to read, repeatable; such a field is refused
+    /// otherwise, since it may change what the model computes
+    #[arg(long = "ignore-field", value_name = "NAME")]
+    pub ignored_fields: Vec<String>,
     /// Training length in tokens, where the file's own is wrong
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub trained_length: Option<u64>,

@@ -1,18 +1,33 @@
 //! Fields and keys that no reader asks for.
 
-use lm_infinite::note::Severity;
+use std::path::Path;
+
+use lm_infinite::checkpoint;
+use lm_infinite::note::{Note, Severity};
 use serde_json::{Value, json};
 
 use super::gguf::{architecture, gguf, is_written};
 use super::{CASES, Stored};
 use crate::fixtures::Value as GgufValue;
-use crate::support::{cache, load};
+use crate::support::cache;
 
 /// The error of loading `stored`, or what is told beside the model.
-fn told(stored: &Stored) -> Result<Vec<lm_infinite::note::Note>, String> {
-    let folder = stored.write();
-    let loaded = lm_infinite::checkpoint::load(folder.path().to_str().expect("UTF-8"), &cache());
+fn told(stored: &Stored) -> Result<Vec<Note>, String> {
+    loaded_without(stored.write().path(), &[])
+}
+
+/// The error of loading `path` without the fields `ignored`, or what is told beside the model.
+fn loaded_without(path: &Path, ignored: &[&str]) -> Result<Vec<Note>, String> {
+    let loaded = checkpoint::load_ignoring(text(path), &cache(), &owned(ignored));
     loaded.map(|loaded| loaded.notes).map_err(|error| error.to_string())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 fn with(name: &str, path: &str, value: Value) -> Stored {
@@ -26,20 +41,48 @@ fn with(name: &str, path: &str, value: Value) -> Stored {
 }
 
 #[test]
-fn a_field_that_may_change_what_is_computed_is_refused_by_name_in_every_family() {
+fn an_unknown_field_is_refused_by_name_in_every_family_unless_the_user_names_it() {
     for name in CASES {
-        for field in ["attention_surprise", "rope_surprise", "num_surprise_experts", "surprise_scaling"] {
-            let error = told(&with(name, field, json!(3))).expect_err(name);
+        for field in ["attention_surprise", "rope_surprise", "num_surprise_experts", "surprise"] {
+            let stored = with(name, field, json!(3));
+            let error = told(&stored).expect_err(name);
             assert!(error.contains(field) && error.contains("model type"), "{name}: {error}");
-            // The way out that the error names.
             told(&with(name, field, json!(null))).unwrap_or_else(|error| panic!("{name}: {error}"));
+            // The way out that the error names.
+            assert!(error.contains("--ignore-field"), "{error}");
+            let folder = stored.write();
+            let notes =
+                loaded_without(folder.path(), &[field]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let is_told = |note: &Note| {
+                note.severity == Severity::Warning && note.said.contains(&format!("`{field}` (3)"))
+            };
+            assert!(notes.iter().any(is_told), "{name}: {notes:?}");
         }
-        let notes = told(&with(name, "surprise", json!(3))).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let is_told = |note: &lm_infinite::note::Note| {
-            note.severity == Severity::Warning && note.said.contains("`surprise`")
-        };
-        assert!(notes.iter().any(is_told), "{name}: {notes:?}");
     }
+}
+
+#[test]
+fn only_what_nothing_reads_can_be_passed_over() {
+    let stored = with("llama", "surprise", json!(3));
+    let folder = stored.write();
+    for (ignored, named) in [
+        (vec!["surprise", "hidden_size"], "--ignore-field hidden_size"),
+        (vec!["surprise", "torch_dtype"], "--ignore-field torch_dtype"),
+        (vec!["surprise", "surprize"], "--ignore-field surprize"),
+        (vec!["surprize"], "surprise"),
+    ] {
+        let error = loaded_without(folder.path(), &ignored).expect_err("refused");
+        assert!(error.contains(named), "{ignored:?}: {error}");
+        let inspection = checkpoint::inspect_ignoring(text(folder.path()), &cache(), &owned(&ignored));
+        assert_eq!(inspection.expect("described").problem, Some(error));
+    }
+    let nested = with("mpt", "attn_config.surprise", json!({"a": 1}));
+    let folder = nested.write();
+    let notes =
+        loaded_without(folder.path(), &["attn_config.surprise"]).expect("named as the error names it");
+    assert!(notes.iter().any(|note| note.said.contains("`attn_config.surprise`")), "{notes:?}");
+    let error = checkpoint::load_ignoring("random:smollm2-135m", &cache(), &owned(&["surprise"]));
+    assert!(error.expect_err("refused").to_string().contains("--ignore-field surprise"));
 }
 
 /// What one family computes with is refused where another does not know it.
@@ -95,7 +138,9 @@ fn what_published_files_hold_beside_is_no_reason_to_refuse_them() {
         (
             "mpt",
             json!({"auto_map": {"AutoConfig": "x"}, "init_config": {"name": "kaiming_normal_"}, "verbose": 2,
-                "tokenizer_name": "x", "norm_type": "low_precision_layernorm", "init_device": "cpu"}),
+                "tokenizer_name": "x", "norm_type": "low_precision_layernorm", "init_device": "cpu",
+                "loss_fn": "fused_crossentropy", "fc_type": "torch", "use_pad_tok_in_ffn": true,
+                "ffn_config": {"fc_type": "torch", "ffn_type": "mptmlp"}}),
         ),
         (
             "bloom",
@@ -111,7 +156,11 @@ fn what_published_files_hold_beside_is_no_reason_to_refuse_them() {
                 "position_embedding_type": "rope_gptj", "use_embedding_sharing": true, "use_gated_activation": true,
                 "use_parallel_block": true, "use_parallel_embedding": true, "cache_implementation": "hybrid"}),
         ),
-        ("phi3", json!({"attention_bias": false, "auto_map": {"AutoConfig": "x"}, "rope_scaling": null})),
+        (
+            "phi3",
+            json!({"attention_bias": false, "auto_map": {"AutoConfig": "x"}, "rope_scaling": null, "full_attn_mod": 1,
+                "interpolate_factor": 1, "lm_head_bias": false, "mlp_bias": false}),
+        ),
         ("smollm3", json!({"pretraining_tp": 2, "max_window_layers": 28})),
     ] {
         let mut stored = Stored::read(name);
@@ -140,22 +189,47 @@ fn two_places_that_say_different_things_of_rope_are_refused() {
 }
 
 #[test]
-fn a_key_of_a_gguf_file_that_nobody_asks_for_is_told() {
+fn what_is_said_of_a_rope_that_is_switched_off_is_no_reason_to_refuse_mpt() {
+    let mut stored = Stored::read("mpt");
+    for (field, value) in [
+        ("rope", json!(false)),
+        ("rope_impl", json!("dail")),
+        ("rope_theta", json!(10_000)),
+        ("rope_dail_config", json!({"pos_idx_in_fp32": true, "type": "original", "xpos_scale_base": 512})),
+        ("rope_hf_config", json!({"factor": 1.0, "type": "no_scaling"})),
+        ("sliding_window_size", json!(-1)),
+    ] {
+        stored.config["attn_config"][field] = value;
+    }
+    told(&stored).expect("as before");
+    stored.config["attn_config"]["rope"] = json!(true);
+    assert!(told(&stored).expect_err("another model").contains("attn_config.rope"));
+}
+
+#[test]
+fn an_unknown_key_of_an_architecture_is_refused_unless_the_user_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.gguf");
     for name in CASES.into_iter().filter(|name| is_written(name)) {
         let mut file = gguf(name, &Stored::read(name)).expect("an architecture");
         file.write(&path);
-        let before = load(&path).notes;
-        assert!(
-            !before.iter().any(|note| note.severity == Severity::Warning && note.field == "metadata"),
-            "{name}: {before:?}"
-        );
+        let before = loaded_without(&path, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
         let key = format!("{}.attention.surprise", architecture(name).expect("one"));
+        // Whoever made the file may say what they like beside.
+        file.set("somebody.attention.surprise", GgufValue::F32(0.5));
+        file.set(&key, GgufValue::F32(0.0));
+        file.write(&path);
+        assert_eq!(loaded_without(&path, &[]).as_ref(), Ok(&before), "{name}");
         file.set(&key, GgufValue::F32(0.5));
         file.write(&path);
-        let notes = load(&path).notes;
-        let is_told = notes.iter().any(|note| note.severity == Severity::Warning && note.said.contains(&key));
-        assert!(is_told, "{name}: {notes:?}");
+        let error = loaded_without(&path, &[]).expect_err(name);
+        assert!(error.contains(&key) && error.contains("--ignore-field"), "{name}: {error}");
+        let inspection = checkpoint::inspect(text(&path), &cache()).expect("described");
+        assert_eq!(inspection.problem, Some(error), "{name}");
+        let notes = loaded_without(&path, &[&key]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let is_told = |note: &Note| note.severity == Severity::Warning && note.said.contains(&key);
+        assert!(notes.iter().any(is_told), "{name}: {notes:?}");
+        let error = loaded_without(&path, &[&key, "general.name"]).expect_err(name);
+        assert!(error.contains("--ignore-field general.name"), "{name}: {error}");
     }
 }

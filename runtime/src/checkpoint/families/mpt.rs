@@ -44,6 +44,11 @@ fn config(fields: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ModelConfig>
     if let Some(other) = json.text("norm_type")?.filter(|norm| !NORMS.contains(norm)) {
         return Err(json.malformed("norm_type", NORMS.join(" or "), other));
     }
+    if let Some(mlp) = json.object("ffn_config")?
+        && let Some(other) = mlp.text("ffn_type")?.filter(|&kind| kind != "mptmlp")
+    {
+        return Err(mlp.malformed("ffn_type", "mptmlp", other));
+    }
     // transformers builds 4 times the width, whatever the field says.
     let ratio = fields.json.integer("expansion_ratio")?.unwrap_or(4);
     if ratio != 4 {
@@ -93,6 +98,14 @@ fn of_attention(attention: &Json, head_dim: usize, notes: &mut Vec<Note>) -> Res
     fields.refuse_unless("alibi", true, true)?;
     fields.refuse_unless("prefix_lm", false, false)?;
     fields.refuse_unless("qk_ln", false, false)?;
+    fields.refuse_unless("rope", false, false)?;
+    // What llm-foundry writes of a RoPE that is switched off.
+    for name in ["rope_dail_config", "rope_hf_config"] {
+        attention.object(name)?.iter().for_each(Json::ask_for_all);
+    }
+    for name in ["rope_impl", "rope_theta"] {
+        attention.states(name);
+    }
     if let Some(kind) = attention.text("attn_type")?.filter(|&kind| kind != "multihead_attention") {
         let detail = format!("{}: attn_config.attn_type = {kind}", attention.path().display());
         return Err(Error::unsupported("MPT with other heads than `multihead_attention`", detail));

@@ -1,8 +1,8 @@
 //! Fields of a `config.json` that no reader asked for.
 //!
 //! transformers passes over what a model type does not have. A file that says `attn_logit_softcapping` of a Llama was written for code
-//! that computes something else, so that such a field is refused where it is switched on; whether it may change what is computed, its
-//! name tells. What else nobody knows is told.
+//! that computes something else, so that a field is refused where it is switched on and not known to change nothing. A user who knows
+//! better names it.
 
 use serde_json::Value;
 
@@ -16,33 +16,45 @@ use crate::note::Note;
 const CLOSED: [&str; 2] = ["quantization_config", "vision_config"];
 
 /// Fields that change nothing about what is computed, whatever they hold: how a model was trained, is run, or draws tokens.
-const WITHOUT_EFFECT: [&str; 73] = [
+const WITHOUT_EFFECT: [&str; 96] = [
     "add_bos_token",
     "add_eos_token",
     "architectures",
     "attention_softmax_in_fp32",
     "auto_map",
     "bad_words_ids",
+    "base_model_ep_plan",
+    "base_model_pp_plan",
+    "base_model_tp_plan",
+    "begin_suppress_tokens",
     "bias_dropout_fusion",
     "cache_implementation",
     "chunk_size_feed_forward",
     "custom_pipelines",
+    "dataset",
+    "diversity_penalty",
     "do_sample",
     "dtype",
     "early_stopping",
     "embedding_fraction",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "fc_type",
     "finetuning_task",
     "gradient_checkpointing",
     "id2label",
     "initial_context_length",
     "is_decoder",
     "is_llama_config",
+    "keys_to_ignore_at_inference",
     "label2id",
     "language",
     "layer_switch",
     "learned_pos_emb",
     "length_penalty",
+    "license",
     "logits_to_keep",
+    "loss_fn",
     "masked_softmax_fusion",
     "max_length",
     "max_new_tokens",
@@ -53,8 +65,11 @@ const WITHOUT_EFFECT: [&str; 73] = [
     "model_max_length",
     "model_type",
     "n_ctx",
+    "n_special",
     "name",
     "name_or_path",
+    "neftune_noise_alpha",
+    "no_repeat_ngram_size",
     "no_rope_layer_interval",
     "num_beam_groups",
     "num_beams",
@@ -68,25 +83,33 @@ const WITHOUT_EFFECT: [&str; 73] = [
     "output_router_logits",
     "output_scores",
     "predict_special_tokens",
+    "prefix",
     "pretraining_tp",
     "problem_type",
+    "remove_invalid_values",
+    "reorder_and_upcast_attn",
     "repetition_penalty",
     "return_dict",
-    "reorder_and_upcast_attn",
+    "return_dict_in_generate",
     "rotary",
     "router_aux_loss_coef",
     "router_jitter_noise",
     "skip_bias_add",
     "skip_bias_add_qkv",
-    "slow_but_exact",
     "sliding_window_pattern",
+    "slow_but_exact",
+    "suppress_tokens",
     "task_specific_params",
     "temperature",
     "top_k",
     "top_p",
+    "trust_remote_code",
     "type",
+    "typical_p",
+    "use_bfloat16",
     "use_cache",
     "use_embedding_sharing",
+    "use_pad_tok_in_ffn",
     "verbose",
     "vision_config",
     // Of Gemma 3 beside its texts.
@@ -94,7 +117,7 @@ const WITHOUT_EFFECT: [&str; 73] = [
 ];
 
 /// Beginnings of such names.
-const BEGINNINGS: [&str; 13] = [
+const BEGINNINGS: [&str; 14] = [
     "_",
     "attention_implementation",
     "attn_implementation",
@@ -103,6 +126,8 @@ const BEGINNINGS: [&str; 13] = [
     "init",
     "neuron",
     "summary_",
+    // Of state-space layers, which no decoder here has.
+    "time_step_",
     "tokenizer_",
     "torch",
     "transformers",
@@ -124,7 +149,10 @@ const ENDS: [&str; 9] = [
 ];
 
 /// Fields that say what a model type does anyway.
-const STATED: [(&str, &[&str]); 8] = [
+const STATED: [(&str, &[&str]); 11] = [
+    ("full_attn_mod", &["1"]),
+    ("interpolate_factor", &["1", "1.0"]),
+    ("sliding_window_size", &["-1"]),
     ("position_embedding_type", &["rope", "rope_gptj"]),
     ("rotary_pct", &["1", "1.0"]),
     ("partial_rotary_factor", &["1", "1.0"]),
@@ -135,117 +163,76 @@ const STATED: [(&str, &[&str]); 8] = [
     ("use_parallel_embedding", &["true"]),
 ];
 
-/// Beginnings of words of which the names of fields are made that change what a decoder computes.
-const OF_COMPUTING: [&str; 52] = [
-    "activ",
-    "alibi",
-    "atten",
-    "attn",
-    "base",
-    "bias",
-    "bidirect",
-    "block",
-    "causal",
-    "chunk",
-    "clip",
-    "conv",
-    "cross",
-    "embed",
-    "expan",
-    "expert",
-    "feed",
-    "ffn",
-    "gate",
-    "head",
-    "hidden",
-    "intermediate",
-    "interleav",
-    "kv",
-    "layer",
-    "logit",
-    "lora",
-    "mask",
-    "mixture",
-    "mlp",
-    "moe",
-    "mrope",
-    "mscale",
-    "multi",
-    "norm",
-    "ntk",
-    "parallel",
-    "posit",
-    "qk",
-    "quer",
-    "recur",
-    "resid",
-    "rope",
-    "rotary",
-    "router",
-    "scal",
-    "sink",
-    "slid",
-    "softcap",
-    "sparse",
-    "ssm",
-    "window",
-];
+/// What may be done about a field that is refused.
+const WAY_OUT: &str = "where it changes nothing, name it in `--ignore-field`";
 
-/// Refuses fields of the file that nobody asked for and that may change what a decoder of `model_type` computes; tells of others.
-/// To be called when all that is read has been asked for.
-pub(in crate::checkpoint) fn check(json: &Json, model_type: &str) -> Result<Option<Note>> {
-    let mut unknown = Vec::new();
-    for (key, name, value) in json.unasked(&CLOSED) {
-        if is_off(&value) || is_without_effect(&key) || is_stated(&key, &value) {
-            continue;
-        }
-        if !may_count(&key) {
-            unknown.push(format!("`{name}`"));
-            continue;
-        }
-        let got: String = value.to_string().chars().take(60).collect();
+/// Refuses the first field of the file that is switched on, that nobody asked for and that is not `ignored`; tells of those that are. To
+/// be called when all that is read has been asked for.
+pub(in crate::checkpoint) fn check(
+    json: &Json,
+    model_type: &str,
+    ignored: &[String],
+) -> Result<Option<Note>> {
+    let left = json
+        .unasked(&CLOSED)
+        .into_iter()
+        .filter(|(key, _, value)| !is_off(value) && !is_without_effect(key) && !is_stated(key, value));
+    let left: Vec<(String, String)> =
+        left.map(|(_, name, value)| (name, value.to_string().chars().take(60).collect())).collect();
+    if let Some((name, got)) = left.iter().find(|(name, _)| !ignored.contains(name)) {
         let expected = format!(
-            "no such field: nothing is known to read it for the model type `{model_type}`; where it changes nothing, remove it or set it \
-             to null"
+            "no such field: nothing is known to read it for the model type `{model_type}`; {WAY_OUT}"
         );
         return Err(Error::malformed(json.path(), name, expected, got));
     }
-    if unknown.is_empty() {
-        return Ok(None);
-    }
-    let said = format!(
-        "passed over, as transformers does: {} belong{} to no model of the type `{model_type}`",
-        unknown.join(", "),
-        if unknown.len() == 1 { "s" } else { "" }
-    );
-    Ok(Some(Note::warning(CONFIG_FILE, said)))
+    told(CONFIG_FILE, &left, ignored)
 }
 
-/// Keys of GGUF files that change nothing, or that are read under conditions alone.
-const WITHOUT_EFFECT_IN_GGUF: [&str; 6] = [
+/// Keys of GGUF files that change nothing about what a decoder computes, or that are read under conditions alone.
+const WITHOUT_EFFECT_IN_GGUF: [&str; 8] = [
+    "decoder_start_token_id",
+    "embedding_length_out",
+    "pooling_type",
     "rope.scaling.finetuned",
     "rope.scaling.original_context_length",
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
     "tensor_data_layout",
-    "embedding_length_out",
 ];
 
-/// Tells which keys of an architecture nobody asked for although they may change what is computed; to be called when all that is read
-/// has been asked for. What is known to change it was refused before.
-pub(in crate::checkpoint) fn told(metadata: &Metadata, architecture: &str) -> Option<Note> {
+/// As [`check`], of the keys of an architecture of llama.cpp. Other keys of the file describe it, its tokenizer and whoever made it.
+pub(in crate::checkpoint) fn check_keys(
+    metadata: &Metadata,
+    architecture: &str,
+    ignored: &[String],
+) -> Result<Option<Note>> {
     let beginning = format!("{architecture}.");
-    let keys: Vec<String> = metadata
-        .unasked(&beginning)
-        .into_iter()
-        .filter(|(key, _)| {
-            let key = &key[beginning.len()..];
-            !WITHOUT_EFFECT_IN_GGUF.contains(&key) && may_count(key)
-        })
-        .map(|(key, got)| format!("`{key}` ({got})"))
+    let unasked = metadata.unasked(&beginning).into_iter();
+    let left: Vec<(String, String)> = unasked
+        .filter(|(key, _)| !WITHOUT_EFFECT_IN_GGUF.contains(&&key[beginning.len()..]))
+        .map(|(key, got)| (key.to_owned(), got))
         .collect();
-    let said = format!("passed over, since nothing is known to read them: {}", keys.join(", "));
-    (!keys.is_empty()).then(|| Note::warning("metadata", said))
+    if let Some((key, got)) = left.iter().find(|(key, _)| !ignored.contains(key)) {
+        let expected = format!(
+            "no such key: nothing is known to read it for the architecture `{architecture}`; {WAY_OUT}"
+        );
+        return Err(metadata.malformed(key, expected, got));
+    }
+    told("metadata", &left, ignored)
+}
+
+/// A note of what was `left` and is passed over as the user wants it.
+///
+/// # Errors
+/// Names in `ignored` that are not left: they are read, or the file has them not.
+fn told(place: &str, left: &[(String, String)], ignored: &[String]) -> Result<Option<Note>> {
+    if let Some(name) = ignored.iter().find(|&ignored| left.iter().all(|(name, _)| name != ignored)) {
+        let reason = "the file has no such field, or it is read, or it is known to change nothing";
+        return Err(Error::input(format!("--ignore-field {name}"), reason));
+    }
+    let passed_over: Vec<String> = left.iter().map(|(name, got)| format!("`{name}` ({got})")).collect();
+    let said = format!("passed over, as `--ignore-field` wants it: {}", passed_over.join(", "));
+    Ok((!left.is_empty()).then(|| Note::warning(place, said)))
 }
 
 /// Is nothing switched on by this value?
@@ -272,36 +259,12 @@ fn is_stated(key: &str, value: &Value) -> bool {
     STATED.iter().any(|(name, values)| *name == key && values.contains(&said.as_str()))
 }
 
-fn may_count(key: &str) -> bool {
-    let is_of_computing = |word: &str| OF_COMPUTING.iter().any(|beginning| word.starts_with(beginning));
-    key.to_lowercase().split(['_', '-', '.']).any(is_of_computing)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_what_may_count() {
-        for name in [
-            "attn_logit_softcapping",
-            "query_pre_attn_scalar",
-            "embedding_multiplier",
-            "logits_scaling",
-            "no_rope_layers",
-            "rope_interleaved",
-            "clip_qkv",
-            "use_bidirectional_attention",
-            "kv_lora_rank",
-            "num_nextn_predict_layers",
-            "n_routed_experts",
-            "short_mscale",
-        ] {
-            assert!(may_count(name) && !is_without_effect(name), "{name}");
-        }
-        for name in ["time_step_limit", "dataset", "license", "surprise"] {
-            assert!(!may_count(name), "{name}");
-        }
+    fn what_is_known_to_change_nothing_is_known_by_name_beginning_or_end() {
         for name in [
             "attention_dropout",
             "_attn_implementation_autoset",
@@ -313,6 +276,15 @@ mod tests {
             "fused_dense",
         ] {
             assert!(is_without_effect(name), "{name}");
+        }
+        for name in [
+            "attn_logit_softcapping",
+            "query_pre_attn_scalar",
+            "no_rope_layers",
+            "time_step_limit",
+            "surprise",
+        ] {
+            assert!(!is_without_effect(name), "{name}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Filters, tests and methods of Jinja2 and Python, where the template engine has none or others.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
@@ -30,33 +31,55 @@ fn percent(state: &State<'_, '_>, left: &Value, right: &Value) -> Result<Value, 
     let Some(pattern) = left.as_str() else {
         return state.env().compile_expression("a % b")?.eval(context! { a => left, b => right });
     };
-    let mut values: Vec<Value> = match right.kind() {
-        _ if right.is_tuple() => right.try_iter()?.collect(),
-        ValueKind::Map => vec![mapping(right)?],
-        _ => vec![right.clone()],
-    };
-    let fields = fields(pattern);
+    let is_map = right.kind() == ValueKind::Map;
+    let mut values: Vec<Value> =
+        if right.is_tuple() { right.try_iter()?.collect() } else { vec![right.clone()] };
+    let fields = fields(pattern)?;
     // A width may ask for more bytes than there are in the world.
     if fields.iter().any(|field| field.widest > WIDEST) {
         return Err(refuse(format!("%: a width of at most {WIDEST}")));
     }
-    if fields.iter().any(|field| field.takes != 1) && right.kind() != ValueKind::Map {
+    if fields.iter().any(|field| field.takes > 1) && !is_map {
         return Err(refuse("%: a width of `*`"));
     }
+    if fields.iter().any(|field| field.key.is_some()) && !is_map {
+        return Err(refuse("%: a mapping for this format"));
+    }
     let taken = fields.len();
-    if right.kind() != ValueKind::Map && values.len() > taken {
+    if !is_map && values.len() > taken {
         return Err(refuse(format!("%: {taken} values for this format, got {}", values.len())));
     }
     state.consume_fuel((pattern.len() / 64) as u64)?;
-    // The engine has no `%r` and `%a`: what they would write is written before, and put in as a string.
     let mut plain = pattern.to_owned();
-    for (field, value) in fields.iter().zip(&mut values) {
-        if let Some("r" | "a") = pattern.get(field.at..field.at + 1) {
+    let mut keyed = Vec::new();
+    // From the end, so that what is put in moves nothing that is still to be replaced.
+    for (index, field) in fields.iter().enumerate().rev() {
+        // The engine has no `%r` and `%a`: what they would write is written before, and put in as a string.
+        let is_shown = matches!(pattern.get(field.at..field.at + 1), Some("r" | "a"));
+        if is_shown {
             plain.replace_range(field.at..field.at + 1, "s");
-            *value = Value::from(representation(value));
+        }
+        let put_in =
+            |value: &Value| if is_shown { Value::from(representation(value)) } else { value.clone() };
+        if let Some(key) = &field.key {
+            // It cannot read keys with other letters than those of ASCII.
+            let name = format!("k{index}");
+            keyed.push((name.clone(), put_in(&in_mapping(right, &pattern[key.clone()])?)));
+            plain.replace_range(key.clone(), &name);
+        } else if let Some(value) = values.get_mut(index) {
+            *value = put_in(value);
         }
     }
+    if !keyed.is_empty() {
+        values = vec![Value::from(keyed.into_iter().collect::<Kwargs>())];
+    }
     format(FormatStyle::Printf, &plain, &values).map(Value::from)
+}
+
+/// What the mapping has under the key of `%(key)s`.
+fn in_mapping(map: &Value, key: &str) -> Result<Value, Error> {
+    let value = map.get_item(&Value::from(key))?;
+    if value.is_undefined() { Err(refuse(format!("%: the mapping has no key `{key}`"))) } else { Ok(value) }
 }
 
 /// `repr` of Python.
@@ -76,10 +99,12 @@ struct Field {
     widest: u64,
     /// Values that it takes.
     takes: usize,
+    /// Where the key stands, of `%(key)s`.
+    key: Option<Range<usize>>,
 }
 
-/// The conversions of a format that take values.
-fn fields(pattern: &str) -> Vec<Field> {
+/// The conversions of a format that take values, or have a key.
+fn fields(pattern: &str) -> Result<Vec<Field>, Error> {
     let bytes = pattern.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
@@ -89,37 +114,34 @@ fn fields(pattern: &str) -> Vec<Field> {
             continue;
         }
         at += 1;
+        let mut key = None;
         if bytes.get(at) == Some(&b'(') {
-            at = pattern[at..].find(')').map_or(bytes.len(), |end| at + end + 1);
+            let end = pattern[at..].find(')').ok_or_else(|| refuse("%: a key that ends"))?;
+            key = Some(at + 1..at + end);
+            at += end + 1;
         }
         let from = at;
         while at < bytes.len() && b"#0- +123456789.*hlL".contains(&bytes[at]) {
             at += 1;
         }
         let specification = &pattern[from..at];
-        if at < bytes.len() && bytes[at] != b'%' {
+        let letter = bytes.get(at).copied();
+        if letter.is_some_and(|letter| !letter.is_ascii()) {
+            return Err(refuse("%: a letter that says how a value is written"));
+        }
+        if key.is_some() || letter.is_some_and(|letter| letter != b'%') {
             let takes = 1 + specification.matches('*').count();
-            found.push(Field { at, widest: widest(specification), takes });
+            found.push(Field { at, widest: widest(specification), takes, key });
         }
         at += 1;
     }
-    found
+    Ok(found)
 }
 
 /// The largest number in a format.
 fn widest(pattern: &str) -> u64 {
     let numbers = pattern.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
     numbers.map(|number| number.parse().unwrap_or(u64::MAX)).max().unwrap_or(0)
-}
-
-/// A mapping in the form in which the engine looks up `%(key)s`.
-fn mapping(map: &Value) -> Result<Value, Error> {
-    let mut pairs = Vec::new();
-    for key in map.try_iter()? {
-        let value = map.get_item(&key)?;
-        pairs.push((key.to_string(), value));
-    }
-    Ok(Value::from(pairs.into_iter().collect::<Kwargs>()))
 }
 
 /// Strings, mappings and everything with a length and numbered items are sequences in Jinja2, as in Python they have both.
