@@ -332,6 +332,14 @@ fn templates_stand_in_several_places() {
     assert_eq!(prompt(&[config(json!("C")), processor], None).expect("a prompt").1.len(), 1);
     let (_, notes) = prompt(&[], Some("{{ strftime_now('%Y') }}")).expect("a prompt");
     assert!(notes[0].contains("UTC"), "{notes:?}");
+    // Keys of `%` as Python has them, in any letters.
+    let keys = "{{ '%(é)s-%(a)04d-%(▁b)r' % {'é': 'x', 'a': 7, '▁b': 'y'} }}";
+    assert_eq!(prompt(&[], Some(keys)).expect("a prompt").0, "x-0007-'y'");
+    for broken in
+        ["{{ '%(é)s' % {'e': 1} }}", "{{ '%(é)s' % 1 }}", "{{ '%(é' % {'é': 1} }}", "{{ '%é' % 1 }}"]
+    {
+        prompt(&[], Some(broken)).expect_err(broken);
+    }
     // None of them is the default: the model runs, its template does not.
     let named = prompt(&[config(json!({"rag": "R"}))], None).expect_err("refused");
     assert!(named.contains("the name `default`, got none of it, but rag"), "{named}");
