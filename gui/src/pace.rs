@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lm_infinite::diagnose::{pooled_bytes, pooled_side};
 use lm_infinite::evaluate::ReferenceWindows;
 use lm_infinite::model::ModelConfig;
 use lm_infinite::policy::PolicySpec;
@@ -107,7 +108,6 @@ fn keys(policy: &lm_infinite::policy::AttentionPolicy, from: u64, count: u64, pl
 /// Bytes that reading takes beside the model: keys and values as far as they are kept, tokens, losses and the copy of them that is
 /// shown, and the maps of every head.
 pub fn bytes(config: &ModelConfig, policies: &[PolicySpec], tokens: u64) -> u64 {
-    const MAP: u64 = 256 * 256 / 2 * 8;
     let position = (2 * config.kv_heads * config.head_dim * size_of::<f32>()) as u64;
     let kept = |spec: &PolicySpec| -> u64 {
         let layers = (0..config.layers).map(|layer| config.policy_at(&spec.policy, layer));
@@ -119,7 +119,8 @@ pub fn bytes(config: &ModelConfig, policies: &[PolicySpec], tokens: u64) -> u64 
     let caches = policies.iter().map(|spec| kept(spec).saturating_mul(position)).fold(0, u64::saturating_add);
     let runs = policies.len() as u64;
     let per_token = 4 + 2 * 4 * (runs + 1);
-    let maps = runs * (config.layers * config.heads) as u64 * MAP;
+    let heads = config.layers * config.heads;
+    let maps = runs * pooled_bytes(heads, pooled_side(heads));
     caches.saturating_add(tokens.saturating_mul(per_token)).saturating_add(maps)
 }
 

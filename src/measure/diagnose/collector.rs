@@ -20,6 +20,25 @@ use crate::error::{Error, Result};
 
 /// Most cells from side to side of a pooled map.
 const POOLED_SIDE: u64 = 256;
+/// Fewest, however many heads there are.
+const COARSEST_SIDE: u64 = 32;
+/// Most bytes of the pooled maps of all heads, where they are not coarser than that.
+const POOLED_BYTES: u64 = 128 << 20;
+
+/// Most cells from side to side of the pooled maps of so many heads, a power of two: 256, fewer where all maps together would take
+/// more than 128 MiB.
+pub fn pooled_side(heads: usize) -> u64 {
+    let mut side = POOLED_SIDE;
+    while side > COARSEST_SIDE && pooled_bytes(heads, side) > POOLED_BYTES {
+        side /= 2;
+    }
+    side
+}
+
+/// Bytes of pooled maps of `heads` heads with `side` cells from side to side: 8 for each on or below the diagonal.
+pub fn pooled_bytes(heads: usize, side: u64) -> u64 {
+    (heads as u64).saturating_mul(side * (side + 1) / 2 * 8)
+}
 
 /// Watches one run over one text.
 ///
@@ -125,10 +144,11 @@ impl Collector {
         Self { measurements, failure: None }
     }
 
-    /// Gathers pooled attention maps too: the largest logit and probability in at most 256 × 256 squares, of every query. The
-    /// squares begin as single tokens and double when the text outgrows them, so that they depend on what was read alone.
+    /// Gathers pooled attention maps too: the largest logit and probability in squares of tokens, of every query; at most
+    /// [`pooled_side`] squares from side to side. They begin as single tokens and double when the text outgrows them, so that they depend
+    /// on what was read alone.
     ///
-    /// Memory: up to 260 kB more per layer and head (0.3 GB for 1,024 heads). Time: a few hundredths of the attention at lengths where squares are large.
+    /// Memory: [`pooled_bytes`], where [`Self::make_room`] is told of every chunk before. Time: a few hundredths of the attention at lengths where squares are large.
     #[must_use]
     pub fn with_pooled_maps(mut self) -> Self {
         let plan = &mut self.measurements.plan;
@@ -140,6 +160,13 @@ impl Collector {
             statistics.tile = Some(side);
         }
         self
+    }
+
+    /// Tells that the text is going to be read up to `end`, so that the squares of pooled maps are large enough before: while a chunk is
+    /// read, there would be up to four times as many otherwise.
+    pub fn make_room(&mut self, end: u64) {
+        let outcome = self.measurements.coarsen_pooled(end);
+        self.note(outcome);
     }
 
     /// What was measured, or the first report that did not fit the model.
@@ -184,7 +211,7 @@ impl Measurements {
             }
         }
         if layer + 1 == self.plan.layers {
-            self.coarsen_pooled()?;
+            self.coarsen_pooled(self.read)?;
         }
         if seen.buckets > 0 {
             let room = self.plan.trained_length.saturating_sub(first);
@@ -210,11 +237,12 @@ impl Measurements {
         NonFinite::total(&self.hidden.iter().map(HiddenStates::non_finite).collect::<Vec<_>>())
     }
 
-    /// Doubles the squares of the pooled maps until they are at most 256 from side to side. Only after the last layer of a
-    /// chunk: until then its other layers are reported in the squares that were asked for.
-    fn coarsen_pooled(&mut self) -> lm_infinite_analysis::Result<()> {
+    /// Doubles the squares of the pooled maps until those of `end` tokens are at most [`pooled_side`] from side to side. Only between two
+    /// chunks: until then the layers of a chunk are reported in the squares that were asked for.
+    fn coarsen_pooled(&mut self, end: u64) -> lm_infinite_analysis::Result<()> {
+        let most = pooled_side(self.plan.layers * self.plan.heads);
         let Some(pooled) = &mut self.pooled else { return Ok(()) };
-        while self.read.div_ceil(pooled.side()) > POOLED_SIDE {
+        while end.div_ceil(pooled.side()) > most {
             *pooled = pooled.coarsened()?;
         }
         if let Some(statistics) = &mut self.plan.probe.statistics {
@@ -306,6 +334,29 @@ pub(super) mod tests {
             trained_length,
             sliding_windows: Vec::new(),
             kv: lm_infinite_runtime::model::KvType::default(),
+        }
+    }
+
+    #[test]
+    fn maps_of_many_heads_are_coarser_and_take_no_more() {
+        let sides = [(1, 256), (24, 256), (510, 256), (511, 128), (1024, 128), (2048, 64), (1 << 20, 32)];
+        for (heads, side) in sides {
+            assert_eq!(pooled_side(heads), side, "{heads}");
+        }
+        assert!(pooled_bytes(510, 256) <= POOLED_BYTES && pooled_bytes(511, 256) > POOLED_BYTES);
+    }
+
+    #[test]
+    fn squares_are_large_enough_before_a_chunk_is_read() {
+        let cache = lm_infinite_runtime::hub::Cache::at("no-cache");
+        let loaded = lm_infinite_runtime::checkpoint::load("tiny-rope", &cache).expect("embedded");
+        let mut collector = Collector::new(&loaded.config, 4096).with_pooled_maps();
+        for (end, side) in [(1, 1), (256, 1), (257, 2), (512, 2), (100, 2), (513, 4), (4096, 16)] {
+            collector.make_room(end);
+            let measured = &collector.measurements;
+            assert_eq!(measured.pooled.as_ref().map(PooledMaps::side), Some(side), "{end}");
+            let asked = measured.plan.probe.statistics.as_ref().and_then(|statistics| statistics.tile);
+            assert_eq!(asked.map(NonZeroU64::get), Some(side), "{end}");
         }
     }
 

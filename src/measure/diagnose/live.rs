@@ -121,6 +121,7 @@ impl Live {
         }
         for run in &mut self.runs {
             let start = Instant::now();
+            run.collector.make_room(run.session.position() + chunk.len() as u64);
             run.nll.extend(run.session.score(chunk, Some(&mut run.collector))?.nll);
             run.spent += start.elapsed();
         }

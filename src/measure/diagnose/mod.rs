@@ -39,7 +39,7 @@ pub(crate) use summary::first_broken;
 
 pub use bands::HeadBand;
 pub use builder::{DiagnosisBuilder, RunInput};
-pub use collector::{Collector, Measurements};
+pub use collector::{Collector, Measurements, pooled_bytes, pooled_side};
 pub use drift::{ProjectedState, SiteDrift};
 pub use factors::{DriftFactor, EntropyFactor, FactorVerdict, Factors, LargestExcess, LogitFactor};
 pub use head::{Head, head_name};
