@@ -85,7 +85,12 @@ fn play_moves_the_cursor_to_the_end_of_what_was_read_and_stops() {
     window.run_steps(3);
     window.get_by_label("Stop playing");
     let before = cursor(&window);
-    window.run_steps(10);
+    for _ in 0..10 {
+        window.run_steps(1);
+        for side in ["A", "B"] {
+            window.get_by_label(&format!("Under {side} token {} attends to", cursor(&window)));
+        }
+    }
     assert!(cursor(&window) > before, "it moves by itself");
     window.key_press(Key::P);
     window.run_steps(3);
