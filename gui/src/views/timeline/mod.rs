@@ -124,7 +124,8 @@ impl Timeline {
             paint::tiles(ui, &place, &row.tiles);
             let side = theme::name(row.side);
             paint::name(ui, &place, &format!("attends {side}"), theme::side(ui.visuals(), row.side));
-            let response = ui.interact(place.rect, Id::unique(("row of attention", row.side)), Sense::hover());
+            let response =
+                ui.interact(place.rect, Id::unique(("row of attention", row.side)), Sense::hover());
             let name = format!("Under {side} token {} attends to", grouped(row.query));
             response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
         }
@@ -165,7 +166,11 @@ impl Timeline {
         }
         if let Some(mark) = shown.mark {
             if let Some(inputs) = shown.inputs {
-                ui.label(RichText::new(format!("“{}”", tokens::text(inputs, mark))).monospace().strong());
+                let token =
+                    ui.label(RichText::new(format!("“{}”", tokens::text(inputs, mark))).monospace().strong());
+                if let Some(bytes) = tokens::bytes_words(inputs, mark) {
+                    token.on_hover_text(bytes);
+                }
             }
             if ui.button("Let go").on_hover_text("No token is marked").clicked() {
                 commands.push(Command::Cursor(Cursor { token: None, moving: false }));
