@@ -1,11 +1,22 @@
 //! Texts whose letters the vocabulary has in bytes alone: Greek and Chinese.
 
 use eframe::egui::Key;
+use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+use lm_infinite_gui::window::Window;
 
-use crate::common::{Shown, after_run, says, type_into, wait_for};
+use crate::common::{Shown, args, finished, says, type_into, wait_for};
 
 const TEXT: &str = "Η γλώσσα και το μοντέλο. 语言模型在训练长度之后失效。\n";
+
+/// A window whose run is over, in which letters that no font has are boxes, as on screen: here the Chinese ones.
+fn boxes(arguments: &[&str]) -> Shown {
+    let window = Window::new(&args(arguments)).expect("a window");
+    let harness = Harness::builder().with_size([1280.0, 1000.0]).allow_missing_glyphs();
+    let mut window = harness.build_eframe(move |_| window);
+    wait_for(&mut window, "the end", finished);
+    window
+}
 
 /// Moves the cursor to a token.
 fn mark(window: &mut Shown, token: u64) {
@@ -19,8 +30,7 @@ fn letters_of_bytes_are_shown_and_their_bytes_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("letters.txt");
     std::fs::write(&path, TEXT.repeat(6)).expect("written");
-    let mut window =
-        after_run(&["--tokens", "4k", "--text", path.to_str().expect("UTF-8"), "--layout", "text"]);
+    let mut window = boxes(&["--tokens", "4k", "--text", path.to_str().expect("UTF-8"), "--layout", "text"]);
     let loaded =
         lm_infinite::checkpoint::load("tiny-rope", &lm_infinite::hub::Cache::open().expect("a cache"));
     let tokenizer = loaded.expect("the embedded model").tokenizer;

@@ -88,7 +88,8 @@ fn play_moves_the_cursor_to_the_end_of_what_was_read_and_stops() {
     for _ in 0..10 {
         window.run_steps(1);
         for side in ["A", "B"] {
-            window.get_by_label(&format!("Under {side} token {} attends to", cursor(&window)));
+            let token = lm_infinite_gui::words::grouped(cursor(&window) as u64);
+            window.get_by_label(&format!("Under {side} token {token} attends to"));
         }
     }
     assert!(cursor(&window) > before, "it moves by itself");

@@ -1,8 +1,6 @@
 //! The paper's statements: about the chosen head, live, and all of them on drawn numbers.
 
-use eframe::egui::{
-    Align, Color32, Context, Frame, Grid, Label, Layout as Flow, RichText, ScrollArea, Ui, vec2,
-};
+use eframe::egui::{Align, Color32, Context, Frame, Label, Layout as Flow, RichText, ScrollArea, Ui, vec2};
 use lm_infinite::diagnose::{HeadStatement, head_name, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
@@ -21,6 +19,10 @@ const SEED: u64 = 0;
 const COLUMNS: f32 = 560.0;
 const SHARES: [f32; 4] = [0.23, 0.41, 0.23, 0.13];
 const GAP: f32 = 8.0;
+/// Least width of a statement about a head and of what it is under a policy, and most of the latter.
+const STATEMENT: f32 = 170.0;
+const SIDE: f32 = 130.0;
+const WIDEST: f32 = 260.0;
 
 /// The tab, with what was computed.
 struct Theory {
@@ -84,21 +86,27 @@ impl Theory {
             return;
         };
         ui.strong(format!("{}: measured against bound", head_name(head)));
-        Grid::new("head statements").num_columns(1 + sides.len()).striped(true).show(ui, |ui| {
-            ui.label("");
-            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
-                let name = format!("{}  {}", theme::name(side), run.policy);
-                ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
-            }
-            ui.end_row();
-            for row in 0..sides.iter().map(Vec::len).min().unwrap_or(0) {
-                ui.label(sides[0][row].statement);
-                for side in sides {
-                    compared(ui, &side[row]);
-                }
-                ui.end_row();
-            }
+        // As wide as the tile, where that leaves a column its width.
+        let columns = sides.len() as f32;
+        let width = (ui.clip_rect().width() - GAP * (columns + 2.0)).max(STATEMENT + columns * SIDE);
+        let statement = (0.4 * width).min(width - columns * SIDE);
+        let side = ((width - statement) / columns).min(WIDEST);
+        let widths: Vec<_> = std::iter::once(statement).chain(sides.iter().map(|_| side)).collect();
+        row(ui, &widths, |ui, column| {
+            let Some(side) = column.checked_sub(1) else { return };
+            let policy = shown.diagnosis.runs.get(side).map_or("", |run| run.policy.as_str());
+            let name = format!("{}  {policy}", theme::name(side));
+            let color = theme::side(ui.visuals(), side);
+            ui.add(Label::new(RichText::new(name).color(color).strong()).wrap());
         });
+        for at in 0..sides.iter().map(Vec::len).min().unwrap_or(0) {
+            striped(ui, at, |ui| {
+                row(ui, &widths, |ui, column| match column.checked_sub(1) {
+                    Some(side) => compared(ui, &sides[side][at]),
+                    None => drop(ui.add(Label::new(sides[0][at].statement).wrap())),
+                });
+            });
+        }
     }
 }
 
@@ -110,14 +118,15 @@ fn compared(ui: &mut Ui, statement: &HeadStatement) {
         Some(true) => (sign, theme::good(ui.visuals())),
         Some(false) => (not, theme::bad(ui.visuals())),
         None => {
-            ui.weak("nothing to measure")
+            ui.add(Label::new(RichText::new("nothing to measure").weak()).wrap())
                 .on_hover_text("This policy attends to no such key, or the text is too short");
             return;
         }
     };
     let (measured, bound) = (value(statement.measured), value(statement.bound));
     let verdict = if statement.holds() == Some(true) { "holds" } else { "does not hold" };
-    ui.label(RichText::new(format!("{measured} {sign} {bound} {}: {verdict}", statement.unit)).color(color));
+    let words = format!("{measured} {sign} {bound} {}: {verdict}", statement.unit);
+    ui.add(Label::new(RichText::new(words).color(color)).wrap());
 }
 
 /// A relation, and its opposite.
@@ -147,13 +156,12 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
     }
     let widths = SHARES.map(|share| (width - GAP * SHARES.len() as f32) * share);
     let titles = ["statement", "says", "measured against bound", "verdict"];
-    row(ui, widths, |ui, column| {
+    row(ui, &widths, |ui, column| {
         ui.weak(titles[column]);
     });
     for (at, claim) in claims.iter().enumerate() {
-        let fill = if at % 2 == 0 { ui.visuals().faint_bg_color } else { Color32::TRANSPARENT };
-        Frame::NONE.fill(fill).show(ui, |ui| {
-            row(ui, widths, |ui, column| match column {
+        striped(ui, at, |ui| {
+            row(ui, &widths, |ui, column| match column {
                 0 => name_ui(ui, claim),
                 1 => says_ui(ui, claim),
                 2 => numbers_ui(ui, claim),
@@ -163,11 +171,17 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
     }
 }
 
+/// Every second row has a ground of its own.
+fn striped(ui: &mut Ui, at: usize, add: impl FnOnce(&mut Ui)) {
+    let fill = if at.is_multiple_of(2) { ui.visuals().faint_bg_color } else { Color32::TRANSPARENT };
+    Frame::NONE.fill(fill).show(ui, add);
+}
+
 /// Cells of these widths beside each other, whose words wrap.
-fn row(ui: &mut Ui, widths: [f32; 4], mut cell: impl FnMut(&mut Ui, usize)) {
+fn row(ui: &mut Ui, widths: &[f32], mut cell: impl FnMut(&mut Ui, usize)) {
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = GAP;
-        for (column, width) in widths.into_iter().enumerate() {
+        for (column, &width) in widths.iter().enumerate() {
             ui.allocate_ui_with_layout(vec2(width, 0.0), Flow::top_down(Align::Min), |ui| {
                 ui.set_width(width);
                 cell(ui, column);
