@@ -103,7 +103,8 @@ impl Letters {
 fn push_bytes(token: &str, bytes: &mut Vec<u8>) {
     let mut rest = token;
     while let Some(at) = rest.find("<0x") {
-        let code = rest.get(at + 3..at + 5).filter(|_| rest.get(at + 5..at + 6) == Some(">"));
+        let digits = |code: &&str| code.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let code = rest.get(at + 3..at + 5).filter(digits).filter(|_| rest.get(at + 5..at + 6) == Some(">"));
         match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
             Some(byte) => {
                 bytes.extend_from_slice(&rest.as_bytes()[..at]);

@@ -99,11 +99,16 @@ impl Theory {
             let color = theme::side(ui.visuals(), side);
             ui.add(Label::new(RichText::new(name).color(color).strong()).wrap());
         });
-        for at in 0..sides.iter().map(Vec::len).min().unwrap_or(0) {
+        let [first, ..] = &sides[..] else { return };
+        for (at, statement) in first.iter().enumerate() {
             striped(ui, at, |ui| {
                 row(ui, &widths, |ui, column| match column.checked_sub(1) {
-                    Some(side) => compared(ui, &sides[side][at]),
-                    None => drop(ui.add(Label::new(sides[0][at].statement).wrap())),
+                    Some(side) => {
+                        if let Some(statement) = sides[side].get(at) {
+                            compared(ui, statement);
+                        }
+                    }
+                    None => drop(ui.add(Label::new(statement.statement).wrap())),
                 });
             });
         }
