@@ -3,7 +3,7 @@
 # Each ends in a picture, of which a region must have changed, or must look as another. They are in scripts/flows/, a file for each part
 # of the window, and go on from each other. `.ci/run` calls it; it takes about four minutes.
 #   scripts/flows.sh [FOLDER]      pictures of every flow go into FOLDER
-#   FLOWS="heads long" scripts/flows.sh     some parts; the first begins the window
+#   FLOWS="heads long" scripts/flows.sh     some parts: heads and long begin the window, the others go on from heads
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -27,6 +27,10 @@ kept=$XDG_CONFIG_HOME/lm-infinite
 start_window_manager
 . scripts/flows/lib.sh
 
+case ${FLOWS:-heads} in
+  heads* | long*) ;;
+  *) echo "FLOWS begins with heads or long: these begin the window, and the others go on from heads" >&2; exit 2 ;;
+esac
 for part in ${FLOWS:-heads timeline settings text export generate causes tiles runs long}; do
   from=$SECONDS
   . "scripts/flows/$part.sh"

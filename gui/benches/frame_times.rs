@@ -1,7 +1,8 @@
 //! What the window takes: the first result after the first frame; memory of four long runs; then frames, drawing excluded: `logic`,
 //! `ui` and tessellation, with four runs loaded while another streams beside them, once tab by tab and once with all tiles on screen,
-//! and with the window's own run streaming. `cargo bench -p lm-infinite-gui [-- TOKENS [FOLDER [FILE]]]`, 1M by default; FOLDER is a
-//! result folder of so many tokens, made where there is none, and FILE gets the numbers as JSON.
+//! with the window's own run streaming, and while the cursor of a short run is played. `cargo bench -p lm-infinite-gui [-- TOKENS [FOLDER [FILE]]]`, 1M by default; FOLDER is a
+//! result folder of so many tokens, made where there is none, and FILE gets the numbers as JSON. With `replay` in place of TOKENS the
+//! last of these alone.
 //!
 //! The long run is of the embedded model under four policies with a window, so that it can be read in minutes; what a frame costs
 //! depends on the length of the result, not on the policy. It is opened four times: four runs of four policies. What streams reads as
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use eframe::App;
+use eframe::egui::accesskit::{Node, TreeUpdate};
 use eframe::egui::{Context, Event, Key, Modifiers, Pos2, RawInput, Rect, Vec2, pos2, vec2};
 use lm_infinite::checkpoint;
 use lm_infinite::diagnose::Live;
@@ -41,6 +43,9 @@ const MAKING: Duration = Duration::from_secs(1200);
 const CHUNK: usize = 4096;
 /// Runs that are loaded.
 const LOADED: usize = 4;
+/// Tokens of the run whose cursor is played, and frames before that in which what it shows comes to rest.
+const PLAYED: &str = "4096";
+const RESTS: usize = 300;
 /// A usual screen, and a large one.
 const USUAL: Vec2 = vec2(1280.0, 860.0);
 const LARGE: Vec2 = vec2(1920.0, 1080.0);
@@ -48,8 +53,11 @@ const LARGE: Vec2 = vec2(1920.0, 1080.0);
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let wanted =
-        parse_length(&arguments.next().unwrap_or_else(|| "1M".into())).map_err(anyhow::Error::msg)?;
+    let first = arguments.next().unwrap_or_else(|| "1M".into());
+    if first == "replay" {
+        return replay().map(drop);
+    }
+    let wanted = parse_length(&first).map_err(anyhow::Error::msg)?;
     let scratch = tempfile::tempdir()?;
     let run = arguments.next().map_or_else(|| scratch.path().join("run"), PathBuf::from);
     let file = arguments.next();
@@ -73,6 +81,7 @@ fn main() -> anyhow::Result<()> {
     let tiles = report("the same, all tiles on screen", tiles);
     drop(screen);
     let own = report(&format!("a run over {wanted} tokens streaming, tab by tab"), streaming(wanted)?);
+    let replay = replay()?;
     if let Some(file) = file {
         let numbers = serde_json::json!({
             "tokens": wanted,
@@ -81,6 +90,7 @@ fn main() -> anyhow::Result<()> {
             "tab_by_tab": tabs,
             "all_tiles": tiles,
             "streaming": own,
+            "replay": replay,
             "processor": machine::processor(),
         });
         std::fs::write(file, format!("{numbers:#}\n"))?;
@@ -187,12 +197,68 @@ fn streaming(tokens: u64) -> anyhow::Result<Vec<Duration>> {
     screen.frames(|window| window.progress().cloned().unwrap_or_default())
 }
 
+/// The cursor of a short run is played from its first token to its last, all tiles on screen: how many frames a second are made where
+/// a screen asks for 60, how many where nothing waits for a screen, in how many the cursor has moved, and in how many every row of
+/// attention in the timeline is that of the cursor.
+fn replay() -> anyhow::Result<serde_json::Value> {
+    let mut screen = Screen::new(&["lm-infinite-gui", "--tokens", PLAYED], LARGE, Some(all_tiles()))?;
+    let begin = Instant::now();
+    while !screen.window.progress().is_some_and(|progress| progress.finished) {
+        anyhow::ensure!(begin.elapsed() < PATIENCE, "no result: {:?}", screen.window.progress());
+        std::thread::sleep(Duration::from_millis(5));
+        screen.draw(Vec::new());
+    }
+    for _ in 0..RESTS {
+        let time = screen.draw(Vec::new());
+        std::thread::sleep(BUDGET.saturating_sub(time));
+    }
+    // From here on the cursor moves by the clock.
+    let begin = Instant::now();
+    screen.clock = Some((screen.drawn as f64 / 60.0, begin));
+    screen.draw([true, false].map(|pressed| key(Key::P, pressed)).into());
+    let (mut times, mut steps, mut right, mut last) = (Vec::new(), 0, 0, None);
+    let begin = Instant::now();
+    loop {
+        anyhow::ensure!(begin.elapsed() < PATIENCE, "it does not come to the end");
+        let time = screen.draw(Vec::new());
+        let Some((cursor, rows, playing)) = screen.played() else { anyhow::bail!("there is no cursor") };
+        if !playing {
+            break;
+        }
+        times.push(time);
+        steps += usize::from(last != Some(cursor));
+        right += usize::from(!rows.is_empty() && rows.iter().all(|&row| row == cursor));
+        last = Some(cursor);
+        std::thread::sleep(Duration::from_secs_f64(1.0 / 60.0).saturating_sub(time));
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let frames = times.len() as f64;
+    let alone = frames / times.iter().sum::<Duration>().as_secs_f64();
+    let mut numbers = report(&format!("the cursor of {PLAYED} tokens is played, all tiles on screen"), times);
+    println!(
+        "{seconds:.1} s, {:.1} frames a second on a screen of 60 Hz, {alone:.0} without one, {:.1} steps of the cursor a second, rows of the \
+         cursor in {right} of {frames} frames",
+        frames / seconds,
+        steps as f64 / seconds
+    );
+    numbers["seconds"] = seconds.into();
+    numbers["frames_per_second"] = (frames / seconds).into();
+    numbers["frames_per_second_alone"] = alone.into();
+    numbers["steps_per_second"] = (steps as f64 / seconds).into();
+    numbers["rows_of_the_cursor"] = (right as f64 / frames).into();
+    Ok(numbers)
+}
+
 /// A window without a screen.
 struct Screen {
     window: Window,
     ctx: Context,
     frame: eframe::Frame,
     drawn: usize,
+    /// The time of the frames is that of the clock since then, after so many seconds.
+    clock: Option<(f64, Instant)>,
+    /// What a screen reader was told of the last frame.
+    told: Option<TreeUpdate>,
     size: Vec2,
     /// Where the window keeps how it is left.
     _kept: tempfile::TempDir,
@@ -208,7 +274,7 @@ impl Screen {
         let ctx = Context::default();
         ctx.enable_accesskit();
         let frame = eframe::Frame::_new_kittest();
-        Ok(Self { window, ctx, frame, drawn: 0, size, _kept: kept })
+        Ok(Self { window, ctx, frame, drawn: 0, clock: None, told: None, size, _kept: kept })
     }
 
     /// Draws until so many runs of a folder are there: what is on screen makes way, and is kept.
@@ -238,9 +304,10 @@ impl Screen {
 
     /// One frame; returns how long it took.
     fn draw(&mut self, events: Vec<Event>) -> Duration {
-        let Self { window, ctx, frame, drawn, size, .. } = self;
+        let Self { window, ctx, frame, drawn, clock, told, size, .. } = self;
         let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, *size));
-        let time = Some(*drawn as f64 / 60.0);
+        let time = clock.map_or(*drawn as f64 / 60.0, |(from, since)| from + since.elapsed().as_secs_f64());
+        let time = Some(time);
         let input = RawInput { screen_rect, time, events, ..RawInput::default() };
         *drawn += 1;
         let start = Instant::now();
@@ -249,7 +316,21 @@ impl Screen {
             window.ui(ui, frame);
         });
         std::hint::black_box(ctx.tessellate(output.shapes, output.pixels_per_point));
+        *told = output.platform_output.accesskit_update;
         start.elapsed()
+    }
+
+    /// The cursor, the tokens whose rows of attention the timeline has, and whether the cursor is played, as a screen reader is told.
+    fn played(&self) -> Option<(u64, Vec<u64>, bool)> {
+        let nodes = &self.told.as_ref()?.nodes;
+        let called = |name: &str| nodes.iter().map(|(_, node)| node).find(|node| node.label() == Some(name));
+        let cursor = called("Cursor").and_then(Node::numeric_value)? as u64;
+        let row = |node: &Node| {
+            let words = node.label()?.strip_prefix("Under ")?.strip_suffix(" attends to")?;
+            words.split_once(" token ")?.1.replace(',', "").parse().ok()
+        };
+        let rows = nodes.iter().filter_map(|(_, node)| row(node)).collect();
+        Some((cursor, rows, called("Stop playing").is_some()))
     }
 
     /// Times of [`PER_TAB`] frames in every tab while `streams` says that tokens are being read: the pointer moves over

@@ -17,6 +17,7 @@ use ndarray_npy::WriteNpyExt;
 use crate::command_line;
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
+use crate::views::pair::Pair;
 use crate::words::grouped;
 
 /// What becomes of a figure.
@@ -39,14 +40,23 @@ pub enum Form {
 pub enum Wanted {
     /// One figure, of all heads or of one.
     Figure(&'static str, Form),
-    /// The map of this policy, as it is on screen; the window makes a [`Self::Place`] of it.
-    Shown(usize, Form),
+    /// This map, as it is on screen; the window makes a [`Self::Place`] of it.
+    Shown(ShownMap, Form),
     /// A map that a view has made.
     Place(PlaceFile, Form),
     /// A table of what is on screen.
     Table(TableFile),
     /// The result folder that `diagnose` writes.
     Everything,
+}
+
+/// A map that is on screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownMap {
+    /// Of this policy, from 0.
+    Side(usize),
+    /// Of one policy less another.
+    Difference(Pair),
 }
 
 /// A map as it is on screen.
@@ -57,7 +67,7 @@ pub struct Place {
     /// The picture.
     pub map: PlaceMap,
     /// The numbers behind its cells: rows are queries, columns are keys. What is not attended is −∞, of probabilities 0; what is not
-    /// finite or was not looked at is NaN. [side, side]
+    /// finite or was not looked at is NaN. Of a difference, what is not attended by both is NaN, too. [side, side]
     pub values: Array2<f32>,
 }
 
@@ -89,8 +99,8 @@ pub struct TableFile {
 pub enum Chosen {
     /// One that `diagnose` writes: its index in the menu.
     Figure(usize),
-    /// The map of this policy, as it is on screen.
-    Map(usize),
+    /// A map, as it is on screen.
+    Map(ShownMap),
 }
 
 /// What the fields of the small window say.

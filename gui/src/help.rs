@@ -44,6 +44,7 @@ pub fn show(ctx: &Context, open: bool) -> bool {
         .collapsible(false)
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
+        .default_height(ctx.content_rect().height() - FRAME)
         .show(ctx, |ui| {
             ScrollArea::vertical().max_height(ctx.content_rect().height() - FRAME).show(ui, |ui| {
                 Grid::new("keys").num_columns(2).spacing([18.0, 6.0]).show(ui, |ui| {

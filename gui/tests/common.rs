@@ -106,6 +106,24 @@ pub fn open(window: &mut Shown, tile: &str) {
     window.run_steps(3);
 }
 
+/// Answers what a small window asks for: opens it by its button, types into its field, and presses "Use it".
+pub fn answer(window: &mut Shown, button: &str, field: &str, typed: &str) {
+    click(window, button);
+    type_into(window, field, typed);
+    click(window, "Use it");
+}
+
+/// A run that was begun and stopped before its end.
+pub fn stopped(arguments: &[&str]) -> Shown {
+    let mut window = window(arguments);
+    wait_for(&mut window, "tokens", |window| {
+        window.state().progress().is_some_and(|progress| progress.position > 0)
+    });
+    click(&mut window, "Stop");
+    wait_for(&mut window, "the stop", finished);
+    window
+}
+
 /// Replaces what a field says.
 pub fn type_into(window: &mut Shown, field: &str, text: &str) {
     use eframe::egui::{Key, Modifiers};

@@ -3,7 +3,7 @@
 use egui_kittest::kittest::{NodeT, Queryable};
 use lm_infinite_gui::views::text::failure;
 
-use crate::common::{Shown, after_run, click, finished, layout, says, type_into, wait_for};
+use crate::common::{Shown, after_run, answer, click, finished, layout, says, type_into, wait_for};
 
 /// Runs anew after `change`, until what is on screen was made of it.
 fn run_again(window: &mut Shown, run: &str, change: impl FnOnce(&mut Shown)) {
@@ -151,9 +151,8 @@ fn a_result_folder_is_held_against_a_run_over_the_same_text_alone() {
     }
     let mut window = after_run(&["--tokens", "600"]);
     for name in ["other", "same"] {
-        click(&mut window, "Open results…");
-        type_into(&mut window, "Path of the result folder", &folder.path().join(name).display().to_string());
-        click(&mut window, "Use it");
+        let path = folder.path().join(name).display().to_string();
+        answer(&mut window, "Open results…", "Path of the result folder", &path);
         wait_for(&mut window, "the folder", |window| says(window, &format!("Result folder {name}: ")));
     }
     choose(&mut window, "Second of the difference", "Second: A of run 1");

@@ -233,6 +233,67 @@ fn the_map_on_screen_becomes_a_picture_in_its_colours_and_an_array() {
     assert!(says(&window, "dots large"));
 }
 
+#[test]
+fn the_difference_of_two_maps_is_exported_in_its_colours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut window = after_run(&["--tokens", "400", "--tab", "map"]);
+    click(&mut window, "Map of A \u{2212} B");
+    wait_for(&mut window, "every pair", |window| says(window, "Every logit, computed for this place."));
+    window.get_all_by_label("Colours of the map").next().expect("a menu").click();
+    window.run_steps(3);
+    window.get_by(|node| node.label().is_some_and(|name| name == "Probability")).click();
+    window.run_steps(3);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::E);
+    window.run_steps(3);
+    type_into(&mut window, "Into folder", &folder.path().display().to_string());
+    let (layer, head) = strongest(&window);
+    let read = |name: &str| -> ndarray::Array2<f32> {
+        ndarray_npy::read_npy(folder.path().join(format!("{name}.npy"))).expect("an array")
+    };
+    let name = |of: &str| format!("map_L{layer}H{head}_{of}_probability_q0-400_k0-400");
+    for (of, file) in [("A", "A"), ("B", "B"), ("A \u{2212} B", "A_minus_B")] {
+        choose_figure(&mut window, &format!("Map {of} as shown"));
+        click(&mut window, "NPY");
+        wait_for(&mut window, "an array", |window| says(window, &format!("{}.npy", name(file))));
+    }
+    let [a, b, difference] = ["A", "B", "A_minus_B"].map(|of| read(&name(of)));
+    assert!(difference == &a - &b && difference.iter().any(|&value| value != 0.0));
+    click(&mut window, "SVG");
+    wait_for(&mut window, "lines", |window| says(window, ".svg"));
+    let text = fs::read_to_string(folder.path().join(format!("{}.svg", name("A_minus_B")))).expect("written");
+    for words in
+        ["A vanilla \u{2212} B lm-infinite", "A \u{2212} B, probability of every pair", "attended by neither"]
+    {
+        assert!(text.contains(words), "{words}");
+    }
+    click(&mut window, "Size");
+    for (field, value) in
+        [("Width of the figure", "500"), ("Height of the figure", "600"), ("Dots per inch", "192")]
+    {
+        type_into(&mut window, field, value);
+        window.key_press(Key::Enter);
+        window.run_steps(2);
+    }
+    click(&mut window, "PNG");
+    wait_for(&mut window, "a picture", |window| says(window, ".png"));
+    let picture =
+        image::open(folder.path().join(format!("{}.png", name("A_minus_B")))).expect("a picture").to_rgb8();
+    // Where one attends most more than the other the colour is that of the one; the map is 380 pixels wide, from 92 and 86 on.
+    let most = difference.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    for (at, side) in [(1.0_f32, 0), (-1.0, 1)] {
+        let Some(((query, key), _)) = difference.indexed_iter().find(|&(_, &value)| value == at * most)
+        else {
+            continue;
+        };
+        let place = |from: f64, token: usize| (2.0 * (from + 380.0 * (token as f64 + 0.5) / 400.0)) as u32;
+        let pixel = picture.get_pixel(place(92.0, key), place(86.0, query)).0;
+        assert_eq!(pixel[..], lm_infinite_gui::theme::SIDES[side].to_array()[..3], "{query}, {key}");
+    }
+    // Where the difference is not on screen it is not offered.
+    click(&mut window, "Map of A \u{2212} B");
+    assert!(!says(&window, "Map A \u{2212} B as shown"));
+}
+
 /// The head whose map is shown where none is chosen: it is named above it.
 fn strongest(window: &Shown) -> (usize, usize) {
     let diagnosis = window.state().diagnosis().expect("a result");

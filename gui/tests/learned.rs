@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use eframe::egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use crate::common::{Shown, after_run, click, finished, says, type_into, wait_for, window};
@@ -54,6 +55,26 @@ fn without_a_choice_what_can_be_followed_is_read_and_that_is_said() {
 }
 
 #[test]
+fn the_palette_has_no_policy_that_cannot_be_followed() {
+    let folder = model();
+    let mut window = after_run(&["--model", &folder.path().display().to_string(), "--run"]);
+    let of_settings = |window: &Shown| window.state().memory().settings.expect("settings").policies;
+    window.key_press_modifiers(Modifiers::COMMAND, Key::P);
+    window.run_steps(4);
+    window.get_by_label("Command").type_text("add policy rerope");
+    window.run_steps(4);
+    assert!(window.get_by_label("Add policy rerope").accesskit_node().is_disabled());
+    assert!(says(&window, "needs distances between queries and keys"));
+    window.key_press(Key::Enter);
+    window.run_steps(4);
+    assert!(window.query_by_label("Command").is_some() && of_settings(&window).len() == 2, "it is not taken");
+    type_into(&mut window, "Command", "add policy window");
+    window.key_press(Key::Enter);
+    window.run_steps(4);
+    assert_eq!(of_settings(&window).get(2).map(String::as_str), Some("window"));
+}
+
+#[test]
 fn what_was_chosen_is_refused_in_words_and_not_replaced() {
     let folder = model();
     let path = folder.path().display().to_string();
@@ -67,7 +88,7 @@ fn what_was_chosen_is_refused_in_words_and_not_replaced() {
     // Once the model is known, what is typed is refused before it is run.
     let mut window = after_run(&["--model", &path, "--run"]);
     type_into(&mut window, "Policy B, as written", "rerope");
-    window.key_press(eframe::egui::Key::Enter);
+    window.key_press(Key::Enter);
     window.run_steps(3);
     assert!(says(&window, "needs distances between queries and keys"));
     assert_eq!(window.state().memory().settings.expect("settings").policies[1], "lambda:window=16");

@@ -1,5 +1,6 @@
 //! The window without a screen, operated by its labels. One binary, so that one link serves.
 
+mod bytes;
 mod captions;
 mod causes;
 mod common;

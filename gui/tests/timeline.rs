@@ -85,7 +85,13 @@ fn play_moves_the_cursor_to_the_end_of_what_was_read_and_stops() {
     window.run_steps(3);
     window.get_by_label("Stop playing");
     let before = cursor(&window);
-    window.run_steps(10);
+    for _ in 0..10 {
+        window.run_steps(1);
+        for side in ["A", "B"] {
+            let token = lm_infinite_gui::words::grouped(cursor(&window) as u64);
+            window.get_by_label(&format!("Under {side} token {token} attends to"));
+        }
+    }
     assert!(cursor(&window) > before, "it moves by itself");
     window.key_press(Key::P);
     window.run_steps(3);

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use lm_infinite_gui::args::Args;
 use lm_infinite_gui::window::Window;
 
-use crate::common::{Shown, after_run, finished, says, type_into, wait_for, window};
+use crate::common::{Shown, after_run, finished, says, stopped, type_into, wait_for, window};
 
 fn position(window: &Shown) -> u64 {
     window.state().progress().map_or(0, |progress| progress.position)
@@ -144,10 +144,7 @@ fn a_stopped_run_keeps_its_state_and_is_resumed_to_the_same_numbers() {
     let arguments = ["--tokens", "16k"];
     let mut whole = window(&arguments);
     wait_for(&mut whole, "the end", finished);
-    let mut window = window(&arguments);
-    wait_for(&mut window, "tokens", |window| position(window) > 0);
-    window.get_by_label("Stop").click();
-    wait_for(&mut window, "the stop", finished);
+    let mut window = stopped(&arguments);
     // What is being read comes to its end.
     std::thread::sleep(Duration::from_millis(500));
     window.run_steps(3);
@@ -169,6 +166,30 @@ fn a_stopped_run_keeps_its_state_and_is_resumed_to_the_same_numbers() {
         diagnosis.runs.iter().map(|run| run.arrays.nll.clone()).collect::<Vec<_>>()
     };
     assert!(losses(&window) == losses(&whole), "the numbers are those of a run that was not stopped");
+}
+
+#[test]
+fn a_stopped_run_of_other_settings_is_not_resumed_and_that_is_said() {
+    let mut window = stopped(&["--tokens", "200k"]);
+    assert!(!window.get_by_label("Resume").accesskit_node().is_disabled());
+    let type_tokens = |window: &mut Shown, tokens: &str| {
+        type_into(window, "Tokens, typed", tokens);
+        window.key_press(eframe::egui::Key::Enter);
+        window.run_steps(4);
+    };
+    type_tokens(&mut window, "100000");
+    window.get_by_label_contains("Settings were changed after Stop: Run (Ctrl+R) begins anew");
+    assert!(window.get_by_label("Resume").accesskit_node().is_disabled());
+    let (at, runs) = (position(&window), window.state().runs());
+    window.key_press(eframe::egui::Key::Space);
+    window.run_steps(4);
+    assert!(finished(&window), "the key resumes nothing");
+    assert_eq!((position(&window), window.state().runs()), (at, runs));
+    // As they were, it goes on.
+    type_tokens(&mut window, &200_u64.saturating_mul(1024).to_string());
+    assert!(!says(&window, "Settings were changed after Stop"));
+    window.key_press(eframe::egui::Key::Space);
+    wait_for(&mut window, "more tokens", |window| position(window) > at);
 }
 
 #[test]

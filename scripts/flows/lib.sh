@@ -97,4 +97,9 @@ begin_again() {
   sleep 1
   away
 }
-leave() { kill "${1:--TERM}" "$window" 2> /dev/null; wait "$window" 2> /dev/null || true; }
+leave() {
+  [ -n "$window" ] || return 0
+  kill "${1:--TERM}" "$window" 2> /dev/null || true
+  wait "$window" 2> /dev/null || true
+  window=''
+}

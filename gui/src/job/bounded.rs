@@ -26,7 +26,7 @@ pub fn readable(settings: &Settings, config: &ModelConfig) -> (Settings, Vec<Not
         let followed = format!("lambda:window={}", (config.trained_length / 4).max(1));
         let words = format!(
             "lm-infinite changes distances, of which attention is given none here, since positions are learned: B is its mask \
-             alone, {followed}"
+             alone, {followed}. lm-infinite typed for B is taken for no choice where A is vanilla"
         );
         said.push(Note::new("policies", words));
         settings.policies = vec![DEFAULT_POLICIES[0].to_owned(), followed];

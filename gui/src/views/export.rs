@@ -12,7 +12,7 @@ use lm_infinite::figures::{self, Sizing};
 use lm_infinite::results::default_folder;
 
 use crate::command::Command;
-use crate::export::{Chosen, Controls, Done, Export, Form, Origin, Request, Wanted, partial};
+use crate::export::{Chosen, Controls, Done, Export, Form, Origin, Request, ShownMap, Wanted, partial};
 use crate::reveal::Reveal;
 use crate::tab::Tab;
 use crate::theme;
@@ -71,8 +71,8 @@ pub struct Exportable<'a> {
     pub origin: Option<Origin>,
     /// What it is of, in words.
     pub of: String,
-    /// Policies whose maps are on screen.
-    pub maps: Vec<usize>,
+    /// Maps that are on screen.
+    pub maps: Vec<ShownMap>,
 }
 
 impl Exportable<'_> {
@@ -80,7 +80,7 @@ impl Exportable<'_> {
     fn offered(&self, figure: Chosen) -> Chosen {
         let maps = || FIGURES.iter().position(|(name, ..)| *name == "attention_maps").unwrap_or(0);
         match figure {
-            Chosen::Map(side) if !self.maps.contains(&side) => Chosen::Figure(maps()),
+            Chosen::Map(map) if !self.maps.contains(&map) => Chosen::Figure(maps()),
             figure => figure,
         }
     }
@@ -106,8 +106,8 @@ impl Panel {
         let figure = FIGURES.iter().position(|(figure, ..)| *figure == name).unwrap_or(0);
         // Where no map is on screen yet, the figure of maps stands in.
         self.controls.figure = match tab {
-            Tab::Map => Chosen::Map(0),
-            Tab::MapB => Chosen::Map(1),
+            Tab::Map => Chosen::Map(ShownMap::Side(0)),
+            Tab::MapB => Chosen::Map(ShownMap::Side(1)),
             _ => Chosen::Figure(figure),
         };
         if self.controls.open {
@@ -227,7 +227,7 @@ impl Panel {
                 Chosen::Figure(_) => "As `diagnose` draws it, all policies together",
             };
             menu.response.labelled_by(label.id).on_hover_text(help);
-            let one = figures::OF_HEADS.contains(&name(figure)) && figure != Chosen::Map(0);
+            let one = figures::OF_HEADS.contains(&name(figure)) && !matches!(figure, Chosen::Map(_));
             if let Some(head) = of.head.filter(|_| one) {
                 ui.label(format!("of {}", head_name(head)));
             }
@@ -260,7 +260,7 @@ impl Panel {
                 let button = ui.add_enabled(idle && there, Button::new(words));
                 if button.on_hover_text(help).clicked() {
                     commands.push(Command::Write(match figure {
-                        Chosen::Map(side) => Wanted::Shown(side, form),
+                        Chosen::Map(map) => Wanted::Shown(map, form),
                         Chosen::Figure(_) => Wanted::Figure(name(figure), form),
                     }));
                 }
@@ -286,7 +286,8 @@ impl Panel {
 /// What a figure is called.
 fn title(figure: Chosen) -> String {
     match figure {
-        Chosen::Map(side) => format!("Map {} as shown", theme::name(side)),
+        Chosen::Map(ShownMap::Side(side)) => format!("Map {} as shown", theme::name(side)),
+        Chosen::Map(ShownMap::Difference(pair)) => format!("Map {} as shown", pair.name()),
         Chosen::Figure(at) => FIGURES.get(at).map_or("", |(_, title, _)| title).to_owned(),
     }
 }

@@ -11,6 +11,7 @@ pub mod features;
 pub mod generate;
 pub mod heads;
 pub mod inspector;
+pub mod letters;
 pub mod map;
 pub mod marks;
 pub mod memo;

@@ -5,7 +5,7 @@ use eframe::egui::{Context, Ui, Visuals};
 
 use super::shown::Shown;
 use crate::command::Command;
-use crate::export::Place;
+use crate::export::{Place, ShownMap};
 
 /// What a tile shows; it keeps what it needs from frame to frame.
 pub trait Pane {
@@ -22,13 +22,13 @@ pub trait Pane {
     /// Tells in the inspector what it knows of what the pointer is over.
     fn inspect(&self, _ui: &mut Ui, _shown: &Shown<'_>) {}
 
-    /// The policies of which it shows a map that can be written as it is on screen.
-    fn places(&self, _shown: &Shown<'_>) -> Vec<usize> {
+    /// The maps that it shows and that can be written as they are on screen.
+    fn places(&self, _shown: &Shown<'_>) -> Vec<ShownMap> {
         Vec::new()
     }
 
-    /// The map of one of them.
-    fn place(&self, _shown: &Shown<'_>, _side: usize, _visuals: &Visuals) -> Option<Place> {
+    /// One of them.
+    fn place(&self, _shown: &Shown<'_>, _map: ShownMap, _visuals: &Visuals) -> Option<Place> {
         None
     }
 

@@ -37,6 +37,8 @@ pub struct Bar<'a> {
     pub paused: bool,
     /// It was stopped before its end.
     pub stopped: bool,
+    /// Why it cannot go on then.
+    pub cannot_resume: Option<&'a str>,
     /// What a run of this would take, in words.
     pub estimate: String,
     /// The layout that was chosen last.
@@ -75,7 +77,8 @@ impl Bar<'_> {
     fn buttons(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
         let running = self.progress.is_some_and(|progress| !progress.finished);
         let mut button = |ui: &mut Ui, name: &str, enabled: bool, help: &str, pressed: Command| {
-            if ui.add_enabled(enabled, Button::new(name)).on_hover_text(help).clicked() {
+            let button = ui.add_enabled(enabled, Button::new(name)).on_hover_text(help);
+            if button.on_disabled_hover_text(help).clicked() {
                 commands.push(pressed);
             }
         };
@@ -85,7 +88,9 @@ impl Bar<'_> {
             true => ("Resume", "Go on where it waits (Space)"),
             false => ("Pause", "Wait, and go on later (Space)"),
         };
-        button(ui, pause, running || self.stopped, help, Command::Pause);
+        let help = self.cannot_resume.unwrap_or(help);
+        let can = running || self.stopped && self.cannot_resume.is_none();
+        button(ui, pause, can, help, Command::Pause);
         let step = running && self.paused;
         button(ui, "Step", step, "Read the next 512 tokens (S)", Command::Step);
         button(
@@ -156,7 +161,8 @@ impl Bar<'_> {
         let finished = self.progress.is_none_or(|progress| progress.finished);
         let far = self.progress.map(progress_words);
         let next = finished.then(|| self.estimate.clone()).filter(|words| !words.is_empty());
-        let words: Vec<_> = far.into_iter().chain(next).collect();
+        let changed = self.cannot_resume.map(str::to_owned);
+        let words: Vec<_> = changed.into_iter().chain(far).chain(next).collect();
         room(ui, WORDS);
         let words = words.join(". ");
         let rest = vec2(ui.available_size_before_wrap().x, ui.spacing().interact_size.y);

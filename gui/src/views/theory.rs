@@ -1,6 +1,6 @@
 //! The paper's statements: about the chosen head, live, and all of them on drawn numbers.
 
-use eframe::egui::{Context, Grid, RichText, ScrollArea, Ui};
+use eframe::egui::{Align, Color32, Context, Frame, Label, Layout as Flow, RichText, ScrollArea, Ui, vec2};
 use lm_infinite::diagnose::{HeadStatement, head_name, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
@@ -14,6 +14,15 @@ use crate::theme;
 
 /// Seed of the drawn numbers: that of the command.
 const SEED: u64 = 0;
+
+/// Width from which the statements have columns, the share of each, and the gap between them.
+const COLUMNS: f32 = 560.0;
+const SHARES: [f32; 4] = [0.23, 0.41, 0.23, 0.13];
+const GAP: f32 = 8.0;
+/// Least width of a statement about a head and of what it is under a policy, and most of the latter.
+const STATEMENT: f32 = 170.0;
+const SIDE: f32 = 130.0;
+const WIDEST: f32 = 260.0;
 
 /// The tab, with what was computed.
 struct Theory {
@@ -46,8 +55,8 @@ impl Pane for Theory {
 
     fn show(&self, ui: &mut Ui, shown: &Shown<'_>, _commands: &mut Vec<Command>) {
         data::mark(ui, ui.available_rect_before_wrap());
-        ScrollArea::both().show(ui, |ui| {
-            self.head(ui, shown);
+        ScrollArea::vertical().show(ui, |ui| {
+            ScrollArea::horizontal().id_salt("head statements").show(ui, |ui| self.head(ui, shown));
             ui.separator();
             match (self.claims.answer(), self.claims.failure()) {
                 (Some((_, claims)), _) => table(ui, claims),
@@ -77,39 +86,52 @@ impl Theory {
             return;
         };
         ui.strong(format!("{}: measured against bound", head_name(head)));
-        Grid::new("head statements").num_columns(1 + sides.len()).striped(true).show(ui, |ui| {
-            ui.label("");
-            for (side, run) in shown.diagnosis.runs.iter().enumerate() {
-                let name = format!("{}  {}", theme::name(side), run.policy);
-                ui.label(RichText::new(name).color(theme::side(ui.visuals(), side)).strong());
-            }
-            ui.end_row();
-            for row in 0..sides.iter().map(Vec::len).min().unwrap_or(0) {
-                ui.label(sides[0][row].statement);
-                for side in sides {
-                    compared(ui, &side[row]);
-                }
-                ui.end_row();
-            }
+        // As wide as the tile, where that leaves a column its width.
+        let columns = sides.len() as f32;
+        let width = (ui.clip_rect().width() - GAP * (columns + 2.0)).max(STATEMENT + columns * SIDE);
+        let statement = (0.4 * width).min(width - columns * SIDE);
+        let side = ((width - statement) / columns).min(WIDEST);
+        let widths: Vec<_> = std::iter::once(statement).chain(sides.iter().map(|_| side)).collect();
+        row(ui, &widths, |ui, column| {
+            let Some(side) = column.checked_sub(1) else { return };
+            let policy = shown.diagnosis.runs.get(side).map_or("", |run| run.policy.as_str());
+            let name = format!("{}  {policy}", theme::name(side));
+            let color = theme::side(ui.visuals(), side);
+            ui.add(Label::new(RichText::new(name).color(color).strong()).wrap());
         });
+        let [first, ..] = &sides[..] else { return };
+        for (at, statement) in first.iter().enumerate() {
+            striped(ui, at, |ui| {
+                row(ui, &widths, |ui, column| match column.checked_sub(1) {
+                    Some(side) => {
+                        if let Some(statement) = sides[side].get(at) {
+                            compared(ui, statement);
+                        }
+                    }
+                    None => drop(ui.add(Label::new(statement.statement).wrap())),
+                });
+            });
+        }
     }
 }
 
 fn compared(ui: &mut Ui, statement: &HeadStatement) {
-    let value = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+    let written = |value: f64| format!("{value:.2}").replace('-', "\u{2212}");
+    let value = |value: Option<f64>| value.map_or("–".to_owned(), written);
     let (sign, not) = signs(statement.relation);
     let (sign, color) = match statement.holds() {
         Some(true) => (sign, theme::good(ui.visuals())),
         Some(false) => (not, theme::bad(ui.visuals())),
         None => {
-            ui.weak("nothing to measure")
+            ui.add(Label::new(RichText::new("nothing to measure").weak()).wrap())
                 .on_hover_text("This policy attends to no such key, or the text is too short");
             return;
         }
     };
     let (measured, bound) = (value(statement.measured), value(statement.bound));
     let verdict = if statement.holds() == Some(true) { "holds" } else { "does not hold" };
-    ui.label(RichText::new(format!("{measured} {sign} {bound} {}: {verdict}", statement.unit)).color(color));
+    let words = format!("{measured} {sign} {bound} {}: {verdict}", statement.unit);
+    ui.add(Label::new(RichText::new(words).color(color)).wrap());
 }
 
 /// A relation, and its opposite.
@@ -121,33 +143,82 @@ fn signs(relation: Relation) -> (&'static str, &'static str) {
     }
 }
 
+/// All statements: columns where there is room for them, otherwise one below the other.
 fn table(ui: &mut Ui, claims: &[Claim]) {
     ui.strong("Every statement of the paper, on drawn queries, keys and logits");
-    Grid::new("claims").num_columns(4).striped(true).min_col_width(60.0).max_col_width(360.0).show(
-        ui,
-        |ui| {
-            for title in ["statement", "says", "measured against bound", "verdict"] {
-                ui.label(RichText::new(title).weak());
-            }
-            ui.end_row();
-            for claim in claims {
-                ui.label(title(&claim.name))
-                    .on_hover_text(format!("{}: {}\non {}", claim.name, claim.source, claim.setting));
-                ui.add(eframe::egui::Label::new(claim.statement.replace("sqrt", "√")).wrap())
-                    .on_hover_text(format!("assumes {}", claim.assumptions.join("; ")));
-                let sign = signs(claim.relation).0;
-                let numbers = format!("{:.4} {sign} {:.4} {}", claim.measured, claim.bound, claim.unit);
-                ui.add(eframe::egui::Label::new(numbers).wrap()).on_hover_text(&claim.quantity);
-                let (words, color) = match claim.verdict {
-                    Verdict::Holds => ("holds", theme::good(ui.visuals())),
-                    Verdict::Vacuous => ("holds, says nothing here", ui.visuals().weak_text_color()),
-                    Verdict::Refuted => ("refuted", theme::bad(ui.visuals())),
-                };
-                ui.label(RichText::new(words).color(color)).on_hover_text(&claim.note);
-                ui.end_row();
-            }
-        },
-    );
+    let width = ui.available_width();
+    if width < COLUMNS {
+        for claim in claims {
+            ui.separator();
+            ui.horizontal_wrapped(|ui| {
+                name_ui(ui, claim);
+                verdict_ui(ui, claim);
+            });
+            says_ui(ui, claim);
+            numbers_ui(ui, claim);
+        }
+        return;
+    }
+    let widths = SHARES.map(|share| (width - GAP * SHARES.len() as f32) * share);
+    let titles = ["statement", "says", "measured against bound", "verdict"];
+    row(ui, &widths, |ui, column| {
+        ui.weak(titles[column]);
+    });
+    for (at, claim) in claims.iter().enumerate() {
+        striped(ui, at, |ui| {
+            row(ui, &widths, |ui, column| match column {
+                0 => name_ui(ui, claim),
+                1 => says_ui(ui, claim),
+                2 => numbers_ui(ui, claim),
+                _ => verdict_ui(ui, claim),
+            });
+        });
+    }
+}
+
+/// Every second row has a ground of its own.
+fn striped(ui: &mut Ui, at: usize, add: impl FnOnce(&mut Ui)) {
+    let fill = if at.is_multiple_of(2) { ui.visuals().faint_bg_color } else { Color32::TRANSPARENT };
+    Frame::NONE.fill(fill).show(ui, add);
+}
+
+/// Cells of these widths beside each other, whose words wrap.
+fn row(ui: &mut Ui, widths: &[f32], mut cell: impl FnMut(&mut Ui, usize)) {
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = GAP;
+        for (column, &width) in widths.iter().enumerate() {
+            ui.allocate_ui_with_layout(vec2(width, 0.0), Flow::top_down(Align::Min), |ui| {
+                ui.set_width(width);
+                cell(ui, column);
+            });
+        }
+    });
+}
+
+fn name_ui(ui: &mut Ui, claim: &Claim) {
+    let name = Label::new(RichText::new(title(&claim.name)).strong()).wrap();
+    ui.add(name).on_hover_text(format!("{}: {}\non {}", claim.name, claim.source, claim.setting));
+}
+
+fn says_ui(ui: &mut Ui, claim: &Claim) {
+    ui.add(Label::new(claim.statement.replace("sqrt", "√")).wrap())
+        .on_hover_text(format!("assumes {}", claim.assumptions.join("; ")));
+}
+
+fn numbers_ui(ui: &mut Ui, claim: &Claim) {
+    let sign = signs(claim.relation).0;
+    let number = |value: f64| format!("{value:.4}").replace('-', "\u{2212}");
+    let numbers = format!("{} {sign} {} {}", number(claim.measured), number(claim.bound), claim.unit);
+    ui.add(Label::new(numbers).wrap()).on_hover_text(&claim.quantity);
+}
+
+fn verdict_ui(ui: &mut Ui, claim: &Claim) {
+    let (words, color) = match claim.verdict {
+        Verdict::Holds => ("holds", theme::good(ui.visuals())),
+        Verdict::Vacuous => ("holds, says nothing here", ui.visuals().weak_text_color()),
+        Verdict::Refuted => ("refuted", theme::bad(ui.visuals())),
+    };
+    ui.add(Label::new(RichText::new(words).color(color)).wrap()).on_hover_text(&claim.note);
 }
 
 /// The name of a statement as the paper has it: `theorem-2-alibi` is `Theorem 2, ALiBi`.
@@ -167,7 +238,8 @@ fn title(name: &str) -> String {
     };
     let comma = if named.is_empty() || rest.is_empty() { "" } else { ", " };
     let all = format!("{}{comma}{}", named.join(" "), rest.join(" "))
-        .replace("pseudo dimension ", "pseudo-dimension, ");
+        .replace("pseudo dimension ", "pseudo-dimension, ")
+        .replace("lm infinite", "LM-Infinite");
     let mut letters = all.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -185,6 +257,7 @@ mod tests {
             ("proposition-2-two-levels", "Proposition 2, two levels"),
             ("pseudo-dimension-rope", "Pseudo-dimension, RoPE"),
             ("rope-is-bounded", "RoPE is bounded"),
+            ("lm-infinite-logits", "LM-Infinite logits"),
             ("", ""),
         ] {
             assert_eq!(title(name), words);

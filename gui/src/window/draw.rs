@@ -137,6 +137,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
         progress: state.progress.as_ref(),
         paused: state.is_paused(),
         stopped: state.is_stopped(),
+        cannot_resume: state.cannot_resume(),
         estimate: state.estimate(),
         layout: state.bench.layout,
         panels: state.panels,

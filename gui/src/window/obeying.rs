@@ -20,7 +20,10 @@ impl Window {
         let state = &mut self.state;
         match (command, &state.job) {
             (Command::Run, _) => self.want_run(ctx),
-            (Command::Pause, Some(job)) if job.is_stopped() => job.resume(),
+            (Command::Pause, Some(job)) if job.is_stopped() => match state.cannot_resume() {
+                Some(why) => state.told = Some(format!("{why}.")),
+                None => job.resume(),
+            },
             (Command::Pause, Some(job)) => job.set_paused(!job.is_paused()),
             (Command::Step, Some(job)) => job.step(),
             (Command::Stop, Some(job)) => job.stop(),

@@ -15,6 +15,7 @@ use crate::views::causes::model::Change;
 use crate::views::palette::Entry;
 use crate::views::pull::change as pull;
 use crate::views::runs::Named;
+use crate::views::runs::follow::refusal;
 use crate::words::grouped;
 use crate::workbench::Layout;
 
@@ -58,7 +59,8 @@ impl State {
         all.extend(self.steps_entries());
         all.extend(self.recent_entries());
         all.extend(PRESETS.iter().map(|(name, _)| {
-            Entry::new(format!("Add policy {name}"), "", Command::AddPolicy((*name).to_owned()))
+            let add = Command::AddPolicy((*name).to_owned());
+            Entry::new(format!("Add policy {name}"), "", add).unless(refusal(self.config(), name))
         }));
         all.extend(self.of_the_result());
         all
@@ -69,7 +71,8 @@ impl State {
         let mut all = vec![Entry::new("Run", "Ctrl R", Command::Run)];
         let waits = self.is_paused() || self.is_stopped();
         if running || self.is_stopped() {
-            all.push(Entry::new(if waits { "Resume" } else { "Pause" }, "Space", Command::Pause));
+            let pause = Entry::new(if waits { "Resume" } else { "Pause" }, "Space", Command::Pause);
+            all.push(pause.unless(self.cannot_resume().map(str::to_owned)));
         }
         if running {
             all.push(Entry::new("Stop", "", Command::Stop));

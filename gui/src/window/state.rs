@@ -326,6 +326,15 @@ impl State {
         self.job.as_ref().is_some_and(Job::is_stopped)
     }
 
+    /// Why a run that was stopped cannot go on: what it reads is not what the run bar says.
+    pub fn cannot_resume(&self) -> Option<&'static str> {
+        let other = self.is_stopped() && !self.job.as_ref().is_some_and(|job| job.is_of(&self.settings));
+        other.then_some(
+            "Settings were changed after Stop: Run (Ctrl+R) begins anew with them, Undo (Ctrl+Z) takes them back, so that the run \
+             can be resumed",
+        )
+    }
+
     /// Whether the run waits.
     pub fn is_paused(&self) -> bool {
         self.job.as_ref().is_some_and(Job::is_paused)

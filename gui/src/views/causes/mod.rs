@@ -9,11 +9,12 @@ use std::sync::Arc;
 use eframe::egui::{
     Button, Context, DragValue, Label, ProgressBar, RichText, Role, ScrollArea, Ui, WidgetInfo,
 };
-use egui_plot::{Legend, Line, LineStyle, Plot, PlotPoints};
+use egui_plot::{Line, LineStyle, Plot, PlotPoints};
 use lm_infinite::causes::Place;
 
 use self::model::{Change, Lines, mean};
 use super::curves::axis::round_marks;
+use super::curves::paint;
 use super::data;
 use super::pane::Pane;
 use super::shown::Shown;
@@ -125,7 +126,7 @@ impl Pane for CausesTile {
                 ScrollArea::both().id_salt("places").show(left, |ui| self.grid_ui(ui, found, commands));
                 ScrollArea::vertical().id_salt("mended").show(right, |ui| {
                     self.mended_ui(ui, found, commands);
-                    let height = (ui.available_height() - 90.0).clamp(110.0, 320.0);
+                    let height = (ui.available_height() - 110.0).clamp(110.0, 320.0);
                     self.plot(ui, found, height);
                     sentences(ui, found);
                 });
@@ -267,14 +268,24 @@ impl CausesTile {
             ("mended", &self.lines.mended, theme::legible(&visuals, SIDES[2]), LineStyle::Solid),
         ];
         let mended = found.mended.as_ref().is_some_and(|mended| mended.places == self.mends);
+        // Above the plot: within it, they would lie over the lines.
+        ui.horizontal_wrapped(|ui| {
+            for (name, _, color, style) in &lines {
+                if *name != "mended" || mended {
+                    let drawn = if *style == LineStyle::Solid { "" } else { " (dashed)" };
+                    ui.colored_label(*color, format!("{name}{drawn}"));
+                }
+            }
+        });
         Plot::new("loss where places are mended")
             .height(height)
             .allow_scroll(false)
+            .grid_color(paint::grid(&visuals))
+            .grid_fade(0.0)
             .x_axis_label("position (tokens)")
             .y_axis_label("loss (nats)")
             .x_axis_formatter(|mark, _| grouped(mark.value.max(0.0) as u64))
             .x_grid_spacer(|input| round_marks(input.bounds, 5.0))
-            .legend(Legend::default())
             .show(ui, |plot| {
                 for (name, points, color, style) in lines {
                     if name == "mended" && !mended {

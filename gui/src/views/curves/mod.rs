@@ -27,6 +27,8 @@ const WORDS: f32 = 26.0;
 const WRAPPED: f32 = 700.0;
 /// Lowest plot, and narrowest of those that stand beside each other where they have no room below.
 const LOWEST: f32 = 110.0;
+/// Room below a plot.
+const BETWEEN: f32 = 6.0;
 const NARROWEST: f32 = 190.0;
 
 /// The tab of all curves.
@@ -73,12 +75,14 @@ impl Pane for Curves {
         let drawings: Vec<_> = drawings.iter().zip(controls.curves).filter(|(_, shown)| *shown).collect();
         let count = drawings.len().max(1) as f32;
         let words = if ui.available_width() < WRAPPED { 3.0 * WORDS } else { WORDS };
-        let (below, across) = (ui.available_height() / count - words, ui.available_width() / count);
-        let beside = below < LOWEST && across >= NARROWEST && count > 1.0;
-        let height = if beside { ui.available_height() - 2.0 * WORDS } else { below }.max(LOWEST);
+        let (below, across) = (ui.available_height() / count, ui.available_width() / count);
+        let beside = below - words < LOWEST && across >= NARROWEST && count > 1.0;
+        // With the words above it.
+        let whole = if beside { ui.available_height() } else { below } - BETWEEN;
         let mut cursor = None;
         let mut plot = |ui: &mut Ui, drawing: &Drawing| {
             let drawn = ui.scope(|ui| {
+                let top = ui.cursor().top();
                 words_ui(ui, drawing, axis, self.controls.cursor, shown.head, (self.pins(shown), beside));
                 // Distances have no place in the text.
                 let repeats = diagnosis.repeated_from.filter(|_| drawing.curve != Curve::Logits);
@@ -90,6 +94,7 @@ impl Pane for Curves {
                     cursor: shown.mark.filter(|_| followed),
                     range: shown.range.clone().filter(|_| followed),
                 };
+                let height = (whole - (ui.cursor().top() - top)).max(LOWEST);
                 cursor = cursor.or(paint::plot(ui, drawing, axis, &marks, self.controls.cursor, height));
             });
             tour::mark(ui.ctx(), drawing.curve.part(), drawn.response.rect);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use eframe::egui::{Color32, Rect, Sense, Shape, Stroke, Ui, Vec2b, pos2, vec2};
+use eframe::egui::{Color32, Rect, Sense, Shape, Stroke, Ui, Vec2b, Visuals, pos2, vec2};
 use egui_plot::{FilledArea, Line, LineStyle, Plot, PlotPoints, Points, Span, VLine};
 
 use super::axis::{Axis, grouped, round_marks, round_words};
@@ -66,6 +66,11 @@ pub struct Marks {
     pub range: Option<Range<u64>>,
 }
 
+/// The colour of the lines of a grid, without a fade.
+pub fn grid(visuals: &Visuals) -> Color32 {
+    visuals.text_color().gamma_multiply(GRID)
+}
+
 /// The line of a side, as an example of itself.
 pub fn example(ui: &mut Ui, number: usize) {
     let (rect, _) = ui.allocate_exact_size(vec2(22.0, 12.0), Sense::hover());
@@ -107,7 +112,7 @@ pub fn plot(
         .y_grid_spacer(|input| round_marks(input.bounds, UPWARDS))
         .y_axis_formatter(|mark, range| round_words(mark.value, (*range.start(), *range.end()), UPWARDS))
         .y_axis_min_width(NUMBERS)
-        .grid_color(visuals.text_color().gamma_multiply(GRID))
+        .grid_color(grid(&visuals))
         .grid_fade(0.0)
         .show_crosshair(false)
         .label_formatter(|_| None);

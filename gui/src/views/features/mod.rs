@@ -7,6 +7,7 @@ use egui_plot::{HoverPosition, MarkerShape, Plot, PlotBounds, PlotPoints, Points
 use lm_infinite::diagnose::{Diagnosis, RunMeasurement, START_TOKENS, SiteDrift};
 
 use self::cloud::{Cloud, Controls, SHADES, clouds, marks};
+use super::curves::paint::grid;
 use super::data;
 use super::memo::Memo;
 use super::pane::Pane;
@@ -14,9 +15,14 @@ use super::reach::{not_yet, to_go};
 use super::shown::Shown;
 use crate::command::Command;
 use crate::theme;
+use crate::words::grouped;
 
 /// Of start tokens: the colour of neither A nor B, and not in the ramp.
 const START: Color32 = Color32::from_rgb(214, 69, 140);
+
+/// Smallest plot, and the size from which its axes have room for all of their names.
+const SMALLEST: f32 = 180.0;
+const ROOMY: f32 = 260.0;
 
 /// The tab.
 struct Features {
@@ -64,7 +70,7 @@ impl Pane for Features {
             }
             let side = ((ui.available_width() - 30.0) / 2.0)
                 .min(ui.clip_rect().bottom() - ui.cursor().min.y - 250.0)
-                .max(160.0);
+                .max(SMALLEST);
             let runs = diagnosis.runs.iter().zip(clouds).enumerate();
             let runs: Vec<_> = runs.filter(|(side, _)| !shown.hidden.has(*side)).collect();
             for pair in runs.chunks(2) {
@@ -131,12 +137,15 @@ fn plot(
     let original = move |value: f64| if asinh { value.sinh() } else { value };
     let words =
         move |value: f64| format!("{}", (original(value) * 1e3).round() / 1e3).replace('-', "\u{2212}");
+    let of = if side < ROOMY { "" } else { " of the variance" };
     let response = Plot::new(("features", number))
         .width(side)
         .height(side * 0.85)
         .allow_scroll(false)
-        .x_axis_label(format!("PC 1 ({:.1} % of the variance)", percent(0)))
-        .y_axis_label(format!("PC 2 ({:.1} % of the variance)", percent(1)))
+        .grid_color(grid(ui.visuals()))
+        .grid_fade(0.0)
+        .x_axis_label(format!("PC 1 ({:.1} %{of})", percent(0)))
+        .y_axis_label(format!("PC 2 ({:.1} %{of})", percent(1)))
         .x_grid_spacer(move |input| marks(input.bounds, asinh))
         .y_grid_spacer(move |input| marks(input.bounds, asinh))
         .x_axis_formatter(move |mark, _| words(mark.value))
@@ -196,11 +205,12 @@ fn legend(ui: &mut Ui, tokens: u64) {
             let part = eframe::egui::Rect::from_min_size(corner, vec2(step + 0.5, rect.height()));
             ui.painter().rect_filled(part, 0.0, shade(at));
         }
-        ui.label(format!("token {tokens}"));
+        ui.label(format!("token {}", grouped(tokens)));
         ui.colored_label(START, "◆");
         ui.label(format!("the first {START_TOKENS} tokens"));
         ui.weak(
-            "Units: spread of A's later tokens within the training length; both policies in A's components.",
+            "Units: spread of A's later tokens within the training length; both policies in A's components (PC), with their shares of \
+             the variance.",
         );
     });
 }

@@ -7,6 +7,7 @@ use crate::command::Command;
 use crate::generation::{Controls, Source};
 use crate::inputs::Inputs;
 use crate::views::room::room;
+use crate::words::grouped;
 
 impl Generate {
     /// Draws them.
@@ -77,7 +78,8 @@ fn prompt_ui(ui: &mut Ui, inputs: &Inputs, controls: &mut Controls) {
     let mut prompt = controls.prompt.unwrap_or(whole);
     room(ui, 300.0);
     let label = ui.label("Prompt");
-    ui.add(Slider::new(&mut prompt, 1..=whole).logarithmic(true).suffix(" tokens"))
+    let slider = Slider::new(&mut prompt, 1..=whole).logarithmic(true).suffix(" tokens");
+    ui.add(slider.custom_formatter(|tokens, _| grouped(tokens as u64)))
         .labelled_by(label.id)
         .on_hover_text("Beginning of the text that is read before anything is generated");
     controls.prompt = Some(prompt);
@@ -86,9 +88,12 @@ fn prompt_ui(ui: &mut Ui, inputs: &Inputs, controls: &mut Controls) {
 /// How many tokens, and how each is chosen.
 fn sampling_ui(ui: &mut Ui, controls: &mut Controls) {
     let number = |ui: &mut Ui, name: &str, help: &str, value: DragValue<'_>| {
-        room(ui, 110.0);
-        let label = ui.label(name);
-        ui.add(value).labelled_by(label.id).on_hover_text(help);
+        // A name and its number stay together.
+        room(ui, 10.0 + 7.0 * name.len() as f32 + 60.0);
+        ui.horizontal(|ui| {
+            let label = ui.label(name);
+            ui.add(value).labelled_by(label.id).on_hover_text(help);
+        });
     };
     let help = "How many tokens each policy generates, at most";
     number(ui, "New tokens", help, DragValue::new(&mut controls.tokens).range(1..=4000));

@@ -4,8 +4,9 @@ use eframe::egui::{Pos2, Rect, Vec2, vec2};
 
 use super::model::Order;
 
-/// Room for the numbers of the layers, left of the tiles.
+/// Room for the names of the layers, left of the tiles, and of the heads, above them.
 const MARGIN: f32 = 26.0;
+const ABOVE: f32 = 14.0;
 /// Sides of a tile: no smaller than can be told apart and hit, no larger than helps.
 const SMALLEST: Vec2 = vec2(11.0, 11.0);
 const LARGEST: Vec2 = vec2(240.0, 150.0);
@@ -21,8 +22,8 @@ pub struct Layout {
     pub rows: usize,
     /// Size of a tile, with its gap.
     pub tile: Vec2,
-    /// Left of the first column.
-    margin: f32,
+    /// Left of the first column, and above the first row.
+    margin: Vec2,
     count: usize,
 }
 
@@ -33,36 +34,36 @@ impl Layout {
         match order {
             Order::Layers => {
                 let across = (space.x - MARGIN) / heads.max(1) as f32;
-                let down = space.y / layers.max(1) as f32;
+                let down = (space.y - ABOVE) / layers.max(1) as f32;
                 let tile = vec2(across, down).clamp(SMALLEST, LARGEST);
-                Self { columns: heads, rows: layers, tile, margin: MARGIN, count }
+                Self { columns: heads, rows: layers, tile, margin: vec2(MARGIN, ABOVE), count }
             }
             Order::Strongest => {
                 let columns = ((space.x / NAMED.x) as usize).clamp(1, count.max(1));
                 let rows = count.div_ceil(columns);
                 let size = vec2(space.x / columns as f32, space.y / rows.max(1) as f32);
                 let tile = size.clamp(NAMED, LARGEST);
-                Self { columns, rows, tile, margin: 0.0, count }
+                Self { columns, rows, tile, margin: Vec2::ZERO, count }
             }
         }
     }
 
     /// Size of the whole.
     pub fn size(&self) -> Vec2 {
-        vec2(self.margin + self.tile.x * self.columns as f32, self.tile.y * self.rows as f32)
+        self.margin + vec2(self.tile.x * self.columns as f32, self.tile.y * self.rows as f32)
     }
 
     /// The tile of a place, in a grid whose upper left corner is `origin`.
     pub fn rect(&self, origin: Pos2, place: usize) -> Rect {
         let (row, column) = (place / self.columns.max(1), place % self.columns.max(1));
-        let corner = vec2(self.margin + self.tile.x * column as f32, self.tile.y * row as f32);
+        let corner = self.margin + vec2(self.tile.x * column as f32, self.tile.y * row as f32);
         let gap = if self.tile.min_elem() > 12.0 { 1.0 } else { 0.5 };
         Rect::from_min_size(origin + corner, self.tile).shrink(gap)
     }
 
     /// The place under a point.
     pub fn place(&self, origin: Pos2, at: Pos2) -> Option<usize> {
-        let from = at - origin - vec2(self.margin, 0.0);
+        let from = at - origin - self.margin;
         let (column, row) = (from.x / self.tile.x, from.y / self.tile.y);
         if column < 0.0 || row < 0.0 || column as usize >= self.columns {
             return None;
@@ -73,8 +74,9 @@ impl Layout {
 
     /// The rows that cross the heights `top..bottom` below the upper edge.
     pub fn rows_between(&self, top: f32, bottom: f32) -> std::ops::Range<usize> {
-        let first = (top.max(0.0) / self.tile.y) as usize;
-        let last = (bottom.max(0.0) / self.tile.y).ceil() as usize;
+        let [top, bottom] = [top, bottom].map(|at| (at - self.margin.y).max(0.0));
+        let first = (top / self.tile.y) as usize;
+        let last = (bottom / self.tile.y).ceil() as usize;
         first.min(self.rows)..last.min(self.rows)
     }
 

@@ -24,7 +24,7 @@ fn shaded(share: f64, side: Side) -> Color32 {
     side.pair().map_or_else(|| ramp(share as f32), |pair| diverging(share, pair))
 }
 
-/// The tiles that are on screen, with the numbers of their layers, or of their heads if they are `named`.
+/// The tiles that are on screen, with the names of their layers and heads around them, or in them if they are `named`.
 pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, side: Side, named: bool) {
     let visible = ui.clip_rect();
     let painter = ui.painter();
@@ -41,13 +41,24 @@ pub fn tiles(ui: &Ui, origin: Pos2, layout: &Layout, table: &Table, side: Side, 
             };
             mesh.add_colored_rect(rect, fill);
             let ink = if fill == empty { ui.visuals().weak_text_color() } else { ink_on(fill) };
+            // White on white would look like nothing at all.
+            if fill == empty && !named && layout.tile.min_elem() >= 12.0 {
+                words.push((rect.center(), Align2::CENTER_CENTER, "–".to_owned(), ink));
+            }
             if named {
                 words.push((rect.center(), Align2::CENTER_CENTER, head_name(head), ink));
             }
         }
         if !named && (layout.tile.y >= 12.0 || row % 5 == 0) {
             let at = pos2(origin.x, layout.rect(origin, layout.places(row).start).center().y);
-            words.push((at, Align2::LEFT_CENTER, row.to_string(), ui.visuals().weak_text_color()));
+            words.push((at, Align2::LEFT_CENTER, format!("L{row}"), ui.visuals().weak_text_color()));
+        }
+    }
+    if !named {
+        let every = (26.0 / layout.tile.x).ceil().max(1.0) as usize;
+        for head in (0..layout.columns).step_by(every) {
+            let at = pos2(layout.rect(origin, head).center().x, origin.y);
+            words.push((at, Align2::CENTER_TOP, format!("H{head}"), ui.visuals().weak_text_color()));
         }
     }
     // One mesh for all tiles: a shape for each would cost a frame's time with thousands of heads.

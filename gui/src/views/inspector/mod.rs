@@ -2,7 +2,8 @@
 
 mod looks;
 
-use eframe::egui::{Context, Grid, Label, RichText, Ui};
+use eframe::egui::text::{LayoutJob, TextFormat};
+use eframe::egui::{Context, Grid, Label, RichText, TextStyle, Ui};
 use lm_infinite::diagnose::head_name;
 
 use self::looks::Looks;
@@ -71,8 +72,8 @@ impl Inspector {
                 continue;
             };
             for key in keys {
-                let token = tokens::text(inputs, key.position);
-                let words = format!("{:.3}  {}  “{token}”", key.probability, grouped(key.position));
+                let token = tokens::named(inputs, key.position);
+                let words = format!("{:.3}  {}  {token}", key.probability, grouped(key.position));
                 let link = ui.link(RichText::new(words).monospace().size(11.0));
                 if link
                     .on_hover_text("Probability, position and token; a click moves the cursor there")
@@ -95,6 +96,9 @@ fn token_ui(ui: &mut Ui, shown: &Shown<'_>) {
         ui.strong(format!("Token {}", grouped(position)));
         if let Some(inputs) = shown.inputs {
             ui.label(RichText::new(format!("“{}”", tokens::text(inputs, position))).monospace());
+            if let Some(bytes) = tokens::bytes_words(inputs, position) {
+                ui.weak(bytes);
+            }
         }
     });
     Grid::new("losses of the token").num_columns(2).spacing([8.0, 2.0]).show(ui, |ui| {
@@ -107,14 +111,24 @@ fn token_ui(ui: &mut Ui, shown: &Shown<'_>) {
     });
 }
 
+/// A policy with its letter: no line ends in the middle of its name for the sake of a hyphen.
+fn policy(ui: &Ui, side: usize, name: &str) -> LayoutJob {
+    let (font, color) = (TextStyle::Body.resolve(ui.style()), theme::side(ui.visuals(), side));
+    let mut words = LayoutJob::single_section(
+        format!("{}\u{a0}{name}", theme::name(side)),
+        TextFormat::simple(font, color),
+    );
+    words.wrap.break_anywhere = true;
+    words
+}
+
 /// What was run, and what became of it.
 fn run_ui(ui: &mut Ui, shown: &Shown<'_>, commands: &mut Vec<Command>) {
     let diagnosis = shown.diagnosis;
     ui.strong("Settings");
     ui.label(format!("{}, trained on {} tokens", diagnosis.model, grouped(diagnosis.trained_length)));
     for (side, run) in diagnosis.runs.iter().enumerate() {
-        let name = format!("{} {}", theme::name(side), run.policy);
-        ui.add(Label::new(RichText::new(name).color(theme::side(ui.visuals(), side))).wrap());
+        ui.add(Label::new(policy(ui, side, &run.policy)).wrap());
     }
     ui.label(sentence::all(diagnosis));
     if ui.button("Explain").on_hover_text("Step by step, with the numbers of this run").clicked() {

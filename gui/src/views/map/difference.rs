@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, Ui};
+use eframe::egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, Ui, Visuals};
 use lm_infinite::attention_window::{AttentionWindow, WindowRequest};
 use lm_infinite::diagnose::{Diagnosis, Head};
 use lm_infinite::policy::AttentionPolicy;
 
-use super::paint::{NOT_FINITE, bar, masked, swatches};
+use super::file::{self, Part};
+use super::paint::{BESIDE, NOT_FINITE, bar, masked, swatches};
 use super::pictures::{ByPointer, side_of, tiles};
 use super::viewport::{Scale, Tile, Viewport};
+use crate::export::Place;
 use crate::theme;
 use crate::views::diverging::{EVEN, diverging};
 use crate::views::pair::{Pair, Row};
@@ -25,6 +27,7 @@ pub struct Difference {
 
 struct Made {
     of: Key,
+    tiles: Vec<Tile>,
     /// The largest difference on screen, up or down.
     most: f32,
     /// What is shown was computed for this place, under both.
@@ -136,12 +139,28 @@ impl Difference {
             }
             None => ctx.load_texture("difference of attention maps", image, TextureOptions::NEAREST),
         };
-        self.made = Some(Made { of: key, most, exact, texture });
+        self.made = Some(Made { of: key, tiles, most, exact, texture });
     }
 
     /// The picture.
     pub fn texture(&self) -> Option<&TextureHandle> {
         self.made.as_ref().map(|made| &made.texture)
+    }
+
+    /// As it is written.
+    pub fn place(&self, shown: &Shown<'_>, visuals: &Visuals) -> Option<Place> {
+        let Made { of: Key { head, viewport, scale, dark, pair, .. }, tiles, most, exact, .. } =
+            self.made.as_ref()?;
+        let part = Part {
+            head: *head,
+            viewport: *viewport,
+            scale: *scale,
+            exact: *exact,
+            tokens: shown.diagnosis.tokens,
+        };
+        let color = |tile: Tile| color(tile, *most, *pair, *dark);
+        let lines_of = Self::policy(shown, head.0)?;
+        Some(file::difference(shown, &part, (tiles, *most), color, &lines_of, visuals))
     }
 
     /// Whether something is being computed.
@@ -165,9 +184,9 @@ impl Difference {
             Scale::LogProbability => "powers of ten of the probability",
         };
         let digits = if scale == Scale::Probability { 2 } else { 1 };
-        let row = ui.horizontal(|ui| {
+        let row = ui.horizontal_wrapped(|ui| {
             ui.label(format!("{second} +{:.digits$}", made.most));
-            bar(ui, 250.0, |share| diverging(f64::from(share), pair));
+            bar(ui, BESIDE + 60.0, |share| diverging(f64::from(share), pair));
             ui.label(format!("{first} +{:.digits$}", made.most));
             swatches(ui, if scale == Scale::Probability { "by neither" } else { "not by both" });
         });

@@ -32,7 +32,7 @@ use super::pane::Pane;
 use super::shown::{Hover, Shown};
 use super::strongest::strongest;
 use crate::command::Command;
-use crate::export::Place;
+use crate::export::{Place, ShownMap};
 use crate::tab::Tab;
 use crate::theme;
 use crate::window_query::{Question, WindowQuery};
@@ -45,8 +45,9 @@ const MOST_POOLED: u64 = 1 << 14;
 /// Height of what is below the maps, and of the readings of a pair.
 const AROUND: f32 = 62.0;
 const READINGS: f32 = 120.0;
-/// Height of the legend of the difference.
+/// Height of a row of a legend, and the width from which one is enough.
 const LEGEND: f32 = 22.0;
+const NARROW: f32 = 345.0;
 
 /// The tab.
 #[derive(Default)]
@@ -124,7 +125,10 @@ impl Pane for Maps {
             toolbar::show(ui, shown, head, &mut controls, commands);
             let viewport = self.viewport();
             let below = if shown.inspected { AROUND } else { AROUND + READINGS };
-            let below = below + if self.shows_difference(shown) { LEGEND } else { 0.0 };
+            let legends = 1.0 + f32::from(self.shows_difference(shown));
+            // In a narrow tile each legend has two rows.
+            let rows = legends * if ui.available_width() < NARROW { 2.0 } else { 1.0 };
+            let below = below + LEGEND * (rows - 1.0);
             let area = vec2(ui.available_width(), ui.clip_rect().bottom() - ui.cursor().min.y - below);
             let columns = if shown.narrow { 2 } else { 1 };
             let difference = self.shows_difference(shown);
@@ -161,13 +165,18 @@ impl Pane for Maps {
         }
     }
 
-    fn places(&self, shown: &Shown<'_>) -> Vec<usize> {
+    fn places(&self, shown: &Shown<'_>) -> Vec<ShownMap> {
         let sides = 0..shown.diagnosis.runs.len();
         let sides = sides.filter(|&side| !shown.hidden.has(side) && self.pictures.texture(side).is_some());
-        shown_head(shown).map_or_else(Vec::new, |_| sides.collect())
+        let differs = self.controls.difference && difference::refusal(shown).is_none();
+        let differs = differs && self.difference.texture().is_some();
+        let difference = differs.then_some(ShownMap::Difference(shown.pair));
+        let maps = sides.map(ShownMap::Side).chain(difference);
+        shown_head(shown).map_or_else(Vec::new, |_| maps.collect())
     }
 
-    fn place(&self, shown: &Shown<'_>, side: usize, visuals: &Visuals) -> Option<Place> {
+    fn place(&self, shown: &Shown<'_>, map: ShownMap, visuals: &Visuals) -> Option<Place> {
+        let ShownMap::Side(side) = map else { return self.difference.place(shown, visuals) };
         let (head, run, viewport) = (shown_head(shown)?, shown.diagnosis.runs.get(side)?, self.viewport());
         let window = self.window(side, head);
         let exact = self.is_computed(shown, head, side, viewport);

@@ -8,11 +8,14 @@ use eframe::egui::{
 use super::layout::{OutlineKind, Plane, outlines, ticks, tile};
 use super::viewport::{Scale, Tile};
 use crate::theme::ramp;
+use crate::views::room::room;
 use crate::words::grouped;
 use lm_infinite::policy::AttentionPolicy;
 
 /// Steps of the legend's bar.
 const STEPS: u8 = 64;
+/// Room for the words beside it.
+pub const BESIDE: f32 = 300.0;
 
 /// Not attended: no colour of the ramp is grey.
 pub fn masked(dark: bool) -> Color32 {
@@ -149,7 +152,7 @@ pub fn mark(painter: &Painter, plane: &Plane, query: u64, color: Color32) {
 
 /// The colours with their numbers, and those that stand for no value.
 pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
-    let row = ui.horizontal(|ui| {
+    let row = ui.horizontal_wrapped(|ui| {
         let end = |value: f32| match scale {
             Scale::Logit => format!("{value:.1}"),
             Scale::Probability => format!("{value:.2}"),
@@ -158,7 +161,7 @@ pub fn legend(ui: &mut Ui, scale: Scale, (least, most): (f32, f32)) {
             Scale::LogProbability => format!("10{}", superscript(value)),
         };
         ui.label(end(least));
-        bar(ui, 250.0, ramp);
+        bar(ui, BESIDE, ramp);
         ui.label(end(most));
         swatches(ui, "not attended");
     });
@@ -183,9 +186,12 @@ pub fn bar(ui: &mut Ui, beside: f32, color: impl Fn(f32) -> Color32) {
 pub fn swatches(ui: &mut Ui, unattended: &str) {
     let dark = ui.visuals().dark_mode;
     for (fill, name) in [(masked(dark), unattended), (NOT_FINITE, "not a number")] {
-        let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
-        ui.painter().rect_filled(rect, 1.0, fill);
-        ui.add(Label::new(name).truncate());
+        room(ui, 100.0);
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
+            ui.painter().rect_filled(rect, 1.0, fill);
+            ui.add(Label::new(name).extend());
+        });
     }
 }
 

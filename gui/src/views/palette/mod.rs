@@ -3,7 +3,7 @@
 pub mod typed;
 
 use eframe::egui::{
-    Align2, Context, Key, Modifiers, RichText, Role, ScrollArea, TextEdit, WidgetInfo, Window,
+    Align2, Button, Context, Key, Label, Modifiers, RichText, Role, ScrollArea, TextEdit, WidgetInfo, Window,
 };
 
 use self::typed::Typed;
@@ -18,12 +18,20 @@ pub struct Entry {
     pub keys: &'static str,
     /// What it does.
     pub command: Command,
+    /// Why it cannot be done now.
+    pub refused: Option<String>,
 }
 
 impl Entry {
     /// A command.
     pub fn new(name: impl Into<String>, keys: &'static str, command: Command) -> Self {
-        Self { name: name.into(), keys, command }
+        Self { name: name.into(), keys, command, refused: None }
+    }
+
+    /// The same, unless there is a reason against it.
+    #[must_use]
+    pub fn unless(self, refused: Option<String>) -> Self {
+        Self { refused, ..self }
     }
 }
 
@@ -50,8 +58,11 @@ pub fn keys(ctx: &Context, typed: &Typed, entries: &[Entry], commands: &mut Vec<
         chosen = if chosen == 0 { last } else { chosen - 1 };
     }
     if pressed(Key::Enter) {
-        commands.push(Command::Palette(None));
-        commands.extend(fitting.get(chosen).map(|&at| entries[at].command.clone()));
+        let entry = fitting.get(chosen).map(|&at| &entries[at]);
+        if entry.is_none_or(|entry| entry.refused.is_none()) {
+            commands.push(Command::Palette(None));
+            commands.extend(entry.map(|entry| entry.command.clone()));
+        }
     } else if pressed(Key::Escape) {
         commands.push(Command::Palette(None));
     } else if chosen != typed.chosen {
@@ -87,7 +98,12 @@ pub fn show(ctx: &Context, typed: &Typed, entries: &[Entry], commands: &mut Vec<
                     let entry = &entries[at];
                     let chosen = place == typed.chosen.min(fitting.len() - 1);
                     let row = ui.horizontal(|ui| {
-                        let line = ui.selectable_label(chosen, &entry.name);
+                        let can = entry.refused.is_none();
+                        let line = ui.add_enabled(can, Button::selectable(chosen, &entry.name));
+                        if let Some(reason) = &entry.refused {
+                            ui.add(Label::new(RichText::new(reason).weak().small()).truncate())
+                                .on_hover_text(reason);
+                        }
                         if !entry.keys.is_empty() {
                             ui.label(RichText::new(entry.keys).weak().small());
                         }

@@ -3,7 +3,7 @@
 
 mod duplicate;
 mod fields;
-mod follow;
+pub mod follow;
 mod verdicts;
 
 use eframe::egui::{Button, Checkbox, ComboBox, Grid, Label, RichText, Role, Ui, WidgetInfo, vec2};

@@ -23,6 +23,7 @@ use self::paint::Look;
 use self::search::Search;
 use self::ticks::Ticks;
 use super::data;
+use super::letters::{NEIGHBOURS, has_bytes};
 use super::most::{Key as MostKey, of_row};
 use super::pane::Pane;
 use super::shown::{Hover, Shown};
@@ -30,6 +31,7 @@ use super::strongest::strongest;
 use super::tokens;
 use crate::command::Command;
 use crate::inputs::Inputs;
+use crate::text_tokens::State;
 use crate::theme;
 use crate::window_query::{Question, WindowQuery};
 
@@ -38,7 +40,7 @@ const BREAKING: Duration = Duration::from_millis(3);
 /// A token that was pointed at this long is meant.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Tokens between two looks at the clock.
-const PIECE: usize = 2048;
+const PIECE: usize = 512;
 
 /// The tab.
 #[derive(Default)]
@@ -48,8 +50,8 @@ struct Text {
     /// Letters that fit into a line, once one frame has been drawn.
     columns: Option<usize>,
     lines: Option<Lines>,
-    /// Characters of every token of the vocabulary, with whether a line ends after it.
-    widths: Vec<Option<(u8, bool)>>,
+    /// Of every token of the vocabulary.
+    widths: Vec<Option<Width>>,
     queries: [WindowQuery; 2],
     /// To be scrolled to, once its line is known.
     wanted: Option<u64>,
@@ -125,7 +127,7 @@ impl Pane for Text {
 
     fn is_busy(&self) -> bool {
         let read = self.lines.as_ref().map_or(0, Lines::done);
-        let total = self.of.as_ref().map_or(0, |inputs| inputs.tokens.len() as u64);
+        let total = self.of.as_ref().map_or(0, |inputs| settled(inputs) as u64);
         read < total
             || self.search.is_running()
             || self.queries.iter().any(|query| query.progress().is_some())
@@ -196,14 +198,21 @@ impl Text {
             place => place.insert(Lines::new(columns)),
         };
         let start = Instant::now();
-        while (lines.done() as usize) < inputs.tokens.len() && start.elapsed() < BREAKING {
+        while (lines.done() as usize) < settled(inputs) && start.elapsed() < BREAKING {
             let from = lines.done() as usize;
-            for id in inputs.tokens.range(from..from + PIECE) {
-                let (width, ends) = width(&mut self.widths, inputs, id);
-                lines.push(usize::from(width), ends);
+            let ids = inputs.tokens.range(from..settled(inputs).min(from + PIECE));
+            let mut letters = None;
+            for (at, &id) in ids.iter().enumerate() {
+                if let Some((width, ends)) = width(&mut self.widths, inputs, id) {
+                    lines.push(usize::from(width), ends);
+                    continue;
+                }
+                let letters = letters.get_or_insert_with(|| tokens::row(inputs, from..from + ids.len()));
+                let text = letters[at].marked();
+                lines.push(text.chars().count(), text.ends_with('\n'));
             }
         }
-        if (lines.done() as usize) < inputs.tokens.len() {
+        if (lines.done() as usize) < settled(inputs) {
             ctx.request_repaint();
         }
     }
@@ -322,6 +331,9 @@ impl Text {
             };
             ui.label(format!("token {position}"));
             ui.label(RichText::new(format!("“{}”", tokens::text(inputs, position))).monospace().strong());
+            if let Some(bytes) = tokens::bytes_words(inputs, position) {
+                ui.weak(bytes);
+            }
             let runs = shown.diagnosis.runs.iter().enumerate();
             for (side, run) in runs.filter(|(side, _)| !shown.hidden.has(*side)) {
                 let words =
@@ -372,8 +384,17 @@ impl Text {
     }
 }
 
-/// Characters of a token and whether a line ends after it, looked up once for every token of the vocabulary.
-fn width(widths: &mut Vec<Option<(u8, bool)>>, inputs: &Inputs, id: u32) -> (u8, bool) {
+/// Characters of a token and whether a line ends after it; of bytes that may be a part of a letter its neighbours tell.
+type Width = Option<(u8, bool)>;
+
+/// Tokens whose letters are known: those of the last ones may go on in tokens that are not made yet.
+fn settled(inputs: &Inputs) -> usize {
+    let known = inputs.tokens.len();
+    if inputs.tokens.state() == State::Going { known.saturating_sub(NEIGHBOURS) } else { known }
+}
+
+/// That of a token, looked up once for every token of the vocabulary.
+fn width(widths: &mut Vec<Option<Width>>, inputs: &Inputs, id: u32) -> Width {
     let at = id as usize;
     if widths.len() <= at {
         widths.resize(at + 1, None);
@@ -381,6 +402,6 @@ fn width(widths: &mut Vec<Option<(u8, bool)>>, inputs: &Inputs, id: u32) -> (u8,
     *widths[at].get_or_insert_with(|| {
         let raw = inputs.tokenizer.token_text(id).unwrap_or_else(|| "?".to_owned());
         let count = raw.chars().count();
-        (u8::try_from(count).unwrap_or(u8::MAX), raw.ends_with('\n'))
+        (!has_bytes(&raw)).then(|| (u8::try_from(count).unwrap_or(u8::MAX), raw.ends_with('\n')))
     })
 }

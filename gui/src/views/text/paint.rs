@@ -61,10 +61,11 @@ pub fn line(
     let mut job = LayoutJob::default();
     job.wrap.max_width = f32::INFINITY;
     let mut ends = Vec::new();
-    for position in line.clone() {
+    let letters = tokens::row(inputs, line.start as usize..line.end as usize);
+    for (position, letters) in line.clone().zip(letters) {
         let (background, ink) = color(position);
         let format = TextFormat { background, ..TextFormat::simple(look.font.clone(), ink) };
-        job.append(&tokens::text(inputs, position), 0.0, format);
+        job.append(&tokens::visible(&letters.marked()), 0.0, format);
         ends.push(job.text.chars().count());
     }
     let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
@@ -88,7 +89,11 @@ pub fn line(
     let character = galley.cursor_from_pos(at - origin - vec2(3.0, 0.0)).index;
     let token = ends.partition_point(|&end| end <= usize::from(character)) as u64 + line.start;
     if token < line.end {
-        Pointed { token: Some(token), clicked: response.clicked() }
+        let clicked = response.clicked();
+        if let Some(bytes) = tokens::bytes_words(inputs, token) {
+            response.on_hover_text_at_pointer(bytes);
+        }
+        Pointed { token: Some(token), clicked }
     } else {
         Pointed::default()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::inputs::Inputs;
 use crate::task::{Task, Wake};
+use crate::views::letters::has_bytes;
 
 /// Places that are told, at most.
 const MOST: usize = 100_000;
@@ -57,20 +58,31 @@ impl Search {
         self.0.keep_answer_if(|of| of.is(inputs, &words, of.tokens));
         self.0.ask(Question { inputs: inputs.clone(), words, tokens }, wake, |question, worker| {
             let Question { inputs, words, tokens } = question;
-            let mut known: Vec<Option<String>> = Vec::new();
+            // Of bytes that may be a part of a letter the neighbours tell.
+            let mut known: Vec<Option<Option<String>>> = Vec::new();
             let mut found = Finder::new(&words);
             for from in (0..tokens).step_by(TOKENS) {
                 if worker.is_cancelled() || found.places.len() >= MOST {
                     break;
                 }
-                for id in inputs.tokens.range(from..tokens.min(from + TOKENS)) {
+                let ids = inputs.tokens.range(from..tokens.min(from + TOKENS));
+                let mut letters = None;
+                for (place, &id) in ids.iter().enumerate() {
                     let at = id as usize;
                     if known.len() <= at {
                         known.resize(at + 1, None);
                     }
-                    let text = known[at]
-                        .get_or_insert_with(|| normal(&inputs.tokenizer.token_text(id).unwrap_or_default()));
-                    found.push(text);
+                    let text = known[at].get_or_insert_with(|| {
+                        let raw = inputs.tokenizer.token_text(id).unwrap_or_default();
+                        (!has_bytes(&raw)).then(|| normal(&raw))
+                    });
+                    match text {
+                        Some(text) => found.push(text),
+                        None => {
+                            let row = || crate::views::tokens::row(&inputs, from..from + ids.len());
+                            found.push(&normal(&letters.get_or_insert_with(row)[place].text));
+                        }
+                    }
                 }
             }
             worker.send(found.finish());

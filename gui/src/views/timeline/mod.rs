@@ -43,7 +43,14 @@ type Asked = (Option<Head>, Option<u64>, Hidden);
 #[derive(Default)]
 pub struct Timeline {
     losses: Memo<(Pair, u64), Vec<Loss>>,
-    rows: Memo<Asked, Vec<(usize, Vec<Tile>)>>,
+    rows: Memo<Asked, Vec<Row>>,
+}
+
+/// What a token attends to under one policy.
+struct Row {
+    side: usize,
+    query: u64,
+    tiles: Vec<Tile>,
 }
 
 impl Timeline {
@@ -57,8 +64,8 @@ impl Timeline {
         let head = shown.head.or_else(|| strongest(diagnosis));
         self.rows.update(diagnosis, (head, shown.mark, shown.hidden), || match (head, shown.mark) {
             (Some(head), Some(query)) => {
-                let sides = sides(shown).into_iter();
-                sides.map(|side| (side, row(diagnosis, &diagnosis.runs[side], head, query))).collect()
+                let tiles = |side: usize| row(diagnosis, &diagnosis.runs[side], head, query);
+                sides(shown).into_iter().map(|side| Row { side, query, tiles: tiles(side) }).collect()
             }
             _ => Vec::new(),
         });
@@ -112,11 +119,15 @@ impl Timeline {
                 "Drag here: the cursor, and what its token attends to",
             );
         }
-        for (at, (side, tiles)) in self.rows.value().into_iter().flatten().enumerate() {
-            let (side, place) = (*side, strip(RULER + LOSSES + 2.0 + ROW * at as f32, ROW));
-            paint::tiles(ui, &place, tiles);
-            let name = format!("attends {}", theme::name(side));
-            paint::name(ui, &place, &name, theme::side(ui.visuals(), side));
+        for (at, row) in self.rows.value().into_iter().flatten().enumerate() {
+            let place = strip(RULER + LOSSES + 2.0 + ROW * at as f32, ROW);
+            paint::tiles(ui, &place, &row.tiles);
+            let side = theme::name(row.side);
+            paint::name(ui, &place, &format!("attends {side}"), theme::side(ui.visuals(), row.side));
+            let response =
+                ui.interact(place.rect, Id::unique(("row of attention", row.side)), Sense::hover());
+            let name = format!("Under {side} token {} attends to", grouped(row.query));
+            response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
         }
         let runs = diagnosis.runs.iter().enumerate();
         for (side, run) in runs.filter(|(side, _)| !shown.hidden.has(*side)) {
@@ -155,7 +166,11 @@ impl Timeline {
         }
         if let Some(mark) = shown.mark {
             if let Some(inputs) = shown.inputs {
-                ui.label(RichText::new(format!("“{}”", tokens::text(inputs, mark))).monospace().strong());
+                let token =
+                    ui.label(RichText::new(format!("“{}”", tokens::text(inputs, mark))).monospace().strong());
+                if let Some(bytes) = tokens::bytes_words(inputs, mark) {
+                    token.on_hover_text(bytes);
+                }
             }
             if ui.button("Let go").on_hover_text("No token is marked").clicked() {
                 commands.push(Command::Cursor(Cursor { token: None, moving: false }));

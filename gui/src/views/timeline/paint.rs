@@ -64,18 +64,26 @@ pub fn ruler(ui: &Ui, strip: &Strip, trained: u64) {
             continue;
         }
         painter.vline(x, strip.rect.bottom() - 3.0..=strip.rect.bottom(), Stroke::new(1.0, weak));
-        let align = if x < strip.rect.left() + 10.0 { Align2::LEFT_CENTER } else { Align2::CENTER_CENTER };
-        painter.text(pos2(x, strip.rect.center().y - 1.5), align, grouped(at), font.clone(), weak);
+        painter.text(pos2(x, strip.rect.center().y - 1.5), align(strip, x), grouped(at), font.clone(), weak);
     }
     if trained < strip.tokens {
         let strong = ui.visuals().strong_text_color();
         painter.text(
             pos2(end, strip.rect.center().y - 1.5),
-            Align2::CENTER_CENTER,
+            align(strip, end),
             grouped(trained),
             font,
             strong,
         );
+    }
+}
+
+/// Which side of a number is at its place: one near an end of the strip stays beside the name, and on screen.
+fn align(strip: &Strip, x: f32) -> Align2 {
+    match x {
+        _ if x < strip.rect.left() + 12.0 => Align2::LEFT_CENTER,
+        _ if x > strip.rect.right() - 28.0 => Align2::RIGHT_CENTER,
+        _ => Align2::CENTER_CENTER,
     }
 }
 
