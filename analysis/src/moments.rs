@@ -23,9 +23,15 @@ pub struct Moments {
 impl Moments {
     /// Moments of `values`: two passes, so that a block is as exact as f64 allows.
     pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let non_finite = values.clone().filter(|value| !value.is_finite()).count() as u64;
+        let (mut sum, mut count, mut non_finite) = (0.0, 0, 0);
+        for value in values.clone() {
+            if value.is_finite() {
+                (sum, count) = (sum + value, count + 1);
+            } else {
+                non_finite += 1;
+            }
+        }
         let finite = values.filter(|value| value.is_finite());
-        let (sum, count) = finite.clone().fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
         if count == 0 {
             return Self { non_finite, ..Self::default() };
         }

@@ -1,8 +1,9 @@
 """Writes a GGUF file of a published Llama shape with random weights, so that rivals can be timed on it without a download.
 
-    python random_gguf.py llama-2-7b q4_0 FILE.gguf
+    python random_gguf.py llama-2-7b q4_0 FILE.gguf [LAYERS]
 
-Needs the packages gguf and numpy. The weights mean nothing, and neither does the vocabulary; shapes, types and the order of the
+With LAYERS it has so many of the shape's layers, from the first on: widths that would not fit into memory can be timed. Needs the
+packages gguf and numpy. The weights mean nothing, and neither does the vocabulary; shapes, types and the order of the
 tensors are those of a real file. The seed is fixed.
 """
 
@@ -16,6 +17,7 @@ SHAPES = {
     "llama-2-7b": (4096, 32, 32, 32, 11008, 32000, 1e4),
     "mistral-7b": (4096, 32, 32, 8, 14336, 32000, 1e4),
     "llama-3-8b": (4096, 32, 32, 8, 14336, 128256, 5e5),
+    "llama-2-70b": (8192, 80, 64, 8, 28672, 32000, 1e4),
     "tinyllama-1.1b": (2048, 22, 32, 4, 5632, 32000, 1e4),
 }
 # Type, numbers in a block, bytes of a block, where its scales (halves) stand.
@@ -26,8 +28,9 @@ TYPES = {
     "bf16": (gguf.GGMLQuantizationType.BF16, 1, 2, []),
 }
 
-shape, kind, path = sys.argv[1:]
+shape, kind, path, *cut = sys.argv[1:]
 hidden, layers, heads, kv_heads, intermediate, vocabulary, base = SHAPES[shape]
+layers = min([layers, *map(int, cut)])
 raw_type, block, size, scales = TYPES[kind]
 random = np.random.default_rng(0)
 

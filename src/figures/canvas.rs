@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Once;
 
-use plotters::backend::{BitMapBackend, SVGBackend};
+use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{Circle, PathElement, Polygon};
@@ -17,6 +17,8 @@ use plotters::style::{
     register_font,
 };
 
+use super::band::Band;
+use super::pixels::{average, encode, paper};
 use super::theme::{self, Color, Marker};
 use crate::error::{Error, Result};
 
@@ -24,6 +26,8 @@ use crate::error::{Error, Result};
 const SCALE: u32 = 2;
 /// The bitmap is drawn this much larger still, and averaged.
 const SMOOTHING: u32 = 2;
+/// Bytes of the part of a bitmap that is drawn at once.
+const BAND: u32 = 8 << 20;
 /// Bytes that a bitmap may take. A larger figure is drawn without smoothing, then at scale 1.
 pub(super) const LARGEST: u64 = 512 << 20;
 
@@ -107,7 +111,7 @@ pub fn text_width(text: &str, size: f64) -> f64 {
 }
 
 /// Scale and smoothing of the bitmap of a figure of `size`; `None` where it would be too large at any.
-fn bitmap((width, height): (u32, u32)) -> Option<(u32, u32)> {
+fn scaling((width, height): (u32, u32)) -> Option<(u32, u32)> {
     let fits = |&(scale, smoothing): &(u32, u32)| {
         let side = |length: u32| u64::from(length) * u64::from(scale * smoothing);
         let pixels = side(width).checked_mul(side(height));
@@ -119,7 +123,16 @@ fn bitmap((width, height): (u32, u32)) -> Option<(u32, u32)> {
 /// Bytes of the bitmap in which [`write`] draws a figure of `size`.
 pub fn bitmap_bytes(size: (u32, u32)) -> u64 {
     let side = |length: u32, scale: u32| u64::from(length) * u64::from(scale);
-    bitmap(size).map_or(0, |(scale, more)| 3 * side(size.0, scale * more) * side(size.1, scale * more))
+    scaling(size).map_or(0, |(scale, more)| 3 * side(size.0, scale * more) * side(size.1, scale * more))
+}
+
+/// The memory of a bitmap, kept from one figure to the next: the system clears fresh memory, which takes longer than to fill it.
+#[derive(Default)]
+pub(super) struct Bitmap {
+    /// The band that is drawn.
+    band: Vec<u8>,
+    /// The bands that are finished.
+    done: Vec<u8>,
 }
 
 /// Draws a figure of `size` and writes `path.svg` and `path.png` (extension replaced).
@@ -127,27 +140,60 @@ pub fn bitmap_bytes(size: (u32, u32)) -> u64 {
 /// # Errors
 /// A figure whose bitmap would be too large; a file that cannot be written.
 pub fn write(path: &Path, size: (u32, u32), draw: &dyn Fn(&mut dyn Canvas)) -> Result<()> {
+    write_in(&mut Bitmap::default(), path, size, draw)
+}
+
+/// The same, in memory that another figure may have left.
+pub(super) fn write_in(
+    bitmap: &mut Bitmap,
+    path: &Path,
+    size: (u32, u32),
+    draw: &dyn Fn(&mut dyn Canvas),
+) -> Result<()> {
     register();
     let name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let failed = |reason: String| Error::Figure { figure: name(), reason };
     let too_large = || failed(format!("it would be {} × {} pixels large", size.0, size.1));
-    let (scale, smoothing) = bitmap(size).ok_or_else(too_large)?;
+    let (scale, smoothing) = scaling(size).ok_or_else(too_large)?;
     let svg = path.with_extension("svg");
     let mut text = String::new();
     let backend = SVGBackend::with_string(&mut text, (size.0 * SCALE, size.1 * SCALE));
-    on_backend(backend, SCALE, draw).map_err(failed)?;
+    on_svg(backend, draw).map_err(failed)?;
     std::fs::write(&svg, text).map_err(Error::io(svg))?;
 
-    let (width, height) = (size.0 * scale, size.1 * scale);
-    let (large_width, large_height) = (width * smoothing, height * smoothing);
-    let mut pixels = vec![255; large_width as usize * large_height as usize * 3];
-    let backend = BitMapBackend::with_buffer(&mut pixels, (large_width, large_height));
-    on_backend(backend, scale * smoothing, draw).map_err(failed)?;
-    let small = average(&pixels, large_width as usize, smoothing as usize);
+    bitmap.draw(size, (scale, smoothing), BAND, draw).map_err(failed)?;
+    let pixels = (size.0 * scale, size.1 * scale);
+    let bytes = encode(&bitmap.done, pixels, None, png::Compression::Fast).map_err(failed)?;
     let png = path.with_extension("png");
-    let mut backend = BitMapBackend::new(&png, (width, height));
-    backend.blit_bitmap((0, 0), (width, height), &small).map_err(|e| failed(e.to_string()))?;
-    backend.present().map_err(|e| failed(e.to_string()))
+    std::fs::write(&png, bytes).map_err(Error::io(png))
+}
+
+impl Bitmap {
+    /// Draws a figure of `size`, `scale · smoothing` times as large, in bands of about `bytes`, and averages it down to `scale`.
+    fn draw(
+        &mut self,
+        (width, height): (u32, u32),
+        (scale, smoothing): (u32, u32),
+        bytes: u32,
+        draw: &dyn Fn(&mut dyn Canvas),
+    ) -> std::result::Result<(), String> {
+        let whole = (width * scale * smoothing, height * scale * smoothing);
+        let rows = (bytes / (3 * whole.0).max(1)).max(1).next_multiple_of(smoothing);
+        self.done.clear();
+        for top in (0..whole.1).step_by(rows as usize) {
+            let rows = rows.min(whole.1 - top);
+            paper(&mut self.band, (whole.0, rows));
+            let band = Band::new(&mut self.band, whole, top, rows);
+            let mut canvas = BackendCanvas::new(band.into_drawing_area(), f64::from(scale * smoothing));
+            canvas.rows = (f64::from(top), f64::from(top + rows));
+            canvas.draw(draw)?;
+            if smoothing > 1 {
+                average::<{ SMOOTHING as usize }>(&mut self.band, whole.0 as usize);
+            }
+            self.done.extend_from_slice(&self.band);
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn register() {
@@ -157,58 +203,32 @@ pub(super) fn register() {
     });
 }
 
-fn on_backend<B: DrawingBackend>(
-    backend: B,
-    scale: u32,
-    draw: &dyn Fn(&mut dyn Canvas),
-) -> std::result::Result<(), String> {
-    let mut canvas = BackendCanvas::new(backend.into_drawing_area(), f64::from(scale));
+fn on_svg(backend: SVGBackend<'_>, draw: &dyn Fn(&mut dyn Canvas)) -> std::result::Result<(), String> {
+    let canvas = BackendCanvas::new(backend.into_drawing_area(), f64::from(SCALE));
     canvas.area.fill(&rgba(theme::PAPER, 1.0)).map_err(|e| e.to_string())?;
-    draw(&mut canvas);
-    let presented = canvas.area.present().map_err(|e| e.to_string());
-    canvas.failure.map_or(presented, Err)
-}
-
-/// Mean of every `factor` × `factor` block of an RGB image `width` pixels wide.
-pub(super) fn average(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let count = (factor * factor) as u32;
-    let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
-    // Most of a figure is paper: parts of this many blocks are looked at whole.
-    const BLOCKS: usize = 16;
-    let paper = vec![u8::MAX; 3 * factor * BLOCKS];
-    for rows in pixels.chunks_exact(width * 3 * factor) {
-        let row = |at: usize| &rows[at * width * 3..][..width / factor * factor * 3];
-        for from in (0..width / factor * factor * 3).step_by(paper.len()) {
-            let to = row(0).len().min(from + paper.len());
-            if (0..factor).all(|at| row(at)[from..to] == paper[..to - from]) {
-                small.resize(small.len() + (to - from) / factor, u8::MAX);
-                continue;
-            }
-            for block in (from..to).step_by(3 * factor) {
-                let mut total = [0; 3];
-                for at in 0..factor {
-                    for pixel in row(at)[block..block + 3 * factor].as_chunks::<3>().0 {
-                        total.iter_mut().zip(pixel).for_each(|(total, &value)| *total += u32::from(value));
-                    }
-                }
-                small.extend(total.map(|sum| ((sum + count / 2) / count) as u8));
-            }
-        }
-    }
-    small
+    canvas.draw(draw)
 }
 
 /// A canvas on a part of a backend, `scale` times as large.
 pub(super) struct BackendCanvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
+    /// What lies outside of these rows of the backend need not be drawn.
+    rows: (f64, f64),
     failure: Option<String>,
 }
 
 impl<B: DrawingBackend> BackendCanvas<B> {
     /// Nothing is drawn yet.
     pub(super) fn new(area: DrawingArea<B, Shift>, scale: f64) -> Self {
-        Self { area, scale, failure: None }
+        Self { area, scale, rows: (f64::NEG_INFINITY, f64::INFINITY), failure: None }
+    }
+
+    /// Draws everything, and gives the first thing that went wrong.
+    fn draw(mut self, draw: &dyn Fn(&mut dyn Canvas)) -> std::result::Result<(), String> {
+        draw(&mut self);
+        let presented = self.area.present().map_err(|e| e.to_string());
+        self.failure.map_or(presented, Err)
     }
 
     /// The first thing that went wrong.
@@ -218,6 +238,15 @@ impl<B: DrawingBackend> BackendCanvas<B> {
 
     fn pixel(&self, (x, y): Point) -> (i32, i32) {
         ((x * self.scale).round() as i32, (y * self.scale).round() as i32)
+    }
+
+    /// Whether no part of `points` lies within `around` (pixels at scale 1) of the rows that are drawn.
+    fn misses(&self, points: &[Point], around: f64) -> bool {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for &(_, y) in points {
+            (low, high) = (low.min(y), high.max(y));
+        }
+        (high + around) * self.scale < self.rows.0 || (low - around) * self.scale > self.rows.1
     }
 
     fn note<E: std::fmt::Display>(&mut self, outcome: std::result::Result<(), E>) {
@@ -242,6 +271,9 @@ fn rgba([red, green, blue]: Color, opacity: f64) -> RGBAColor {
 
 impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     fn line(&mut self, points: &[Point], color: Color, opacity: f64, width: f64, dash: &[f64]) {
+        if self.misses(points, 2.0 * width + 2.0) {
+            return;
+        }
         let stroke_width = (width * self.scale).round().max(1.0) as u32;
         let style = ShapeStyle { color: rgba(color, opacity), filled: false, stroke_width };
         for piece in dashed(points, dash).iter().flat_map(|piece| without_spikes(piece)) {
@@ -252,6 +284,9 @@ impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     }
 
     fn area(&mut self, outline: &[Point], color: Color, opacity: f64) {
+        if self.misses(outline, 2.0) {
+            return;
+        }
         let path: Vec<_> = outline.iter().map(|&point| self.pixel(point)).collect();
         let style = ShapeStyle { color: rgba(color, opacity), filled: true, stroke_width: 0 };
         let outcome = self.area.draw(&Polygon::new(path, style));
@@ -259,6 +294,9 @@ impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     }
 
     fn disc(&mut self, center: Point, radius: f64, color: Color, opacity: f64) {
+        if self.misses(&[center], radius + 2.0) {
+            return;
+        }
         let style = ShapeStyle { color: rgba(color, opacity), filled: true, stroke_width: 0 };
         let radius = (radius * self.scale).round() as i32;
         let outcome = self.area.draw(&Circle::new(self.pixel(center), radius, style));
@@ -266,6 +304,9 @@ impl<B: DrawingBackend> Canvas for BackendCanvas<B> {
     }
 
     fn text(&mut self, text: &str, at: Point, size: f64, color: Color, align: Align) {
+        if self.misses(&[at], 2.0 * size) {
+            return;
+        }
         let align = match align {
             Align::Left => HPos::Left,
             Align::Center => HPos::Center,
@@ -361,45 +402,44 @@ mod tests {
     }
 
     #[test]
-    fn averaging_halves_an_image() {
-        let pixels = [[0, 0, 0], [200, 0, 0], [0, 100, 0], [0, 100, 4]].concat();
-        assert_eq!(average(&pixels, 2, 2), [50, 50, 1]);
-    }
-
-    /// Also where a part is paper, and where the width is no multiple of the factor, whose last columns are left out.
-    #[test]
-    fn averages_are_those_of_the_plain_definition() {
-        for (width, height, factor) in [(1, 1, 1), (64, 4, 2), (67, 5, 2), (200, 6, 3), (33, 2, 2)] {
-            let pixel = |x: usize, y: usize, c: usize| match x / 40 % 2 {
-                0 => u8::MAX,
-                _ => (x * 31 + y * 17 + c * 101) as u8,
-            };
-            let all = |x: usize, y: usize| (0..3).map(move |c| pixel(x, y, c));
-            let pixels: Vec<u8> = (0..height).flat_map(|y| (0..width).flat_map(move |x| all(x, y))).collect();
-            let mean = |x: usize, y: usize, c: usize| {
-                let block = (0..factor).flat_map(|dy| (0..factor).map(move |dx| (dx, dy)));
-                let sum: u32 =
-                    block.map(|(dx, dy)| u32::from(pixel(x * factor + dx, y * factor + dy, c))).sum();
-                ((sum + (factor * factor / 2) as u32) / (factor * factor) as u32) as u8
-            };
-            let mut expected = Vec::new();
-            for y in 0..height / factor {
-                for x in 0..width / factor {
-                    expected.extend((0..3).map(|c| mean(x, y, c)));
-                }
-            }
-            assert!(average(&pixels, width, factor) == expected, "{width} × {height} by {factor}");
-        }
-    }
-
-    #[test]
     fn a_large_figure_has_a_coarser_bitmap_and_a_huge_one_none() {
-        assert_eq!(bitmap((900, 600)), Some((2, 2)));
-        assert_eq!(bitmap((8_200, 6_000)), Some((1, 1)));
-        assert_eq!((bitmap((u32::MAX, 2)), bitmap((u32::MAX, u32::MAX))), (None, None));
+        assert_eq!(scaling((900, 600)), Some((2, 2)));
+        assert_eq!(scaling((8_200, 6_000)), Some((1, 1)));
+        assert_eq!((scaling((u32::MAX, 2)), scaling((u32::MAX, u32::MAX))), (None, None));
         let folder = tempfile::tempdir().expect("a folder");
         let refused = write(&folder.path().join("a"), (u32::MAX, 900), &|_| ()).expect_err("huge");
         assert!(refused.to_string().contains("pixels large"), "{refused}");
+    }
+
+    /// A figure with everything that a canvas draws, across the edges of bands and beyond the figure.
+    fn everything(canvas: &mut dyn Canvas) {
+        let wave: Vec<Point> =
+            (0..40).map(|i| (f64::from(i) * 3.3, 45.0 + 40.0 * f64::from(i).sin())).collect();
+        for (width, dash) in [(0.25, &[][..]), (1.0, &[5.0, 2.0]), (3.7, &[])] {
+            canvas.line(&wave, [10, 80, 200], 0.7, width, dash);
+            canvas.line(&[(4.0 * width, -20.0), (4.0 * width, 140.0)], [0, 0, 0], 1.0, width, dash);
+            canvas.line(&[(-5.0, 20.0 * width), (300.0, 20.0 * width)], [200, 0, 0], 0.3, width, &[]);
+        }
+        canvas.area(&wave, [0, 120, 0], 0.2);
+        canvas.rect((20.0, -10.0), (60.0, 55.5), [90, 0, 90], 0.5);
+        for (at, marker) in [(12.3, Marker::Disc), (30.0, Marker::Star), (61.7, Marker::Down)] {
+            canvas.marker(marker, (2.0 * at, at), 9.0, [250, 130, 0], 0.9);
+        }
+        canvas.text("of rows, gjpq", (5.0, 33.0), 17.0, [0, 0, 0], Align::Left);
+        canvas.text_upwards("upwards", (100.0, 50.0), 13.0, [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_figure_in_bands_is_the_figure_in_one_piece() {
+        let (size, mut whole, mut parts) = ((131, 97), Bitmap::default(), Bitmap::default());
+        for scaling in [(1, 1), (2, 1), (2, 2)] {
+            whole.draw(size, scaling, u32::MAX, &everything).expect("draws");
+            assert_eq!(whole.done.len(), 3 * 131 * 97 * (scaling.0 * scaling.0) as usize);
+            for bytes in [0, 3 * 131 * 4 * 7, 20_000, 100_000] {
+                parts.draw(size, scaling, bytes, &everything).expect("draws");
+                assert!(parts.done == whole.done, "{scaling:?} in bands of {bytes}");
+            }
+        }
     }
 
     #[test]

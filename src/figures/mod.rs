@@ -5,6 +5,7 @@
 
 mod ablation;
 mod axes;
+mod band;
 mod bench;
 mod canvas;
 mod causes;
@@ -14,6 +15,7 @@ mod heat_map;
 mod lines;
 mod long;
 mod maps;
+mod pixels;
 mod place;
 mod points;
 mod prediction;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use canvas::Bitmap;
 pub use canvas::FONT;
 pub use heat_map::{HeatMap, Panel};
 pub use place::{PlaceLine, PlaceMap};
@@ -138,7 +141,7 @@ pub fn draw_head(diagnosis: &Diagnosis, (layer, head): Head, folder: &Path) -> R
     Ok(written)
 }
 
-/// Figures are drawn side by side, two at most and where their bitmaps take no more bytes than this.
+/// Figures are drawn side by side, two at most and where their bitmaps would take no more bytes than this.
 const SIDE_BY_SIDE: u64 = 256 << 20;
 
 /// A figure that can be drawn from another thread.
@@ -222,23 +225,25 @@ pub fn draw_sized(
 
 fn draw(diagnosis: &Diagnosis, wanted: &dyn Fn(&str) -> bool, folder: &Path) -> Result<Vec<PathBuf>> {
     let figures = drawings(diagnosis, wanted);
-    let save = |Drawing { name, size, draw, .. }: &Drawing<'_>| -> Result<[PathBuf; 2]> {
-        let path = folder.join(name);
-        canvas::write(&path, *size, &|canvas| draw(canvas, *size))?;
-        Ok(["svg", "png"].map(|extension| path.with_extension(extension)))
-    };
+    let save =
+        |Drawing { name, size, draw, .. }: &Drawing<'_>, bitmap: &mut Bitmap| -> Result<[PathBuf; 2]> {
+            let path = folder.join(name);
+            canvas::write_in(bitmap, &path, *size, &|canvas| draw(canvas, *size))?;
+            Ok(["svg", "png"].map(|extension| path.with_extension(extension)))
+        };
     // Neighbours in size take about as long.
     let bytes = |&index: &usize| canvas::bitmap_bytes(figures[index].size);
     let mut order: Vec<usize> = (0..figures.len()).collect();
     order.sort_by_key(|index| Reverse(bytes(index)));
     let mut written = Vec::new();
+    let mut bitmaps = [Bitmap::default(), Bitmap::default()];
     let mut rest = order.as_slice();
     while !rest.is_empty() {
         let pair = rest.len().min(2);
         let fits = rest[..pair].iter().map(bytes).sum::<u64>() <= SIDE_BY_SIDE;
         let (next, others) = rest.split_at(if fits { pair } else { 1 });
-        let drawn = |&index: &usize| Ok((index, save(&figures[index])?));
-        written.extend(next.par_iter().map(drawn).collect::<Result<Vec<_>>>()?);
+        let drawn = |(&index, bitmap): (&usize, &mut Bitmap)| Ok((index, save(&figures[index], bitmap)?));
+        written.extend(next.par_iter().zip(&mut bitmaps).map(drawn).collect::<Result<Vec<_>>>()?);
         rest = others;
     }
     written.sort_unstable_by_key(|(index, _)| *index);

@@ -6,7 +6,8 @@ use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters::drawing::IntoDrawingArea;
 use plotters::prelude::DrawingBackend;
 
-use super::canvas::{self, BackendCanvas, Canvas, LARGEST, Point, average};
+use super::canvas::{self, BackendCanvas, Canvas, LARGEST, Point};
+use super::pixels::{average, encode};
 use super::theme::Color;
 use crate::error::{Error, Result};
 
@@ -168,8 +169,10 @@ impl Figure<'_> {
         }
         let backend = BitMapBackend::with_buffer(&mut buffer, large);
         self.on_backend(backend, &placed, scale, false)?;
-        let small = average(&buffer, large.0 as usize, smoothing as usize);
-        encode(&small, (width as u32, height as u32), Some(dpi))
+        if smoothing > 1 {
+            average::<{ SMOOTHING as usize }>(&mut buffer, large.0 as usize);
+        }
+        encode(&buffer, (width as u32, height as u32), Some(dpi), png::Compression::Balanced)
     }
 
     /// Draws on a backend of `scale` pixels for each of the file's.
@@ -238,7 +241,8 @@ impl Raster {
             return Ok(String::new());
         }
         let [(x0, y0), (x1, y1)] = self.corners(placed, scale);
-        let picture = encode(&self.colors.concat(), (self.columns as u32, self.rows() as u32), None)?;
+        let size = (self.columns as u32, self.rows() as u32);
+        let picture = encode(&self.colors.concat(), size, None, png::Compression::Balanced)?;
         Ok(format!(
             "\n<image x=\"{x0:.1}\" y=\"{y0:.1}\" width=\"{:.1}\" height=\"{:.1}\" preserveAspectRatio=\"none\" \
              style=\"image-rendering: pixelated\" href=\"data:image/png;base64,{}\"/>",
@@ -247,26 +251,6 @@ impl Raster {
             base64(&picture)
         ))
     }
-}
-
-/// RGB pixels as PNG, which says how large it is meant to be.
-fn encode(
-    pixels: &[u8],
-    (width, height): (u32, u32),
-    dpi: Option<u32>,
-) -> std::result::Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_pixel_dims(dpi.map(|dpi| {
-        let per_meter = (f64::from(dpi) / 0.0254).round() as u32;
-        png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit: png::Unit::Meter }
-    }));
-    let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
-    writer.write_image_data(pixels).map_err(|e| e.to_string())?;
-    writer.finish().map_err(|e| e.to_string())?;
-    Ok(bytes)
 }
 
 /// RFC 4648, section 4.

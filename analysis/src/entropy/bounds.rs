@@ -62,13 +62,16 @@ impl RowEntropy {
     /// The entropy of `softmax(logits)` in f64. Logits of −inf are masked keys. `None` if no key is attended or a logit is
     /// NaN or +inf. Cost: one exponential per key.
     pub fn of(logits: impl Iterator<Item = f64> + Clone) -> Option<Self> {
-        if logits.clone().any(|logit| logit.is_nan() || logit == f64::INFINITY) {
-            return None;
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for logit in logits.clone().filter(|&logit| logit != f64::NEG_INFINITY) {
+            if !logit.is_finite() {
+                return None;
+            }
+            low = if logit < low { logit } else { low };
+            high = if logit > high { logit } else { high };
         }
         let attended = logits.filter(|logit| logit.is_finite());
         let moments = Moments::of(attended.clone());
-        let low = attended.clone().reduce(f64::min)?;
-        let high = attended.clone().reduce(f64::max)?;
         // Shifted by the maximum, so that no exponential overflows: with s = Σ e^{w − high},
         // H = ln s − Σ (w − high) e^{w − high} / s.
         let (sum, weighted) = attended.fold((0.0, 0.0), |(sum, weighted), logit| {

@@ -14,7 +14,7 @@ use crate::sketch::QuantileSketch;
 
 /// Streaming quantiles by layer, head and distance, each with the error of [`QuantileSketch`].
 ///
-/// Memory: about 9 kB per cell whose logits lie between −40 and 40, and at most 184 kB; take bins that double
+/// Memory: about 8 kB per cell whose logits are smaller than 1,490, and at most 184 kB; take bins that double
 /// ([`Bins::doubling`]) where there are many heads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitQuantiles {

@@ -65,30 +65,34 @@ impl Partial {
     }
 
     /// Takes in the logits of `row` for consecutive keys (`MASKED` where not attended), and leaves their exponentials
-    /// in place for the product with the values, which the caller adds to `output`.
-    pub fn absorb(&mut self, row: usize, logits: &mut [f32]) {
+    /// in place for the product with the values, which the caller adds to `output`. Returns their sum.
+    pub fn absorb(&mut self, row: usize, logits: &mut [f32]) -> f32 {
         let max = larger(maximum(logits), self.max[row]);
         if max == MASKED {
             logits.fill(0.0);
-            return;
+            return 0.0;
         }
         self.rescale(row, max);
-        if self.weighted.is_empty() {
-            self.sum[row] += exp_shifted(logits, max);
+        let sum = if self.weighted.is_empty() {
+            exp_shifted(logits, max)
         } else {
             let (sum, weighted) = exp_shifted_with_entropy(logits, max);
-            self.sum[row] += sum;
             self.weighted[row] += weighted;
-        }
+            sum
+        };
+        self.sum[row] += sum;
+        sum
     }
 
-    /// Adds the masses of `exponentials`, those of keys `first..` for the query of `row` at `position`.
+    /// Adds the masses of `exponentials`, those of keys `first..` for the query of `row` at `position`. `total` is their sum, as
+    /// [`Self::absorb`] gives it.
     pub fn absorb_masses(
         &mut self,
         row: usize,
         position: u64,
         first: u64,
         exponentials: &[f32],
+        total: f32,
         plan: &StatisticsPlan,
     ) {
         if first < plan.start_tokens {
@@ -97,13 +101,24 @@ impl Partial {
         }
         // Bucket b holds distances edges[b]..edges[b + 1], that is keys position − edges[b + 1] + 1 ..= position − edges[b].
         let end = first + exponentials.len() as u64;
-        for (bucket, &edge) in plan.distance_edges.iter().enumerate() {
-            let next = plan.distance_edges.get(bucket + 1).copied().unwrap_or(u64::MAX);
+        let edges = plan.distance_edges.as_slice();
+        // The buckets of the nearest key and of the farthest; most runs lie in one.
+        let bucket = |distance| edges.partition_point(|&edge| edge <= distance).saturating_sub(1);
+        let nearest = bucket((position + 1).saturating_sub(end));
+        let farthest = bucket(position.saturating_sub(first));
+        for (bucket, &edge) in edges.iter().enumerate().take(farthest + 1).skip(nearest) {
+            let next = edges.get(bucket + 1).copied().unwrap_or(u64::MAX);
             let last = (position + 1).saturating_sub(edge).min(end);
             let begin = (position + 1).saturating_sub(next).max(first);
             if begin < last {
-                let keys = (begin - first) as usize..(last - first) as usize;
-                self.distance[row * self.buckets + bucket] += sum(&exponentials[keys]);
+                let keys = &exponentials[(begin - first) as usize..(last - first) as usize];
+                self.distance[row * self.buckets + bucket] += match keys.len() {
+                    // What `sum` does of so few, without a call.
+                    0..16 => keys.iter().sum(),
+                    // A rest behind the last sixteen would be added in another order.
+                    len if len == exponentials.len() && len.is_multiple_of(16) => total,
+                    _ => sum(keys),
+                };
             }
         }
     }
@@ -146,6 +161,53 @@ impl Partial {
             self.weighted[row] = scale * (self.weighted[row] + shift * sum);
             self.start[row] *= scale;
             self.distance[row * self.buckets..][..self.buckets].iter_mut().for_each(|x| *x *= scale);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bucket by bucket, key by key.
+    fn plain(position: u64, first: u64, exponentials: &[f32], edges: &[u64]) -> Vec<f32> {
+        let of = |bucket: usize| {
+            let within = |key: u64| {
+                let next = edges.get(bucket + 1).copied().unwrap_or(u64::MAX);
+                position.checked_sub(key).is_some_and(|distance| (edges[bucket]..next).contains(&distance))
+            };
+            let keys = (first..).zip(exponentials).filter(|&(key, _)| within(key));
+            sum(&keys.map(|(_, &e)| e).collect::<Vec<_>>())
+        };
+        (0..edges.len()).map(of).collect()
+    }
+
+    #[test]
+    fn masses_by_distance_are_those_of_the_plain_loop_bit_for_bit() {
+        let doubling: Vec<u64> = std::iter::once(0).chain((0..20).map(|bit| 1 << bit)).collect();
+        for edges in [&doubling[..], &[0], &[0, 5], &[0, 16, 1000, 1_000_000_000], &[]] {
+            let plan = StatisticsPlan { start_tokens: 10, distance_edges: edges.to_vec(), tile: None };
+            for position in [0, 1, 15, 16, 17, 255, 256, 257, 4095, 1_000_000_007] {
+                for len in [1, 15, 16, 17, 48, 256] {
+                    for back in [0, 1, 8, len, len + 1, 511, 1024, 5000, 1_000_000_000] {
+                        let first = u64::saturating_sub(position, back);
+                        let mut partial = Partial::new(2, 4, Some(&plan));
+                        let mut exponentials: Vec<f32> =
+                            (0..len).map(|i| (i as f32 * 0.9).sin() * 3.0).collect();
+                        // Keys after the query are masked.
+                        (first..)
+                            .zip(&mut exponentials)
+                            .filter(|(key, _)| *key > position)
+                            .for_each(|(_, logit)| *logit = MASKED);
+                        let total = partial.absorb(1, &mut exponentials);
+                        partial.absorb_masses(1, position, first, &exponentials, total, &plan);
+                        let expected = plain(position, first, &exponentials, edges);
+                        let case = format!("{len} keys from {first} for {position} in {edges:?}");
+                        assert_eq!(partial.distance[edges.len()..], expected, "{case}");
+                        assert!(partial.distance[..edges.len()].iter().all(|&mass| mass == 0.0), "{case}");
+                    }
+                }
+            }
         }
     }
 }

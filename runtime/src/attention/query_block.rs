@@ -304,9 +304,9 @@ impl<'a> QueryBlock<'a> {
             if let Some(tiles) = &mut partial.tiles {
                 tiles.absorb(row, keys.first, logits);
             }
-            partial.absorb(row, logits);
+            let total = partial.absorb(row, logits);
             if let Some(plan) = plan {
-                partial.absorb_masses(row, position, keys.first, logits, plan);
+                partial.absorb_masses(row, position, keys.first, logits, total, plan);
             }
         }
         let output = &mut partial.output[rows.start * head_dim..rows.end * head_dim];

@@ -269,7 +269,7 @@ pub fn absorb(
     partial.absorb(row, &mut weights);
     for (key, &weight) in chosen.iter().zip(&weights) {
         if let Some(plan) = plan {
-            partial.absorb_masses(row, position, key.position, &[weight], plan);
+            partial.absorb_masses(row, position, key.position, &[weight], weight, plan);
         }
         let output = &mut partial.output[row * key.value.len()..][..key.value.len()];
         output.iter_mut().zip(key.value.iter()).for_each(|(out, &x)| *out = weight.mul_add(x, *out));
