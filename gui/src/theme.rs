@@ -152,6 +152,19 @@ pub fn ramp(share: f32) -> Color32 {
     Color32::from_rgb(mix(0), mix(1), mix(2))
 }
 
+/// From blue (0) over grey (0.5, neither more nor less) to yellow (1): what has a sign. Lightness rises evenly, as in [`ramp`], and blue
+/// and yellow are told apart with every common colour blindness.
+pub fn signed(share: f32) -> Color32 {
+    const STOPS: [[f32; 3]; 3] = [[8.0, 38.0, 110.0], [124.0, 124.0, 124.0], [255.0, 226.0, 70.0]];
+    let at = if share.is_finite() { share.clamp(0.0, 1.0) * 2.0 } else { 1.0 };
+    let low = usize::from(at >= 1.0);
+    let part = at - low as f32;
+    let mix = |channel: usize| {
+        (STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * part).round() as u8
+    };
+    Color32::from_rgb(mix(0), mix(1), mix(2))
+}
+
 /// Black or white, whichever is read better on `background`.
 pub fn ink_on(background: Color32) -> Color32 {
     if lightness(background) > 125.0 { Color32::BLACK } else { Color32::WHITE }

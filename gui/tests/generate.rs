@@ -125,6 +125,7 @@ fn a_conversation_has_turns_of_every_policy_and_is_saved() {
         press(&mut window, "Send");
         wait_until_done(&mut window);
         assert_eq!(window.query_all_by_label(&format!("You: {message}")).count(), 2, "under both policies");
+        assert_eq!(window.query_all_by_label("System: You are a ship.").count(), 2, "under both policies");
     }
     let saved = saved(&mut window, &folder.path().join("out"));
     assert_eq!(saved["prompt"], "conversation");

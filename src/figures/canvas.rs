@@ -431,6 +431,7 @@ mod tests {
 
     #[test]
     fn a_figure_in_bands_is_the_figure_in_one_piece() {
+        register();
         let (size, mut whole, mut parts) = ((131, 97), Bitmap::default(), Bitmap::default());
         for scaling in [(1, 1), (2, 1), (2, 2)] {
             whole.draw(size, scaling, u32::MAX, &everything).expect("draws");

@@ -28,9 +28,16 @@ pub fn to_go(diagnosis: &Diagnosis, run: &RunMeasurement) -> Option<ToGo> {
 /// `not yet: 6,144 tokens to go`.
 pub fn not_yet(to_go: ToGo) -> String {
     match to_go {
-        ToGo::Tokens(1) => "not yet: 1 token to go".to_owned(),
-        ToGo::Tokens(count) => format!("not yet: {} tokens to go", grouped(count)),
+        ToGo::Tokens(count) => format!("not yet: {}", tokens_to_go(count)),
         ToGo::Never => "never: the model has no positions there".to_owned(),
+    }
+}
+
+/// So many tokens to go, in words.
+pub fn tokens_to_go(count: u64) -> String {
+    match count {
+        1 => "1 token to go".to_owned(),
+        _ => format!("{} tokens to go", grouped(count)),
     }
 }
 

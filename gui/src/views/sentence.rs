@@ -2,7 +2,7 @@
 
 use lm_infinite::diagnose::{Diagnosis, Outcome, RunMeasurement};
 
-use super::reach::{ToGo, not_yet, to_go};
+use super::reach::{ToGo, to_go, tokens_to_go};
 use crate::theme;
 use crate::words::grouped;
 
@@ -20,14 +20,19 @@ pub fn loss(diagnosis: &Diagnosis, side: usize, run: &RunMeasurement) -> String 
         return format!("{name} has a loss that is not finite from token {} on.", grouped(at));
     }
     let left = to_go(diagnosis, run).filter(|_| run.breaks.is_none());
-    if left == Some(ToGo::Never) {
-        return format!("Beyond the training length {name} reads nothing: the model has no positions there.");
-    }
-    if let Some(left) = left {
-        return format!(
-            "Whether the loss of {name} breaks beyond the training length cannot be said {}.",
-            not_yet(left)
-        );
+    match left {
+        Some(ToGo::Never) => {
+            return format!(
+                "Beyond the training length {name} reads nothing: the model has no positions there."
+            );
+        }
+        Some(ToGo::Tokens(count)) => {
+            return format!(
+                "Whether the loss of {name} breaks beyond the training length is not known yet: {}.",
+                tokens_to_go(count)
+            );
+        }
+        None => {}
     }
     let Some(effect) = run.loss.effect else {
         return format!("Of {name} too few tokens beyond that have been read to say more.");

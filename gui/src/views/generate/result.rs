@@ -39,6 +39,10 @@ pub fn show(ui: &mut Ui, request: &Request, generated: &Generated, conversation:
 /// What was said and answered; the last answer with its losses.
 fn turns_ui(ui: &mut Ui, conversation: &Conversation, side: usize, last: Option<&Continued>) {
     let count = conversation.turns.len();
+    if !conversation.system.trim().is_empty() {
+        ui.add(Label::new(RichText::new(format!("System: {}", conversation.system)).weak()).wrap());
+        ui.add_space(4.0);
+    }
     for (at, turn) in conversation.turns.iter().enumerate() {
         ui.add(Label::new(RichText::new(format!("You: {}", turn.said)).strong()).wrap());
         if let Some(last) = last.filter(|_| at + 1 == count) {

@@ -233,6 +233,19 @@ impl Default for Choice {
     }
 }
 
+/// What the values of a measure mean: which heads come first, and how they are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// The largest first; bright is much.
+    Amount,
+    /// The smallest first, and bright.
+    Early,
+    /// The largest first; 0 has no hue.
+    Change,
+    /// The farthest from 0 first; 0 has no hue.
+    Difference,
+}
+
 /// One value per head, with their range and order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
@@ -255,25 +268,24 @@ impl Table {
     pub fn new(rows: Rows<'_>, measure: Measure, side: Side, order: Order) -> Self {
         let (layers, heads) = (rows.diagnosis.config.layers, rows.diagnosis.config.heads);
         let values = (0..layers * heads).map(|at| measure.of_side(rows, side, at)).collect();
-        // A head that breaks early is broken more than one that breaks late.
-        let diverging = side.pair().is_some();
-        let low_first = measure == Measure::FirstBreak && !diverging;
-        Self::of_values(heads, values, diverging, low_first, order)
+        let meaning = match measure {
+            _ if side.pair().is_some() => Meaning::Difference,
+            // A head that breaks early is broken more than one that breaks late.
+            Measure::FirstBreak => Meaning::Early,
+            Measure::LogitExcess | Measure::LogitRise => Meaning::Change,
+            _ => Meaning::Amount,
+        };
+        Self::of_values(heads, values, meaning, order)
     }
 
-    fn of_values(
-        heads: usize,
-        values: Vec<Option<f64>>,
-        diverging: bool,
-        low_first: bool,
-        order: Order,
-    ) -> Self {
-        let strength = |at: usize| values[at].map(|value| if diverging { value.abs() } else { value });
+    fn of_values(heads: usize, values: Vec<Option<f64>>, meaning: Meaning, order: Order) -> Self {
+        let by_size = meaning == Meaning::Difference;
+        let strength = |at: usize| values[at].map(|value| if by_size { value.abs() } else { value });
         let mut all: Vec<usize> = (0..values.len()).collect();
         if order == Order::Strongest {
             // Stable: equal heads keep the order of the model.
             all.sort_by(|&a, &b| match (strength(a), strength(b)) {
-                (Some(a), Some(b)) if low_first => a.total_cmp(&b),
+                (Some(a), Some(b)) if meaning == Meaning::Early => a.total_cmp(&b),
                 (Some(a), Some(b)) => b.total_cmp(&a),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
@@ -285,7 +297,7 @@ impl Table {
             places[at] = place;
         }
         let layers = values.len().checked_div(heads).unwrap_or(0);
-        let scale = Scale::new(values.iter().flatten().copied(), diverging, low_first);
+        let scale = Scale::new(values.iter().flatten().copied(), meaning);
         Self { layers, heads, scale, values, order: all, places }
     }
 
@@ -333,7 +345,9 @@ pub struct Scale {
 }
 
 impl Scale {
-    fn new(values: impl Iterator<Item = f64>, diverging: bool, reversed: bool) -> Option<Self> {
+    fn new(values: impl Iterator<Item = f64>, meaning: Meaning) -> Option<Self> {
+        let diverging = matches!(meaning, Meaning::Change | Meaning::Difference);
+        let reversed = meaning == Meaning::Early;
         let (low, high) =
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let most = low.abs().max(high.abs());
@@ -361,13 +375,13 @@ impl Scale {
 mod tests {
     use super::*;
 
-    fn table(values: &[f64], diverging: bool, low_first: bool, order: Order) -> Table {
+    fn table(values: &[f64], meaning: Meaning, order: Order) -> Table {
         let values = values.iter().map(|&value| Some(value).filter(|value| value.is_finite())).collect();
-        Table::of_values(2, values, diverging, low_first, order)
+        Table::of_values(2, values, meaning, order)
     }
 
-    fn sorted(values: &[f64], diverging: bool, low_first: bool) -> Vec<(usize, usize)> {
-        let table = table(values, diverging, low_first, Order::Strongest);
+    fn sorted(values: &[f64], meaning: Meaning) -> Vec<(usize, usize)> {
+        let table = table(values, meaning, Order::Strongest);
         let places: Vec<_> = (0..table.len()).filter_map(|place| table.head_at(place)).collect();
         assert!(places.iter().enumerate().all(|(place, &head)| table.place_of(head) == Some(place)));
         places
@@ -376,14 +390,14 @@ mod tests {
     #[test]
     fn the_strongest_head_comes_first_and_one_without_a_value_last() {
         let values = [1.0, f64::NAN, -9.0, 4.0];
-        assert_eq!(sorted(&values, false, false), [(1, 1), (0, 0), (1, 0), (0, 1)]);
-        assert_eq!(sorted(&values, true, false), [(1, 0), (1, 1), (0, 0), (0, 1)], "by magnitude");
-        assert_eq!(sorted(&values, false, true), [(1, 0), (0, 0), (1, 1), (0, 1)], "the earliest break");
+        assert_eq!(sorted(&values, Meaning::Amount), [(1, 1), (0, 0), (1, 0), (0, 1)]);
+        assert_eq!(sorted(&values, Meaning::Difference), [(1, 0), (1, 1), (0, 0), (0, 1)], "by magnitude");
+        assert_eq!(sorted(&values, Meaning::Early), [(1, 0), (0, 0), (1, 1), (0, 1)], "the earliest break");
     }
 
     #[test]
     fn by_layer_every_head_stands_at_its_index() {
-        let table = table(&[3.0, 2.0, 1.0, 0.0], false, false, Order::Layers);
+        let table = table(&[3.0, 2.0, 1.0, 0.0], Meaning::Amount, Order::Layers);
         assert_eq!((table.head_at(2), table.place_of((1, 1))), (Some((1, 0)), Some(3)));
         assert_eq!((table.head_at(4), table.place_of((0, 2)), table.place_of((2, 0))), (None, None, None));
         assert_eq!((table.layers, table.value((0, 1)), table.value((0, 2))), (2, Some(2.0), None));
@@ -391,18 +405,18 @@ mod tests {
 
     #[test]
     fn a_difference_has_zero_in_the_middle() {
-        let scale = table(&[-1.0, 3.0], true, false, Order::Layers).scale.expect("values");
+        let scale = table(&[-1.0, 3.0], Meaning::Difference, Order::Layers).scale.expect("values");
         assert_eq!((scale.low, scale.high, scale.share(0.0), scale.share(3.0)), (-3.0, 3.0, 0.5, 1.0));
-        let early = table(&[100.0, 300.0], false, true, Order::Layers).scale.expect("values");
+        let early = table(&[100.0, 300.0], Meaning::Early, Order::Layers).scale.expect("values");
         assert_eq!((early.share(100.0), early.share(300.0), early.value(1.0)), (1.0, 0.0, 100.0));
-        let one = table(&[2.0, 2.0], false, false, Order::Layers).scale.expect("values");
+        let one = table(&[2.0, 2.0], Meaning::Amount, Order::Layers).scale.expect("values");
         assert_eq!(one.share(2.0), 0.5);
-        assert_eq!(table(&[f64::NAN, f64::NAN], false, false, Order::Layers).scale, None);
+        assert_eq!(table(&[f64::NAN, f64::NAN], Meaning::Amount, Order::Layers).scale, None);
     }
 
     #[test]
     fn a_model_without_heads_is_an_empty_table() {
-        let table = Table::of_values(0, Vec::new(), false, false, Order::Strongest);
+        let table = Table::of_values(0, Vec::new(), Meaning::Amount, Order::Strongest);
         assert!(table.is_empty() && table.head_at(0).is_none() && table.place_of((0, 0)).is_none());
     }
 

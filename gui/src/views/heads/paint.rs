@@ -7,7 +7,7 @@ use lm_infinite::diagnose::head_name;
 
 use super::layout::Layout;
 use super::model::{Choice, Scale, Side, Table};
-use crate::theme::{ink_on, ramp};
+use crate::theme::{ink_on, ramp, signed};
 use crate::views::diverging::diverging;
 
 /// Height of the legend's bar.
@@ -15,13 +15,18 @@ const BAR: f32 = 10.0;
 /// Steps of the legend's bar.
 const STEPS: u8 = 48;
 
-/// The colour of a value: high ones are bright, as in the maps.
+/// The colour of a value: high ones are bright, as in the maps. Where values have a sign, 0 is grey; a difference has the colours of
+/// its two sides.
 pub fn color(scale: &Scale, value: f64, side: Side) -> Color32 {
-    shaded(scale.share(value), side)
+    shaded(scale, scale.share(value), side)
 }
 
-fn shaded(share: f64, side: Side) -> Color32 {
-    side.pair().map_or_else(|| ramp(share as f32), |pair| diverging(share, pair))
+fn shaded(scale: &Scale, share: f64, side: Side) -> Color32 {
+    match side.pair() {
+        Some(pair) => diverging(share, pair),
+        None if scale.diverging => signed(share as f32),
+        None => ramp(share as f32),
+    }
 }
 
 /// The tiles that are on screen, with the names of their layers and heads around them, or in them if they are `named`.
@@ -83,7 +88,7 @@ pub fn legend(ui: &Ui, area: Rect, scale: &Scale, choice: Choice) {
         let corner = area.min + vec2(step * f32::from(at), 0.0);
         let share = (f64::from(at) + 0.5) / f64::from(STEPS);
         let part = Rect::from_min_size(corner, vec2(step + 0.5, BAR));
-        painter.rect_filled(part, 0.0, shaded(share, side));
+        painter.rect_filled(part, 0.0, shaded(scale, share, side));
     }
     let below = area.min.y + BAR + 2.0;
     let ink = ui.visuals().text_color();
@@ -121,12 +126,17 @@ mod tests {
         let light = |at: u8| lightness(color(&scale, -2.0 + 0.8 * f64::from(at), Side::A));
         assert!((0..10).all(|at| light(at) < light(at + 1)));
         assert_eq!([-2.0, 6.0].map(|value| color(&scale, value, Side::A)), [ramp(0.0), ramp(1.0)]);
+        let scale = Scale { low: -6.0, diverging: true, ..scale };
+        let of = |value: f64| color(&scale, value, Side::A);
+        assert_eq!([-6.0, 0.0, 6.0].map(of), [signed(0.0), signed(0.5), signed(1.0)]);
     }
 
     #[test]
     fn names_are_legible_on_every_colour() {
-        let colors =
-            (0..=20).flat_map(|i| [ramp(i as f32 / 20.0), diverging(f64::from(i) / 20.0, Pair::default())]);
+        let colors = (0..=20).flat_map(|i| {
+            let share = i as f32 / 20.0;
+            [ramp(share), signed(share), diverging(f64::from(share), Pair::default())]
+        });
         for color in colors {
             assert!((lightness(ink_on(color)) - lightness(color)).abs() > 100.0, "{color:?}");
         }
