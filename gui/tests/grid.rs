@@ -87,7 +87,7 @@ fn a_click_chooses_the_head_under_the_pointer_and_tells_its_value() {
 fn hovering_tells_every_measure_of_both_policies() {
     let mut grid = grid(made_up::diagnosis(3, 4));
     assert!(grid.query_by_label("L0 H0").is_none());
-    grid.hover_at(corner(&grid) + vec2(30.0, 5.0));
+    grid.hover_at(corner(&grid) + vec2(45.0, 30.0));
     grid.run_steps(20);
     grid.get_by_label("L0 H0");
     for measure in Measure::ALL {

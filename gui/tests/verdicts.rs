@@ -52,7 +52,7 @@ fn a_policy_that_never_looks_that_far_is_said_to_be_so() {
     window.run_steps(3);
     assert!(says(&window, NEVER));
     let corner = window.get_by_label("Head grid").rect().min;
-    window.hover_at(corner + vec2(30.0, 5.0));
+    window.hover_at(corner + vec2(45.0, 30.0));
     window.run_steps(20);
     assert!(window.query_all_by_label("never so far").count() >= 2, "two measures of B");
 }

@@ -28,7 +28,10 @@ const SCALE: u32 = 2;
 const SMOOTHING: u32 = 2;
 /// Bytes of the part of a bitmap that is drawn at once.
 const BAND: u32 = 8 << 20;
-/// Bytes that a bitmap may take. A larger figure is drawn without smoothing, then at scale 1.
+/// Bytes of a bitmap that is averaged. What is larger shows every head, much smaller than it is, and drawing it cost more than the rest of the
+/// figures together.
+const SMOOTHED: u64 = 64 << 20;
+/// Bytes that a bitmap may take. A larger figure is drawn at scale 1.
 pub(super) const LARGEST: u64 = 512 << 20;
 
 /// The family that the embedded font is registered as. SVG names it too; there, a viewer's own sans-serif font stands in.
@@ -112,12 +115,13 @@ pub fn text_width(text: &str, size: f64) -> f64 {
 
 /// Scale and smoothing of the bitmap of a figure of `size`; `None` where it would be too large at any.
 fn scaling((width, height): (u32, u32)) -> Option<(u32, u32)> {
-    let fits = |&(scale, smoothing): &(u32, u32)| {
+    let fits = |&(scale, smoothing, most): &(u32, u32, u64)| {
         let side = |length: u32| u64::from(length) * u64::from(scale * smoothing);
         let pixels = side(width).checked_mul(side(height));
-        pixels.and_then(|pixels| pixels.checked_mul(3)).is_some_and(|bytes| bytes <= LARGEST)
+        pixels.and_then(|pixels| pixels.checked_mul(3)).is_some_and(|bytes| bytes <= most)
     };
-    [(SCALE, SMOOTHING), (SCALE, 1), (1, 1)].into_iter().find(fits)
+    let ways = [(SCALE, SMOOTHING, SMOOTHED), (SCALE, 1, LARGEST), (1, 1, LARGEST)];
+    ways.into_iter().find(fits).map(|(scale, smoothing, _)| (scale, smoothing))
 }
 
 /// Bytes of the bitmap in which [`write`] draws a figure of `size`.
@@ -404,6 +408,7 @@ mod tests {
     #[test]
     fn a_large_figure_has_a_coarser_bitmap_and_a_huge_one_none() {
         assert_eq!(scaling((900, 600)), Some((2, 2)));
+        assert_eq!(scaling((900, 2_071)), Some((2, 1)));
         assert_eq!(scaling((8_200, 6_000)), Some((1, 1)));
         assert_eq!((scaling((u32::MAX, 2)), scaling((u32::MAX, u32::MAX))), (None, None));
         let folder = tempfile::tempdir().expect("a folder");
