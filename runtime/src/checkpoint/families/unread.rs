@@ -277,13 +277,9 @@ mod tests {
         ] {
             assert!(is_without_effect(name), "{name}");
         }
-        for name in [
-            "attn_logit_softcapping",
-            "query_pre_attn_scalar",
-            "no_rope_layers",
-            "time_step_limit",
-            "surprise",
-        ] {
+        for name in
+            ["attn_logit_softcapping", "query_pre_attn_scalar", "no_rope_layers", "dt_rank", "surprise"]
+        {
             assert!(!is_without_effect(name), "{name}");
         }
     }
