@@ -120,8 +120,9 @@ fn a_window_opens_as_it_was_left_and_offers_the_tour_once() {
 #[test]
 fn what_is_damaged_is_told_and_the_rest_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("window.json");
     let opened = |text: &str| {
+        // A file for each: an earlier window, which is still open, may write its own at any time.
+        let path = folder.path().join(format!("{}.json", text.len()));
         std::fs::write(&path, text).expect("written");
         let mut window = Window::new(&args(&[])).expect("a window");
         let (memory, damage) = Memory::read(&path);
