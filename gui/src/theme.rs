@@ -143,24 +143,23 @@ pub fn ramp(share: f32) -> Color32 {
         [122.0, 209.0, 81.0],
         [253.0, 231.0, 37.0],
     ];
-    let at = if share.is_finite() { share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32 } else { 0.0 };
-    let low = (at as usize).min(STOPS.len() - 2);
-    let part = at - low as f32;
-    let mix = |channel: usize| {
-        (STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * part).round() as u8
-    };
-    Color32::from_rgb(mix(0), mix(1), mix(2))
+    between(&STOPS, if share.is_finite() { share } else { 0.0 })
 }
 
 /// From blue (0) over grey (0.5, neither more nor less) to yellow (1): what has a sign. Lightness rises evenly, as in [`ramp`], and blue
 /// and yellow are told apart with every common colour blindness.
 pub fn signed(share: f32) -> Color32 {
     const STOPS: [[f32; 3]; 3] = [[8.0, 38.0, 110.0], [124.0, 124.0, 124.0], [255.0, 226.0, 70.0]];
-    let at = if share.is_finite() { share.clamp(0.0, 1.0) * 2.0 } else { 1.0 };
-    let low = usize::from(at >= 1.0);
+    between(&STOPS, if share.is_finite() { share } else { 0.5 })
+}
+
+/// The colour at a share of the way along `stops`, which lie evenly.
+fn between(stops: &[[f32; 3]], share: f32) -> Color32 {
+    let at = share.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
+    let low = (at as usize).min(stops.len() - 2);
     let part = at - low as f32;
     let mix = |channel: usize| {
-        (STOPS[low][channel] + (STOPS[low + 1][channel] - STOPS[low][channel]) * part).round() as u8
+        (stops[low][channel] + (stops[low + 1][channel] - stops[low][channel]) * part).round() as u8
     };
     Color32::from_rgb(mix(0), mix(1), mix(2))
 }

@@ -195,14 +195,7 @@ fn the_map_on_screen_becomes_a_picture_in_its_colours_and_an_array() {
             "query {query}"
         );
     }
-    click(&mut window, "Size");
-    for (field, value) in
-        [("Width of the figure", "500"), ("Height of the figure", "600"), ("Dots per inch", "192")]
-    {
-        type_into(&mut window, field, value);
-        window.key_press(Key::Enter);
-        window.run_steps(2);
-    }
+    ask_for_size(&mut window);
     click(&mut window, "PNG");
     wait_for(&mut window, "a picture", |window| says(window, ".png"));
     let picture = image::open(folder.path().join(format!("{name}.png"))).expect("a picture").to_rgb8();
@@ -231,6 +224,18 @@ fn the_map_on_screen_becomes_a_picture_in_its_colours_and_an_array() {
     click(&mut window, "PNG");
     wait_for(&mut window, "words", |window| says(window, "Nothing was written"));
     assert!(says(&window, "dots large"));
+}
+
+/// 500 × 600 points, at two pixels a point.
+fn ask_for_size(window: &mut Shown) {
+    click(window, "Size");
+    for (field, value) in
+        [("Width of the figure", "500"), ("Height of the figure", "600"), ("Dots per inch", "192")]
+    {
+        type_into(window, field, value);
+        window.key_press(Key::Enter);
+        window.run_steps(2);
+    }
 }
 
 #[test]
@@ -266,14 +271,7 @@ fn the_difference_of_two_maps_is_exported_in_its_colours() {
     {
         assert!(text.contains(words), "{words}");
     }
-    click(&mut window, "Size");
-    for (field, value) in
-        [("Width of the figure", "500"), ("Height of the figure", "600"), ("Dots per inch", "192")]
-    {
-        type_into(&mut window, field, value);
-        window.key_press(Key::Enter);
-        window.run_steps(2);
-    }
+    ask_for_size(&mut window);
     click(&mut window, "PNG");
     wait_for(&mut window, "a picture", |window| says(window, ".png"));
     let picture =

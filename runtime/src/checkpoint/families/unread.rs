@@ -181,7 +181,7 @@ pub(in crate::checkpoint) fn check(
         left.map(|(_, name, value)| (name, value.to_string().chars().take(60).collect())).collect();
     if let Some((name, got)) = left.iter().find(|(name, _)| !ignored.contains(name)) {
         let expected = format!(
-            "no such field: nothing is known to read it for the model type `{model_type}`; {WAY_OUT}"
+            "no such field: nothing is known to read it for the model type `{model_type}`; {WAY_OUT}, or set it to null"
         );
         return Err(Error::malformed(json.path(), name, expected, got));
     }
