@@ -108,7 +108,7 @@ fn keys(policy: &lm_infinite::policy::AttentionPolicy, from: u64, count: u64, pl
 /// Bytes that reading takes beside the model: keys and values as far as they are kept, tokens, losses and the copy of them that is
 /// shown, and the maps of every head.
 pub fn bytes(config: &ModelConfig, policies: &[PolicySpec], tokens: u64) -> u64 {
-    let position = (2 * config.kv_heads * config.head_dim * size_of::<f32>()) as u64;
+    let position = (2 * config.kv_heads * config.head_dim * config.kv.bytes()) as u64;
     let kept = |spec: &PolicySpec| -> u64 {
         let layers = (0..config.layers).map(|layer| config.policy_at(&spec.policy, layer));
         let all = |policy: &lm_infinite::policy::AttentionPolicy| policy.retrieved.is_some();

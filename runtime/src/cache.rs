@@ -110,7 +110,7 @@ impl KvCache {
     pub fn bytes(&self) -> usize {
         let offloaded =
             self.offloaded.as_ref().map_or(0, |offloaded| offloaded.memory_bytes() + offloaded.file_bytes());
-        self.pages.len() * 2 * self.page_values() * stored::bytes(self.kv) + offloaded
+        self.pages.len() * 2 * self.page_values() * self.kv.bytes() + offloaded
     }
 
     /// Positions held: the start tokens, and the window. What lies between is offloaded, or gone.

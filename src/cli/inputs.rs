@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use lm_infinite_runtime::checkpoint::{LoadedModel, load_ignoring};
 use lm_infinite_runtime::corpus::Sample;
+use lm_infinite_runtime::model::KvType;
 use lm_infinite_runtime::model::config::PositionConfig;
-use lm_infinite_runtime::model::{KvType, ModelWeights};
 use lm_infinite_runtime::note::Note;
 use lm_infinite_runtime::policy::{AttentionPolicy, DistanceRemap, PolicySpec, PositionScaling};
 use lm_infinite_runtime::session::{Decoder, Precision};
@@ -31,17 +31,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads what `args` name, to measure it: keys and values are held as they are computed, unless asked otherwise.
+    /// Loads what `args` name, to measure it: keys and values are held as they are computed where the checkpoint is of f32 or
+    /// quantized, unless asked otherwise.
     pub fn load(args: &ModelArgs) -> anyhow::Result<Self> {
-        Self::load_with(args, &|_| KvType::F32)
+        Self::load_with(args, KvType::F32)
     }
 
-    /// Loads what `args` name, to run it: keys and values are held in the type of its matrices.
+    /// Loads what `args` name, to run it: keys and values of a quantized checkpoint are held in 16 bits too.
     pub fn load_to_run(args: &ModelArgs) -> anyhow::Result<Self> {
-        Self::load_with(args, &|weights| weights.kv_type())
+        Self::load_with(args, KvType::F16)
     }
 
-    fn load_with(args: &ModelArgs, kv: &dyn Fn(&ModelWeights) -> KvType) -> anyhow::Result<Self> {
+    fn load_with(args: &ModelArgs, quantized: KvType) -> anyhow::Result<Self> {
         let mut loaded = load_ignoring(&args.model, &output::cache()?, &args.ignored_fields)?;
         if let Some(folder) = &args.adapter {
             loaded = loaded.with_adapter(folder)?;
@@ -50,12 +51,7 @@ impl Model {
             anyhow::ensure!(length > 0, "--trained-length: it must be at least 1 token");
             loaded.config.trained_length = length;
         }
-        loaded.config.kv = args.kv.unwrap_or_else(|| kv(&loaded.weights));
-        if loaded.config.kv != KvType::F32 {
-            let said =
-                format!("keys and values are held as {}: rounded, in half the memory", loaded.config.kv);
-            loaded.notes.push(Note::new("--kv", said));
-        }
+        loaded.hold_keys_and_values(args.kv.unwrap_or_else(|| loaded.weights.kv_type(quantized)));
         let decoder = Arc::new(Decoder::new(loaded.config.clone(), loaded.weights.clone())?);
         Ok(Self { loaded, decoder })
     }

@@ -1,11 +1,14 @@
 //! Keys and values that are held in 16 bits.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::quantized::GgmlDType;
 use lm_infinite::checkpoint;
 use lm_infinite::model::KvType;
 use lm_infinite::session::{Decoder, Session};
 
+use crate::fixtures::{TinyConfig, TinyLlama};
 use crate::support::{cache, decoder, made_up_tokens, mean, program, score, session, tiny};
 
 const POLICIES: [&str; 6] = [
@@ -132,4 +135,69 @@ fn the_command_holds_what_it_is_told_to() {
     let refused = run(&["perplexity", "--kv", "f8"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("f32, f16 or bf16"));
+}
+
+/// What a note of `command` says that keys and values are held as.
+fn held(command: &str, model: &Path, more: &[&str]) -> Option<String> {
+    let text = model.with_extension("txt");
+    std::fs::write(&text, "the house of the sea and the house of the hill ".repeat(20)).expect("written");
+    let task: &[&str] = if command == "generate" {
+        &["--prompt", "the sea"]
+    } else {
+        &["--policy", "vanilla", "--text", text.to_str().expect("UTF-8")]
+    };
+    let model = model.to_str().expect("UTF-8");
+    let output = program()
+        .args([command, "--model", model, "--tokens", "40", "--json"])
+        .args(task)
+        .args(more)
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let data: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let notes = data["notes"].as_array().expect("notes").iter();
+    let note = notes.filter(|note| note["field"] == "--kv").map(|note| note["said"].to_string()).next()?;
+    Some(note.split("held as ").nth(1)?.split(':').next()?.to_owned())
+}
+
+#[test]
+fn a_checkpoint_of_16_bits_has_them_in_16_bits() {
+    let tiny = TinyLlama::random(TinyConfig::default(), 3);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (dtype, measured) in [("F32", None), ("F16", Some("f16")), ("BF16", Some("f16"))] {
+        let model = folder.path().join(dtype);
+        std::fs::create_dir(&model).expect("a folder");
+        tiny.write_folder(&model, dtype);
+        for command in ["perplexity", "generate"] {
+            assert_eq!(held(command, &model, &[]).as_deref(), measured, "{command} {dtype}");
+        }
+        assert_eq!(held("perplexity", &model, &["--kv", "f32"]), None, "{dtype}");
+        assert_eq!(held("perplexity", &model, &["--kv", "bf16"]).as_deref(), Some("bf16"), "{dtype}");
+    }
+    let quantized = TinyConfig { intermediate: 128, ..TinyConfig::default() };
+    let path = folder.path().join("quantized.gguf");
+    TinyLlama::random(quantized, 3).gguf(GgmlDType::Q4_0).write(&path);
+    assert_eq!(held("perplexity", &path, &[]), None);
+    assert_eq!(held("generate", &path, &[]).as_deref(), Some("f16"));
+}
+
+/// A finite number that the type cannot hold would become infinite, and the verdict of it "not finite".
+#[test]
+fn what_the_type_cannot_hold_is_refused() {
+    for (name, role) in [("key", "k_proj"), ("value", "v_proj")] {
+        let mut tiny = TinyLlama::random(TinyConfig::default(), 3);
+        let matrix = tiny.tensors.get_mut(&format!("model.layers.1.self_attn.{role}.weight")).expect("it");
+        matrix.1.iter_mut().for_each(|weight| *weight *= 1e7);
+        let folder = tempfile::tempdir().expect("a folder");
+        tiny.write_folder(folder.path(), "BF16");
+        let loaded = checkpoint::load(folder.path().to_str().expect("UTF-8"), &cache()).expect("loads");
+        let plain = Decoder::new(loaded.config, loaded.weights).expect("whole");
+        let read = |kv| session(&held_as(&plain, kv), "vanilla").score(&[1, 2, 3, 4], None);
+        for kv in [KvType::F32, KvType::Bf16] {
+            assert!(read(kv).expect("read").nll.iter().all(|loss| loss.is_finite()), "{name} {kv}");
+        }
+        let error = read(KvType::F16).map(drop).expect_err("refused").to_string();
+        assert!(error.contains(&format!("in a {name} of block 1, held as f16")), "{error}");
+        assert!(error.contains("as bf16 or f32"), "{error}");
+    }
 }

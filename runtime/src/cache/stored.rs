@@ -39,11 +39,6 @@ impl Page {
     }
 }
 
-/// Bytes of one number.
-pub(super) fn bytes(kv: KvType) -> usize {
-    if kv.is_f32() { size_of::<f32>() } else { size_of::<u16>() }
-}
-
 /// Consecutive positions that lie behind each other in memory, for one key/value head, as they are held.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredRun<'a> {

@@ -6,6 +6,7 @@ use crate::digest;
 use crate::error::Result;
 use crate::model::config::ModelConfig;
 use crate::model::identity::{self, ModelDigest};
+use crate::model::kv_type::KvType;
 use crate::model::weights::ModelWeights;
 use crate::note::Note;
 use crate::session::Decoder;
@@ -33,6 +34,15 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
+    /// Has keys and values held as `kv`, with a note where they are rounded.
+    pub fn hold_keys_and_values(&mut self, kv: KvType) {
+        self.config.kv = kv;
+        if kv != KvType::F32 {
+            let said = format!("keys and values are held as {kv}: rounded, in half the memory");
+            self.notes.push(Note::new("--kv", said));
+        }
+    }
+
     /// Which model this is: weights, configuration as it stands in [`LoadedModel::config`], tokenizer and chat template.
     /// Reads all weights, on all threads, at every call.
     ///

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// Type of the numbers that are held. Everything is computed in f32.
 ///
 /// Keys and values are rounded as soon as they are computed, also for the tokens that are read with them, so that it does not matter which
-/// tokens are read together, but for numbers between two of the type, which another order of sums may bring to the other one. A number
-/// beyond the type's range becomes infinite, and what reads it is not finite.
+/// tokens are read together, but for numbers between two of the type, which another order of sums may bring to the other one. A session
+/// refuses to hold a finite number that is beyond the type's range, where it would become infinite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvType {
@@ -29,6 +29,22 @@ pub enum KvType {
 impl KvType {
     pub(crate) fn is_f32(&self) -> bool {
         *self == Self::F32
+    }
+
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        if self.is_f32() { size_of::<f32>() } else { size_of::<u16>() }
+    }
+
+    /// The first number that is finite, and would become infinite when it is rounded.
+    pub(crate) fn beyond(self, values: &[f32]) -> Option<f32> {
+        // Halfway between the largest number and the next that the exponent does not hold; even bits win, which are those of infinity.
+        let most = match self {
+            Self::F32 => return None,
+            Self::F16 => 65_520.0,
+            Self::Bf16 => f32::from_bits(0x7f7f_8000),
+        };
+        values.iter().copied().find(|x| x.is_finite() && x.abs() >= most)
     }
 
     /// Rounds numbers to what is held.
@@ -141,6 +157,20 @@ impl FromStr for KvType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_beyond_where_it_would_become_infinite() {
+        for kind in [KvType::F32, KvType::F16, KvType::Bf16] {
+            let near = [65_504.0, 65_519.9, 65_520.0, 3.38e38, 3.39e38, 3.395e38, 3.4e38, f32::MAX];
+            for x in near.into_iter().flat_map(|x| [x, -x]) {
+                let mut rounded = [x];
+                kind.round(&mut rounded);
+                assert_eq!(kind.beyond(&[0.0, x]), (!rounded[0].is_finite()).then_some(x), "{kind} {x}");
+            }
+            assert_eq!(kind.beyond(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]), None, "{kind}");
+            assert_eq!(kind.beyond(&[]), None);
+        }
+    }
 
     #[test]
     fn numbers_are_rounded_once_whichever_way() {

@@ -279,12 +279,13 @@ impl ModelWeights {
         self.layers.iter_mut().flat_map(LayerWeights::matrices_mut).chain([&mut self.head])
     }
 
-    /// The type in which keys and values lose no more than the matrices have lost that they come from.
-    pub fn kv_type(&self) -> KvType {
+    /// The type in which keys and values lose no more than the matrices have lost that they come from: F16, which has more
+    /// significant bits than Bf16, where those are of 16 bits, and `quantized` where they are of fewer.
+    pub fn kv_type(&self, quantized: KvType) -> KvType {
         match self.layers.first().map(|layer| layer.key.weight.weight_type()) {
             None | Some(WeightType::F32) => KvType::F32,
-            Some(WeightType::Bf16) => KvType::Bf16,
-            Some(WeightType::F16 | WeightType::Quantized(_) | WeightType::Block(_)) => KvType::F16,
+            Some(WeightType::F16 | WeightType::Bf16) => KvType::F16,
+            Some(WeightType::Quantized(_) | WeightType::Block(_)) => quantized,
         }
     }
 }

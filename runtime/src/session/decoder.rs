@@ -15,6 +15,7 @@ use crate::kernels::precision::Precision;
 use crate::kernels::{linear, packed};
 use crate::model::config::{ModelConfig, Norm, PositionConfig, Residual, RopeLayout};
 use crate::model::identity::{self, ModelDigest};
+use crate::model::kv_type::KvType;
 use crate::model::weights::{FeedForward, LayerWeights, ModelWeights, NormWeights};
 use crate::policy::{LayerPolicies, PositionScaling};
 use crate::position::{PositionEncoding, RotaryTable};
@@ -332,6 +333,20 @@ impl Decoder {
         }
     }
 
+    /// Rounds the keys or values of block `index` to what is held.
+    fn held(&self, name: &str, index: usize, numbers: &mut [f32]) -> Result<()> {
+        let kv = self.config.kv;
+        if let Some(beyond) = kv.beyond(numbers) {
+            let other = if kv == KvType::F16 { "bf16 or f32" } else { "f32" };
+            return Err(Error::unsupported(
+                format!("{beyond} in a {name} of block {index}, held as {kv},"),
+                format!("it is beyond the largest number of {kv}; hold keys and values as {other} (`--kv`)"),
+            ));
+        }
+        kv.round(numbers);
+        Ok(())
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "one call site; a struct would name the same seven things again"
@@ -375,7 +390,9 @@ impl Decoder {
             }
         }
         // As they are held, so that it does not matter which tokens are read together.
-        [&mut keys, &mut values].into_iter().for_each(|held| self.config.kv.round(held));
+        for (name, held) in [("key", &mut keys), ("value", &mut values)] {
+            self.held(name, index, held)?;
+        }
         let (policies, (encoding, table)) = (&pass.policies[index], pass.encodings[index]);
         let of = |which: usize| Inputs {
             shape: self.shape(),

@@ -25,8 +25,8 @@ pub struct ModelArgs {
     /// Training length in tokens, where the file's own is wrong
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     pub trained_length: Option<u64>,
-    /// Hold keys and values as f32, f16 or bf16, and compute in f32 [default: f32; generate: the type of the model's matrices, f16 where
-    /// they are quantized]
+    /// Hold keys and values as f32, f16 or bf16, and compute in f32 [default: f32; f16 where the checkpoint is of 16 bits; generate:
+    /// also where it is quantized]
     #[arg(long, value_name = "TYPE")]
     pub kv: Option<KvType>,
 }

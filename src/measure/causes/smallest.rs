@@ -190,10 +190,10 @@ fn with(places: &[Place], more: Place) -> Vec<Place> {
     places.iter().copied().chain([more]).collect()
 }
 
-/// Bytes of f32 keys and values that are needed after `tokens` tokens, each key/value head for itself, and the pairs of query and
+/// Bytes of keys and values that are needed after `tokens` tokens, each key/value head for itself, and the pairs of query and
 /// key that all heads attend.
 fn cost(config: &ModelConfig, map: &PolicyMap, tokens: u64) -> (u64, u64) {
-    let per_key = 2 * size_of::<f32>() as u64 * config.head_dim as u64;
+    let per_key = 2 * config.kv.bytes() as u64 * config.head_dim as u64;
     let held = |policy: &AttentionPolicy| policy.kept_keys().map_or(tokens, |kept| kept.min(tokens));
     let attended = |policy: &AttentionPolicy| match policy.kept_keys() {
         // The first queries see what there is.
