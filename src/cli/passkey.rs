@@ -1,6 +1,7 @@
 //! `passkey`: can the model find a number that was told far back?
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::Context;
 use lm_infinite_analysis::Proportion;
@@ -8,10 +9,12 @@ use serde_json::json;
 
 use super::args::{Cli, Passkey};
 use super::inputs::Model;
+use super::interrupt::Interrupt;
 use super::output::{self, Output, say};
 use super::task::{self, Run, short};
 use crate::figures::{Chart, HeatMap, Panel, Points};
-use crate::passkey::{self, Prompt};
+use crate::method::Method;
+use crate::passkey::{self, Answers, Outcome, Prompt};
 use crate::results::Source;
 use crate::results::task::{Table, TaskResult};
 
@@ -38,6 +41,7 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
         }
     }
     let total = (methods.len() * prompts.len()) as u64 * u64::from(args.samples);
+    let mut asking = Asking::begin(args, cli, &model)?;
     let bar = output::progress("passkey", total, "prompts");
     // [method][length][depth], keys found.
     let mut found: Vec<Vec<Vec<u64>>> = Vec::new();
@@ -48,8 +52,13 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
         for of_length in prompts.chunks(depths.len()) {
             let (mut of_depths, mut lost_of_depths) = (Vec::new(), Vec::new());
             for cell in of_length {
-                let (right, without_answer) =
-                    passkey::found(&model.decoder, tokenizer, method, cell, &|| bar.inc(1))?;
+                let (mut right, mut without_answer) = (0, 0);
+                for prompt in cell {
+                    let outcome = asking.ask(method, prompt)?;
+                    right += u64::from(outcome == Outcome::Found);
+                    without_answer += u64::from(outcome == Outcome::NotFinite);
+                    bar.inc(1);
+                }
                 of_depths.push(right);
                 lost_of_depths.push(without_answer);
             }
@@ -64,11 +73,59 @@ pub fn run(args: &Passkey, cli: &Cli, arguments: &[OsString], output: &Output) -
     let result = result(&model.loaded.name, &labels, lengths, &depths, args.samples, (&found, &lost))?;
     let text = Source { name: "passkey prompts".into(), sha256: None };
     let tokens = lengths.iter().copied().max().unwrap_or(0);
-    Run { model: &model, arguments, cli, methods: &methods, text, sample: None, tokens }.finish(
+    Run { model: &model, arguments, cli, methods: &methods, text, sample: None, tokens }.finish_after(
         &result,
-        args.out.as_ref(),
+        args.out.as_ref().or(args.resume.as_ref()),
         output,
+        || asking.kept.map_or(Ok(()), |kept| kept.answers.finish()),
     )
+}
+
+/// Asks, and keeps what is answered where there is a folder.
+struct Asking<'a> {
+    model: &'a Model,
+    kept: Option<Kept<'a>>,
+}
+
+struct Kept<'a> {
+    answers: Answers,
+    folder: &'a Path,
+    interrupt: Interrupt,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(args: &'a Passkey, cli: &Cli, model: &'a Model) -> anyhow::Result<Self> {
+        let begun = match (&args.out, &args.resume) {
+            (None, None) => None,
+            (Some(folder), _) => Some((folder, Answers::begin(folder, &model.loaded.sha256()?, cli.seed)?)),
+            (None, Some(folder)) => {
+                Some((folder, Answers::resume(folder, &model.loaded.sha256()?, cli.seed)?))
+            }
+        };
+        let kept = begun.map(|(folder, answers)| Kept {
+            answers,
+            folder,
+            interrupt: Interrupt::listen("stopping after the prompt that is being read"),
+        });
+        Ok(Self { model, kept })
+    }
+
+    fn ask(&mut self, method: &Method, prompt: &Prompt) -> anyhow::Result<Outcome> {
+        let ask = || passkey::ask(&self.model.decoder, &self.model.loaded.tokenizer, method, prompt);
+        let Some(kept) = &mut self.kept else { return Ok(ask()?) };
+        if let Some(outcome) = kept.answers.known(&method.label, prompt)? {
+            return Ok(outcome);
+        }
+        anyhow::ensure!(
+            !kept.interrupt.asked(),
+            "stopped; {} answers are saved: go on with the same options and `--resume {}` in place of `--out`",
+            kept.answers.len(),
+            kept.folder.display()
+        );
+        let outcome = ask()?;
+        kept.answers.push(&method.label, prompt, outcome)?;
+        Ok(outcome)
+    }
 }
 
 /// A count of each method, length and depth: `[method][length][depth]`.

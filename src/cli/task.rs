@@ -101,6 +101,17 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Prints `result`, after writing its folder where one is asked for.
     pub fn finish(&self, result: &TaskResult, out: Option<&PathBuf>, output: &Output) -> anyhow::Result<()> {
+        self.finish_after(result, out, output, || Ok(()))
+    }
+
+    /// The same; `end` takes away what the unfinished run needed, as soon as its result is in place.
+    pub fn finish_after(
+        &self,
+        result: &TaskResult,
+        out: Option<&PathBuf>,
+        output: &Output,
+        end: impl FnOnce() -> Result<()>,
+    ) -> anyhow::Result<()> {
         let mut result = result.clone();
         match self.sample {
             Some(sample) => {
@@ -115,7 +126,7 @@ impl Run<'_> {
             }
         }
         match out {
-            Some(folder) => output.finish(&result, &self.info()?, folder),
+            Some(folder) => output.finish_after(&result, &self.info()?, folder, end),
             None => output.write(&result.summary, &result.data),
         }
     }

@@ -15,6 +15,7 @@ use super::store::RUN;
 use crate::calibrate;
 use crate::error::{Error, Result};
 use crate::long_run;
+use crate::passkey;
 
 /// The folder that a run will write to.
 ///
@@ -101,6 +102,7 @@ pub(super) fn unfinished(folder: &Path) -> Option<&'static str> {
     match folder {
         folder if long_run::Workspace::is_begun(folder) => Some("perplexity"),
         folder if calibrate::Workspace::is_begun(folder) => Some("calibrate"),
+        folder if passkey::Answers::are_begun(folder) => Some("passkey"),
         _ => None,
     }
 }

@@ -69,6 +69,8 @@ mod non_finite;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod passkey_answers;
+#[cfg(test)]
 mod phenomena;
 #[cfg(test)]
 mod policy_maps;

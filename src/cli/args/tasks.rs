@@ -70,8 +70,12 @@ pub struct Passkey {
     #[arg(long = "depth", value_delimiter = ',', value_name = "DEPTHS", value_parser = parse_share)]
     pub depths: Vec<f64>,
     /// Write a result folder with tables and figures
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
+    /// Go on with the unfinished run in FOLDER: what was answered there is not asked again, also where more policies, lengths, depths
+    /// or prompts are asked for now
+    #[arg(long, value_name = "FOLDER")]
+    pub resume: Option<PathBuf>,
 }
 
 /// `needle`
