@@ -8,6 +8,7 @@ mod layers;
 mod pages;
 mod passage;
 mod reading;
+mod self_attention;
 mod snapshot;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use lm_infinite::evaluate::evaluate;
 use lm_infinite::figures;
 use lm_infinite::hub::Cache;
 use lm_infinite::long_run::{LongResult, Shard};
+use lm_infinite::passkey::Answers;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::results::task::TaskResult;
 use lm_infinite::results::{Part, ResultFolder, RunInfo, Source, Storable, table, write_report};
@@ -81,7 +82,25 @@ pub fn targets(folder: &Path) -> io::Result<Vec<Target>> {
     let files = vec![fs::read(&path)?, run_json("bench", &["bench.json", "run.json"])];
     targets.push(file("run.json", path, files, WORDS, move |_| tell::<BenchResult>(&manifest)));
     targets.push(charts(&folder)?);
+    targets.push(answers(&folder)?);
     Ok(targets)
+}
+
+/// What an unfinished `passkey` has answered.
+fn answers(folder: &Path) -> io::Result<Target> {
+    let folder = folder.join("answers");
+    fs::create_dir_all(&folder)?;
+    let text = r#"{"format":"lm-infinite passkey answers 1","model":"m","seed":0}
+{"policy":"vanilla","length":200,"depth_bits":4607182418800017408,"sample":1,"key":123,"outcome":"found"}
+{"policy":"vanilla","length":200,"depth_bits":18446744073709551615,"sample":2,"key":7,"outcome":"not_finite"}
+"#;
+    let path = folder.join("answers.jsonl");
+    Ok(file("answers.jsonl", path, vec![text.into()], WORDS, move |_| {
+        match Answers::resume(&folder, "m", 0) {
+            Ok(answers) => Outcome::Accepted(answers.len().to_string()),
+            Err(error) => Outcome::refused(error),
+        }
+    }))
 }
 
 /// A result of an earlier version that the repository keeps.

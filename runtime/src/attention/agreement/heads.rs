@@ -1,8 +1,12 @@
 //! Heads with policies of their own against a dense run with each head's mask.
 
 use super::super::{Inputs, attend_heads, attention_row};
+use super::case::{CELL, agree, plan};
 use super::*;
+use crate::cache::KvCache;
+use crate::offload::Storage;
 use crate::policy::PolicyMap;
+use crate::probe::HeadStatistics;
 
 /// Heads that share a cache, under `map` in layer 0.
 struct Mixed {
