@@ -4,6 +4,7 @@
 mod config;
 mod gguf;
 mod safetensors;
+mod substitutes;
 mod text;
 mod tokenizer;
 

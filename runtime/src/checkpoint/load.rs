@@ -108,7 +108,7 @@ fn starts_like_gguf(path: &Path) -> Result<bool> {
     let mut start = Vec::new();
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     file.take(256).read_to_end(&mut start).map_err(Error::io(path))?;
-    mapped::refuse_pointer(path, &start)?;
+    mapped::refuse_substitute(path, &start)?;
     Ok(start.starts_with(&gguf::MAGIC))
 }
 

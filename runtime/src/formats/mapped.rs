@@ -30,7 +30,7 @@ pub(crate) fn map(path: &Path) -> Result<Bytes> {
     // excluded from in here. Nothing read from the mapping is trusted as an invariant: `Matrix` checks lengths once and
     // every later use is bounds-checked against the length of the mapping, which does not change.
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
-    refuse_pointer(path, &map)?;
+    refuse_substitute(path, &map)?;
     Ok(Arc::new(Mapped(map)))
 }
 
@@ -60,11 +60,24 @@ const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 /// Longest pointer, by the same specification.
 const LONGEST_POINTER: usize = 1024;
 
-/// Refuses what a clone without Git LFS leaves in the place of a large file.
-pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
+/// How a web page begins, in small letters.
+const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
+
+/// What UTF-8 files of some editors begin with.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Refuses what stands in the place of a file that was not fetched: what a clone without Git LFS leaves there, or the page that a
+/// server answered with.
+pub(crate) fn refuse_substitute(path: &Path, bytes: &[u8]) -> Result<()> {
+    let refuse = |got: &str| Err(Error::malformed(path, "file", "the file itself", got));
     if bytes.len() < LONGEST_POINTER && bytes.starts_with(POINTER) {
-        let got = "a Git LFS pointer, not the file; fetch it with `git lfs pull`";
-        return Err(Error::malformed(path, "file", "the file itself", got));
+        return refuse("a Git LFS pointer, not the file; fetch it with `git lfs pull`");
+    }
+    let page = bytes.trim_ascii_start();
+    let begins =
+        |begin: &&[u8]| page.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin));
+    if PAGES.iter().any(begins) {
+        return refuse("a web page, not the file; fetch the file itself");
     }
     Ok(())
 }
@@ -72,12 +85,16 @@ pub(crate) fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Largest JSON or template file that is read into memory; tokenizers of 256k entries take about 35 MB.
 const LARGEST_TEXT: u64 = 256 << 20;
 
-/// The text of a small file (configuration, tokenizer, template), with a limit on its size.
+/// The text of a small file (configuration, tokenizer, template), with a limit on its size, without a byte order mark.
 pub(crate) fn read_small(path: &Path) -> Result<String> {
-    String::from_utf8(read_small_bytes(path)?).map_err(|e| {
+    let mut text = String::from_utf8(read_small_bytes(path)?).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::malformed(path, "file", "UTF-8", format!("an invalid byte at offset {at}"))
-    })
+    })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(text)
 }
 
 /// [`read_small`] of a file that is no text.
@@ -94,7 +111,7 @@ pub(crate) fn read_small_bytes(path: &Path) -> Result<Vec<u8>> {
         return Err(Error::malformed(path, "file", expected, format!("{} bytes", metadata.len())));
     }
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    refuse_pointer(path, &bytes)?;
+    refuse_substitute(path, &bytes)?;
     Ok(bytes)
 }
 
