@@ -276,6 +276,12 @@ fn theory_is_told_of_the_chosen_head() {
     window.run_steps(3);
     window.get_by_label("L0 H0: measured against bound");
     window.get_by_label_contains("Proposition 2: entropy of the longest rows");
+    // Formulas are set, and read aloud in words.
+    assert!(
+        says(&window, "(M/2) to the power of (1/(2r))·ε/(4e)")
+            && says(&window, "the square root of (ε/(8e))")
+    );
+    assert!(says(&window, "Σ sub j |q sub j||k sub j|/√D") && !says(&window, "^"));
     window.key_press(eframe::egui::Key::Num1);
     window.run_steps(2);
     assert!(

@@ -8,6 +8,7 @@ pub mod data;
 mod diverging;
 pub mod export;
 pub mod features;
+mod formula;
 pub mod generate;
 pub mod heads;
 pub mod inspector;

@@ -5,6 +5,7 @@ use lm_infinite::diagnose::{HeadStatement, head_name, head_statements};
 use lm_infinite_analysis::theory::{Claim, Relation, Verdict, claims};
 
 use super::data;
+use super::formula::formula_ui;
 use super::memo::Memo;
 use super::pane::Pane;
 use super::shown::Shown;
@@ -97,7 +98,8 @@ impl Theory {
             let policy = shown.diagnosis.runs.get(side).map_or("", |run| run.policy.as_str());
             let name = format!("{}  {policy}", theme::name(side));
             let color = theme::side(ui.visuals(), side);
-            ui.add(Label::new(RichText::new(name).color(color).strong()).wrap());
+            let label = Label::new(RichText::new(name).color(color).strong());
+            ui.add(label.truncate()).on_hover_text(policy);
         });
         let [first, ..] = &sides[..] else { return };
         for (at, statement) in first.iter().enumerate() {
@@ -108,7 +110,7 @@ impl Theory {
                             compared(ui, statement);
                         }
                     }
-                    None => drop(ui.add(Label::new(statement.statement).wrap())),
+                    None => drop(formula_ui(ui, statement.statement)),
                 });
             });
         }
@@ -160,9 +162,21 @@ fn table(ui: &mut Ui, claims: &[Claim]) {
         return;
     }
     let widths = SHARES.map(|share| (width - GAP * SHARES.len() as f32) * share);
-    let titles = ["statement", "says", "measured against bound", "verdict"];
+    let titles = [
+        ("statement", "Its name in the paper; point at one to read where it stands and what it is tried on"),
+        ("says", "The statement; point at one to read what it assumes"),
+        (
+            "measured against bound",
+            "What was measured, and what the statement allows; point at one to read of what",
+        ),
+        (
+            "verdict",
+            "Whether what was measured is as stated; point at one to read a remark, where there is one",
+        ),
+    ];
     row(ui, &widths, |ui, column| {
-        ui.weak(titles[column]);
+        let (title, help) = titles[column];
+        ui.weak(title).on_hover_text(help);
     });
     for (at, claim) in claims.iter().enumerate() {
         striped(ui, at, |ui| {
@@ -201,15 +215,16 @@ fn name_ui(ui: &mut Ui, claim: &Claim) {
 }
 
 fn says_ui(ui: &mut Ui, claim: &Claim) {
-    ui.add(Label::new(claim.statement.replace("sqrt", "√")).wrap())
-        .on_hover_text(format!("assumes {}", claim.assumptions.join("; ")));
+    formula_ui(ui, &claim.statement).on_hover_text(format!("assumes {}", claim.assumptions.join("; ")));
 }
 
 fn numbers_ui(ui: &mut Ui, claim: &Claim) {
     let sign = signs(claim.relation).0;
-    let number = |value: f64| format!("{value:.4}").replace('-', "\u{2212}");
-    let numbers = format!("{} {sign} {} {}", number(claim.measured), number(claim.bound), claim.unit);
-    ui.add(Label::new(numbers).wrap()).on_hover_text(&claim.quantity);
+    // A share has no unit that says more than its number.
+    let unit = if claim.unit == "ratio" { "" } else { claim.unit.as_str() };
+    let numbers = format!("{} {sign} {} {unit}", number(claim.measured), number(claim.bound));
+    let numbers = formula_ui(ui, numbers.trim_end());
+    numbers.on_hover_ui(|ui| drop(formula_ui(ui, &claim.quantity)));
 }
 
 fn verdict_ui(ui: &mut Ui, claim: &Claim) {
@@ -218,7 +233,23 @@ fn verdict_ui(ui: &mut Ui, claim: &Claim) {
         Verdict::Vacuous => ("holds, says nothing here", ui.visuals().weak_text_color()),
         Verdict::Refuted => ("refuted", theme::bad(ui.visuals())),
     };
-    ui.add(Label::new(RichText::new(words).color(color)).wrap()).on_hover_text(&claim.note);
+    let verdict = ui.add(Label::new(RichText::new(words).color(color)).wrap());
+    if !claim.note.is_empty() {
+        verdict.on_hover_ui(|ui| drop(formula_ui(ui, &claim.note)));
+    }
+}
+
+/// Four digits that count, as a formula.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    let text = if size != 0.0 && !(1e-3..1e6).contains(&size) {
+        format!("{value:.3e}").replace('e', "·10^")
+    } else {
+        let before = if size < 1.0 { 1 } else { size.log10() as usize + 1 };
+        let text = format!("{value:.*}", 5_usize.saturating_sub(before).min(4));
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    };
+    text.replace('-', "\u{2212}")
 }
 
 /// The name of a statement as the paper has it: `theorem-2-alibi` is `Theorem 2, ALiBi`.
@@ -261,6 +292,23 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(title(name), words);
+        }
+    }
+
+    #[test]
+    fn numbers_have_four_digits_that_count() {
+        for (value, written) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (67.0489, "67.049"),
+            (0.97441, "0.9744"),
+            (-31.6824, "\u{2212}31.682"),
+            (220_413.2, "220413"),
+            (1.5e9, "1.500·10^9"),
+            (-2e-7, "\u{2212}2.000·10^\u{2212}7"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(number(value), written);
         }
     }
 }
