@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::settings::{DEFAULT_POLICIES, MOST_POLICIES, Settings};
+use crate::settings::{DEFAULT_POLICIES, Ignored, MOST_POLICIES, Settings};
 use crate::tab::Tab;
 use crate::workbench::Layout;
 
@@ -18,6 +18,10 @@ pub struct Args {
     /// An embedded or pulled name, a .gguf file, a Hugging Face folder
     #[arg(long, default_value = lm_infinite::hub::DEFAULT_MODEL, value_name = "MODEL")]
     pub model: String,
+    /// Passes a field of the model's file over that nothing is known to read, and says so; such a field is refused otherwise. May be given
+    /// several times
+    #[arg(long = "ignore-field", value_name = "NAME")]
+    pub ignored_fields: Vec<String>,
     /// A text file or folder; an embedded text by default
     #[arg(long, default_value = "", hide_default_value = true, value_name = "FILE")]
     pub text: String,
@@ -62,6 +66,7 @@ impl Args {
         let mut policies = self.policies.clone();
         let missing = DEFAULT_POLICIES.into_iter().skip(policies.len());
         policies.extend(missing.map(str::to_owned));
+        let ignored = Ignored { model: self.model.clone(), fields: self.ignored_fields.clone() };
         Ok(Settings {
             model: self.model.clone(),
             text: self.text.clone(),
@@ -69,6 +74,8 @@ impl Args {
             tokens: self.tokens.max(2),
             repeat: self.repeat,
             policies,
+            b_unchosen: self.policies.len() < DEFAULT_POLICIES.len(),
+            ignored: if ignored.fields.is_empty() { Ignored::default() } else { ignored },
         })
     }
 }

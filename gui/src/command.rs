@@ -42,6 +42,8 @@ pub enum Command {
     Settings(Settings),
     /// Why the last change of a parameter of a policy was refused, if it was.
     Refused(Vec<Option<String>>),
+    /// Read the model without this field of its file, which nothing reads; or with all that it has.
+    Ignore(Option<String>),
     /// One policy more; its details are unfolded.
     AddPolicy(String),
     /// One policy less.

@@ -22,6 +22,7 @@ pub fn of<'a>(settings: &Settings, policies: impl Iterator<Item = &'a str>, toke
     let mut words = vec!["lm-infinite".to_owned(), "diagnose".to_owned()];
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     option("--model", &settings.model);
+    settings.ignored_fields().iter().for_each(|field| option("--ignore-field", field));
     if settings.text_name() != EMBEDDED_TEXT_NAME {
         option("--text", settings.text_name());
     }

@@ -328,7 +328,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     let mut command = command_line::of(settings, policies, inputs.tokens.len() as u64);
     command.extend(["--out".to_owned(), folder.display().to_string()]);
     let sample = inputs.tokens.sample();
-    let model = checkpoint::load(&settings.model, &Cache::open()?)?;
+    let model = checkpoint::load_ignoring(&settings.model, &Cache::open()?, settings.ignored_fields())?;
     Ok(RunInfo::new(
         command,
         Source { name: model.name.clone(), sha256: None },

@@ -7,10 +7,12 @@ mod reading;
 mod tokenizing;
 mod update;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use self::orders::Orders;
 pub use self::update::Update;
+
+use lm_infinite::Error;
 
 use crate::settings::Settings;
 use crate::task::{self, Task, Wake, Worker};
@@ -38,6 +40,8 @@ pub struct Progress {
     pub finished: bool,
     /// Why it ended early.
     pub failure: Option<String>,
+    /// The field of the model's file that nothing reads, if that is why: the model can be read without it.
+    pub unread_field: Option<String>,
 }
 
 impl Progress {
@@ -53,12 +57,25 @@ pub struct Job {
     orders: Arc<Orders>,
     /// What it reads, which is not what was asked for where the model cannot follow that.
     read: Option<Settings>,
+    /// The field that the model was refused for.
+    unread_field: Arc<OnceLock<String>>,
 }
 
 impl Job {
     /// Begins to read what `settings` say. `wake` is called when there is something new.
     pub fn start(settings: Settings, wake: Wake) -> Self {
-        Self::begin(settings, wake, |settings, orders, worker| reading::run(&settings, orders, worker))
+        let unread_field = Arc::<OnceLock<String>>::default();
+        let told = unread_field.clone();
+        let job = Self::begin(settings, wake, move |settings, orders, worker| {
+            reading::run(&settings, orders, worker).inspect_err(|error| {
+                if let Some(Error::Runtime(error)) = error.downcast_ref()
+                    && let Some(name) = error.unread_field()
+                {
+                    told.get_or_init(|| name.to_owned());
+                }
+            })
+        });
+        Self { unread_field, ..job }
     }
 
     /// Begins with other work than [`Self::start`]'s.
@@ -71,7 +88,7 @@ impl Job {
         let told = orders.clone();
         // One update waits at most: what the window has not taken yet is stale when the next one is there.
         task.ask(settings, wake, move |settings, worker| work(settings, &told, worker));
-        Self { task, orders, read: None }
+        Self { task, orders, read: None, unread_field: Default::default() }
     }
 
     /// Takes what has come: the newest update since the last call, if there is one.
@@ -98,6 +115,7 @@ impl Job {
             memory,
             finished: !self.task.is_running() || self.is_stopped(),
             failure: self.task.failure().map(str::to_owned),
+            unread_field: self.unread_field.get().filter(|_| self.task.failure().is_some()).cloned(),
         }
     }
 
@@ -108,7 +126,7 @@ impl Job {
 
     /// Whether it reads what `settings` say.
     pub fn is_of(&self, settings: &Settings) -> bool {
-        self.settings() == Some(settings) || self.read.as_ref() == Some(settings)
+        self.settings() == Some(settings) || self.read.as_ref().is_some_and(|read| read.reads_as(settings))
     }
 
     /// Waits, or goes on.

@@ -31,6 +31,8 @@ pub struct Memory {
     pub panels: Panels,
     /// What the run bar said.
     pub settings: Option<Settings>,
+    /// The text was pasted: it is not kept.
+    pub text_was_pasted: bool,
     /// Models, texts and folders that were used last.
     pub recent: Recent,
     /// Marks in texts.

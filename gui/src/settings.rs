@@ -30,6 +30,22 @@ pub struct Settings {
     pub repeat: bool,
     /// A, B and so on, as `--policy` takes them.
     pub policies: Vec<String>,
+    /// Nobody has chosen B: it makes way for another where the model cannot follow it.
+    #[serde(default)]
+    pub b_unchosen: bool,
+    /// Fields of a model that are passed over.
+    #[serde(default)]
+    pub ignored: Ignored,
+}
+
+/// Fields of a model's file that nothing reads, and that are passed over as the reader wants it: of one model, so that another one is read
+/// whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// The model, as the settings name it.
+    pub model: String,
+    /// The names.
+    pub fields: Vec<String>,
 }
 
 impl Settings {
@@ -40,7 +56,32 @@ impl Settings {
         if self.policies.is_empty() {
             self.policies.push("vanilla".to_owned());
         }
+        self.b_unchosen &= self.policies.len() == DEFAULT_POLICIES.len();
         self
+    }
+
+    /// Fields that are passed over where the model is read, as `--ignore-field` names them.
+    pub fn ignored_fields(&self) -> &[String] {
+        if self.ignored.model == self.model { &self.ignored.fields } else { &[] }
+    }
+
+    /// Passes one more field of the model over.
+    pub fn ignore(&mut self, field: String) {
+        let mut fields = self.ignored_fields().to_vec();
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+        self.ignored = Ignored { model: self.model.clone(), fields };
+    }
+
+    /// Passes no field over any more.
+    pub fn ignore_nothing(&mut self) {
+        self.ignored = Ignored::default();
+    }
+
+    /// Whether both read the same, whoever chose it.
+    pub fn reads_as(&self, other: &Self) -> bool {
+        *self == Self { b_unchosen: self.b_unchosen, ..other.clone() }
     }
 
     /// Whether both name the same text.
@@ -61,6 +102,10 @@ impl Settings {
         let policies = policies.map(|side| format!("policy {}", theme::name(side)));
         let all = [
             ("model", self.model != other.model),
+            (
+                "fields passed over",
+                self.model == other.model && self.ignored_fields() != other.ignored_fields(),
+            ),
             ("text", !self.same_text(other)),
             ("tokens", self.tokens != other.tokens),
             ("repeat", self.repeat != other.repeat),
@@ -92,6 +137,8 @@ mod tests {
             tokens: 100,
             repeat: false,
             policies: vec!["vanilla".into(), "lm-infinite".into()],
+            b_unchosen: true,
+            ignored: Ignored::default(),
         };
         let same = Settings {
             text: " ".into(),
@@ -116,8 +163,36 @@ mod tests {
             other.differences(&settings, 256),
             ["model", "text", "tokens", "repeat", "policy A", "policy B", "policy C"]
         );
+        let mut without = settings.clone();
+        without.ignore("surprise".into());
+        assert_eq!(without.differences(&settings, 256), ["fields passed over"]);
         let pasted = Settings { pasted: Some("words".into()), text: "t".into(), ..settings.clone() };
         assert_eq!(pasted.differences(&settings, 256), ["text"]);
         assert!(pasted.differences(&Settings { text: String::new(), ..pasted.clone() }, 256).is_empty());
+    }
+
+    #[test]
+    fn fields_are_passed_over_of_one_model_alone() {
+        let mut settings = Settings {
+            model: "m".into(),
+            text: String::new(),
+            pasted: None,
+            tokens: 100,
+            repeat: false,
+            policies: vec!["vanilla".into()],
+            b_unchosen: false,
+            ignored: Ignored::default(),
+        };
+        assert!(settings.ignored_fields().is_empty());
+        for field in ["surprise", "other", "surprise"] {
+            settings.ignore(field.into());
+        }
+        assert_eq!(settings.ignored_fields(), ["surprise", "other"]);
+        settings.model = "n".into();
+        assert!(settings.ignored_fields().is_empty(), "another model is read whole");
+        settings.ignore("third".into());
+        assert_eq!(settings.ignored_fields(), ["third"]);
+        settings.ignore_nothing();
+        assert!(settings.ignored_fields().is_empty());
     }
 }

@@ -24,6 +24,7 @@ mod steps;
 mod texts;
 mod timeline;
 mod typed;
+mod unread;
 mod verdicts;
 mod views;
 mod window;

@@ -157,3 +157,24 @@ fn settings_that_cannot_be_kept_are_told_in_the_window() {
         crate::common::says(window, "the window's settings could not be kept in ")
     });
 }
+
+#[test]
+fn a_text_that_was_pasted_is_not_kept_and_that_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut window = after_run(&["--tokens", "300"]);
+    assert!(!window.state().memory().text_was_pasted);
+    crate::common::answer(&mut window, "Paste…", "Pasted text", &"Once upon a time. ".repeat(100));
+    let memory = window.state().memory();
+    assert!(memory.text_was_pasted);
+    let path = folder.path().join("window.json");
+    Memory { tour_offered: true, ..memory }.write(&path).expect("written");
+    let mut again = Window::new(&args(&[])).expect("a window");
+    again.remember(path.clone(), Memory::read(&path).0, None, true);
+    let mut again = shown(again);
+    again.run_steps(3);
+    let words = "The text was pasted, and such a text is not kept: this is embedded";
+    assert!(says(&again, words));
+    wait_for(&mut again, "the end", finished);
+    click(&mut again, "Run");
+    assert!(!says(&again, words), "the reader goes on with it");
+}

@@ -133,3 +133,19 @@ fn names_of_tiles_need_no_scrolling() {
         }
     }
 }
+
+#[test]
+fn a_mark_whose_note_is_out_of_sight_says_where_it_is() {
+    use eframe::egui::{Key, Modifiers};
+    let words = "Token 500 is marked. Its note is in the column of runs";
+    for (width, told) in [(1024.0, true), (1440.0, false)] {
+        let mut window = sized(width, 700.0);
+        crate::common::type_into(&mut window, "Cursor", "500");
+        window.key_press(Key::Enter);
+        window.run_steps(3);
+        window.key_press_modifiers(Modifiers::COMMAND, Key::M);
+        window.run_steps(4);
+        assert_eq!(says(&window, words), told, "{width}");
+        assert_eq!(window.query_by_label("Note at 500").is_some(), !told, "{width}");
+    }
+}

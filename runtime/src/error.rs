@@ -28,6 +28,18 @@ pub enum Error {
         /// What the file holds.
         got: String,
     },
+    /// A file says something that nothing here reads, and that is not known to change nothing. It may be passed over by name.
+    #[error("{}: {field}: expected {expected}, got {got}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The field, as it is named to be passed over.
+        field: String,
+        /// What the reader asks for, and what may be done.
+        expected: String,
+        /// What the file holds.
+        got: String,
+    },
     /// A well-formed file asks for something this program does not do.
     #[error("{what} is not supported: {detail}")]
     Unsupported {
@@ -81,6 +93,29 @@ impl Error {
             field: field.into(),
             expected: expected.to_string(),
             got: got.to_string(),
+        }
+    }
+
+    /// An [`Error::Unread`] on `path`.
+    pub fn unread(
+        path: impl Into<PathBuf>,
+        field: impl Into<String>,
+        expected: impl ToString,
+        got: impl ToString,
+    ) -> Self {
+        Self::Unread {
+            path: path.into(),
+            field: field.into(),
+            expected: expected.to_string(),
+            got: got.to_string(),
+        }
+    }
+
+    /// The field that nothing reads, if that is what is wrong.
+    pub fn unread_field(&self) -> Option<&str> {
+        match self {
+            Self::Unread { field, .. } => Some(field),
+            _ => None,
         }
     }
 

@@ -7,11 +7,11 @@ use crate::settings::{DEFAULT_POLICIES, Settings};
 use crate::words::grouped;
 
 /// What the model can read of `settings`, and what there is to say of the rest: no more tokens than have a position, and in place of
-/// the policies that are there without a choice those that it can follow. What was chosen stays, and may be refused.
+/// a B that nobody chose one that the model can follow. What was chosen stays, and may be refused.
 pub fn readable(settings: &Settings, config: &ModelConfig) -> (Settings, Vec<Note>) {
     let (mut settings, mut said) = (settings.clone(), Vec::new());
-    let Some(most) = config.most_tokens() else { return (settings, said) };
-    if settings.tokens > most {
+    let most = config.most_tokens();
+    if let Some(most) = most.filter(|&most| settings.tokens > most) {
         let words = format!(
             "learned, one embedding for each of {}: no text is longer, so {} tokens are read, not {}",
             grouped(most),
@@ -21,15 +21,17 @@ pub fn readable(settings: &Settings, config: &ModelConfig) -> (Settings, Vec<Not
         said.push(Note::new("positions", words));
         settings.tokens = most;
     }
-    if settings.policies.iter().map(|policy| policy.trim()).eq(DEFAULT_POLICIES) {
-        // A quarter of the training length, as the command line has it.
-        let followed = format!("lambda:window={}", (config.trained_length / 4).max(1));
-        let words = format!(
-            "lm-infinite changes distances, of which attention is given none here, since positions are learned: B is its mask \
-             alone, {followed}. lm-infinite typed for B is taken for no choice where A is vanilla"
-        );
-        said.push(Note::new("policies", words));
-        settings.policies = vec![DEFAULT_POLICIES[0].to_owned(), followed];
+    if let Some(b) = settings.policies.get_mut(1).filter(|_| settings.b_unchosen) {
+        *b = DEFAULT_POLICIES[1].to_owned();
+        if most.is_some() {
+            // A quarter of the training length, as the command line has it.
+            *b = format!("lambda:window={}", (config.trained_length / 4).max(1));
+            let words = format!(
+                "lm-infinite changes distances, of which attention is given none here, since positions are learned: B, which nobody \
+                 chose, is its mask alone, {b}. lm-infinite chosen for B is refused"
+            );
+            said.push(Note::new("policies", words));
+        }
     }
     (settings, said)
 }

@@ -45,7 +45,8 @@ const LOOK: Duration = Duration::from_millis(2);
 pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow::Result<()> {
     let phase = |words: &'static str| worker.report(|progress| progress.phase = words);
     phase("loading the model");
-    let loaded = checkpoint::load(&settings.model, &Cache::open()?)?;
+    let loaded = checkpoint::load_ignoring(&settings.model, &Cache::open()?, settings.ignored_fields());
+    let loaded = loaded.map_err(lm_infinite::Error::from)?;
     let (settings, said) = bounded::readable(settings, &loaded.config);
     let trained = loaded.config.trained_length;
     let spec = |text: &String| PolicySpec::parse(text.trim(), trained);

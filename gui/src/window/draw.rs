@@ -31,7 +31,7 @@ pub fn draw(state: &State, ui: &mut Ui) -> Vec<Command> {
     let frame = |ui: &Ui| Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(6, 3));
     Panel::top("controls").frame(frame(ui)).show(ui, |ui| {
         bar_ui(state, ui, &mut commands);
-        messages_ui(state, ui);
+        messages_ui(state, ui, &mut commands);
     });
     let shown = state.shown();
     if let Some(caption) = state.caption() {
@@ -149,7 +149,7 @@ fn bar_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
 }
 
 /// What went wrong, and what is of other settings: a line each, where there is something to say.
-fn messages_ui(state: &State, ui: &mut Ui) {
+fn messages_ui(state: &State, ui: &mut Ui, commands: &mut Vec<Command>) {
     let run = state.progress.as_ref().and_then(|progress| progress.failure.as_ref());
     let run = run.map(|failure| format!("The run ended early. {failure}"));
     let opening = state.opening.failure();
@@ -159,7 +159,8 @@ fn messages_ui(state: &State, ui: &mut Ui) {
     for words in run.into_iter().chain(opening).chain(stale).chain(kept) {
         ui.add(Label::new(egui::RichText::new(words).color(theme::bad(ui.visuals()))).wrap());
     }
-    if let Some(told) = &state.told {
+    state.unread_ui(ui, commands);
+    for told in state.told.iter().chain(state.unkept.iter().filter(|_| state.settings.pasted.is_none())) {
         ui.add(Label::new(told).wrap());
     }
     // The column of the runs tells them otherwise.

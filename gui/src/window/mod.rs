@@ -20,6 +20,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod unread;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -8,10 +8,12 @@ use eframe::egui::{self, Context};
 use super::Window;
 use super::history::OpenedFolder;
 use crate::command::Command;
+use crate::notes;
 use crate::opening::{Opened, Request, Results};
 use crate::recent;
 use crate::theme;
 use crate::views::ask::question::{Answer, Asked, Question};
+use crate::words::grouped;
 use crate::workbench::Workbench;
 
 impl Window {
@@ -19,7 +21,10 @@ impl Window {
     pub(super) fn obey(&mut self, command: Command, ctx: &Context) {
         let state = &mut self.state;
         match (command, &state.job) {
-            (Command::Run, _) => self.want_run(ctx),
+            (Command::Run, _) => {
+                state.unkept = None;
+                self.want_run(ctx);
+            }
             (Command::Pause, Some(job)) if job.is_stopped() => match state.cannot_resume() {
                 Some(why) => state.told = Some(format!("{why}.")),
                 None => job.resume(),
@@ -28,8 +33,15 @@ impl Window {
             (Command::Step, Some(job)) => job.step(),
             (Command::Stop, Some(job)) => job.stop(),
             (Command::Pause | Command::Step | Command::Stop, None) => {}
-            (Command::Settings(settings), _) => state.settings = settings,
+            (Command::Settings(settings), _) => state.change_settings(settings),
             (Command::Refused(reasons), _) => state.refused = reasons,
+            (Command::Ignore(field), _) => {
+                match field {
+                    Some(field) => state.settings.ignore(field),
+                    None => state.settings.ignore_nothing(),
+                }
+                self.want_run(ctx);
+            }
             (Command::Show(tab), _) => state.bench.show(tab),
             (Command::Arrange(tiles), _) => state.bench.tiles = tiles,
             (Command::Panels(panels), _) => state.panels = panels,
@@ -77,6 +89,14 @@ impl Window {
             (Command::Note(change), _) => {
                 if let Some((model, text)) = state.marked_text() {
                     state.marks.change(&model, &text, &change);
+                    if let notes::Change::Add(token) = change
+                        && !state.panels.runs(state.narrow)
+                    {
+                        let token = grouped(token);
+                        state.told = Some(format!(
+                            "Token {token} is marked. Its note is in the column of runs (Ctrl+B)."
+                        ));
+                    }
                 }
             }
             (Command::Tour(tour), _) => {
@@ -143,6 +163,7 @@ impl Window {
                     state.keep();
                     (state.job, state.progress, state.inputs) = (None, None, None);
                     state.set_policies(diagnosis.runs.iter().map(|run| run.policy.clone()));
+                    state.settings.b_unchosen = false;
                     let settings = state.settings.clone();
                     state.folder = Some(OpenedFolder { name, info: Arc::new(info), settings });
                     state.diagnosis = Some(Arc::new(diagnosis));

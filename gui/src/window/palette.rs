@@ -56,6 +56,7 @@ impl State {
             Entry::new("Keys", "F1", Command::Help(true)),
             Entry::new("Tour", "", Command::Tour(Tour::BEGIN)),
         ]);
+        all.extend(self.unread().into_iter().map(|offer| Entry::new(offer.name, "", offer.command)));
         all.extend(self.steps_entries());
         all.extend(self.recent_entries());
         all.extend(PRESETS.iter().map(|(name, _)| {

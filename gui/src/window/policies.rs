@@ -11,6 +11,7 @@ impl State {
         let side = self.settings.policies.len();
         if side < MOST_POLICIES {
             self.settings.policies.push(text);
+            self.settings.b_unchosen = false;
             self.refused.push(None);
             self.folded = Hidden::folded(side + 1).with(side, false);
         }
@@ -20,9 +21,16 @@ impl State {
     pub fn remove_policy(&mut self, side: usize) {
         if self.settings.policies.len() > 1 && side < self.settings.policies.len() {
             self.settings.policies.remove(side);
+            self.settings.b_unchosen = false;
             self.refused.remove(side);
             self.folded = self.folded.without(side);
         }
+    }
+
+    /// The fields say this now. Policies that are others were chosen.
+    pub fn change_settings(&mut self, settings: Settings) {
+        let chosen = settings.policies != self.settings.policies;
+        self.settings = Settings { b_unchosen: settings.b_unchosen && !chosen, ..settings };
     }
 
     /// The run bar says what the run in fact reads, where the model cannot follow what was asked for without a choice.

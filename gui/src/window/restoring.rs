@@ -26,6 +26,11 @@ impl Window {
                 // Large models are not read before somebody says so.
                 first.begin = settings.model == hub::DEFAULT_MODEL;
                 self.state.settings = settings.usable();
+                if memory.text_was_pasted {
+                    let text = self.state.settings.text_name();
+                    let words = format!("The text was pasted, and such a text is not kept: this is {text}.");
+                    self.state.unkept = Some(words);
+                }
             }
         }
         self.state.said = damage;
@@ -75,6 +80,7 @@ impl Window {
             tiles: bench.saved().and_then(|saved| serde_json::to_value(saved).ok()),
             panels: *panels,
             settings: Some(settings.clone()),
+            text_was_pasted: settings.pasted.is_some(),
             recent: recent.clone(),
             marks: marks.clone(),
             pins: heads.pins.clone(),

@@ -112,6 +112,8 @@ pub struct State {
     pub panes: Panes,
     /// What there is to say of how the window was left, if it could not be restored.
     pub said: Option<String>,
+    /// That the text of the last start was not kept, until another is chosen or this one is run.
+    pub unkept: Option<String>,
     /// Why how it is left cannot be kept.
     pub unsaved: Option<String>,
     /// What came of the last command, until the next one.
@@ -176,6 +178,7 @@ impl State {
             panels: Panels::default(),
             panes,
             said: None,
+            unkept: None,
             unsaved: None,
             told: None,
             ask: Ask::default(),

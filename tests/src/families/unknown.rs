@@ -81,6 +81,12 @@ fn only_what_nothing_reads_can_be_passed_over() {
     let notes =
         loaded_without(folder.path(), &["attn_config.surprise"]).expect("named as the error names it");
     assert!(notes.iter().any(|note| note.said.contains("`attn_config.surprise`")), "{notes:?}");
+    let error = checkpoint::load(text(folder.path()), &cache()).expect_err("refused");
+    assert_eq!(error.unread_field(), Some("attn_config.surprise"), "for who offers to pass it over");
+    let error = checkpoint::load_ignoring(text(folder.path()), &cache(), &owned(&["surprise"]));
+    assert_eq!(error.expect_err("refused").unread_field(), Some("attn_config.surprise"));
+    let error = checkpoint::load("no such model", &cache()).expect_err("refused");
+    assert_eq!(error.unread_field(), None);
     let error = checkpoint::load_ignoring("random:smollm2-135m", &cache(), &owned(&["surprise"]));
     assert!(error.expect_err("refused").to_string().contains("--ignore-field surprise"));
 }

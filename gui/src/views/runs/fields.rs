@@ -12,15 +12,15 @@ use crate::views::room::room;
 const FIELD: f32 = 100.0;
 
 /// A preset and its parameters. A value that the policy refuses is not taken; `refused` then says why, until a value is
-/// taken or the next edit begins.
+/// taken or the next edit begins. True if the reader chose it, be it the one that was there.
 pub fn policy(
     ui: &mut Ui,
     side: usize,
     text: &mut String,
     refused: &mut Option<String>,
     config: Option<&ModelConfig>,
-) {
-    let name = theme::name(side);
+) -> bool {
+    let (name, mut taken) = (theme::name(side), false);
     let chosen = text.split(':').next().unwrap_or_default().to_owned();
     let combo =
         ComboBox::from_id_salt(("policy", side)).selected_text(&chosen).width(120.0).show_ui(ui, |ui| {
@@ -29,7 +29,7 @@ pub fn policy(
                 let button = Button::selectable(*preset == chosen, *preset);
                 let button = ui.add_enabled(why.is_none(), button).on_hover_text(*help);
                 if button.on_disabled_hover_text(why.unwrap_or_default()).clicked() {
-                    (*text, *refused) = ((*preset).to_owned(), None);
+                    (*text, *refused, taken) = ((*preset).to_owned(), None, true);
                 }
             }
         });
@@ -37,9 +37,9 @@ pub fn policy(
     let words = format!("Policy {name}: {chosen}");
     combo.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, &words));
     combo.response.on_hover_text(help);
-    typed_policy(ui, side, text, refused, config);
+    taken |= typed_policy(ui, side, text, refused, config);
     // Without a model nobody knows the defaults.
-    let Some(trained_length) = config.map(|config| config.trained_length) else { return };
+    let Some(trained_length) = config.map(|config| config.trained_length) else { return taken };
     match PolicySpec::parse(text.trim(), trained_length) {
         Ok(spec) => {
             for (key, value) in spec.parameters() {
@@ -78,20 +78,22 @@ pub fn policy(
             ui.colored_label(theme::bad(ui.visuals()), reason.to_string());
         }
     }
+    taken
 }
 
-/// The policy as it is written, to be typed: what is typed is taken when the field is left, if it is a policy.
+/// The policy as it is written, to be typed: what is typed is taken when the field is left, if it is a policy. True if something was
+/// typed, be it what was there.
 fn typed_policy(
     ui: &mut Ui,
     side: usize,
     text: &mut String,
     refused: &mut Option<String>,
     config: Option<&ModelConfig>,
-) {
-    // What is being typed, and the policy that it was begun with.
+) -> bool {
+    // What is being typed, whether it was touched, and the policy that it was begun with.
     let id = Id::unique(("policy as written", side));
-    let kept = ui.data(|data| data.get_temp::<(String, String)>(id));
-    let mut typed = kept.filter(|(_, of)| of == text).map_or_else(|| text.clone(), |(typed, _)| typed);
+    let kept = ui.data(|data| data.get_temp::<(String, bool, String)>(id)).filter(|(_, _, of)| of == text);
+    let (mut typed, mut touched, _) = kept.unwrap_or_else(|| (text.clone(), false, String::new()));
     let field =
         ui.add(TextEdit::singleline(&mut typed).desired_width(ui.available_width().clamp(120.0, 190.0)));
     let help =
@@ -102,6 +104,8 @@ fn typed_policy(
     if field.gained_focus() {
         *refused = None;
     }
+    touched |= field.changed();
+    let taken = field.lost_focus() && std::mem::take(&mut touched);
     if field.lost_focus() && typed.trim() != text.trim() {
         let read = config.map(|config| PolicySpec::parse(typed.trim(), config.trained_length));
         match read {
@@ -112,7 +116,8 @@ fn typed_policy(
         }
     }
     let of = text.clone();
-    ui.data_mut(|data| data.insert_temp(id, (typed, of)));
+    ui.data_mut(|data| data.insert_temp(id, (typed, touched, of)));
+    taken
 }
 
 fn meaning(preset: &str, key: &str) -> &'static str {

@@ -68,7 +68,8 @@ impl Runs<'_> {
                     ui.separator();
                 }
                 let fields = settings.policies.get_mut(side).zip(refused.get_mut(side));
-                self.row(ui, side, fields, commands);
+                let chosen = self.row(ui, side, fields, commands);
+                settings.b_unchosen &= !(chosen && side == 1);
             }
         });
         for part in [Part::RunBar, Part::Verdicts] {
@@ -108,14 +109,16 @@ impl Runs<'_> {
         (same || self.config.is_none()).then_some(run)
     }
 
-    /// One policy: whether it is drawn, how its lines look, its number and its verdict; its fields and factors unless folded away.
+    /// One policy: whether it is drawn, how its lines look, its number and its verdict; its fields and factors unless folded away. True if
+    /// the reader chose it in them.
     fn row(
         &self,
         ui: &mut Ui,
         side: usize,
         fields: Option<(&mut String, &mut Option<String>)>,
         commands: &mut Vec<Command>,
-    ) {
+    ) -> bool {
+        let mut chosen = false;
         let run = self.run(side);
         let written = fields.as_ref().map(|(text, _)| text.trim().to_owned());
         let policy = run.map(|run| run.policy.clone()).or(written).unwrap_or_default();
@@ -135,16 +138,17 @@ impl Runs<'_> {
             (_, None) => {}
         }
         if !unfolded {
-            return;
+            return chosen;
         }
         if let Some((text, refused)) = fields {
-            ui.horizontal_wrapped(|ui| fields::policy(ui, side, text, refused, self.config));
+            ui.horizontal_wrapped(|ui| chosen = fields::policy(ui, side, text, refused, self.config));
             ui.horizontal_wrapped(|ui| self.change_ui(ui, side, &policy, commands));
         }
         if let (Some(run), Some(diagnosis)) = (run, self.diagnosis) {
             let grid = Grid::new(("verdict", side)).num_columns(2).spacing([8.0, 2.0]).min_row_height(0.0);
             grid.show(ui, |ui| verdicts::rows(ui, diagnosis, run, self.asked));
         }
+        chosen
     }
 
     fn name_ui(&self, ui: &mut Ui, side: usize, read: bool, policy: &str, commands: &mut Vec<Command>) {
@@ -168,7 +172,10 @@ impl Runs<'_> {
         example(ui, side);
         let words =
             RichText::new(format!("{name}  {policy}")).color(theme::side(ui.visuals(), side)).strong();
-        ui.add(Label::new(words).truncate()).on_hover_text(policy);
+        let unchosen = side == 1 && self.settings.b_unchosen;
+        let why = "\nNobody chose it: where the model cannot follow it, another stands in, and that is said";
+        let help = format!("{policy}{}", if unchosen { why } else { "" });
+        ui.add(Label::new(words).truncate()).on_hover_text(help);
     }
 
     /// Another policy like this one, or this one less.

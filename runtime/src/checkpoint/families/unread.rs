@@ -183,7 +183,7 @@ pub(in crate::checkpoint) fn check(
         let expected = format!(
             "no such field: nothing is known to read it for the model type `{model_type}`; {WAY_OUT}, or set it to null"
         );
-        return Err(Error::malformed(json.path(), name, expected, got));
+        return Err(Error::unread(json.path(), name, expected, got));
     }
     told(CONFIG_FILE, &left, ignored)
 }
@@ -216,7 +216,7 @@ pub(in crate::checkpoint) fn check_keys(
         let expected = format!(
             "no such key: nothing is known to read it for the architecture `{architecture}`; {WAY_OUT}"
         );
-        return Err(metadata.malformed(key, expected, got));
+        return Err(Error::unread(metadata.path(), key, expected, got));
     }
     told("metadata", &left, ignored)
 }
