@@ -198,7 +198,9 @@ mod tests {
             let links = visuals.hyperlink_color;
             for color in [visuals.text_color(), visuals.weak_text_color(), visuals.strong_text_color(), links]
             {
-                for ground in [visuals.panel_fill, visuals.faint_bg_color, visuals.window_fill] {
+                // The last one is that of fields, with hints of what to type.
+                let fields = visuals.text_edit_bg_color();
+                for ground in [visuals.panel_fill, visuals.faint_bg_color, visuals.window_fill, fields] {
                     let ground = if ground.is_opaque() { ground } else { visuals.panel_fill };
                     assert!(contrast(color, ground) >= CONTRAST, "{theme:?}: {color:?} on {ground:?}");
                 }

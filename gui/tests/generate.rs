@@ -86,6 +86,7 @@ fn a_model_without_a_chat_template_says_so() {
     let mut window = after_run(&["--tokens", "300", "--tab", "generate"]);
     press(&mut window, "Chat");
     assert!(says(&window, "tiny-rope has no chat template"));
+    assert!(!says(&window, "Write a message"), "nothing could be sent");
     type_into(&mut window, "Message", "Hello");
     let send = window.get_by_role_and_label(Role::Button, "Send");
     assert!(send.accesskit_node().is_disabled());
@@ -116,6 +117,7 @@ fn a_conversation_has_turns_of_every_policy_and_is_saved() {
     ]);
     press(&mut window, "Chat");
     assert!(!says(&window, "has no chat template"));
+    assert!(says(&window, "Write a message and Send it") && !says(&window, "Generate to see"));
     number(&mut window, "New tokens", "9");
     type_into(&mut window, "System message", "You are a ship.");
     // The text that is gone on with by itself may not be done; until then nothing can be sent.
@@ -126,6 +128,7 @@ fn a_conversation_has_turns_of_every_policy_and_is_saved() {
         wait_until_done(&mut window);
         assert_eq!(window.query_all_by_label(&format!("You: {message}")).count(), 2, "under both policies");
         assert_eq!(window.query_all_by_label("System: You are a ship.").count(), 2, "under both policies");
+        assert!(!says(&window, "Write a message"), "it has begun");
     }
     let saved = saved(&mut window, &folder.path().join("out"));
     assert_eq!(saved["prompt"], "conversation");

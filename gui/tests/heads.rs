@@ -109,3 +109,39 @@ fn every_map_is_there_and_a_click_chooses_its_head() {
     wait_for(&mut window, "the maps of B", |window| window.query_by_label("Maps of all heads").is_some());
     layout(&mut window, "Learn");
 }
+
+#[test]
+fn heads_of_columns_tell_what_they_mean() {
+    use lm_infinite_gui::views::heads::model::Measure;
+    let mut window = after_run(&["--tokens", "1k", "--layout", "heads"]);
+    click(&mut window, "Table");
+    let told = |window: &mut Shown, name: &str, help: &str| {
+        assert!(!says(window, help), "{help}");
+        window.get_by_label(name).hover();
+        wait_for(window, help, |window| says(window, help));
+        window.hover_at(eframe::egui::pos2(3.0, 3.0));
+        wait_for(window, "it is gone", |window| !says(window, help));
+    };
+    told(&mut window, "Sort by head", "Layer and number of the head");
+    let mut seen = 0;
+    for measure in Measure::ALL {
+        let name = format!("Sort by {}", measure.name());
+        // Columns to the right are beyond the tile.
+        if window.query_by_label(&name).is_some() {
+            told(&mut window, &name, measure.help());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "{seen} columns");
+    layout(&mut window, "Learn");
+    open(&mut window, "Theory");
+    wait_for(&mut window, "the statements", |window| says(window, "Every statement of the paper"));
+    for (name, help) in [
+        ("statement", "Its name in the paper"),
+        ("says", "point at one to read what it assumes"),
+        ("measured against bound", "what the statement allows"),
+        ("verdict", "Whether what was measured is as stated"),
+    ] {
+        told(&mut window, name, help);
+    }
+}

@@ -141,14 +141,14 @@ fn differences_are_of_the_chosen_pair() {
     let diagnosis = window.state().diagnosis().expect("a result").clone();
     window.get_by_role_and_label(Role::ComboBox, "Heads").click();
     window.run_steps(3);
-    window.get_by_role_and_label(Role::Button, "largest entropy (nats)").click();
+    window.get_by_role_and_label(Role::Button, "max entropy (nats)").click();
     window.run_steps(3);
     let entropy = |run: usize| {
         let growth = diagnosis.runs[run].heads[0].entropy.expect("measured");
         growth.outside.unwrap_or(growth.inside).max(growth.inside)
     };
     let words = format!("{:.2}", entropy(0) - entropy(2)).replace('-', "\u{2212}");
-    window.get_by_label(&format!("largest entropy (nats), A \u{2212} C: {words}"));
+    window.get_by_label(&format!("max entropy (nats), A \u{2212} C: {words}"));
     // Taking the first for the second, the two change places.
     choose(&mut window, "First of the difference", "First: C");
     window.get_by_label("C \u{2212} A");

@@ -32,7 +32,9 @@ pub fn run(request: &Request, orders: &Orders, worker: &Worker<Message>) -> anyh
         .iter()
         .filter_map(|run| Some((&run.attention, run.arrays.nll.get(..tokens.len() - 1)?)))
         .collect();
-    worker.report(|progress| (progress.phase, progress.total) = ("reading under", tokens.len() as u64));
+    worker.report(|progress| {
+        (progress.phase, progress.total) = ("reading under the fix and its parts", tokens.len() as u64)
+    });
     let told = |_: &str, position| worker.report(|progress| progress.done = position);
     let runs = CauseRuns::measure(&inputs.decoder, &tokens, &known, &told)?;
     let size = (config.layers, config.heads);

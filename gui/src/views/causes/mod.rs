@@ -17,6 +17,7 @@ use super::curves::axis::round_marks;
 use super::curves::paint;
 use super::data;
 use super::pane::Pane;
+use super::room::ragged;
 use super::shown::Shown;
 use crate::command::Command;
 use crate::mending::{Found, Mended, Mending, Mends, Request};
@@ -123,12 +124,16 @@ impl Pane for CausesTile {
         }
         ui.columns(2, |columns| {
             if let [left, right] = columns {
-                ScrollArea::both().id_salt("places").show(left, |ui| self.grid_ui(ui, found, commands));
-                ScrollArea::vertical().id_salt("mended").show(right, |ui| {
-                    self.mended_ui(ui, found, commands);
-                    let height = (ui.available_height() - 110.0).clamp(110.0, 320.0);
-                    self.plot(ui, found, height);
-                    sentences(ui, found);
+                ragged(left, |ui| {
+                    ScrollArea::both().id_salt("places").show(ui, |ui| self.grid_ui(ui, found, commands));
+                });
+                ragged(right, |ui| {
+                    ScrollArea::vertical().id_salt("mended").show(ui, |ui| {
+                        self.mended_ui(ui, found, commands);
+                        let height = (ui.available_height() - 110.0).clamp(110.0, 320.0);
+                        self.plot(ui, found, height);
+                        sentences(ui, found);
+                    });
                 });
             }
         });

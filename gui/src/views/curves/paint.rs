@@ -158,7 +158,10 @@ pub fn plot(
         if let Some(at) = marked.repeats.and_then(|from| axis.place(from as f64)) {
             plot.vline(VLine::new("", at).color(grey).style(LineStyle::dotted_dense()));
         }
-        for line in drawing.lines.iter().filter(|line| !hidden(line)) {
+        // A policy that holds lies on the reference, and is seen.
+        let is_reference = |line: &&Drawn| line.kind == Kind::Reference;
+        let lines = || drawing.lines.iter().filter(|line| !hidden(line));
+        for line in lines().filter(is_reference).chain(lines().filter(|line| !is_reference(line))) {
             let (width, ink, style) = match line.kind {
                 Kind::Side(0) => (2.2, color(0), style(0)),
                 Kind::Side(side) => (1.8, color(side), style(side)),

@@ -89,6 +89,11 @@ impl Pane for Generate {
                 format!("{}.", generation::without_template(&inputs.model)),
             );
         }
+        // Where nothing can be sent, why stands above.
+        let chat = self.controls.source == Source::Chat && inputs.chat_template.is_some();
+        if chat && self.conversation.turns.is_empty() {
+            ui.label(self.hint(shown.diagnosis.trained_length));
+        }
         match self.generation.result() {
             Some((request, generated)) => {
                 if !Arc::ptr_eq(&request.inputs, inputs) {
@@ -101,13 +106,8 @@ impl Pane for Generate {
                 result::show(ui, request, generated, self.shown_conversation(request));
             }
             None if self.generation.is_running() => {}
-            None => {
-                ui.label(format!(
-                    "The model was trained on {} tokens. Generate to see how each policy continues a prompt longer \
-                     than that.",
-                    shown.diagnosis.trained_length
-                ));
-            }
+            None if self.controls.source == Source::Chat => {}
+            None => drop(ui.label(self.hint(shown.diagnosis.trained_length))),
         }
     }
 
@@ -117,6 +117,20 @@ impl Pane for Generate {
 }
 
 impl Generate {
+    /// What the pane is for, while nothing was generated.
+    fn hint(&self, trained_length: u64) -> String {
+        let trained = format!("The model was trained on {} tokens.", grouped(trained_length));
+        match self.controls.source {
+            Source::Text | Source::Own => {
+                format!("{trained} Generate to see how each policy continues a prompt longer than that.")
+            }
+            Source::Chat => format!(
+                "Write a message and Send it: every policy answers, and goes on with its own answers. {trained} A conversation that grows \
+                 longer shows where they begin to differ."
+            ),
+        }
+    }
+
     fn start(&mut self, ctx: &Context, inputs: &Arc<Inputs>, prompt: usize) {
         let prompt = match self.controls.source {
             Source::Text => Prompt::Text(prompt),

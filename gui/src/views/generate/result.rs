@@ -5,6 +5,7 @@ use eframe::egui::{self, Label, RichText, ScrollArea, Ui};
 use crate::generation::{Continued, Conversation, Generated, Piece, Prompt, Request};
 use crate::theme;
 use crate::views::data;
+use crate::views::room::ragged;
 
 /// Draws it; of a conversation, what was said before it too.
 pub fn show(ui: &mut Ui, request: &Request, generated: &Generated, conversation: Option<&Conversation>) {
@@ -23,14 +24,17 @@ pub fn show(ui: &mut Ui, request: &Request, generated: &Generated, conversation:
             ui.label(mean(&continued.pieces));
             data::mark(ui, ui.available_rect_before_wrap());
             let area = ScrollArea::vertical().id_salt(("generated", side));
-            area.stick_to_bottom(conversation.is_some()).show(ui, |ui| match conversation {
-                Some(conversation) => {
-                    // The last turn may have no answer yet: then this is of the one before.
-                    let of = |of: &Conversation| of.turns.len() == conversation.turns.len();
-                    let is_last = matches!(&request.prompt, Prompt::Chat(asked) if of(asked));
-                    turns_ui(ui, conversation, side, Some(continued).filter(|_| is_last));
-                }
-                None => pieces_ui(ui, continued),
+            let area = area.stick_to_bottom(conversation.is_some());
+            ragged(ui, |ui| {
+                area.show(ui, |ui| match conversation {
+                    Some(conversation) => {
+                        // The last turn may have no answer yet: then this is of the one before.
+                        let of = |of: &Conversation| of.turns.len() == conversation.turns.len();
+                        let is_last = matches!(&request.prompt, Prompt::Chat(asked) if of(asked));
+                        turns_ui(ui, conversation, side, Some(continued).filter(|_| is_last));
+                    }
+                    None => pieces_ui(ui, continued),
+                });
             });
         }
     });

@@ -45,10 +45,10 @@ impl Measure {
     /// What it is called, with its unit.
     pub fn name(self) -> &'static str {
         match self {
-            Self::MaxLogit => "largest logit",
+            Self::MaxLogit => "max logit",
             Self::LogitExcess => "logit excess at unseen distances",
-            Self::LogitRise => "rise of the largest logit",
-            Self::Entropy => "largest entropy (nats)",
+            Self::LogitRise => "max logit increase beyond training",
+            Self::Entropy => "max entropy (nats)",
             Self::StartMass => "mass on start tokens",
             Self::MeanDistance => "mean distance (tokens)",
             Self::FirstBreak => "first break (tokens)",

@@ -1,7 +1,10 @@
 //! The menus above the maps: what colours stand for, and which place is shown.
 
 use eframe::egui::containers::menu::{MenuButton, MenuConfig};
-use eframe::egui::{Button, ComboBox, DragValue, PopupCloseBehavior, Role, Ui, WidgetInfo};
+use eframe::egui::{
+    Button, ComboBox, DragValue, PopupCloseBehavior, Role, TextStyle, TextWrapMode, Ui, WidgetInfo,
+    WidgetText, vec2,
+};
 use lm_infinite::attention_window::MOST_SIDE;
 use lm_infinite::diagnose::{Head, head_name};
 
@@ -41,20 +44,6 @@ pub fn show(
             }
         });
         menu.response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "Colours of the map"));
-        // In one of the two tiles.
-        if shown.tab != Tab::MapB && shown.rows().run(shown.pair.second).is_some() {
-            let name = shown.pair.name();
-            let why = refusal(shown);
-            let button = Button::selectable(controls.difference && why.is_none(), &name);
-            let button = ui.add_enabled(why.is_none(), button);
-            let chosen = controls.difference;
-            button.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, format!("Map of {name}")));
-            let help = "Shows where one attends more than the other, too; the column of runs says which two, of one run or of two";
-            let button = button.on_hover_text(help).on_disabled_hover_text(why.unwrap_or_default());
-            if button.clicked() {
-                controls.difference = !controls.difference;
-            }
-        }
         place(ui, shown, controls);
         if let Some(query) = shown.mark
             && ui
@@ -64,7 +53,33 @@ pub fn show(
         {
             commands.push(Command::Mark(None));
         }
+        if shown.rows().run(shown.pair.second).is_some() {
+            difference(ui, shown, controls);
+        }
     });
+}
+
+/// Whether the difference is shown, too: a button in one of the two tiles, and as much room in the other, so that maps beside each other
+/// begin at the same height.
+fn difference(ui: &mut Ui, shown: &Shown<'_>, controls: &mut Controls) {
+    let name = shown.pair.name();
+    if shown.tab == Tab::MapB {
+        let words = WidgetText::from(&name);
+        let words = words.into_galley(ui, Some(TextWrapMode::Extend), f32::INFINITY, TextStyle::Button);
+        let width = words.size().x + 2.0 * ui.spacing().button_padding.x;
+        ui.allocate_space(vec2(width, ui.spacing().interact_size.y));
+        return;
+    }
+    let why = refusal(shown);
+    let button = Button::selectable(controls.difference && why.is_none(), &name);
+    let button = ui.add_enabled(why.is_none(), button);
+    let chosen = controls.difference;
+    button.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, format!("Map of {name}")));
+    let help = "Shows where one attends more than the other, too; the column of runs says which two, of one run or of two";
+    let button = button.on_hover_text(help).on_disabled_hover_text(why.unwrap_or_default());
+    if button.clicked() {
+        controls.difference = !controls.difference;
+    }
 }
 
 /// Which place is shown.
