@@ -6,16 +6,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use eframe::egui::ColorImage;
 use lm_infinite::diagnose::{Diagnosis, Head};
+use lm_infinite::figures;
 use lm_infinite::figures::{Format, PlaceMap, Sizing};
 use lm_infinite::files::write_whole;
-use lm_infinite::hub::Cache;
 use lm_infinite::results::{self, ResultFolder, RunInfo, Source, Storable};
-use lm_infinite::{checkpoint, figures};
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
 
 use crate::command_line;
 use crate::inputs::Inputs;
+use crate::model;
 use crate::task::{Task, Wake};
 use crate::views::pair::Pair;
 use crate::words::grouped;
@@ -328,7 +328,7 @@ fn info(inputs: &Inputs, folder: &Path) -> anyhow::Result<RunInfo> {
     let mut command = command_line::of(settings, policies, inputs.tokens.len() as u64);
     command.extend(["--out".to_owned(), folder.display().to_string()]);
     let sample = inputs.tokens.sample();
-    let model = checkpoint::load_ignoring(&settings.model, &Cache::open()?, settings.ignored_fields())?;
+    let model = model::load(settings)?;
     Ok(RunInfo::new(
         command,
         Source { name: model.name.clone(), sha256: None },

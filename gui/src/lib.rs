@@ -14,6 +14,7 @@ pub mod inputs;
 pub mod job;
 pub mod memory;
 pub mod mending;
+pub mod model;
 pub mod notes;
 pub mod opening;
 pub mod pace;

@@ -10,6 +10,7 @@ mod finding;
 mod generate;
 mod grid;
 mod heads;
+mod held;
 mod learned;
 mod made_up;
 mod manners;

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use lm_infinite::diagnose::Live;
 use lm_infinite::evaluate::{PIECE, ReferenceWindows, Segments};
-use lm_infinite::hub::Cache;
+use lm_infinite::machine;
 use lm_infinite::policy::PolicySpec;
 use lm_infinite::session::Decoder;
 use lm_infinite::text::Text;
-use lm_infinite::{checkpoint, machine};
 
 use super::bounded;
 use super::orders::Orders;
 use super::tokenizing::{NAME, Told, tokenize};
 use super::update::Update;
 use crate::inputs::{Inputs, is_small};
+use crate::model;
 use crate::pace::{self, Pace};
 use crate::settings::Settings;
 use crate::task::Worker;
@@ -45,8 +45,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub fn run(settings: &Settings, orders: &Orders, worker: &Worker<Update>) -> anyhow::Result<()> {
     let phase = |words: &'static str| worker.report(|progress| progress.phase = words);
     phase("loading the model");
-    let loaded = checkpoint::load_ignoring(&settings.model, &Cache::open()?, settings.ignored_fields());
-    let loaded = loaded.map_err(lm_infinite::Error::from)?;
+    let loaded = model::load(settings)?;
     let (settings, said) = bounded::readable(settings, &loaded.config);
     let trained = loaded.config.trained_length;
     let spec = |text: &String| PolicySpec::parse(text.trim(), trained);
