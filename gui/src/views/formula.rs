@@ -10,8 +10,8 @@ use eframe::egui::{Align, Label, Response, Role, TextStyle, Ui, WidgetInfo};
 const SMALL: f32 = 0.72;
 /// Room before a root sign, in points: its hook would touch the dot of a product.
 const HOOK: f32 = 2.0;
-/// Signs that stay on a line with what follows them.
-const RELATIONS: [&str; 5] = ["≥ ", "≤ ", "= ", "→ ", "< "];
+/// What stays on a line with what follows it, and with what stands before it.
+const SIGNS: [&str; 7] = ["ln ", " ≥ ", " ≤ ", " = ", " → ", " \u{2212} ", " + "];
 /// Letters and digits that are lowered, at most.
 const LOWERED: usize = 2;
 
@@ -118,16 +118,16 @@ fn spoken(parts: &[Part]) -> String {
     words.collect()
 }
 
-/// The text, with no break behind a relation.
+/// The text, with no break beside a sign.
 fn unbroken(text: &str) -> String {
     let held = |text: String, sign: &&str| text.replace(*sign, &sign.replace(' ', "\u{a0}"));
-    RELATIONS.iter().fold(text.to_owned(), held)
+    SIGNS.iter().fold(text.to_owned(), held)
 }
 
 /// Draws a text with its formulas; words wrap.
 pub fn formula_ui(ui: &mut Ui, text: &str) -> Response {
     let parts = parts(text);
-    if let [] | [Part::Plain(_)] = parts[..] {
+    if matches!(parts[..], [] | [Part::Plain(_)]) && unbroken(text) == text {
         return ui.add(Label::new(text).wrap());
     }
     let (font, color) = (TextStyle::Body.resolve(ui.style()), ui.visuals().text_color());
@@ -145,7 +145,7 @@ pub fn formula_ui(ui: &mut Ui, text: &str) -> Response {
             Part::Root => job.append("√", HOOK, on_the_line.clone()),
         }
     }
-    // What is selected would be copied without its exponents.
+    // What is selected would be copied without its exponents, and with other blanks.
     let label = ui.add(Label::new(job).wrap().selectable(false));
     label.widget_info(|| WidgetInfo::labeled(Role::Label, true, spoken(&parts)));
     label
@@ -210,9 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn no_line_breaks_behind_a_relation() {
-        assert_eq!(unbroken("sup |w| ≥ (M/2), and ≥ M"), "sup |w| ≥\u{a0}(M/2), and ≥\u{a0}M");
-        assert_eq!(unbroken("no relation"), "no relation");
+    fn no_line_breaks_beside_a_sign() {
+        assert_eq!(unbroken("at most r ≤ head_dim"), "at most r\u{a0}≤\u{a0}head_dim");
+        assert_eq!(unbroken("H ≥ ln n \u{2212} 2B"), "H\u{a0}≥\u{a0}ln\u{a0}n\u{a0}\u{2212}\u{a0}2B");
+        assert_eq!(unbroken("no sign, and a-b"), "no sign, and a-b");
     }
 
     #[test]
