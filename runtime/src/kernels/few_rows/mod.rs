@@ -12,7 +12,9 @@ use rows::TOGETHER;
 pub use rows::{Angles, Rows};
 
 use super::elementwise::rotate;
-use super::level::{Level, Set};
+use super::level::Level;
+#[cfg(target_arch = "x86_64")]
+use super::level::Set;
 use super::matvec::dot_inline;
 
 /// `out[v · out_stride + r] = vectors[v] · rotated rows[r]`; vectors are [vectors, width].
@@ -39,6 +41,7 @@ pub fn dot_products_at(
     let count = vectors.len() / rows.width;
     assert!((count - 1) * out_stride + rows.count <= out.len(), "room for the products");
     assert!(2 * angles.half <= rows.width && rows.count * 2 * angles.half <= angles.values.len(), "angles");
+    #[cfg(target_arch = "x86_64")]
     let fits = |lanes: usize| angles.half.is_multiple_of(lanes) && rows.width.is_multiple_of(lanes);
     for first in (0..count).step_by(TOGETHER) {
         let vectors = &vectors[first * rows.width..(first + TOGETHER).min(count) * rows.width];
