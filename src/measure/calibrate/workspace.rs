@@ -11,7 +11,7 @@ use super::case::{CaseKey, Measured};
 use super::identity::{Difference, Identity};
 use crate::error::{Error, Result};
 use crate::long_run::Shard;
-use crate::measure::folder_lock::FolderLock;
+use crate::measure::unfinished_run::{FolderLock, file_to_resume};
 
 const FILE: &str = "begun.json";
 const FORMAT: &str = "lm-infinite calibration 1";
@@ -59,16 +59,7 @@ impl Workspace {
     /// No unfinished calibration, a damaged one, or another than `identity` and `shard`; a folder that another process writes to.
     pub fn resume(folder: &Path, identity: &Identity, shard: Shard) -> Result<(Self, Vec<Measured>)> {
         let folder = resolve(folder)?;
-        let path = folder.join(FILE);
-        if !path.is_file() {
-            let reason = match folder.join("run.json").is_file() {
-                true => {
-                    "what is in it is finished: its result can be read, and there is nothing to go on with"
-                }
-                false => "no unfinished calibration is here; begin one with `--out`",
-            };
-            return Err(Error::input(format!("`{}`", folder.display()), reason));
-        }
+        let path = file_to_resume(&folder, FILE, "calibration")?;
         let lock = FolderLock::take(&folder)?;
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
         let state: State = serde_json::from_str(&text).map_err(|e| {

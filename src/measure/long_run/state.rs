@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::running_totals::RunningTotals;
 use super::shard::Shard;
 use crate::error::{Error, Result};
-use crate::measure::folder_lock::FolderLock;
+use crate::measure::unfinished_run::{FolderLock, file_to_resume};
 
 const FILE: &str = "state.json";
 const FORMAT: &str = "lm-infinite long run 3";
@@ -86,16 +86,7 @@ impl Workspace {
     /// # Errors
     /// No unfinished run, a damaged one, or one of another model, text, policy, length, seed or bucket.
     pub fn load(&self) -> Result<State> {
-        let path = self.folder.join(FILE);
-        if !path.is_file() {
-            let reason = match self.folder.join("run.json").is_file() {
-                true => {
-                    "the run in it is finished: its result can be read, and there is nothing to go on with"
-                }
-                false => "no unfinished run is here; begin one with `--out`",
-            };
-            return Err(Error::input(format!("`{}`", self.folder.display()), reason));
-        }
+        let path = file_to_resume(&self.folder, FILE, "run")?;
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
         let state: State = serde_json::from_str(&text)
             .map_err(|e| Error::malformed(&path, format!("line {}", e.line()), "an unfinished run", e))?;

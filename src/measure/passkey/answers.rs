@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Place, Prompt};
 use crate::error::{Error, Result};
-use crate::measure::folder_lock::FolderLock;
+use crate::measure::unfinished_run::{FolderLock, file_to_resume};
 
 const FILE: &str = "answers.jsonl";
 const FORMAT: &str = "lm-infinite passkey answers 1";
@@ -71,16 +71,7 @@ impl Answers {
     /// No unfinished run, a damaged one, or one of another model or seed; a folder that another process writes to.
     pub fn resume(folder: &Path, model: &str, seed: u64) -> Result<Self> {
         let folder = resolve(folder)?;
-        let path = folder.join(FILE);
-        if !path.is_file() {
-            let reason = match folder.join("run.json").is_file() {
-                true => {
-                    "what is in it is finished: its result can be read, and there is nothing to go on with"
-                }
-                false => "no unfinished run is here; begin one with `--out`",
-            };
-            return Err(Error::input(format!("`{}`", folder.display()), reason));
-        }
+        let path = file_to_resume(&folder, FILE, "run")?;
         let lock = FolderLock::take(&folder)?;
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
         // A line without its end was being written when the process was killed.
